@@ -1,0 +1,221 @@
+"""sRGB <-> CIE L*a*b* as TensorFlow ops, and the sigmoid code of a*b*.
+
+Every function takes any leading shape, works eagerly and in graphs, and has finite gradients
+everywhere, black included. As a script it draws the three channels of a photo:
+
+    python lab_convert.py PHOTO [--output FILE]
+
+sRGB is that of IEC 61966-2-1; L*a*b* is that of CIE 15:2004 for illuminant D65 and the 2 degree
+observer. L* runs from 0 (black) to 100 (white), a* from green to red and b* from blue to yellow;
+within sRGB a* is -87..99 and b* -108..95.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+if __name__ == "__main__":
+    # As a module this imports nothing of the project; as a script it may.
+    from colorization.quiet import import_tensorflow
+
+    import_tensorflow(verbose=False)
+
+import tensorflow as tf
+
+# The digits of scikit-image, so that results can be compared. With the white point divided in, the
+# matrices lead to and from X/Xn, Y/Yn, Z/Zn.
+_WHITE = np.array([[0.95047], [1.0], [1.08883]])
+_XYZ_FROM_RGB = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_FORWARD = _XYZ_FROM_RGB / _WHITE
+_INVERSE = np.linalg.inv(_FORWARD)
+_DELTA = 6 / 29
+
+
+def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
+    """Converts sRGB to CIE L*a*b*.
+
+    L* = 116 f(Y/Yn) - 16, a* = 500 (f(X/Xn) - f(Y/Yn)), b* = 200 (f(Y/Yn) - f(Z/Zn)), where f(t) is
+    the cube root of t above (6/29)^3 and 841/108 t + 16/116 up to it (CIE 15:2004); X, Y, Z are
+    weighted sums of the sRGB values decoded to linear light (IEC 61966-2-1).
+
+    Takes [..., 3], uint8 0..255 or float 0..1 (floats beyond are not clipped). Returns float32
+    [..., 3]: L*, a*, b*. Raises ValueError if the last dimension is not known to be 3 or the dtype
+    is another.
+    """
+    x, y, z = _cube_roots(rgb, _FORWARD)
+    return tf.concat([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1)
+
+
+def rgb_to_lightness(rgb: tf.Tensor) -> tf.Tensor:
+    """L* alone, float32 [..., 1], without the cost of a* and b*; otherwise as `rgb_to_lab`."""
+    (y,) = _cube_roots(rgb, _FORWARD[1:2])
+    return 116.0 * y - 16.0
+
+
+def rgb_to_chroma(rgb: tf.Tensor) -> tf.Tensor:
+    """a* and b* alone, float32 [..., 2]; otherwise as `rgb_to_lab`."""
+    x, y, z = _cube_roots(rgb, _FORWARD)
+    return tf.concat([500.0 * (x - y), 200.0 * (y - z)], axis=-1)
+
+
+def lab_to_rgb(lab: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Converts CIE L*a*b* to sRGB: the inverse of `rgb_to_lab`, from the same sources.
+
+    Where sRGB cannot show a colour, its red, green and blue are clipped one by one; what is clipped
+    has gradient zero. All uint8 colours come back unchanged from L*a*b*.
+
+    Takes float [..., 3]: L*, a*, b*. Returns [..., 3] of `dtype`: tf.float32 for 0..1, tf.uint8 for
+    0..255, rounded. Raises ValueError if the last dimension is not known to be 3 or one of the
+    dtypes is another.
+    """
+    if dtype not in (tf.float32, tf.uint8):
+        raise ValueError(f"dtype must be tf.float32 or tf.uint8, not {dtype}")
+    lightness, a, b = tf.split(_as_float(lab, "lab", 3), 3, axis=-1)
+    y = (lightness + 16.0) / 116.0
+    f = tf.concat([y + a / 500.0, y, y - b / 200.0], axis=-1)
+    root = tf.maximum(f, _DELTA)
+    cube = root * root * root + 108 / 841 * tf.minimum(f - _DELTA, 0.0)
+    xyz = tf.split(cube, 3, axis=-1)
+    linear = tf.concat([_weighted_sum(row, xyz) for row in _INVERSE], axis=-1)
+    power = 1.055 * _power(tf.maximum(linear, 0.0031308), 1 / 2.4) - 0.055
+    rgb = tf.clip_by_value(power + 12.92 * tf.minimum(linear - 0.0031308, 0.0), 0.0, 1.0)
+    return tf.cast(255.0 * rgb + 0.5, tf.uint8) if dtype == tf.uint8 else rgb
+
+
+def encode_chroma(ab: tf.Tensor, scale: float) -> tf.Tensor:
+    """The code of a*b* that the network learns: sigmoid(ab / scale).
+
+    Takes float [..., 2]: a*, b*, and a positive scale in their units: -scale..scale gets the middle
+    46 % of the code. Returns float32 [..., 2] in 0..1. Raises ValueError if the last dimension is
+    not known to be 2, the dtype is not float or the scale not positive.
+    """
+    return tf.sigmoid(_as_float(ab, "ab", 2) / _positive(scale))
+
+
+def decode_chroma(code: tf.Tensor, scale: float) -> tf.Tensor:
+    """The a*b* of a code: scale * log(code / (1 - code)), the inverse of `encode_chroma`.
+
+    Codes are clipped to 2^-24..1-2^-24, the largest float32 below 1, so 0 and 1 decode to -16.6 and
+    16.6 times the scale, with gradient zero. Float32 being coarse near 1, a*b* comes back to within
+    0.0001 * scale up to 8 times the scale, and 0.3 * scale at 16 times.
+
+    Takes float [..., 2] in 0..1 and the scale of the encoding. Returns float32 [..., 2]: a*, b*.
+    Raises ValueError as `encode_chroma` does.
+    """
+    code = tf.clip_by_value(_as_float(code, "code", 2), 2.0**-24, 1.0 - 2.0**-24)
+    return _positive(scale) * (tf.math.log(code) - tf.math.log1p(-code))
+
+
+def _as_float(values: tf.Tensor, name: str, channels: int, uint8: bool = False) -> tf.Tensor:
+    values = tf.convert_to_tensor(values)
+    if not values.dtype.is_floating and not (uint8 and values.dtype == tf.uint8):
+        allowed = "uint8 or float" if uint8 else "float"
+        raise ValueError(f"{name} must be {allowed}, not {values.dtype.name}")
+    if not values.shape.rank or tf.compat.dimension_value(values.shape[-1]) != channels:
+        raise ValueError(f"{name} must have shape [..., {channels}], not {values.shape}")
+    if values.dtype == tf.uint8:
+        # Arithmetic measures faster than looking the 256 values up with tf.gather.
+        return tf.cast(values, tf.float32) / 255.0
+    return tf.cast(values, tf.float32)
+
+
+def _positive(scale: float) -> float:
+    if not scale > 0:
+        raise ValueError(f"scale must be positive, not {scale}")
+    return scale
+
+
+# Each curve is a line up to a knee and a power beyond it, written as line(min) + power(max): half
+# the time of tf.where, whose unused branch would moreover put NaN into gradients.
+
+
+def _cube_roots(rgb: tf.Tensor, rows: np.ndarray) -> list[tf.Tensor]:
+    """f(t) as in `rgb_to_lab` for the ratios that rows of `_FORWARD` give, each [..., 1]."""
+    rgb = _as_float(rgb, "rgb", 3, uint8=True)
+    power = _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
+    linear = tf.split(power + tf.minimum(rgb - 0.04045, 0.0) / 12.92, 3, axis=-1)
+    ratios = [_weighted_sum(row, linear) for row in rows]
+    knee = _DELTA**3
+    return [
+        _power(tf.maximum(t, knee), 1 / 3) + 841 / 108 * tf.minimum(t - knee, 0.0) for t in ratios
+    ]
+
+
+def _power(base: tf.Tensor, exponent: float) -> tf.Tensor:
+    # tf.pow is not vectorised on CPU.
+    return tf.exp(exponent * tf.math.log(base))
+
+
+def _weighted_sum(weights: np.ndarray, channels: list[tf.Tensor]) -> tf.Tensor:
+    # As fast as a matrix product photo by photo, and float32 on GPUs, where products may be TF32.
+    (u, v, w), (x, y, z) = weights.tolist(), channels
+    return u * x + v * y + w * z
+
+
+def _draw(photo: np.ndarray, path: Path) -> None:
+    """Writes a picture of L* as grays, a* and b* as colours of L* 65, each below its name."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise ValueError("its name does not end as a picture's, such as .png")
+    lab = rgb_to_lab(photo).numpy()
+    height, width, _ = photo.shape
+    caption = 24
+    sheet = Image.new("RGB", (3 * width, caption + height))
+    for i, name in enumerate(("L*", "a*: green to red", "b*: blue to yellow")):
+        shown = np.full_like(lab, (65, 0, 0))
+        shown[..., i] = lab[..., i]
+        panel = Image.new("RGB", (width, caption + height), "white")
+        ImageDraw.Draw(panel).text((4, 4), name, "black", ImageFont.load_default(14))
+        panel.paste(Image.fromarray(lab_to_rgb(shown, tf.uint8).numpy()), (0, caption))
+        sheet.paste(panel, (i * width, 0))
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        sheet.save(temporary, kind)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _failed(attempt: str, error: Exception) -> int:
+    reason = getattr(error, "strerror", None) or error
+    print(f"lab_convert.py: cannot {attempt}: {reason}", file=sys.stderr)
+    return 2
+
+
+def main() -> int:
+    """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
+    from PIL import Image, ImageOps
+
+    parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
+    parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")
+    parser.add_argument("--output", metavar="FILE", help="default: the photo's name + _lab.png")
+    options = parser.parse_args()
+    output = options.output or f"{Path(options.photo).stem}_lab.png"
+    try:
+        with Image.open(options.photo) as image:
+            photo = ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # what Pillow raises on broken files is not limited to OSError
+        return _failed(f"read {options.photo}", error)
+    photo.thumbnail((1024, 1024))
+    try:
+        _draw(np.asarray(photo), Path(output))
+    except (OSError, ValueError) as error:
+        return _failed(f"write {output}", error)
+    print(output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
