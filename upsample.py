@@ -1,0 +1,219 @@
+"""Upsampling ops for `[batch, height, width, channels]` images.
+
+They run eagerly and in graphs, sizes unknown until run time included. As a script this upsamples a
+picture:
+
+    python upsample.py IN OUT --factor 2 --method bilinear
+"""
+
+import argparse
+import os
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from PIL import Image, ImageOps
+
+if __name__ == "__main__":
+    # As a module this imports nothing of the project; as a script it may.
+    from colorization.quiet import import_tensorflow
+
+    import_tensorflow(verbose=False)
+
+import tensorflow as tf
+
+
+def nearest(images: tf.Tensor, factor: int) -> tf.Tensor:
+    """Repeats every pixel `factor` times in both directions.
+
+    Args:
+        images: `[batch, height, width, channels]`, any dtype and range.
+        factor: integer, at least 1.
+
+    Returns:
+        `[batch, factor * height, factor * width, channels]`, dtype and values of `images`.
+
+    Raises:
+        ValueError: `images` is not of rank 4, or `factor` is not an integer of at least 1.
+    """
+    images = _checked(images, factor)
+    _, height, width, _ = tf.unstack(tf.shape(images))
+    # tf.repeat and tf.image.resize know fewer dtypes. Columns first: rows are then copied whole.
+    wide = tf.gather(images, tf.range(width * factor) // factor, axis=2)
+    result = tf.gather(wide, tf.range(height * factor) // factor, axis=1)
+    return _with_shape(result, images.shape, factor)
+
+
+def bilinear(images: tf.Tensor, factor: int) -> tf.Tensor:
+    """Interpolates linearly, as a transposed convolution with fixed weights.
+
+    The kernel is that of Long, Shelhamer and Darrell, "Fully convolutional networks for semantic
+    segmentation" (2015): size `k = 2 * factor - factor % 2` in both directions, weight of tap i
+    `1 - |i - (k - 1) / 2| / factor`. Pixel centres lie at half-integers, and beyond the border the
+    picture goes on with its outermost pixels, as in `tf.image.resize`: a constant image stays so.
+
+    Args:
+        images: `[batch, height, width, channels]`, any floating-point dtype and range.
+        factor: integer, at least 1.
+
+    Returns:
+        `[batch, factor * height, factor * width, channels]`, dtype and range of `images`. The
+        weights have that dtype too: in bfloat16 they are rounded unless factor is a power of 2.
+
+    Raises:
+        ValueError: `images` is not of rank 4 or not floating-point, or `factor` is not an integer
+            of at least 1.
+    """
+    images = _checked(images, factor)
+    if not images.dtype.is_floating:
+        raise ValueError(f"images must be floating-point, not {images.dtype.name}")
+    size = 2 * factor - factor % 2
+    taps = 1 - np.abs(np.arange(size) - (size - 1) / 2) / factor
+    weights = tf.constant(np.outer(taps, taps)[:, :, None, None], images.dtype)
+    # By depth: a full convolution would multiply mostly by the zeros between channels.
+    weights = tf.tile(weights, [1, 1, tf.shape(images)[3], 1])
+    # One pixel of padding is all that the result within the crop reaches for.
+    padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+    result = tf.nn.depthwise_conv2d_backprop_input(
+        tf.shape(padded) * [1, factor, factor, 1], weights, padded, [1, factor, factor, 1], "SAME"
+    )
+    result = result[:, factor:-factor, factor:-factor]
+    return _with_shape(result, images.shape, factor)
+
+
+def upsample_conv(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Upsampling by 2 (nearest), then a 3x3 SAME convolution, as one transposed convolution.
+
+    Upsampling turns a pixel into a 2x2 box, the convolution spreads each of its pixels by the
+    flipped kernel. Together that is the flipped kernel convolved with the box: 4x4 weights at
+    stride 2, hence 4 multiplications per result and pair of channels instead of 9.
+
+    Args:
+        images: `[batch, height, width, in]`, any range; float32, bfloat16 or another dtype that
+            `tf.nn.conv2d_transpose` takes.
+        kernel: `[3, 3, in, out]` as for `tf.nn.conv2d`, dtype of `images`. The 4x4 weights are
+            summed in that dtype, so in bfloat16 they are rounded once more than the kernel.
+
+    Returns:
+        `[batch, 2 * height, 2 * width, out]`, dtype of `images`.
+
+    Raises:
+        ValueError: `images` is not of rank 4, `kernel` is not 3x3, or their channels or dtypes
+            differ.
+    """
+    images = _checked(images)
+    kernel = tf.convert_to_tensor(kernel, dtype_hint=images.dtype)
+    if kernel.shape.rank != 4 or kernel.shape[:2] != [3, 3]:
+        raise ValueError(f"kernel must be [3, 3, in, out], not {kernel.shape}")
+    if not kernel.shape[2:3].is_compatible_with(images.shape[3:]):
+        raise ValueError(f"kernel {kernel.shape} and images {images.shape} differ in channels")
+    if kernel.dtype != images.dtype:
+        raise ValueError(f"kernel is {kernel.dtype.name}, but images are {images.dtype.name}")
+    # conv2d_transpose scatters where conv2d gathers, hence the flip; it wants [4, 4, out, in].
+    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    # Padded copies, for slices of one padded copy would take ten times as long to differentiate.
+    weights = tf.add_n(
+        [tf.pad(flipped, [[y, 1 - y], [x, 1 - x], [0, 0], [0, 0]]) for y in (0, 1) for x in (0, 1)]
+    )
+    batch, height, width, _ = tf.unstack(tf.shape(images))
+    output_shape = tf.stack([batch, 2 * height, 2 * width, tf.shape(kernel)[3]])
+    result = tf.nn.conv2d_transpose(images, weights, output_shape, strides=2, padding="SAME")
+    return _with_shape(result, images.shape[:3] + kernel.shape[3:], 2)
+
+
+def _checked(images: tf.Tensor, factor: int = 2) -> tf.Tensor:
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank != 4:
+        raise ValueError(f"images must be [batch, height, width, channels], not {images.shape}")
+    if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
+        raise ValueError(f"factor must be an integer of at least 1, not {factor!r}")
+    return images
+
+
+def _with_shape(result: tf.Tensor, shape: tf.TensorShape, factor: int) -> tf.Tensor:
+    """Sets the sizes known when the graph is built, of which TensorFlow infers few by itself."""
+    batch, height, width, channels = shape.dims
+    result.set_shape([batch, height * factor, width * factor, channels])
+    return result
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def _read(path: Path) -> Image.Image:
+    """The upright picture, as L, LA, RGB, RGBA or, of 16 bits, I;16 or I (Pillow 10)."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+    if image.mode == "F":
+        raise ValueError("floating-point pictures are not supported")
+    if image.mode == "CMYK":
+        image.info.pop("icc_profile", None)  # says nothing about the RGB it becomes
+    gray = image.mode in ("1", "L", "LA")
+    if image.has_transparency_data:
+        return image.convert("LA" if gray else "RGBA")
+    if image.mode in ("I;16", "I"):
+        return image
+    return image.convert("L" if gray else "RGB")
+
+
+def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
+    pixels = np.atleast_3d(np.asarray(image))[np.newaxis]
+    if method == "nearest":
+        result = nearest(pixels, factor).numpy()
+    elif image.mode in ("LA", "RGBA"):
+        # Colours weigh by their alpha, or those of invisible pixels would bleed into visible ones.
+        colour, alpha = np.split(pixels.astype(np.float32), [-1], axis=-1)
+        colour, alpha = bilinear(colour * alpha, factor), bilinear(alpha, factor)
+        result = tf.concat([tf.math.divide_no_nan(colour, alpha), alpha], -1).numpy()
+    else:
+        result = bilinear(pixels.astype(np.float32), factor).numpy()
+    size = image.width * factor, image.height * factor
+    return Image.frombytes(image.mode, size, result.round().astype(pixels.dtype).tobytes())
+
+
+def _save(image: Image.Image, path: Path, picture_format: str, profile: bytes) -> None:
+    """Writes all of the file or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "x+b") as file:
+        try:
+            image.save(file, picture_format, quality=95, icc_profile=profile)
+            file.close()
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def main() -> None:
+    parser = _Parser(description="Upsamples a picture.")
+    parser.add_argument("input", metavar="IN", type=Path, help="picture to read")
+    parser.add_argument("output", metavar="OUT", type=Path, help="picture to write")
+    parser.add_argument("--factor", type=int, default=2, help="integer, 1 to 64 (default: 2)")
+    parser.add_argument("--method", choices=("nearest", "bilinear"), default="bilinear")
+    args = parser.parse_args()
+    if not 1 <= args.factor <= 64:  # TensorFlow crashes on kernels of some thousand pixels
+        parser.error(f"argument --factor: must be 1 to 64, not {args.factor}")
+    picture_format = Image.registered_extensions().get(args.output.suffix.lower())
+    if picture_format not in Image.SAVE:
+        parser.error(f"cannot write {args.output}: unknown picture extension")
+    # Damaged files make Pillow raise nearly anything.
+    try:
+        image = _read(args.input)
+    except Exception as error:
+        parser.error(f"cannot read {args.input}: {error}")
+    if image.width * image.height * args.factor**2 > 2 * Image.MAX_IMAGE_PIXELS:
+        # Pillow would refuse to read the result.
+        parser.error(f"argument --factor: {args.factor} is too large for {args.input}")
+    try:
+        result = _upsample(image, args.factor, args.method)
+        _save(result, args.output, picture_format, image.info.get("icc_profile"))
+    except Exception as error:
+        parser.error(f"cannot write {args.output}: {error}")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # Pillow's, about oddities of files that it can read
+    main()
