@@ -1,0 +1,1 @@
+"""What both colorization models share."""

@@ -1,0 +1,104 @@
+"""The official tf.estimator on every supported TensorFlow, 2.12 to 2.21.
+
+    from colorization.estimator import tf_estimator
+
+Up to 2.15 TensorFlow carries `tf.estimator`, and `tf_estimator` is that very module. Later versions
+dropped it, but the package it always came from, tensorflow-estimator, still runs on them once three
+small things are supplied; `tf_estimator` then has the same names from there. Nothing of TensorFlow
+is altered either way.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+import tensorflow as tf
+
+_PACKAGE = "tensorflow_estimator"
+
+
+def _supply_package() -> None:
+    """Makes the modules of tensorflow-estimator importable one by one.
+
+    Its `__init__.py` imports the TPU estimator, and that needs modules TensorFlow has dropped. So
+    the package is put in place, with its path, without running that file.
+    """
+    if _PACKAGE not in sys.modules:
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named '{_PACKAGE}'", name=_PACKAGE)
+        sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
+
+
+def _supply_module(name: str, **members: Any) -> None:
+    """Makes `import name` find a module of these members, unless there is one already."""
+    if name not in sys.modules:
+        module = ModuleType(name)
+        vars(module).update(members)
+        sys.modules[name] = module
+
+
+def _init_run_config(config: Any, tf_config: dict[str, Any]) -> None:
+    """Sets the distributed properties of a RunConfig that names a strategy.
+
+    Without a cluster to coordinate they follow from TF_CONFIG, as in any other RunConfig.
+
+    Raises:
+      ValueError: a cluster is to train with a strategy.
+    """
+    if config.train_distribute and tf_config.get("cluster"):
+        raise ValueError(
+            "a TF_CONFIG cluster and a train_distribute strategy go together only on TensorFlow "
+            f"2.12 to 2.15, and this is {tf.__version__}: leave one of them out"
+        )
+    config._init_distributed_setting_from_environment_var(tf_config)
+    config._maybe_overwrite_session_config_for_distributed_training()
+
+
+def _load() -> ModuleType:
+    """Returns `tf.estimator`, or on a TensorFlow without it the same from its own package."""
+    if hasattr(tf, "estimator"):
+        tf.estimator.Estimator  # noqa: B018  until first used, it is only a promise to load
+        return tf.estimator
+
+    _supply_package()
+    # A decorator that noted the public names of each symbol for the program that generates API
+    # modules. TensorFlow keeps no list for Estimator any more; the modules are long generated.
+    _supply_module(
+        f"{_PACKAGE}.python.estimator.estimator_export",
+        estimator_export=lambda *names, v1=None: lambda symbol: symbol,
+    )
+    # The coordinator of a strategy across a cluster. Estimator asks first whether to use it; as the
+    # answer is always no, its other functions need not exist.
+    _supply_module(
+        "tensorflow.python.distribute.estimator_training",
+        init_run_config=_init_run_config,
+        should_run_distribute_coordinator=lambda config: False,
+    )
+    return importlib.import_module(f"{_PACKAGE}._api.v2.estimator")
+
+
+def _load_or_explain() -> ModuleType:
+    """Returns what `_load` does, or explains why it cannot.
+
+    Raises:
+      ImportError: tensorflow-estimator is missing or does not fit TensorFlow; says what mends it.
+    """
+    try:
+        return _load()
+    except (ImportError, AttributeError) as error:
+        if hasattr(tf, "estimator"):
+            mend = f"'tensorflow-estimator=={tf.__version__.rpartition('.')[0]}.*'"
+        else:
+            mend = "tensorflow-estimator==2.15.0"
+            if getattr(error, "name", None) != _PACKAGE:
+                mend += " 'tensorflow>=2.12,<2.22'"
+        raise ImportError(
+            f"tf.estimator does not load on TensorFlow {tf.__version__} ({error}); "
+            f"mend it with: pip install {mend}"
+        ) from error
+
+
+tf_estimator: ModuleType = _load_or_explain()
