@@ -1,0 +1,194 @@
+import logging
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+from colorization import dataset
+from colorization.dataset import Report, eval_dataset, predict_dataset, train_dataset
+from colorization.photos import find_photos
+
+SCALE = 8.0
+
+
+def batches(photos, count=None, **settings):
+    """The batches of a data set as NumPy arrays, and its report."""
+    paths = find_photos([str(photos)])
+    report = Report(len(paths))
+    make = settings.pop("make", eval_dataset)
+    if make is not predict_dataset:
+        settings.setdefault("chroma_scale", SCALE)
+    found = make(paths, report=report, **settings)
+    return list((found.take(count) if count else found).as_numpy_iterator()), report
+
+
+def joined(found, part, name):
+    return np.concatenate([batch[part][name] for batch in found])
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "gif", "webp", "tif"])
+def test_lightness_and_chroma_agree_with_scikit_image(tmp_path, colourful, kind):
+    """On pictures of the pipeline's own size, so that nothing is resized by other rules."""
+    Image.fromarray(colourful(224, 224)).save(tmp_path / f"photo.{kind}", quality=95)
+    picture = np.asarray(Image.open(tmp_path / f"photo.{kind}").convert("RGB"))
+    lightness = dataset.to_lightness(picture[None]).numpy()[0, ..., 0]
+    np.testing.assert_allclose(lightness, rgb2lab(picture)[..., 0], atol=0.01)
+    chroma = dataset.to_chroma(picture[None]).numpy()[0]
+    halved = picture.reshape(112, 2, 112, 2, 3).mean((1, 3)) / 255
+    np.testing.assert_allclose(chroma, rgb2lab(halved)[..., 1:], atol=0.01)
+
+    # Through the files, by way of 256 x 256 and back: smooth pictures lose little.
+    (((features, labels),), _) = batches(tmp_path, batch_size=1)
+    assert features["lightness"].shape == (1, 224, 224, 1)
+    assert labels["chroma"].shape == labels["code"].shape == (1, 112, 112, 2)
+    assert np.abs(features["lightness"][0, ..., 0] - lightness).mean() < 0.5
+    assert np.abs(labels["chroma"][0] - chroma).mean() < 1.5
+    np.testing.assert_allclose(labels["code"], 1 / (1 + np.exp(-labels["chroma"] / SCALE)), 1e-5)
+
+
+def test_the_fast_decoder_agrees_with_pillow(tmp_path, colourful):
+    """JPEGs of 1, 1/2 and 1/4 of their size; within the rounding of another cosine transform."""
+    for number, size in enumerate((256, 512, 1024)):
+        Image.fromarray(colourful(size, size, number)).save(tmp_path / f"{number}.jpg", quality=90)
+    fast, _ = batches(tmp_path, make=predict_dataset, batch_size=3)
+    exif = Image.Exif()
+    exif[274] = 1
+    for number in range(3):
+        path = tmp_path / f"{number}.jpg"
+        picture = Image.open(path)
+        picture.save(path, quality="keep", exif=exif)
+    slow, _ = batches(tmp_path, make=predict_dataset, batch_size=3)
+    assert np.abs(fast[0]["lightness"] - slow[0]["lightness"]).max() < 3
+
+
+def test_every_photo_comes_once_and_in_order(photo_folder):
+    folder = photo_folder(5)
+    found, report = batches(folder, batch_size=2)
+    names = [os.path.basename(path) for path in joined(found, 0, "path")]
+    assert names == [f"colour{number}.png".encode() for number in range(5)]
+    assert [len(features["path"]) for features, _ in found] == [2, 2, 1]
+    assert report.usable == 5
+
+
+def test_gray_photos_are_left_out_and_counted(photo_folder, colourful):
+    folder = photo_folder(2, gray=3)
+    # One spot of colour makes a photo a colour photo; |a*|, |b*| < 1 does not.
+    spotted = np.full([256, 256, 3], 128, np.uint8)
+    spotted[100, 100] = [255, 0, 0]
+    Image.fromarray(spotted).save(folder / "spotted.png")
+    tinted = np.full([256, 256, 3], [128, 128, 129], np.uint8)
+    Image.fromarray(tinted).save(folder / "tinted.png")
+    found, report = batches(folder, batch_size=8)
+    names = {os.path.basename(path) for path in joined(found, 0, "path")}
+    assert names == {b"colour0.png", b"colour1.png", b"spotted.png"}
+    assert {os.path.basename(path) for path in report.gray} == {
+        "gray0.png",
+        "gray1.png",
+        "gray2.png",
+        "tinted.png",
+    }
+    assert str(report) == "3 photos, 4 gray left out, 0 unreadable"
+
+
+@pytest.mark.parametrize("near_one", [0.99, 1.01])
+def test_gray_means_every_value_strictly_between_minus_one_and_one(near_one, monkeypatch):
+    chroma = np.zeros([2, 4, 4, 2], np.float32)
+    chroma[1, 2, 3, 1] = -near_one
+    monkeypatch.setattr(dataset.lab_convert, "rgb_to_chroma", lambda pictures: chroma)
+    gray = dataset.is_gray(np.zeros([2, 4, 4, 3], np.uint8)).numpy()
+    assert gray.tolist() == [True, near_one < 1]
+
+
+def test_damaged_files_are_skipped_named_once_and_counted(photo_folder, colourful, caplog):
+    folder = photo_folder(3, damaged=1)
+    whole = folder / "whole.jpg"
+    Image.fromarray(colourful(200, 200)).save(whole)
+    (folder / "truncated.jpg").write_bytes(whole.read_bytes()[:-400])
+    (folder / "empty.png").touch()
+    with caplog.at_level(logging.WARNING):
+        found, report = batches(folder, batch_size=4, seed=1, make=train_dataset, count=6)
+    assert len(joined(found, 0, "path")) == 24
+    assert {os.path.basename(path) for path in report.unreadable} == {
+        "damaged0.jpg",
+        "truncated.jpg",
+        "empty.png",
+    }
+    for name in ("damaged0.jpg", "truncated.jpg", "empty.png"):
+        assert sum(name in record.getMessage() for record in caplog.records) == 1
+    assert report.usable == 4
+
+
+@pytest.mark.parametrize("make", [train_dataset, eval_dataset])
+def test_a_set_without_usable_photos_ends(photo_folder, make):
+    settings = {"seed": 1} if make is train_dataset else {}
+    found, report = batches(photo_folder(0, gray=2, damaged=2), batch_size=1, make=make, **settings)
+    assert found == []
+    assert (report.usable, len(report.gray), len(report.unreadable)) == (0, 2, 2)
+
+
+@pytest.mark.parametrize("share_of_memory", [0.25, 0.0])
+def test_training_order_follows_the_seed(photo_folder, monkeypatch, share_of_memory):
+    monkeypatch.setattr(dataset, "CACHE_SHARE_OF_MEMORY", share_of_memory)
+    folder = photo_folder(6)
+
+    def first(seed):
+        found, _ = batches(folder, count=6, make=train_dataset, batch_size=2, seed=seed)
+        return joined(found, 0, "path"), joined(found, 0, "lightness")
+
+    (paths, lightness), (again, lightness_again), (other, _) = first(1), first(1), first(2)
+    np.testing.assert_array_equal(paths, again)
+    np.testing.assert_array_equal(lightness, lightness_again)
+    assert list(paths) != list(other)
+    # Two epochs: every photo twice, in another order.
+    assert sorted(paths[:6]) == sorted(paths[6:]) == sorted(set(paths))
+    assert list(paths[:6]) != list(paths[6:])
+
+
+def test_training_crops_are_windows_some_mirrored(tmp_path):
+    """Every pixel of the picture says where it is from."""
+    rows, columns = np.mgrid[:256, :256].astype(np.uint8)
+    picture = np.stack([rows, columns, np.full_like(rows, 255)], axis=-1)
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    found, _ = batches(tmp_path, count=40, make=train_dataset, batch_size=1, seed=3)
+    windows = {}
+    for top in range(33):
+        for left in range(33):
+            window = picture[top : top + 224, left : left + 224]
+            windows[window[0, 0].tobytes() + window[0, -1].tobytes()] = (top, left, False)
+            windows[window[0, -1].tobytes() + window[0, 0].tobytes()] = (top, left, True)
+    corners = {}
+    for key, (top, left, mirrored) in windows.items():
+        ends = np.frombuffer(key, np.uint8).reshape(1, 2, 3)
+        corners[(top, left, mirrored)] = rgb2lab(ends)[0, :, 0]
+    seen = set()
+    for features, _ in found:
+        ends = features["lightness"][0, 0, [0, -1], 0]
+        place = min(corners, key=lambda place: np.abs(corners[place] - ends).max())
+        assert np.abs(corners[place] - ends).max() < 0.01
+        top, left, mirrored = place
+        window = picture[top : top + 224, left : left + 224]
+        window = window[:, ::-1] if mirrored else window
+        np.testing.assert_allclose(
+            features["lightness"][0, ..., 0], rgb2lab(window)[..., 0], atol=0.01
+        )
+        seen.add(place)
+    assert len(seen) > 30
+    assert {mirrored for *_, mirrored in seen} == {False, True}
+
+
+def test_prediction_keeps_gray_photos_and_has_no_labels(photo_folder):
+    found, report = batches(photo_folder(1, gray=1, damaged=1), batch_size=4, make=predict_dataset)
+    assert set(found[0]) == {"lightness", "path"}
+    assert found[0]["lightness"].shape == (2, 224, 224, 1)
+    assert (len(report.gray), len(report.unreadable)) == (0, 1)
+
+
+def test_names_of_any_bytes_come_through(photo_folder, colourful):
+    folder = photo_folder(0)
+    name = os.fsencode(folder) + b"/caf\xe9 \xff.png"
+    with open(name, "wb") as file:
+        Image.fromarray(colourful(8, 8)).save(file, "PNG")
+    found, _ = batches(folder, batch_size=1)
+    assert joined(found, 0, "path").tolist() == [name]
