@@ -1,0 +1,62 @@
+"""The full model: the basic one of `color.py` with a global-features network and a fusion layer.
+
+python color_global.py --mode train
+python color_global.py --mode predict
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from color import colorization, low_level, mid_level
+from colorization.main import run
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from colorization.layers import Layers
+
+
+def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.Tensor:
+    """Predicts the chroma of photos.
+
+    Args:
+      lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`.
+      training: whether layers behave as in training.
+      params: `precision` and `normalization`, see `colorization.layers.Layers`;
+        `global_features` ("single" or "paper") and, for "single", `global_channels`.
+
+    Returns:
+      Logits of the chroma code, float32 `[batch, 112, 112, 2]`.
+    """
+    # Imported here so that a mistyped option is refused without waiting for TensorFlow.
+    from colorization.layers import Layers
+
+    nn = Layers(training, params)
+    low = low_level(nn, nn.input(lightness))  # 28 x 28 x 512
+    mid = mid_level(nn, low)  # 28 x 28 x 256
+    whole = global_features(nn, low, params)  # 256
+    x = nn.fuse(mid, whole, 256, "fusion")  # 28 x 28 x 256
+    return colorization(nn, x)  # 112 x 112 x 2
+
+
+def global_features(nn: Layers, x: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
+    """What the photo as a whole shows: `[batch, 28, 28, 512]` to `[batch, 256]`.
+
+    "paper" is the network of Iizuka et al., table 1b; "single" has one convolution for four.
+    """
+    if params["global_features"] == "paper":
+        x = nn.conv(x, 512, "global/conv1", stride=2)  # 14 x 14
+        x = nn.conv(x, 512, "global/conv2")
+        x = nn.conv(x, 512, "global/conv3", stride=2)  # 7 x 7
+        x = nn.conv(x, 512, "global/conv4")
+    else:
+        x = nn.conv(x, params["global_channels"], "global/conv1")  # 28 x 28
+    x = nn.flatten(x)
+    x = nn.dense(x, 1024, "global/dense1")
+    x = nn.dense(x, 512, "global/dense2")
+    return nn.dense(x, 256, "global/dense3")
+
+
+if __name__ == "__main__":
+    run("color_global", network)

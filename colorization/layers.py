@@ -1,0 +1,206 @@
+"""The layers both networks are built from; precision and normalization are decided here alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import tensorflow as tf
+
+from upsample import upsample_conv
+
+# Of the moving averages that normalize at prediction; reached after some 100 steps, see `_decay`.
+_MOVING_AVERAGE_DECAY = 0.99
+_VARIANCE_EPSILON = 1e-3
+
+_HE_NORMAL = tf.compat.v1.initializers.variance_scaling(2.0, mode="fan_in")
+_SMALL = tf.compat.v1.initializers.random_normal(stddev=0.01)
+
+
+def fast_precision() -> str:
+    """The faster of "float32" and "bfloat16" on this machine.
+
+    Graphics processors from compute capability 8.0 (Ampere) on and processors with AVX-512 BF16
+    or AMX multiply bfloat16 numbers at least twice as fast.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        capable = all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    else:
+        capable = bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+    return "bfloat16" if capable else "float32"
+
+
+def _processor_flags() -> set[str]:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("flags"):
+                return set(line.split(":", 1)[1].split())
+    return set()
+
+
+class Layers:
+    """Makes layers and their variables in the current graph.
+
+    Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
+    `activate`: a bias or batch normalization, then ReLU.
+    """
+
+    def __init__(self, training: bool, params: dict[str, Any]):
+        """Settles what all layers have in common.
+
+        Args:
+          training: normalize by the batch's own statistics and update the moving averages;
+            otherwise by the moving averages.
+          params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none").
+        """
+        self._training = training
+        self._dtype = tf.as_dtype(params["precision"])
+        self._batch_norm = params["normalization"] == "batch"
+
+    def input(self, lightness: tf.Tensor) -> tf.Tensor:
+        """L* in 0..100 to -1..1 in the working precision, same shape."""
+        return tf.cast(lightness / 50 - 1, self._dtype)
+
+    def conv(
+        self, x: tf.Tensor, channels: int, name: str, *, kernel_size: int = 3, stride: int = 1
+    ) -> tf.Tensor:
+        """Convolution with SAME padding, then `activate`.
+
+        Args:
+          x: `[batch, height, width, in]`.
+          channels: output channels.
+          name: scope of ops and variables.
+          kernel_size: height and width of the kernel.
+          stride: of both directions.
+
+        Returns:
+          `[batch, ceil(height / stride), ceil(width / stride), channels]`.
+        """
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([kernel_size, kernel_size, x.shape[-1], channels])
+            return self._activated(
+                channels,
+                kernel,
+                lambda kernel: tf.nn.conv2d(x, self._cast(kernel), stride, "SAME"),
+            )
+
+    def upsample_conv(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """Doubles height and width by nearest neighbour, 3x3 convolution, then `activate`.
+
+        Args:
+          x: `[batch, height, width, in]`.
+          channels: output channels.
+          name: scope of ops and variables.
+
+        Returns:
+          `[batch, 2 * height, 2 * width, channels]`.
+        """
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([3, 3, x.shape[-1], channels])
+            return self._activated(
+                channels, kernel, lambda kernel: upsample_conv(x, self._cast(kernel))
+            )
+
+    def flatten(self, x: tf.Tensor) -> tf.Tensor:
+        """`[batch, height, width, channels]` to `[batch, height * width * channels]`."""
+        return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
+
+    def dense(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """Matrix product, then `activate`: `[batch, in]` to `[batch, channels]`."""
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([x.shape[-1], channels])
+            return self._activated(
+                channels, kernel, lambda kernel: tf.linalg.matmul(x, self._cast(kernel))
+            )
+
+    def fuse(
+        self, local: tf.Tensor, global_features: tf.Tensor, channels: int, name: str
+    ) -> tf.Tensor:
+        """Dense layer over [local at each pixel ; global], then `activate` (paper, equation 4).
+
+        The product with the concatenation is the sum of two products, so the global features need
+        no copy for each pixel.
+
+        Args:
+          local: `[batch, height, width, in]`.
+          global_features: `[batch, features]`.
+          channels: output channels.
+          name: scope of ops and variables.
+
+        Returns:
+          `[batch, height, width, channels]`.
+        """
+        inputs = local.shape[-1] + global_features.shape[-1]
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([inputs, channels])
+
+            def product(kernel: tf.Tensor) -> tf.Tensor:
+                of_local, of_global = tf.split(
+                    self._cast(kernel), [local.shape[-1], global_features.shape[-1]]
+                )
+                added = tf.linalg.matmul(global_features, of_global)
+                return tf.nn.conv2d(local, of_local[None, None], 1, "SAME") + added[:, None, None]
+
+            return self._activated(channels, kernel, product)
+
+    def output(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """3x3 convolution with a bias and no activation; float32 logits, starting near zero."""
+        with tf.compat.v1.variable_scope(name):
+            kernel = tf.compat.v1.get_variable(
+                "kernel", [3, 3, x.shape[-1], channels], initializer=_SMALL
+            )
+            bias = self._vector("bias", channels, 0.0)
+            logits = tf.nn.conv2d(x, self._cast(kernel), 1, "SAME")
+            return tf.cast(logits, tf.float32) + bias
+
+    def _cast(self, variable: tf.Tensor) -> tf.Tensor:
+        return tf.cast(variable, self._dtype)
+
+    def _kernel(self, shape: list[int]) -> tf.Tensor:
+        return tf.compat.v1.get_variable("kernel", shape, initializer=_HE_NORMAL)
+
+    def _vector(self, name: str, channels: int, value: float, trainable: bool = True) -> tf.Tensor:
+        return tf.compat.v1.get_variable(
+            name,
+            [channels],
+            initializer=tf.compat.v1.initializers.constant(value),
+            trainable=trainable,
+            aggregation=tf.VariableAggregation.MEAN,
+            synchronization=(
+                tf.VariableSynchronization.AUTO if trainable else tf.VariableSynchronization.ON_READ
+            ),
+        )
+
+    def _activated(self, channels: int, kernel: tf.Tensor, product) -> tf.Tensor:
+        """`product(kernel)`, normalized or shifted, through ReLU."""
+        if not self._batch_norm:
+            bias = self._vector("bias", channels, 0.0)
+            return tf.nn.relu(tf.nn.bias_add(product(kernel), self._cast(bias)))
+
+        scale = self._vector("scale", channels, 1.0)
+        offset = self._vector("offset", channels, 0.0)
+        mean = self._vector("moving_mean", channels, 0.0, trainable=False)
+        variance = self._vector("moving_variance", channels, 1.0, trainable=False)
+        if not self._training:
+            # What normalization does to the product it can as well do to the kernel.
+            factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
+            bias = self._cast(offset - mean * factor)
+            return tf.nn.relu(tf.nn.bias_add(product(kernel * factor), bias))
+
+        x = product(kernel)
+        images = x if x.shape.rank == 4 else x[:, None, None]
+        images, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(
+            images, scale, offset, epsilon=_VARIANCE_EPSILON
+        )[:3]
+        for average, value in ((mean, batch_mean), (variance, batch_variance)):
+            update = average.assign_sub((average - value) * (1 - self._decay()))
+            tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
+        return tf.nn.relu(images if x.shape.rank == 4 else images[:, 0, 0])
+
+    @staticmethod
+    def _decay() -> tf.Tensor:
+        """Shorter averages at first, so that the initial values are soon forgotten."""
+        step = tf.cast(tf.compat.v1.train.get_or_create_global_step(), tf.float32)
+        return tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
