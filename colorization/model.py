@@ -1,0 +1,167 @@
+"""From a network to a `model_fn`: loss, optimizer, metrics and summaries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+import lab_convert
+import upsample
+from colorization.estimator import tf_estimator
+
+Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
+
+# Photos drawn as gray, truth and prediction in TensorBoard.
+_SUMMARY_PHOTOS = 6
+
+
+def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]:
+    """Wraps a network for `tf.estimator`.
+
+    Args:
+      network: `(lightness, training, params) -> logits`, see `color.network`.
+
+    Returns:
+      A `model_fn`. Its `features` and `labels` are those of `colorization.dataset`; its `params`
+      hold `chroma_scale`, what the network wants, and for training `learning_rate`,
+      `learning_rate_schedule`, `warmup_steps` and `max_steps`. Predictions are `chroma`, a*b* in
+      CIE units, float32 `[batch, 112, 112, 2]`, and the features' `path`.
+    """
+
+    def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
+        training = mode == tf_estimator.ModeKeys.TRAIN
+        logits = network(features["lightness"], training, params)
+        # Not by way of the code: the inverse of a saturated sigmoid is lost.
+        chroma = params["chroma_scale"] * logits
+
+        if mode == tf_estimator.ModeKeys.PREDICT:
+            predictions = {"chroma": chroma, "path": features["path"]}
+            return tf_estimator.EstimatorSpec(mode, predictions=predictions)
+
+        losses = mean_squared_error(tf.sigmoid(logits), labels["code"])
+        loss = tf.reduce_mean(losses)
+        if training:
+            return tf_estimator.EstimatorSpec(mode, loss=loss, train_op=_train_op(loss, params))
+
+        lightness = features["lightness"]
+        truth = to_rgb(lightness, labels["chroma"])
+        predicted = to_rgb(lightness, chroma)
+        metrics = {
+            "average_loss": tf.compat.v1.metrics.mean(losses),
+            "psnr": tf.compat.v1.metrics.mean(tf.image.psnr(truth, predicted, 1.0)),
+            **_chroma_metrics(chroma, labels["chroma"]),
+            **_yardsticks("loss", labels["code"], 0.5, tf.identity),
+        }
+        return tf_estimator.EstimatorSpec(
+            mode,
+            loss=loss,
+            eval_metric_ops=metrics,
+            evaluation_hooks=[_picture_hook(lightness, truth, predicted, config.model_dir)],
+        )
+
+    return model_fn
+
+
+def mean_squared_error(predicted: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
+    """Mean over each example of the squared difference (paper, equation 6, up to a factor).
+
+    Args:
+      predicted, truth: float `[batch, height, width, channels]`.
+
+    Returns:
+      `[batch]`.
+    """
+    return tf.reduce_mean(tf.math.squared_difference(predicted, truth), axis=[1, 2, 3])
+
+
+def to_rgb(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """Joins lightness and chroma of half the size to pictures.
+
+    Args:
+      lightness: L* in 0..100, `[batch, height, width, 1]`.
+      chroma: a*b* in CIE units, `[batch, height / 2, width / 2, 2]`.
+
+    Returns:
+      float32 RGB in 0..1, `[batch, height, width, 3]`.
+    """
+    return lab_convert.lab_to_rgb(tf.concat([lightness, upsample.bilinear(chroma, 2)], axis=-1))
+
+
+def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
+    """Rises linearly over the warm-up, then stays or falls to zero along half a cosine.
+
+    Args:
+      step: of the update, from 0.
+      params: `learning_rate` (the peak), `learning_rate_schedule`, `warmup_steps`, `max_steps`. The
+        warm-up takes a fifth of the steps at most.
+
+    Returns:
+      float32 scalar.
+    """
+    step = tf.cast(step, tf.float32)
+    warmup = min(params["warmup_steps"], params["max_steps"] // 5)
+    rate = tf.constant(params["learning_rate"], tf.float32)
+    if params["learning_rate_schedule"] == "cosine":
+        progress = tf.clip_by_value((step - warmup) / max(params["max_steps"] - warmup, 1), 0, 1)
+        rate *= (1 + tf.cos(math.pi * progress)) / 2
+    return rate * tf.minimum((step + 1) / (warmup + 1), 1)
+
+
+def _train_op(loss: tf.Tensor, params: dict[str, Any]) -> tf.Operation:
+    step = tf.compat.v1.train.get_or_create_global_step()
+    rate = learning_rate(step, params)
+    tf.compat.v1.summary.scalar("learning_rate", rate)
+    optimizer = tf.compat.v1.train.AdamOptimizer(rate)
+    # Moving averages of batch normalization.
+    updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+    return tf.group(optimizer.minimize(loss, step), *updates)
+
+
+def _chroma_metrics(predicted: tf.Tensor, truth: tf.Tensor) -> dict[str, tuple]:
+    """Root mean squared errors over all a* and b* values, in CIE units."""
+    rmse = tf.compat.v1.metrics.root_mean_squared_error(truth, predicted)
+    return {"ab_rmse": rmse, **_yardsticks("ab_rmse", truth, 0.0, tf.sqrt)}
+
+
+def _yardsticks(
+    name: str, truth: tf.Tensor, no_colour: float, of_mean_square: Callable
+) -> dict[str, tuple]:
+    """The same metric for a prediction of no colour and of the best single colour.
+
+    Args:
+      name: of the metric.
+      truth: `[batch, height, width, 2]`.
+      no_colour: value of both channels without colour.
+      of_mean_square: turns a mean squared error into the metric.
+    """
+    truth = truth - no_colour
+    square, update_square = tf.compat.v1.metrics.mean(tf.square(truth))
+    mean, update_mean = tf.compat.v1.metrics.mean_tensor(
+        tf.reduce_mean(truth, axis=[0, 1, 2]), weights=tf.cast(tf.shape(truth)[0], tf.float32)
+    )
+    updates = tf.group(update_square, update_mean)
+    # The best constant is the mean; what it leaves is the variance.
+    variance = tf.maximum(square - tf.reduce_mean(tf.square(mean)), 0)
+    return {
+        f"{name}_no_colour": (of_mean_square(square), updates),
+        f"{name}_mean_colour": (of_mean_square(variance), updates),
+    }
+
+
+def _picture_hook(
+    lightness: tf.Tensor, truth: tf.Tensor, predicted: tf.Tensor, model_dir: str
+) -> tf.compat.v1.train.SummarySaverHook:
+    """Draws gray, truth and prediction of the first photos side by side."""
+    lightness = lightness[:_SUMMARY_PHOTOS]
+    gray = lab_convert.lab_to_rgb(tf.pad(lightness, [[0, 0]] * 3 + [[0, 2]]))
+    triples = tf.concat([gray, truth[:_SUMMARY_PHOTOS], predicted[:_SUMMARY_PHOTOS]], axis=2)
+    summary = tf.compat.v1.summary.image(
+        "gray_truth_predicted", triples, _SUMMARY_PHOTOS, collections=[]
+    )
+    # So many steps apart that only the first batch is drawn.
+    return tf.compat.v1.train.SummarySaverHook(
+        save_steps=10**9, output_dir=f"{model_dir}/eval", summary_op=summary
+    )
