@@ -1,0 +1,339 @@
+"""The gallery: one page that shows what a model made of its pictures, beside gray and truth.
+
+`write_gallery` turns `results/MODEL/{gray,predicted,truth}/NAME` into `results/MODEL/index.html`,
+which needs nothing but that folder: no server, no network. `gallery.html` is the page's template.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import html
+import json
+import math
+import mimetypes
+import os
+import re
+import string
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+from urllib.parse import quote
+
+from PIL import Image, ImageOps
+
+KINDS = ("gray", "predicted", "truth")
+THUMBNAIL_SIDE = 320
+
+# Rows hold pictures of equal height, which needs each picture's shape: width / height, in steps
+# of a hundredth, within limits that keep a single panorama from taking a whole row.
+_NARROWEST, _WIDEST = 0.4, 3.0
+
+
+class _View(NamedTuple):
+    """One kind of one picture: where it is, and its thumbnail unless it cannot be read."""
+
+    href: str
+    thumbnail: str = ""
+    width: int = 3
+    height: int = 2
+
+
+class _Entry(NamedTuple):
+    """All there is to show of one NAME: its views by kind, and its figures."""
+
+    name: str
+    views: Mapping[str, _View]
+    figures: Mapping[str, float]
+
+
+class _Page(string.Template):
+    """A template whose placeholders, `%%{name}`, mean nothing in HTML, CSS or JavaScript."""
+
+    delimiter = "%%"
+
+
+def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:
+    """Writes the page of a results folder, with every picture that lies in its `predicted`.
+
+    Thumbnails are made where missing or older than their picture. Every file is written under a
+    temporary name first, so that an interrupted run leaves the former page whole.
+
+    Args:
+      folder: holds `gray`, `predicted` and, where the input had colour, `truth`, each with the
+        same NAMEs, which may lie in sub-folders. Files with a leading dot are not shown.
+      title: heading of the page.
+      scores: for pictures of this run, by NAME (with forward slashes): `rmse` of a*b* in CIE units
+        and `psnr` of RGB in dB; nothing where there is no truth. Those of earlier runs are kept
+        in `scores.json`.
+
+    Returns:
+      The path of the page, `folder / "index.html"`.
+
+    Raises:
+      OSError: the folder cannot be written to. A picture that cannot be read raises nothing, it
+        is shown as such.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = _list_pictures(folder / "predicted")
+    figures = _update_scores(folder / "scores.json", names, scores)
+    views = _view_all(folder, names)
+    entries = [_Entry(name, views[name], figures.get(name, {})) for name in names]
+    page = folder / "index.html"
+    with _replacing(page) as temporary:
+        temporary.write_bytes(_render(title, entries).encode("utf-8", "replace"))
+    return page
+
+
+# Pictures
+
+
+def _list_pictures(folder: Path) -> list[str]:
+    """NAMEs of the pictures in a folder and its sub-folders, 2.jpg before 10.jpg."""
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted((name.as_posix() for name in names if _may_be_picture(name)), key=_natural_key)
+
+
+def _may_be_picture(name: Path) -> bool:
+    kind, _ = mimetypes.guess_type(f"name{name.suffix}")
+    hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
+    return not hidden and (kind is None or kind.startswith("image/"))
+
+
+def _natural_key(name: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]:
+    """Makes the thumbnails; removes those whose picture is gone."""
+
+    def view(name: str) -> dict[str, _View]:
+        found = ((kind, _view(folder, kind, name)) for kind in KINDS)
+        return {kind: view for kind, view in found if view}
+
+    # Pillow decodes and scales outside Python's lock; a few large pictures at once fit in memory.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        views = dict(zip(names, threads.map(view, names), strict=True))
+    in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
+    for path in (folder / "thumbnails").glob("*/*"):
+        if path.relative_to(folder).as_posix() not in in_use and _is_thumbnail(path):
+            path.unlink(missing_ok=True)
+    return views
+
+
+def _view(folder: Path, kind: str, name: str) -> _View | None:
+    """One kind of a picture, its thumbnail made if need be; None where there is no such file."""
+    href = f"{kind}/{quote(os.fsencode(name))}"
+    # Of fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
+    base = hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
+    try:
+        picture = folder / kind / name
+        changed = picture.stat().st_mtime_ns
+        thumbnails = folder / "thumbnails" / kind
+        suffix, size = _find_thumbnail(thumbnails / base, changed) or _make_thumbnail(
+            picture, thumbnails / base, changed
+        )
+        return _View(href, f"thumbnails/{kind}/{base}{suffix}", *size)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    # Pillow's decoders meet damaged files with whatever exception comes up.
+    except Exception:
+        return _View(href)
+
+
+def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | None:
+    """Suffix and size of the thumbnail, unless it is older than its picture or damaged."""
+    for suffix in (".jpg", ".png"):
+        thumbnail = base.with_suffix(suffix)
+        with contextlib.suppress(OSError):
+            if thumbnail.stat().st_mtime_ns >= changed:
+                with Image.open(thumbnail) as image:
+                    return suffix, image.size
+    return None
+
+
+def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
+    """Suffix and size of a new thumbnail."""
+    with Image.open(picture) as image:
+        reduced = _reduce(image)
+    opaque = reduced.mode in ("L", "RGB")
+    suffix = ".jpg" if opaque else ".png"
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(base.with_suffix(suffix)) as temporary:
+        # Chroma is what the page is about: none of it is thrown away.
+        options = {"quality": 85, "subsampling": "4:4:4"} if opaque else {}
+        profile = reduced.info.get("icc_profile")
+        reduced.save(temporary, "JPEG" if opaque else "PNG", icc_profile=profile, **options)
+        # A picture that changes from now on is newer than its thumbnail, however soon it does.
+        os.utime(temporary, ns=(changed, changed))
+    return suffix, reduced.size
+
+
+def _is_thumbnail(path: Path) -> bool:
+    return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
+
+
+def _reduce(image: Image.Image) -> Image.Image:
+    """An upright copy of at most `THUMBNAIL_SIDE` pixels a side, of mode L, RGB, LA or RGBA."""
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda value: value / 257).convert("L")
+    elif "transparency" in image.info or image.mode == "PA":
+        image = image.convert("RGBA")
+    elif image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        image = image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
+    # Decodes large JPEGs at a fraction of their size (draft mode).
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
+        image.info.pop("icc_profile", None)
+    return image
+
+
+# Figures
+
+
+def _update_scores(
+    path: Path, names: Collection[str], scores: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Figures of all pictures: of this run, else of earlier ones. Stores them for later runs."""
+    merged = {**_read_scores(path), **scores}
+    figures = {name: _clean(merged[name]) for name in names if name in merged}
+    figures = {name: values for name, values in figures.items() if values}
+    with _replacing(path) as temporary:
+        temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return figures
+
+
+def _read_scores(path: Path) -> dict[str, object]:
+    """What earlier runs stored. A file that makes no sense is put aside, not overwritten."""
+    try:
+        stored = json.loads(path.read_bytes(), parse_int=float)
+        if isinstance(stored, dict):
+            return stored
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        pass
+    os.replace(path, path.with_name("scores.damaged.json"))
+    return {}
+
+
+def _clean(figures: object) -> dict[str, float]:
+    """The believable ones: RMSE and PSNR are never negative; the PSNR of equals is infinite."""
+    if not isinstance(figures, Mapping):
+        return {}
+    return {
+        str(key): float(value)
+        for key, value in figures.items()
+        if isinstance(value, Real) and not isinstance(value, bool) and value >= 0
+    }
+
+
+# The page
+
+
+def _render(title: str, entries: Sequence[_Entry]) -> str:
+    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    # First what goes into the style, for the page allows exactly the style and script hashed here.
+    page = _Page(template).safe_substitute(shapes=_shape_rules(entries))
+    hashes = {
+        f"{element}_hash": _content_hash(re.search(f"<{element}>(.*?)</{element}>", page, re.S)[1])
+        for element in ("style", "script")
+    }
+    return _Page(page).substitute(
+        hashes,
+        title=html.escape(title),
+        summary=_summary(entries),
+        entries="\n".join(map(_entry_html, entries)),
+    )
+
+
+def _content_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _shape(entry: _Entry) -> int:
+    """Width of a picture in hundredths of its height."""
+    view = max(entry.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
+    return round(100 * min(max(view.width / view.height, _NARROWEST), _WIDEST))
+
+
+def _shape_rules(entries: Sequence[_Entry]) -> str:
+    shapes = sorted({_shape(entry) for entry in entries})
+    return "\n".join(f".shape-{shape} {{ --shape: {shape / 100:g} }}" for shape in shapes)
+
+
+def _summary(entries: Sequence[_Entry]) -> str:
+    if not entries:
+        return "No pictures yet."
+    parts = [f"<b>{len(entries)}</b> {'picture' if len(entries) == 1 else 'pictures'}"]
+    scored = [entry.figures for entry in entries if entry.figures]
+    for key, label in (("rmse", "RMSE"), ("psnr", "PSNR")):
+        finite = [values[key] for values in scored if math.isfinite(values.get(key, math.nan))]
+        if finite:
+            parts.append(f"mean {label} <b>{_with_unit(key, fmean(finite))}</b>")
+    if scored and len(scored) < len(entries):
+        parts[-1] += f" over the <b>{len(scored)}</b> with truth"
+    return " <i>·</i> ".join(parts)
+
+
+def _with_unit(key: str, value: float) -> str:
+    number = f"{value:.1f}" if math.isfinite(value) else "∞"
+    return f"{number}&nbsp;dB" if key == "psnr" else number
+
+
+def _entry_html(entry: _Entry) -> str:
+    figures = {key: entry.figures[key] for key in ("rmse", "psnr") if key in entry.figures}
+    # Sort keys; finite, since JavaScript and Python spell infinity differently.
+    keys = "".join(f' data-{key}="{min(value, 1e9):.6g}"' for key, value in figures.items())
+    spans = " ".join(
+        f"<span>{key.upper()} <b>{_with_unit(key, value)}</b></span>"
+        for key, value in figures.items()
+    )
+    folder, slash, base = map(html.escape, entry.name.rpartition("/"))
+    name = f"<span>{folder}{slash}</span>{base}" if folder else base
+    caption = f'<h2 title="{html.escape(entry.name)}"><bdi>{name}</bdi></h2>'
+    if spans:
+        caption += f'<p class="figures">{spans}</p>'
+    views = "".join(_view_html(kind, view, entry.name) for kind, view in entry.views.items())
+    return (
+        f'<li class="shape-{_shape(entry)} views-{len(entry.views)}"{keys}>'
+        f'<article><div class="caption">{caption}</div>{views}</article></li>'
+    )
+
+
+def _view_html(kind: str, view: _View, name: str) -> str:
+    alt = html.escape(f"{kind}: {name}")
+    picture = (
+        f'<img src="{view.thumbnail}" alt="{alt}" width="{view.width}" height="{view.height}" '
+        'loading="lazy" decoding="async">'
+        if view.thumbnail
+        else f'<span role="img" aria-label="{alt} (cannot be read)">cannot be read</span>'
+    )
+    return (
+        f'<figure class="{kind}"><a href="{view.href}">{picture}</a>'
+        f'<figcaption aria-hidden="true">{kind.capitalize()}</figcaption></figure>'
+    )
+
+
+# Files
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; put in place of `path` at the end, removed on failure."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
