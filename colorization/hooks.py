@@ -1,0 +1,142 @@
+"""What watches a training run: progress bar, photos per second, stopping on a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import tensorflow as tf
+from tqdm import tqdm
+
+SessionRunHook = tf.compat.v1.train.SessionRunHook
+
+# Steps between two points of a curve in TensorBoard.
+SUMMARY_STEPS = 10
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal, after its checkpoint was saved."""
+
+    def __init__(self, signal_number: int, step: int):
+        super().__init__(signal_number, step)
+        self.signal_number = signal_number
+        self.step = step
+
+
+def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
+    """A progress bar with rate and time left; seldom redrawn where it cannot be overwritten."""
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        dynamic_ncols=True,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+        **settings,
+    )
+
+
+class TrainProgress(SessionRunHook):
+    """Shows step, loss, photos per second and time left; logs photos per second."""
+
+    def __init__(self, max_steps: int, batch_size: int, model_dir: str):
+        self._max_steps = max_steps
+        self._batch_size = batch_size
+        self._model_dir = model_dir
+
+    def begin(self) -> None:
+        self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_create_session(self, session, coord) -> None:
+        self._last_step = session.run(self._step)
+        self._last_time = time.monotonic()
+        # Ends in the usual place, but counts photos: that is the rate people compare.
+        self._bar = progress_bar(
+            self._max_steps * self._batch_size,
+            "training",
+            " photos",
+            initial=int(self._last_step) * self._batch_size,
+        )
+
+    def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
+        return tf.compat.v1.train.SessionRunArgs([self._loss, self._step])
+
+    def after_run(self, run_context, run_values) -> None:
+        self._loss_value, step = run_values.results
+        self._show(int(step))
+        if step - self._last_step >= SUMMARY_STEPS:
+            self._log_rate(step)
+
+    def _log_rate(self, step: int) -> None:
+        now = time.monotonic()
+        rate = (step - self._last_step) * self._batch_size / (now - self._last_time)
+        self._last_step, self._last_time = step, now
+        value = tf.compat.v1.Summary.Value(tag="photos_per_second", simple_value=rate)
+        writer = tf.compat.v1.summary.FileWriterCache.get(self._model_dir)
+        writer.add_summary(tf.compat.v1.Summary(value=[value]), step)
+
+    def _show(self, step: int) -> None:
+        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}"
+        self._bar.set_postfix_str(state, refresh=False)
+        self._bar.update(step * self._batch_size - self._bar.n)
+
+    def end(self, session) -> None:
+        # What a step fetches may be the count from before its update.
+        self._show(int(session.run(self._step)))
+        self._bar.close()
+
+
+class EvalProgress(SessionRunHook):
+    """Shows how far an evaluation has come."""
+
+    def __init__(self, batches: int):
+        self._batches = batches
+
+    def begin(self) -> None:
+        self._bar = progress_bar(self._batches, "evaluating", " batches", leave=False)
+
+    def after_run(self, run_context, run_values) -> None:
+        self._bar.update()
+
+    def end(self, session) -> None:
+        self._bar.close()
+
+
+class StopOnSignal(SessionRunHook):
+    """Saves a checkpoint and raises `Interrupted` after the step in which a signal came."""
+
+    def __init__(self, model_dir: str):
+        self._model_dir = model_dir
+        self._signal_number: int | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes Ctrl-C and SIGTERM over for the duration of the body."""
+
+        def note(signal_number: int, frame: FrameType | None) -> None:
+            self._signal_number = signal_number
+
+        previous = {
+            number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._signal_number is None:
+            return
+        session = run_context.session
+        step = int(session.run(self._step))
+        (saver,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.SAVERS)
+        saver.save(session, f"{self._model_dir}/model.ckpt", global_step=step)
+        raise Interrupted(self._signal_number, step)

@@ -1,0 +1,305 @@
+"""One short function for each `--mode`; what `color.py` and `color_global.py` call.
+
+Nothing here imports TensorFlow before the command line has been checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from colorization.errors import UserError
+from colorization.options import NETWORK_SETTINGS, Options, parse
+from colorization.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from colorization.model import Network
+
+_DATA = Path("data")
+_BUNDLED_BATCH_SIZE = 8
+_BUNDLED_MAX_STEPS = 150
+
+_log = logging.getLogger("colorization")
+
+
+def run(model: str, network: Network) -> NoReturn:
+    """Does what the command line says, then ends the program.
+
+    Exit codes: 0 done, 2 the user has something to mend (one line says what), 128 + N stopped by
+    signal N.
+
+    Args:
+      model: name of the script, `"color"` or `"color_global"`.
+      network: its network.
+    """
+    try:
+        options = parse(model, sys.argv[1:])
+        import_tensorflow(options.verbose)
+        _log_to_console()
+        modes = {"train": train, "evaluate": evaluate, "predict": predict}
+        modes[options.mode](model, network, options)
+    except UserError as error:
+        print(f"{model}.py: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    sys.exit(0)
+
+
+def train(model: str, network: Network, options: Options) -> None:
+    """Trains until `--max_steps`, evaluating each checkpoint."""
+    import tensorflow as tf
+
+    from colorization import checkpoint, dataset, hooks
+    from colorization.estimator import tf_estimator
+
+    options, train_paths, test_paths = _training_photos(options)
+    settings = checkpoint.settled(
+        options.model_dir, _network_settings(model, options), options.given
+    )
+    scale = settings["chroma_scale"]
+    train_report, test_report = dataset.Report(len(train_paths)), dataset.Report(len(test_paths))
+    for paths, report in ((train_paths, train_report), (test_paths, test_report)):
+        _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
+    checkpoint.store_settings(options.model_dir, settings)
+
+    save_steps = options.save_checkpoints_steps or max(1, min(1000, options.max_steps // 5))
+    estimator = _estimator(
+        network,
+        options,
+        settings,
+        save_checkpoints_steps=save_steps,
+        tf_random_seed=options.seed,
+        save_summary_steps=hooks.SUMMARY_STEPS,
+        log_step_count_steps=hooks.SUMMARY_STEPS,
+    )
+    done = _step(options.model_dir)
+    if done >= options.max_steps:
+        print(
+            f"{options.model_dir} has been trained for {done} steps already; "
+            f"to go on, give a larger --max_steps"
+        )
+        return
+    if done:
+        print(f"Going on from step {done} of {options.model_dir}.")
+    print(f"Precision: {estimator.params['precision']}.")
+
+    stop = hooks.StopOnSignal(options.model_dir)
+    progress = hooks.TrainProgress(options.max_steps, options.batch_size, options.model_dir)
+    train_spec = tf_estimator.TrainSpec(
+        lambda: dataset.train_dataset(
+            train_paths, options.batch_size, scale, options.seed + done, train_report
+        ),
+        max_steps=options.max_steps,
+        hooks=[progress, stop],
+    )
+    eval_spec = tf_estimator.EvalSpec(
+        lambda: dataset.eval_dataset(test_paths, options.batch_size, scale, test_report),
+        steps=None,
+        hooks=[hooks.EvalProgress(-(-len(test_paths) // options.batch_size))],
+        start_delay_secs=0,
+        throttle_secs=0,
+    )
+    try:
+        with stop.listening():
+            metrics, _ = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+    except hooks.Interrupted as interruption:
+        print(
+            f"\nStopped after step {interruption.step}; a checkpoint is saved. "
+            f"To go on:\n  {_command()}"
+        )
+        sys.exit(128 + interruption.signal_number)
+    except tf.compat.v1.train.NanLossDuringTrainingError as error:
+        raise UserError(
+            f"the loss is no longer finite; the last good checkpoint is "
+            f"{tf.train.latest_checkpoint(options.model_dir)}: "
+            "go on from it with a lower --learning_rate"
+        ) from error
+    print(f"Trained on {train_report}.")
+    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
+    _print_metrics(metrics, test_report)
+    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
+    print("Next:")
+    print(f"  python {model}.py --mode predict{folder}")
+    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+
+
+def evaluate(model: str, network: Network, options: Options) -> None:
+    """Measures the latest checkpoint; prints the figures and stores them beside it."""
+    from colorization import checkpoint, dataset, hooks
+
+    newest = checkpoint.latest_checkpoint(options.model_dir)
+    settings = checkpoint.settled(
+        options.model_dir, _network_settings(model, options), options.given
+    )
+    paths = _test_photos(options)
+    report = dataset.Report(len(paths))
+    scale = settings["chroma_scale"]
+    _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
+    metrics = _estimator(network, options, settings).evaluate(
+        lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
+        hooks=[hooks.EvalProgress(-(-len(paths) // options.batch_size))],
+        checkpoint_path=newest,
+    )
+    print(f"Checkpoint: {newest}")
+    _print_metrics(metrics, report)
+    stored = Path(options.model_dir) / "evaluation.json"
+    figures = {name: value.item() for name, value in metrics.items()}
+    checkpoint.write_json(stored, {"checkpoint": newest, "photos": report.usable, **figures})
+    print(f"Stored in {stored}")
+
+
+def predict(model: str, network: Network, options: Options) -> None:
+    """Colours photos and writes the pictures and the gallery page."""
+    from colorization import checkpoint, colorize, dataset, hooks, photos
+    from colorization.gallery import write_gallery
+
+    newest = checkpoint.latest_checkpoint(options.model_dir)
+    settings = checkpoint.settled(
+        options.model_dir, _network_settings(model, options), options.given
+    )
+    paths = photos.find_photos(options.input) if options.input else _test_photos(options)
+    report = dataset.Report(len(paths))
+    _require_usable(dataset.predict_dataset(paths, 1, report), report)
+    output = _writable_folder(options.output, "--output")
+    predictions = _estimator(network, options, settings).predict(
+        lambda: dataset.predict_dataset(paths, options.batch_size, report),
+        checkpoint_path=newest,
+    )
+    with hooks.progress_bar(len(paths), "colouring", " photos") as bar:
+        scores = colorize.write_pictures(
+            predictions, colorize.picture_names(paths), output, bar.update
+        )
+    page = write_gallery(output, f"{model}.py", scores)
+    print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
+    print(f"See them in {page}")
+    if report.unreadable:
+        sys.exit(1)
+
+
+def _log_to_console() -> None:
+    """Warnings go to standard error, above a progress bar if there is one."""
+    from tqdm import tqdm
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tqdm.write(self.format(record), file=sys.stderr)
+
+    _log.addHandler(Handler())
+
+
+def _training_photos(options: Options) -> tuple[Options, list[str], list[str]]:
+    """The photos to train and to test on, and the options with the defaults that suit them."""
+    from colorization.photos import find_photos
+
+    if options.train_data:
+        return options, find_photos(options.train_data), _test_photos(options)
+    own = _DATA / "train"
+    if own.is_dir() and any(own.iterdir()):
+        return options, find_photos([str(own)]), _test_photos(options)
+    print(
+        "No --train_data and nothing in data/train: "
+        "training on the photos bundled with scikit-image."
+    )
+    defaults = {"batch_size": _BUNDLED_BATCH_SIZE, "max_steps": _BUNDLED_MAX_STEPS}
+    unset = {name: value for name, value in defaults.items() if name not in options.given}
+    options = dataclasses.replace(options, **unset)
+    return options, find_photos([str(_bundled() / "train")]), _test_photos(options)
+
+
+def _test_photos(options: Options) -> list[str]:
+    from colorization.photos import find_photos
+
+    if options.test_data:
+        return find_photos(options.test_data)
+    own = _DATA / "test"
+    if own.is_dir() and any(own.iterdir()):
+        return find_photos([str(own)])
+    return find_photos([str(_bundled() / "test")])
+
+
+def _bundled() -> Path:
+    from colorization.bundled import bundled_photos
+
+    return bundled_photos(_DATA / "bundled")
+
+
+def _network_settings(model: str, options: Options) -> dict[str, Any]:
+    return {"model": model, **{name: getattr(options, name) for name in NETWORK_SETTINGS}}
+
+
+def _estimator(network: Network, options: Options, settings: dict[str, Any], **run_config: Any):
+    """The official Estimator around a network."""
+    from colorization.estimator import tf_estimator
+    from colorization.layers import fast_precision
+    from colorization.model import make_model_fn
+
+    precision = fast_precision() if options.precision == "auto" else options.precision
+    return tf_estimator.Estimator(
+        make_model_fn(network),
+        config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
+        params={**dataclasses.asdict(options), **settings, "precision": precision},
+    )
+
+
+def _require_usable(dataset, report) -> None:
+    """Reads on until the first usable photo.
+
+    Raises:
+      UserError: there is none.
+    """
+    if not any(True for _ in dataset.take(1)):
+        raise UserError(
+            f"none of the {report.total:,} photos is usable: {len(report.gray):,} gray, "
+            f"{len(report.unreadable):,} unreadable; name a folder with colour photos"
+        )
+
+
+def _writable_folder(folder: str, option: str) -> Path:
+    """Makes a folder if need be.
+
+    Raises:
+      UserError: it cannot be made or written to.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); change {option}") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write to {folder} (permission denied); change {option}")
+    return Path(folder)
+
+
+def _step(model_dir: str) -> int:
+    import tensorflow as tf
+
+    newest = tf.train.latest_checkpoint(model_dir)
+    return int(tf.train.load_variable(newest, "global_step")) if newest else 0
+
+
+def _print_metrics(metrics: dict[str, Any], report: object) -> None:
+    """A small table: the model beside two predictions that need no model."""
+    rows = (
+        ("", "model", "no colour", "mean colour"),
+        ("average loss", *_row(metrics, ["average_loss", "loss_no_colour", "loss_mean_colour"], 4)),
+        ("a*b* RMSE", *_row(metrics, ["ab_rmse", "ab_rmse_no_colour", "ab_rmse_mean_colour"], 2)),
+        ("RGB PSNR, dB", *_row(metrics, ["psnr"], 2), "", ""),
+    )
+    print(f"Measured on {report}, step {metrics['global_step']}:")
+    for row in rows:
+        print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
+
+
+def _row(metrics: dict[str, Any], names: list[str], digits: int) -> list[str]:
+    return [f"{metrics[name]:.{digits}f}" for name in names]
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["python", *sys.argv])

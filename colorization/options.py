@@ -1,0 +1,303 @@
+"""Every command-line option, declared once; parsing and its error messages.
+
+Imports nothing slow, so that a mistyped option is refused at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from colorization.errors import UserError
+
+MODES = {
+    "train": "train, checkpoint, evaluate now and then; goes on from the last checkpoint",
+    "evaluate": "measure a checkpoint on --test_data",
+    "predict": "colour --input (default: the test photos) into --output",
+}
+
+
+def _whole_number(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"needs a whole number of at least {minimum}, not {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def _positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"needs a number above 0, not {text!r}")
+    return value
+
+
+def _option(
+    group: str,
+    help: str,
+    default: Any = None,
+    *,
+    modes: Sequence[str] = tuple(MODES),
+    models: Sequence[str] = ("color", "color_global"),
+    **argument: Any,
+) -> Any:
+    """A dataclass field that carries its own command-line declaration.
+
+    Args:
+      group: the heading in --help.
+      help: one line.
+      default: the value when the option is not given.
+      modes: the modes it means something in; refused in the others.
+      models: the scripts that have it.
+      **argument: passed on to `argparse.ArgumentParser.add_argument`.
+    """
+    metadata = {
+        "group": group,
+        "modes": modes,
+        "models": models,
+        "argument": {"help": help, **argument},
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """All options of one run; immutable.
+
+    `given` holds the names of those that stood on the command line.
+    """
+
+    mode: str = _option(
+        "what to do",
+        "; ".join(f"{mode}: {what}" for mode, what in MODES.items()) + " (default: train)",
+        "train",
+        choices=tuple(MODES),
+        metavar="MODE",
+    )
+    model_dir: str | None = _option(
+        "what to do",
+        "folder of checkpoints and TensorBoard logs (default: models/MODEL)",
+        metavar="FOLDER",
+    )
+    verbose: bool = _option(
+        "what to do", "show everything that TensorFlow logs", False, action="store_true"
+    )
+
+    train_data: tuple[str, ...] = _option(
+        "photos",
+        "folders (searched through), globs, photos or text files of paths "
+        "(default: data/train, else the photos bundled with scikit-image)",
+        (),
+        modes=("train",),
+        nargs="+",
+        metavar="PHOTOS",
+    )
+    test_data: tuple[str, ...] = _option(
+        "photos",
+        "photos to evaluate on, likewise (default: data/test, else the bundled ones)",
+        (),
+        nargs="+",
+        metavar="PHOTOS",
+    )
+    input: tuple[str, ...] = _option(
+        "photos",
+        "photos to colour, likewise (default: the test photos)",
+        (),
+        modes=("predict",),
+        nargs="+",
+        metavar="PHOTOS",
+    )
+    output: str | None = _option(
+        "photos",
+        "folder for the coloured photos (default: results/MODEL)",
+        modes=("predict",),
+        metavar="FOLDER",
+    )
+
+    batch_size: int = _option(
+        "training",
+        "photos per step (default: 16; 8 on the bundled photos)",
+        16,
+        type=_whole_number(1),
+        metavar="N",
+    )
+    max_steps: int = _option(
+        "training",
+        "steps in all, earlier runs counted in (default: 5000; 150 on the bundled photos)",
+        5000,
+        modes=("train",),
+        type=_whole_number(1),
+        metavar="N",
+    )
+    learning_rate: float = _option(
+        "training",
+        "peak learning rate of Adam (default: 0.001)",
+        1e-3,
+        modes=("train",),
+        type=_positive_number,
+        metavar="X",
+    )
+    learning_rate_schedule: str = _option(
+        "training",
+        "after the warm-up: constant, or cosine to zero over --max_steps (default: cosine)",
+        "cosine",
+        modes=("train",),
+        choices=("constant", "cosine"),
+    )
+    warmup_steps: int = _option(
+        "training",
+        "steps over which the learning rate rises from zero (default: 50)",
+        50,
+        modes=("train",),
+        type=_whole_number(0),
+        metavar="N",
+    )
+    save_checkpoints_steps: int | None = _option(
+        "training",
+        "steps between checkpoints, each of which is evaluated "
+        "(default: a fifth of --max_steps, at most 1000)",
+        modes=("train",),
+        type=_whole_number(1),
+        metavar="N",
+    )
+    seed: int = _option(
+        "training",
+        "of initial weights, order and augmentation (default: 1)",
+        1,
+        modes=("train",),
+        type=_whole_number(0),
+        metavar="N",
+    )
+
+    global_features: str = _option(
+        "network",
+        "single: one convolution before the dense layers; paper: four (default: single)",
+        "single",
+        models=("color_global",),
+        choices=("single", "paper"),
+    )
+    global_channels: int = _option(
+        "network",
+        "channels of the single global convolution (default: 32)",
+        32,
+        models=("color_global",),
+        type=_whole_number(1),
+        metavar="N",
+    )
+    normalization: str = _option(
+        "network",
+        "batch normalization of every hidden layer, or none (default: batch)",
+        "batch",
+        choices=("batch", "none"),
+    )
+    chroma_scale: float = _option(
+        "network",
+        "scale of the sigmoid code of a*b*, in CIE units (default: 8)",
+        8.0,
+        type=_positive_number,
+        metavar="X",
+    )
+    precision: str = _option(
+        "network",
+        "of the layers; auto takes bfloat16 where the processor is faster with it (default: auto)",
+        "auto",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+    given: frozenset[str] = frozenset()
+
+
+# The part of the options that decides what a checkpoint holds; stored beside it.
+NETWORK_SETTINGS = ("global_features", "global_channels", "normalization", "chroma_scale")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports errors as `UserError` and guesses what a mistyped option was meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+    def refuse_unknown(self, arguments: Sequence[str]) -> None:
+        for argument in arguments:
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            near = difflib.get_close_matches(argument.split("=")[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see --help"
+            raise UserError(f"unknown argument {argument}; {hint}")
+
+
+def _fields(model: str) -> list[dataclasses.Field]:
+    return [
+        field
+        for field in dataclasses.fields(Options)
+        if field.metadata and model in field.metadata["models"]
+    ]
+
+
+def _parser(model: str) -> _Parser:
+    parser = _Parser(
+        prog=f"python {model}.py",
+        usage="%(prog)s [--mode MODE] [options]",
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=100),
+    )
+    groups = {}
+    for field in _fields(model):
+        name = field.metadata["group"]
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        groups[name].add_argument(
+            f"--{field.name}", default=argparse.SUPPRESS, **field.metadata["argument"]
+        )
+    return parser
+
+
+def parse(model: str, arguments: Sequence[str]) -> Options:
+    """Parses the command line of one of the scripts.
+
+    Args:
+      model: `"color"` or `"color_global"`; decides which options exist.
+      arguments: the words after the script's name.
+
+    Returns:
+      The options, `model_dir` and `output` filled in.
+
+    Raises:
+      UserError: an argument is unknown, has no sense in the mode, or a nonsense value.
+      SystemExit: for `--help`, after printing it.
+    """
+    parser = _parser(model)
+    namespace, unknown = parser.parse_known_args(arguments)
+    parser.refuse_unknown(unknown)
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(namespace).items()
+    }
+    mode = values.get("mode", "train")
+    for field in _fields(model):
+        if field.name in values and mode not in field.metadata["modes"]:
+            raise UserError(
+                f"--{field.name} means nothing in --mode {mode}; "
+                f"it belongs to --mode {' or '.join(field.metadata['modes'])}"
+            )
+    if values.get("global_features") == "paper" and "global_channels" in values:
+        raise UserError("--global_channels belongs to --global_features single, not to paper")
+    if "input" in values and "test_data" in values:
+        raise UserError("--input and --test_data both name photos to colour; give one of them")
+    given = frozenset(values)
+    values.setdefault("model_dir", f"models/{model}")
+    values.setdefault("output", f"results/{model}")
+    return Options(**values, given=given)

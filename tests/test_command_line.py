@@ -1,0 +1,191 @@
+"""Both scripts as a user runs them."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(script, *arguments, folder, **settings):
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        **settings,
+    )
+
+
+def files(folder):
+    return sorted(
+        str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a full model of two steps and the photos it has seen."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "photos").mkdir()
+    for number in range(3):
+        picture = Image.radial_gradient("L").resize((48, 40))
+        colours = [picture.point(lambda x, n=n, k=number: (x * (n + k)) % 256) for n in (1, 2, 3)]
+        Image.merge("RGB", colours).save(folder / "photos" / f"photo {number}.png")
+    Image.radial_gradient("L").save(folder / "photos" / "gray.png")
+    shutil.copytree(folder / "photos", folder / "test")
+    (folder / "photos" / "broken.jpg").write_bytes(b"nothing")
+    result = run(
+        "color_global.py", "--mode", "train", "--train_data", "photos", "--test_data", "test",
+        "--batch_size", "1", "--max_steps", "2", "--global_channels", "4", folder=folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_training_says_what_it_did_and_what_to_do_next(trained):
+    folder, result = trained
+    lines = result.stdout.splitlines()
+    assert "Trained on 3 photos, 1 gray left out, 1 unreadable." in lines
+    assert "Checkpoint: models/color_global/model.ckpt-2" in lines
+    assert "  python color_global.py --mode predict" in lines
+    assert "  tensorboard --logdir models" in lines
+    assert sum("broken.jpg" in line for line in result.stderr.splitlines()) == 1
+    assert "step 2/2" in result.stderr
+    assert "WARNING" not in result.stderr
+    assert "deprecat" not in result.stderr.lower()
+    assert "models/color_global/settings.json" in files(folder)
+
+
+def test_evaluation_is_printed_and_stored(trained):
+    folder, _ = trained
+    result = run("color_global.py", "--mode", "evaluate", "--test_data", "photos", folder=folder)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((folder / "models/color_global/evaluation.json").read_text())
+    assert figures["photos"] == 3
+    assert figures["global_step"] == 2
+    assert f"{figures['average_loss']:.4f}" in result.stdout
+    assert f"{figures['ab_rmse']:.2f}" in result.stdout
+
+
+def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
+    folder, _ = trained
+    result = run(
+        "color_global.py", "--mode", "predict", "--input", "photos", "--output", tmp_path / "out",
+        folder=folder,
+    )  # fmt: skip
+    # 1: the broken photo is reported, the rest is done.
+    assert result.returncode == 1, result.stderr
+    assert "broken.jpg" in result.stderr
+    written = files(tmp_path / "out")
+    for kind in ("gray", "predicted", "truth"):
+        assert f"{kind}/photo 0.png" in written
+        assert Image.open(tmp_path / "out" / kind / "photo 0.png").size == (48, 40)
+    assert "predicted/gray.png" in written
+    assert "truth/gray.png" not in written
+    assert "photo 2.png" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path):
+    folder, _ = trained
+    shutil.copytree(folder / "models", tmp_path / "models")
+    settings = ("--train_data", folder / "photos", "--test_data", folder / "photos")
+    done = run("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
+    assert (done.returncode, "--max_steps" in done.stdout) == (0, True)
+    more = run(
+        "color_global.py", *settings, "--batch_size", "1", "--max_steps", "3", folder=tmp_path
+    )
+    assert more.returncode == 0, more.stderr
+    assert "Going on from step 2" in more.stdout
+    assert "model.ckpt-3" in more.stdout
+
+
+def refused(result, *words):
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        ("color_global.py", ["--train_data", "missing"], ["missing", "does not exist"]),
+        ("color_global.py", ["--train_data", "empty"], ["no photos in empty"]),
+        ("color_global.py", ["--train_data", "texts"], ["no photos in texts"]),
+        ("color_global.py", ["--mode", "predict", "--model_dir", "empty"], ["no trained model"]),
+        ("color_global.py", ["--mode", "evaluate", "--model_dir", "x"], ["no trained model in x"]),
+        ("color_global.py", ["--mode", "predict", "--global_channels", "8"], ["4, not 8"]),
+        ("color_global.py", ["--mode", "evaluate", "--normalization", "none"], ["normalization"]),
+        ("color.py", ["--mode", "predict", "--model_dir", "models/color_global"], ["color.py"]),
+        ("color_global.py", ["--mode", "predict", "--input", "missing.jpg"], ["missing.jpg"]),
+        (
+            "color_global.py",
+            ["--mode", "predict", "--input", "photos", "--output", "photos/gray.png"],
+            ["cannot write", "--output"],
+        ),
+        (
+            "color.py",
+            ["--train_data", "photos", "--test_data", "photos", "--model_dir", "photos/gray.png/x"],
+            ["cannot write", "--model_dir"],
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(trained, script, arguments, words):
+    folder, _ = trained
+    (folder / "empty").mkdir(exist_ok=True)
+    (folder / "texts").mkdir(exist_ok=True)
+    (folder / "texts" / "a.json").touch()
+    before = files(folder)
+    refused(run(script, *arguments, folder=folder), *words)
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("mode", ["train", "predict"])
+def test_a_set_without_usable_photos_is_refused(trained, mode):
+    folder, _ = trained
+    before = files(folder)
+    data = ("--mode", "train", "--train_data", "photos/gray.png", "--test_data", "photos")
+    if mode == "predict":
+        data = ("--mode", "predict", "--input", "photos/broken.jpg")
+    result = run("color_global.py", *data, folder=folder)
+    assert result.returncode == 2
+    assert "none of the 1 photos is usable" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
+    folder, _ = trained
+    command = [
+        sys.executable, str(ROOT / "color.py"), "--train_data", str(folder / "photos"),
+        "--test_data", str(folder / "photos"), "--batch_size", "1", "--max_steps", "100000",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "models/color/model.ckpt-0.index").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    step = int(output.split("Stopped after step ")[1].split(";")[0])
+    assert f"models/color/model.ckpt-{step}.index" in files(tmp_path)
+    assert "color.py --train_data" in output.splitlines()[-1]

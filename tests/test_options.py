@@ -1,0 +1,83 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from colorization.errors import UserError
+from colorization.options import parse
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_defaults_depend_on_the_model():
+    options = parse("color", [])
+    assert (options.mode, options.model_dir, options.output) == (
+        "train",
+        "models/color",
+        "results/color",
+    )
+    assert parse("color_global", ["--mode", "predict"]).output == "results/color_global"
+
+
+def test_values_are_converted_and_remembered_as_given():
+    options = parse("color", ["--train_data", "a", "b", "--batch_size", "4"])
+    assert options.train_data == ("a", "b")
+    assert options.batch_size == 4
+    assert options.given == {"train_data", "batch_size"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mode", "paint"], ["--mode", "paint", "train"]),
+        (["--batch_sise", "4"], ["--batch_sise", "--batch_size"]),
+        (["photo.jpg"], ["photo.jpg"]),
+        (["--batch_size", "0"], ["--batch_size", "at least 1", "'0'"]),
+        (["--batch_size", "many"], ["--batch_size", "'many'"]),
+        (["--max_steps", "-3"], ["--max_steps", "'-3'"]),
+        (["--learning_rate", "0"], ["--learning_rate", "above 0"]),
+        (["--learning_rate", "nan"], ["--learning_rate", "'nan'"]),
+        (["--chroma_scale", "inf"], ["--chroma_scale", "'inf'"]),
+        (["--train_data"], ["--train_data"]),
+        (["--mode", "predict", "--max_steps", "3"], ["--max_steps", "predict", "train"]),
+        (["--input", "a"], ["--input", "predict"]),
+        (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),
+        (
+            ["--global_features", "paper", "--global_channels", "8"],
+            ["--global_channels", "paper"],
+        ),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(arguments, words):
+    with pytest.raises(UserError) as caught:
+        parse("color_global", arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_the_basic_model_has_no_global_options():
+    with pytest.raises(UserError, match="--global_channels"):
+        parse("color", ["--global_channels", "8"])
+
+
+def test_help_is_grouped(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("color", ["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"\n{group}:\n" in text for group in ("what to do", "photos", "training", "network"))
+
+
+@pytest.mark.parametrize("script", ["color.py", "color_global.py"])
+def test_refusal_does_not_wait_for_tensorflow(script):
+    blocked = "import sys; sys.modules['tensorflow'] = None; sys.argv = ['x', '--mod', 'train'];"
+    blocked += f"import runpy; runpy.run_path({str(ROOT / script)!r}, run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "--mode" in result.stderr
