@@ -43,7 +43,8 @@ def run(model: str, network: Network) -> NoReturn:
         _log_to_console()
         modes = {"train": train, "evaluate": evaluate, "predict": predict}
         modes[options.mode](model, network, options)
-    except UserError as error:
+    # An ImportError says which package is missing, or which version of one.
+    except (UserError, ImportError) as error:
         print(f"{model}.py: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -58,6 +59,7 @@ def train(model: str, network: Network, options: Options) -> None:
     from colorization import checkpoint, dataset, hooks
     from colorization.estimator import tf_estimator
 
+    _require_writable(options.model_dir, "model_dir")
     options, train_paths, test_paths = _training_photos(options)
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
@@ -163,10 +165,11 @@ def predict(model: str, network: Network, options: Options) -> None:
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
+    _require_writable(options.output, "output")
     paths = photos.find_photos(options.input) if options.input else _test_photos(options)
     report = dataset.Report(len(paths))
     _require_usable(dataset.predict_dataset(paths, 1, report), report)
-    output = _writable_folder(options.output, "--output")
+    output = Path(options.output)
     predictions = _estimator(network, options, settings).predict(
         lambda: dataset.predict_dataset(paths, options.batch_size, report),
         checkpoint_path=newest,
@@ -260,19 +263,17 @@ def _require_usable(dataset, report) -> None:
         )
 
 
-def _writable_folder(folder: str, option: str) -> Path:
-    """Makes a folder if need be.
+def _require_writable(folder: str, option: str) -> None:
+    """Finds out whether a folder can be made and written to, without making it.
 
     Raises:
-      UserError: it cannot be made or written to.
+      UserError: it cannot.
     """
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}); change {option}") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"cannot write to {folder} (permission denied); change {option}")
-    return Path(folder)
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")
 
 
 def _step(model_dir: str) -> int:
