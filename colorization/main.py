@@ -290,10 +290,13 @@ def _print_metrics(metrics: dict[str, Any], report: object) -> None:
         ("average loss", *_row(metrics, ["average_loss", "loss_no_colour", "loss_mean_colour"], 4)),
         ("a*b* RMSE", *_row(metrics, ["ab_rmse", "ab_rmse_no_colour", "ab_rmse_mean_colour"], 2)),
         ("RGB PSNR, dB", *_row(metrics, ["psnr"], 2), "", ""),
+        ("RGB SSIM", *_row(metrics, ["ssim"], 3), "", ""),
+        ("colourfulness", *_row(metrics, ["colourfulness"], 1), "", ""),
     )
     print(f"Measured on {report}, step {metrics['global_step']}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
+    print(f"Colourfulness of the photos themselves: {metrics['colourfulness_truth']:.1f}")
 
 
 def _row(metrics: dict[str, Any], names: list[str], digits: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a network to a `model_fn`: loss, optimizer, metrics and summaries."""
+"""From a network to a `model_fn`: loss, optimizer and summaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
+from colorization import metrics
 from colorization.estimator import tf_estimator
 
 Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
@@ -49,16 +50,16 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
         lightness = features["lightness"]
         truth = to_rgb(lightness, labels["chroma"])
         predicted = to_rgb(lightness, chroma)
-        metrics = {
+        measured = {
             "average_loss": tf.compat.v1.metrics.mean(losses),
-            "psnr": tf.compat.v1.metrics.mean(tf.image.psnr(truth, predicted, 1.0)),
-            **_chroma_metrics(chroma, labels["chroma"]),
-            **_yardsticks("loss", labels["code"], 0.5, tf.identity),
+            **metrics.yardsticks("loss", labels["code"], 0.5, tf.identity),
+            **metrics.chroma_metrics(labels["chroma"], chroma),
+            **metrics.picture_metrics(truth, predicted),
         }
         return tf_estimator.EstimatorSpec(
             mode,
             loss=loss,
-            eval_metric_ops=metrics,
+            eval_metric_ops=measured,
             evaluation_hooks=[_picture_hook(lightness, truth, predicted, config.model_dir)],
         )
 
@@ -118,37 +119,6 @@ def _train_op(loss: tf.Tensor, params: dict[str, Any]) -> tf.Operation:
     # Moving averages of batch normalization.
     updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
     return tf.group(optimizer.minimize(loss, step), *updates)
-
-
-def _chroma_metrics(predicted: tf.Tensor, truth: tf.Tensor) -> dict[str, tuple]:
-    """Root mean squared errors over all a* and b* values, in CIE units."""
-    rmse = tf.compat.v1.metrics.root_mean_squared_error(truth, predicted)
-    return {"ab_rmse": rmse, **_yardsticks("ab_rmse", truth, 0.0, tf.sqrt)}
-
-
-def _yardsticks(
-    name: str, truth: tf.Tensor, no_colour: float, of_mean_square: Callable
-) -> dict[str, tuple]:
-    """The same metric for a prediction of no colour and of the best single colour.
-
-    Args:
-      name: of the metric.
-      truth: `[batch, height, width, 2]`.
-      no_colour: value of both channels without colour.
-      of_mean_square: turns a mean squared error into the metric.
-    """
-    truth = truth - no_colour
-    square, update_square = tf.compat.v1.metrics.mean(tf.square(truth))
-    mean, update_mean = tf.compat.v1.metrics.mean_tensor(
-        tf.reduce_mean(truth, axis=[0, 1, 2]), weights=tf.cast(tf.shape(truth)[0], tf.float32)
-    )
-    updates = tf.group(update_square, update_mean)
-    # The best constant is the mean; what it leaves is the variance.
-    variance = tf.maximum(square - tf.reduce_mean(tf.square(mean)), 0)
-    return {
-        f"{name}_no_colour": (of_mean_square(square), updates),
-        f"{name}_mean_colour": (of_mean_square(variance), updates),
-    }
 
 
 def _picture_hook(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from skimage.color import lab2rgb
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from colorization.estimator import tf_estimator
 from colorization.model import learning_rate, make_model_fn, mean_squared_error, to_rgb
@@ -30,9 +30,9 @@ def one_colour(lightness, training, params):
 
 def examples(count, seed=0):
     random = np.random.default_rng(seed)
-    chroma = random.normal(10, 20, [count, 4, 6, 2]).astype(np.float32)
+    chroma = random.normal(10, 20, [count, 8, 10, 2]).astype(np.float32)
     features = {
-        "lightness": random.uniform(0, 100, [count, 8, 12, 1]).astype(np.float32),
+        "lightness": random.uniform(0, 100, [count, 16, 20, 1]).astype(np.float32),
         "path": np.array([f"{number}.jpg" for number in range(count)]),
     }
     return features, {"chroma": chroma, "code": sigmoid(chroma / SCALE)}
@@ -118,14 +118,28 @@ def test_evaluation_metrics_agree_with_numpy(estimator):
 
     lightness = found[0]["lightness"]
     predicted = np.broadcast_to(SCALE * logits, chroma.shape)
-    ratios = []
+    ratios, similarities, colours = [], [], []
     for number in range(5):
         truth, picture = (
-            lab2rgb(np.concatenate([lightness[[number]], bilinear_doubled(ab[[number]])], -1))
+            lab2rgb(np.concatenate([lightness[[number]], bilinear_doubled(ab[[number]])], -1))[0]
             for ab in (chroma, predicted)
         )
         ratios.append(peak_signal_noise_ratio(truth, picture, data_range=1))
+        # The settings of Wang et al. 2004; the borders, where windows stick out, are left out.
+        _, similarity = structural_similarity(
+            truth, picture, data_range=1, channel_axis=-1, full=True, gaussian_weights=True,
+            sigma=1.5, use_sample_covariance=False,
+        )  # fmt: skip
+        similarities.append(similarity[5:-5, 5:-5].mean())
+        red, green, blue = np.moveaxis(255 * truth, -1, 0)
+        rg, yb = red - green, (red + green) / 2 - blue
+        spread, distance = np.hypot(rg.std(), yb.std()), np.hypot(rg.mean(), yb.mean())
+        colours.append(spread + 0.3 * distance)
     assert metrics["psnr"] == pytest.approx(np.mean(ratios), 1e-3)
+    assert metrics["ssim"] == pytest.approx(np.mean(similarities), abs=1e-3)
+    assert metrics["colourfulness_truth"] == pytest.approx(np.mean(colours), 1e-3)
+    # One colour of varying lightness is less colourful than colours at random.
+    assert 0 < metrics["colourfulness"] < metrics["colourfulness_truth"]
 
 
 def test_predictions_are_chroma_in_cie_units(estimator):
@@ -135,8 +149,8 @@ def test_predictions_are_chroma_in_cie_units(estimator):
     assert [prediction["path"] for prediction in predictions] == [b"0.jpg", b"1.jpg", b"2.jpg"]
     expected = SCALE * estimator.get_variable_value("logits")
     for prediction in predictions:
-        assert prediction["chroma"].shape == (4, 6, 2)
-        np.testing.assert_allclose(prediction["chroma"], np.broadcast_to(expected, (4, 6, 2)))
+        assert prediction["chroma"].shape == (8, 10, 2)
+        np.testing.assert_allclose(prediction["chroma"], np.broadcast_to(expected, (8, 10, 2)))
 
 
 def test_training_finds_the_best_colour(estimator):
@@ -162,7 +176,7 @@ def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
         ((step, value),) = evaluated[tag]
         assert step == 3
         png = tf.io.decode_png(value.image.encoded_image_string).numpy()
-        assert png.shape == (8, 3 * 12, 3)
+        assert png.shape == (16, 3 * 20, 3)
         # The gray one has no colour, up to rounding; truth and prediction do.
         gray, truth, predicted = (part.astype(int) for part in np.split(png, 3, axis=1))
         assert np.ptp(gray, axis=-1).max() <= 1
