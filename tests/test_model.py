@@ -8,6 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from colorization.estimator import tf_estimator
 from colorization.model import learning_rate, make_model_fn, mean_squared_error, to_rgb
+from colorization.summaries import write_hyperparameters
 
 SCALE = 8.0
 PARAMS = {
@@ -170,6 +171,14 @@ def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
     assert [step for step, _ in trained["learning_rate"]] == [1, 2, 3]
     evaluated = events(tmp_path / "model" / "eval")
     assert {"loss", "average_loss", "ab_rmse", "psnr"} <= set(evaluated)
+    assert {
+        f"chroma/{channel}_{kind}" for channel in "ab" for kind in ("truth", "predicted")
+    } <= set(evaluated)
+    for yardstick in ("no_colour", "mean_colour"):
+        for tag in ("loss", "ab_rmse"):
+            ((step, value),) = events(tmp_path / "model" / f"eval_{yardstick}")[tag]
+            ((_, expected),) = evaluated[f"{tag}_{yardstick}"]
+            assert (step, value.simple_value) == (3, expected.simple_value)
     pictures = [tag for tag in evaluated if tag.startswith("gray_truth_predicted")]
     assert len(pictures) == 6
     for tag in pictures:
@@ -223,3 +232,13 @@ def test_normalization_is_updated_in_training_only(tmp_path):
     assert np.abs(first - 1).min() > 1e-4
     estimator.evaluate(input_fn(found, 4))
     np.testing.assert_array_equal(estimator.get_variable_value("conv/moving_variance"), first)
+
+
+def test_hyperparameters_are_listed(tmp_path):
+    write_hyperparameters({"learning_rate": 0.1, "schedule": "cosine"}, str(tmp_path))
+    (found,) = events(tmp_path).values()
+    ((_, value),) = found
+    assert value.metadata.plugin_data.plugin_name == "hparams"
+    content = value.metadata.plugin_data.content
+    assert b"learning_rate" in content
+    assert b"cosine" in content
