@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
+import logging
+import math
 import os
+import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +20,11 @@ import tensorflow as tf
 from colorization.errors import UserError
 
 _SETTINGS = "settings.json"
+_MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
+_LOCK = "training.lock"
+_BASENAME = "model.ckpt"
+
+_log = logging.getLogger(__name__)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -22,18 +35,174 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def latest_checkpoint(model_dir: str) -> str:
-    """The newest checkpoint.
+    """The newest checkpoint that is whole; see `newest_whole`.
 
     Raises:
       UserError: there is none.
     """
-    checkpoint = tf.train.latest_checkpoint(model_dir)
+    checkpoint = newest_whole(model_dir)
     if checkpoint is None:
         raise UserError(
             f"no trained model in {model_dir}; train one with --mode train, "
             "or name its folder with --model_dir"
         )
     return checkpoint
+
+
+def newest_whole(model_dir: str) -> str | None:
+    """The newest checkpoint that can be read to its last byte.
+
+    A save that was cut short, by a full disk or by the machine going down, leaves a checkpoint that
+    TensorFlow lists but cannot restore. Those are named in a warning and passed over. Reads the
+    newest checkpoint once, one tensor at a time; nothing is written.
+
+    Returns:
+      Its prefix, as `tf.train.latest_checkpoint` gives it, or None where there is no checkpoint.
+
+    Raises:
+      UserError: there are checkpoints, and all of them are damaged.
+    """
+    damaged = []
+    for checkpoint in reversed(_listed(model_dir)):
+        damage = _damage(checkpoint)
+        if damage is None:
+            for name, reason in damaged:
+                _log.warning("%s is damaged (%s): using %s instead", name, reason, checkpoint)
+            return checkpoint
+        damaged.append((checkpoint, damage))
+    if damaged:
+        name, reason = damaged[0]
+        raise UserError(
+            f"no checkpoint in {model_dir} is whole; the newest, {name}, is damaged ({reason}): "
+            "restore one from a backup or train anew in another --model_dir"
+        )
+    return None
+
+
+def resume(model_dir: str) -> int:
+    """Readies a folder for training to go on in it; the caller holds its lock.
+
+    Makes `newest_whole` the one that training restores, by correcting TensorFlow's list of
+    checkpoints where it says otherwise, and clears away what a save that was cut short left behind.
+
+    Returns:
+      The step of that checkpoint, 0 where there is none.
+
+    Raises:
+      UserError: see `newest_whole`.
+    """
+    for leftover in Path(model_dir).glob(f"{_BASENAME}-*_temp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    whole = newest_whole(model_dir)
+    if whole is None:
+        return 0
+    listed = _listed(model_dir)
+    kept = listed[: listed.index(whole) + 1]
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is None or list(state.all_model_checkpoint_paths) != kept:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
+    return _step(whole)
+
+
+def trained_steps(model_dir: str) -> int:
+    """Steps that the newest whole checkpoint has been trained for; 0 where there is none."""
+    whole = newest_whole(model_dir)
+    return _step(whole) if whole else 0
+
+
+def _step(checkpoint: str) -> int:
+    return int(tf.train.load_variable(checkpoint, "global_step"))
+
+
+def _listed(model_dir: str) -> list[str]:
+    """Prefixes of the checkpoints in a folder, oldest first.
+
+    TensorFlow's list decides; without a readable one, the steps in the names do. Of the list only
+    the names count: its folders are wrong once a model has been moved or copied, and training
+    deletes what it lists.
+    """
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is not None and state.model_checkpoint_path:
+        names = [os.path.basename(path) for path in state.all_model_checkpoint_paths]
+        newest = os.path.basename(state.model_checkpoint_path)
+        names = [*(name for name in names if name != newest), newest]
+    else:
+        steps = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
+        names = [
+            f"{_BASENAME}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
+        ]
+    return [os.path.join(model_dir, name) for name in names]
+
+
+def _index_files(model_dir: str) -> Iterator[Path]:
+    return Path(model_dir).glob(f"{_BASENAME}-*.index")
+
+
+def _damage(checkpoint: str) -> str | None:
+    """What is wrong with a checkpoint; None if every tensor can be read.
+
+    Reading compares each tensor with its checksum. Before that, what the index claims is compared
+    with the size of the data, so that no claim makes the process allocate more than that.
+    """
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        if "global_step" not in shapes:
+            return "no global_step"
+        if not all(dtype.is_floating or dtype.is_integer for dtype in dtypes.values()):
+            return "holds something else than numbers"
+        claimed = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items())
+        folder, name = os.path.split(checkpoint)
+        held = sum(path.stat().st_size for path in Path(folder).glob(f"{name}.data-*"))
+        if claimed > held:
+            return f"{held:,} bytes where its index claims {claimed:,}"
+        for variable in shapes:
+            reader.get_tensor(variable)
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        return str(error).strip().splitlines()[0].split(" [[")[0]
+    return None
+
+
+@contextlib.contextmanager
+def locked(model_dir: str) -> Iterator[None]:
+    """Keeps other trainings out of a folder for the duration of the body.
+
+    The kernel holds the lock for this process and releases it whichever way the process ends, so
+    that nothing stale is ever left; the file stays.
+
+    Raises:
+      UserError: another training has the lock, or the folder cannot be written.
+    """
+    with _writing(model_dir):
+        os.makedirs(model_dir, exist_ok=True)
+        descriptor = os.open(Path(model_dir) / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
+        try:
+            # Not flock: child processes would inherit that, and outlive this one with it.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise UserError(
+                    f"another training is writing to {model_dir} ({file.read(200).strip()}); "
+                    "wait for it, stop it or choose another --model_dir"
+                ) from None
+            _log.warning(
+                "%s is on a file system without locks: keep other trainings out of it", model_dir
+            )
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _writing(model_dir: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {model_dir} ({error.strerror}); choose another --model_dir"
+        ) from error
 
 
 def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
@@ -53,15 +222,16 @@ def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> di
     """
     path = Path(model_dir) / _SETTINGS
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            stored = json.loads(file.read(_MOST_SETTINGS))
     except FileNotFoundError:
-        if tf.train.latest_checkpoint(model_dir) is not None:
+        if _listed(model_dir):
             raise UserError(
                 f"{model_dir} holds a checkpoint but no {_SETTINGS}; "
                 "it was not made by this program, choose another --model_dir"
             ) from None
         return wanted
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
     if not isinstance(stored, dict) or stored.get("model") not in ("color", "color_global"):
         raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
@@ -72,6 +242,11 @@ def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> di
         )
     if stored.keys() != wanted.keys():
         raise UserError(f"{path} is of another version of this program; train anew")
+    for name, value in stored.items():
+        if type(value) is not type(wanted[name]) or (
+            isinstance(value, int | float) and not 0 < value < math.inf
+        ):
+            raise UserError(f"{path} is damaged: {name} is {value!r}; restore it or train anew")
     for name in sorted(given & stored.keys()):
         if stored[name] != wanted[name]:
             raise UserError(
@@ -87,10 +262,6 @@ def store_settings(model_dir: str, settings: dict[str, Any]) -> None:
     Raises:
       UserError: the folder cannot be written.
     """
-    try:
+    with _writing(model_dir):
         os.makedirs(model_dir, exist_ok=True)
         write_json(Path(model_dir) / _SETTINGS, settings)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {model_dir} ({error.strerror}); choose another --model_dir"
-        ) from error

@@ -16,6 +16,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from colorization.errors import UserError
+
 _PACKAGE = "tensorflow_estimator"
 
 
@@ -102,3 +104,39 @@ def _load_or_explain() -> ModuleType:
 
 
 tf_estimator: ModuleType = _load_or_explain()
+
+
+def gpu_strategy(gpus: int | str, batch_size: int) -> tf.distribute.Strategy | None:
+    """A strategy that shares each batch among the graphics processors of this machine.
+
+    Args:
+      gpus: how many, or "all".
+      batch_size: examples per step, over all of them.
+
+    Returns:
+      None for one, which needs no strategy.
+
+    Raises:
+      UserError: there are not so many, or the batch cannot be divided evenly.
+    """
+    found = len(tf.config.list_physical_devices("GPU"))
+    count = found if gpus == "all" else gpus
+    if not 0 < count <= found:
+        raise UserError(f"--gpus {gpus}: TensorFlow sees {found} on this machine; leave it out")
+    if batch_size % count:
+        raise UserError(
+            f"--batch_size {batch_size} cannot be shared evenly among {count} graphics processors; "
+            f"give a multiple of {count}"
+        )
+    return mirrored_strategy([f"GPU:{number}" for number in range(count)]) if count > 1 else None
+
+
+def mirrored_strategy(devices: list[str]) -> tf.distribute.MirroredStrategy:
+    """A copy of the model on each device, all in step.
+
+    Gradients are added up by NCCL on graphics processors. Elsewhere the default way of adding them
+    up deadlocks with fewer processor cores than it has threads; adding them on one device does not.
+    """
+    on_gpus = all(device.startswith("GPU") for device in devices)
+    reduction = None if on_gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)

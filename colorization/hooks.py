@@ -106,19 +106,24 @@ class EvalProgress(SessionRunHook):
         self._bar.close()
 
 
-class StopOnSignal(SessionRunHook):
-    """Saves a checkpoint and raises `Interrupted` after the step in which a signal came."""
+class Signals:
+    """Takes note of Ctrl-C and SIGTERM, for `StopOnSignal` to act on.
 
-    def __init__(self, model_dir: str):
-        self._model_dir = model_dir
-        self._signal_number: int | None = None
+    Attributes:
+      number: of the signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Takes Ctrl-C and SIGTERM over for the duration of the body."""
+    def noted(self) -> Iterator[None]:
+        """Takes the signals over for the duration of the body; a second Ctrl-C ends at once."""
 
-        def note(signal_number: int, frame: FrameType | None) -> None:
-            self._signal_number = signal_number
+        def note(number: int, frame: FrameType | None) -> None:
+            self.number = number
+            if number == signal.SIGINT:
+                signal.signal(number, signal.SIG_DFL)
 
         previous = {
             number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
@@ -129,14 +134,59 @@ class StopOnSignal(SessionRunHook):
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+
+class StopOnSignal(SessionRunHook):
+    """Raises `Interrupted` after the step in which a signal came."""
+
+    def __init__(self, signals: Signals, model_dir: str | None):
+        """Says where to save.
+
+        Args:
+          signals: what came.
+          model_dir: where to save a checkpoint before; None for an evaluation, before which
+            training has just saved one.
+        """
+        self._signals = signals
+        self._model_dir = model_dir
+
     def begin(self) -> None:
         self._step = tf.compat.v1.train.get_global_step()
 
     def after_run(self, run_context, run_values) -> None:
-        if self._signal_number is None:
+        if self._signals.number is None:
             return
-        session = run_context.session
-        step = int(session.run(self._step))
-        (saver,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.SAVERS)
-        saver.save(session, f"{self._model_dir}/model.ckpt", global_step=step)
-        raise Interrupted(self._signal_number, step)
+        step = int(run_context.session.run(self._step))
+        if self._model_dir:
+            _save(run_context.session, self._model_dir, step)
+        raise Interrupted(self._signals.number, step)
+
+
+class SaveEverySeconds(SessionRunHook):
+    """Saves a checkpoint when none has been saved for some time, whoever saved the last."""
+
+    def __init__(self, model_dir: str, seconds: float):
+        self._model_dir = model_dir
+        self._seconds = seconds
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_create_session(self, session, coord) -> None:
+        self._newest, self._saved_at = _saver().last_checkpoints[-1:], time.monotonic()
+
+    def after_run(self, run_context, run_values) -> None:
+        newest = _saver().last_checkpoints[-1:]
+        if newest != self._newest:
+            self._newest, self._saved_at = newest, time.monotonic()
+        elif time.monotonic() - self._saved_at >= self._seconds:
+            session = run_context.session
+            _save(session, self._model_dir, int(session.run(self._step)))
+
+
+def _saver() -> tf.compat.v1.train.Saver:
+    (saver,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.SAVERS)
+    return saver
+
+
+def _save(session, model_dir: str, step: int) -> None:
+    _saver().save(session, f"{model_dir}/model.ckpt", global_step=step)

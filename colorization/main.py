@@ -5,6 +5,7 @@ Nothing here imports TensorFlow before the command line has been checked.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -18,11 +19,26 @@ from colorization.options import NETWORK_SETTINGS, Options, parse
 from colorization.quiet import import_tensorflow
 
 if TYPE_CHECKING:
+    from colorization.dataset import Report
     from colorization.model import Network
 
 _DATA = Path("data")
 _BUNDLED_BATCH_SIZE = 8
 _BUNDLED_MAX_STEPS = 150
+# Between two looks for a new checkpoint.
+_EVALUATOR_THROTTLE_SECS = 5
+
+# What TensorBoard lists of a training run.
+_HYPERPARAMETERS = (
+    *NETWORK_SETTINGS,
+    "precision",
+    "batch_size",
+    "max_steps",
+    "learning_rate",
+    "learning_rate_schedule",
+    "warmup_steps",
+    "seed",
+)
 
 _log = logging.getLogger("colorization")
 
@@ -49,16 +65,25 @@ def run(model: str, network: Network) -> NoReturn:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        from colorization.failures import explain
+
+        explanation = explain(error, options.batch_size)
+        if explanation is None or options.verbose:
+            raise
+        print(f"{model}.py: {explanation}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)
 
 
 def train(model: str, network: Network, options: Options) -> None:
-    """Trains until `--max_steps`, evaluating each checkpoint."""
-    import tensorflow as tf
+    """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
+    from colorization import checkpoint, cluster, dataset
 
-    from colorization import checkpoint, dataset, hooks
-    from colorization.estimator import tf_estimator
-
+    task = cluster.read_cluster(options.sync, options.gpus)
+    if task.task_type == "ps":
+        cluster.serve_parameters(task)
+        return
     _require_writable(options.model_dir, "model_dir")
     options, train_paths, test_paths = _training_photos(options)
     settings = checkpoint.settled(
@@ -68,48 +93,127 @@ def train(model: str, network: Network, options: Options) -> None:
     train_report, test_report = dataset.Report(len(train_paths)), dataset.Report(len(test_paths))
     for paths, report in ((train_paths, train_report), (test_paths, test_report)):
         _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
-    checkpoint.store_settings(options.model_dir, settings)
 
-    save_steps = options.save_checkpoints_steps or max(1, min(1000, options.max_steps // 5))
+    with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
+        if task.is_chief:
+            checkpoint.store_settings(options.model_dir, settings)
+            done = checkpoint.resume(options.model_dir)
+        else:
+            done = checkpoint.trained_steps(options.model_dir)
+        if done >= options.max_steps and task.task_type != "evaluator":
+            cluster.report_finished(task)
+            print(
+                f"{options.model_dir} has been trained for {done} steps already; "
+                f"to go on, give a larger --max_steps"
+            )
+            return
+        if done:
+            print(f"Going on from step {done} of {options.model_dir}.")
+        metrics = _train_task(
+            network,
+            options,
+            settings,
+            task,
+            done,
+            train_paths,
+            test_paths,
+            train_report,
+            test_report,
+        )
+        cluster.report_finished(task)
+    if task.task_type == "evaluator":
+        return
+    print(f"Trained on {train_report}.")
+    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
+    if metrics:
+        _print_metrics(metrics, test_report)
+    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
+    print("Next:")
+    print(f"  python {model}.py --mode predict{folder}")
+    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+
+
+def _train_task(
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    task: Any,
+    done: int,
+    train_paths: list[str],
+    test_paths: list[str],
+    train_report: Report,
+    test_report: Report,
+) -> dict[str, Any] | None:
+    """Trains; ends the program where a signal stops it.
+
+    Returns:
+      The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
+    """
+    import tensorflow as tf
+
+    from colorization import checkpoint, cluster, dataset, hooks, summaries
+    from colorization.estimator import gpu_strategy, tf_estimator
+
+    strategy = gpu_strategy(options.gpus, options.batch_size) if options.gpus else None
+    replicas = strategy.num_replicas_in_sync if strategy else 1
     estimator = _estimator(
         network,
         options,
         settings,
-        save_checkpoints_steps=save_steps,
+        save_checkpoints_steps=options.save_checkpoints_steps
+        or max(1, min(1000, options.max_steps // 5)),
+        keep_checkpoint_max=options.keep_checkpoint_max,
         tf_random_seed=options.seed,
         save_summary_steps=hooks.SUMMARY_STEPS,
         log_step_count_steps=hooks.SUMMARY_STEPS,
+        train_distribute=strategy,
+        # Workers start one after the other, which steadies the beginning, unless they wait for
+        # each other anyway.
+        experimental_max_worker_delay_secs=0 if options.sync else None,
     )
-    done = _step(options.model_dir)
-    if done >= options.max_steps:
-        print(
-            f"{options.model_dir} has been trained for {done} steps already; "
-            f"to go on, give a larger --max_steps"
-        )
-        return
-    if done:
-        print(f"Going on from step {done} of {options.model_dir}.")
     print(f"Precision: {estimator.params['precision']}.")
+    if task.is_chief:
+        summaries.write_hyperparameters(
+            {name: estimator.params[name] for name in _HYPERPARAMETERS}, options.model_dir
+        )
 
-    stop = hooks.StopOnSignal(options.model_dir)
-    progress = hooks.TrainProgress(options.max_steps, options.batch_size, options.model_dir)
+    signals = hooks.Signals()
+    photos_per_step = options.batch_size * (task.num_worker_replicas if options.sync else 1)
+    chief_hooks = [
+        hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
+        hooks.StopOnSignal(signals, options.model_dir),
+        hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+    ]
     train_spec = tf_estimator.TrainSpec(
         lambda: dataset.train_dataset(
-            train_paths, options.batch_size, scale, options.seed + done, train_report
+            train_paths[task.global_id_in_cluster :: task.num_worker_replicas],
+            options.batch_size // replicas,
+            settings["chroma_scale"],
+            options.seed + done,
+            train_report,
         ),
         max_steps=options.max_steps,
-        hooks=[progress, stop],
+        hooks=chief_hooks if task.is_chief else [],
     )
     eval_spec = tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(test_paths, options.batch_size, scale, test_report),
+        lambda: dataset.eval_dataset(
+            test_paths, options.batch_size, settings["chroma_scale"], test_report
+        ),
         steps=None,
-        hooks=[hooks.EvalProgress(-(-len(test_paths) // options.batch_size))],
+        hooks=[
+            hooks.EvalProgress(-(-len(test_paths) // options.batch_size)),
+            hooks.StopOnSignal(signals, None),
+        ],
         start_delay_secs=0,
-        throttle_secs=0,
+        throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
     )
+    if task.task_type == "evaluator":
+        cluster.evaluate_until_trained(estimator, train_spec, eval_spec)
+        return None
     try:
-        with stop.listening():
-            metrics, _ = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+        # Workers and the evaluator have nothing to save: a signal ends them at once.
+        with signals.noted() if task.is_chief else contextlib.nullcontext():
+            result = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
     except hooks.Interrupted as interruption:
         print(
             f"\nStopped after step {interruption.step}; a checkpoint is saved. "
@@ -119,16 +223,10 @@ def train(model: str, network: Network, options: Options) -> None:
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
-            f"{tf.train.latest_checkpoint(options.model_dir)}: "
+            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
             "go on from it with a lower --learning_rate"
         ) from error
-    print(f"Trained on {train_report}.")
-    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
-    _print_metrics(metrics, test_report)
-    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
-    print("Next:")
-    print(f"  python {model}.py --mode predict{folder}")
-    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+    return result[0] if result else None
 
 
 def evaluate(model: str, network: Network, options: Options) -> None:
@@ -274,13 +372,6 @@ def _require_writable(folder: str, option: str) -> None:
         existing = existing.parent
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")
-
-
-def _step(model_dir: str) -> int:
-    import tensorflow as tf
-
-    newest = tf.train.latest_checkpoint(model_dir)
-    return int(tf.train.load_variable(newest, "global_step")) if newest else 0
 
 
 def _print_metrics(metrics: dict[str, Any], report: object) -> None:

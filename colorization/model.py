@@ -1,4 +1,4 @@
-"""From a network to a `model_fn`: loss, optimizer and summaries."""
+"""From a network to a `model_fn`: loss and optimizer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
-from colorization import metrics
+from colorization import metrics, summaries
 from colorization.estimator import tf_estimator
 
 Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
-
-# Photos drawn as gray, truth and prediction in TensorBoard.
-_SUMMARY_PHOTOS = 6
 
 
 def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]:
@@ -28,7 +25,8 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
     Returns:
       A `model_fn`. Its `features` and `labels` are those of `colorization.dataset`; its `params`
       hold `chroma_scale`, what the network wants, and for training `learning_rate`,
-      `learning_rate_schedule`, `warmup_steps` and `max_steps`. Predictions are `chroma`, a*b* in
+      `learning_rate_schedule`, `warmup_steps`, `max_steps` and, in a cluster whose workers train
+      in step, `sync`. Predictions are `chroma`, a*b* in
       CIE units, float32 `[batch, 112, 112, 2]`, and the features' `path`.
     """
 
@@ -42,25 +40,44 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
             predictions = {"chroma": chroma, "path": features["path"]}
             return tf_estimator.EstimatorSpec(mode, predictions=predictions)
 
-        losses = mean_squared_error(tf.sigmoid(logits), labels["code"])
-        loss = tf.reduce_mean(losses)
+        with tf.compat.v1.name_scope("mean_squared_error"):
+            losses = mean_squared_error(tf.sigmoid(logits), labels["code"])
+            loss = tf.reduce_mean(losses)
         if training:
-            return tf_estimator.EstimatorSpec(mode, loss=loss, train_op=_train_op(loss, params))
+            train_op, hooks = _train_op(loss, params, config)
+            return tf_estimator.EstimatorSpec(
+                mode, loss=loss, train_op=train_op, training_hooks=hooks
+            )
 
         lightness = features["lightness"]
-        truth = to_rgb(lightness, labels["chroma"])
-        predicted = to_rgb(lightness, chroma)
-        measured = {
-            "average_loss": tf.compat.v1.metrics.mean(losses),
-            **metrics.yardsticks("loss", labels["code"], 0.5, tf.identity),
-            **metrics.chroma_metrics(labels["chroma"], chroma),
-            **metrics.picture_metrics(truth, predicted),
+        with tf.compat.v1.name_scope("metrics"):
+            truth = to_rgb(lightness, labels["chroma"])
+            predicted = to_rgb(lightness, chroma)
+            measured = {
+                "average_loss": tf.compat.v1.metrics.mean(losses),
+                **metrics.yardsticks("loss", labels["code"], 0.5, tf.identity),
+                **metrics.chroma_metrics(labels["chroma"], chroma),
+                **metrics.picture_metrics(truth, predicted),
+            }
+        yardsticks = {
+            name: {tag: measured[f"{tag}_{name}"][0] for tag in ("loss", "ab_rmse")}
+            for name in ("no_colour", "mean_colour")
         }
         return tf_estimator.EstimatorSpec(
             mode,
             loss=loss,
             eval_metric_ops=measured,
-            evaluation_hooks=[_picture_hook(lightness, truth, predicted, config.model_dir)],
+            evaluation_hooks=[
+                summaries.pictures_hook(
+                    lightness,
+                    truth,
+                    predicted,
+                    labels["chroma"],
+                    chroma,
+                    f"{config.model_dir}/eval",
+                ),
+                summaries.YardsticksHook(yardsticks, config.model_dir),
+            ],
         )
 
     return model_fn
@@ -111,27 +128,17 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
     return rate * tf.minimum((step + 1) / (warmup + 1), 1)
 
 
-def _train_op(loss: tf.Tensor, params: dict[str, Any]) -> tf.Operation:
+def _train_op(
+    loss: tf.Tensor, params: dict[str, Any], config: Any
+) -> tuple[tf.Operation, list[tf.compat.v1.train.SessionRunHook]]:
     step = tf.compat.v1.train.get_or_create_global_step()
     rate = learning_rate(step, params)
     tf.compat.v1.summary.scalar("learning_rate", rate)
-    optimizer = tf.compat.v1.train.AdamOptimizer(rate)
+    optimizer, hooks = tf.compat.v1.train.AdamOptimizer(rate), []
+    if params.get("sync"):
+        workers = config.num_worker_replicas
+        optimizer = tf.compat.v1.train.SyncReplicasOptimizer(optimizer, workers, workers)
+        hooks = [optimizer.make_session_run_hook(config.is_chief)]
     # Moving averages of batch normalization.
     updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
-    return tf.group(optimizer.minimize(loss, step), *updates)
-
-
-def _picture_hook(
-    lightness: tf.Tensor, truth: tf.Tensor, predicted: tf.Tensor, model_dir: str
-) -> tf.compat.v1.train.SummarySaverHook:
-    """Draws gray, truth and prediction of the first photos side by side."""
-    lightness = lightness[:_SUMMARY_PHOTOS]
-    gray = lab_convert.lab_to_rgb(tf.pad(lightness, [[0, 0]] * 3 + [[0, 2]]))
-    triples = tf.concat([gray, truth[:_SUMMARY_PHOTOS], predicted[:_SUMMARY_PHOTOS]], axis=2)
-    summary = tf.compat.v1.summary.image(
-        "gray_truth_predicted", triples, _SUMMARY_PHOTOS, collections=[]
-    )
-    # So many steps apart that only the first batch is drawn.
-    return tf.compat.v1.train.SummarySaverHook(
-        save_steps=10**9, output_dir=f"{model_dir}/eval", summary_op=summary
-    )
+    return tf.group(optimizer.minimize(loss, step), *updates), hooks

@@ -46,6 +46,10 @@ def _positive_number(text: str) -> float:
     return value
 
 
+def _gpus(text: str) -> int | str:
+    return text if text == "all" else _whole_number(1)(text)
+
+
 def _option(
     group: str,
     help: str,
@@ -173,6 +177,38 @@ class Options:
         modes=("train",),
         type=_whole_number(1),
         metavar="N",
+    )
+    save_checkpoints_secs: int = _option(
+        "training",
+        "seconds after which a checkpoint is saved between those, without evaluating it: the most "
+        "that a crash can lose (default: 600)",
+        600,
+        modes=("train",),
+        type=_whole_number(1),
+        metavar="N",
+    )
+    keep_checkpoint_max: int = _option(
+        "training",
+        "checkpoints to keep; older ones are deleted (default: 5)",
+        5,
+        modes=("train",),
+        # One before the newest, for the day on which that is damaged.
+        type=_whole_number(2),
+        metavar="N",
+    )
+    gpus: int | str | None = _option(
+        "training",
+        "graphics processors to share each batch among: a number, or all (default: one, if any)",
+        modes=("train",),
+        type=_gpus,
+        metavar="N|all",
+    )
+    sync: bool = _option(
+        "training",
+        "in a TF_CONFIG cluster, let each step wait for the gradients of all workers",
+        False,
+        modes=("train",),
+        action="store_true",
     )
     seed: int = _option(
         "training",
