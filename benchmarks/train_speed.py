@@ -1,0 +1,221 @@
+"""Photos per second of training and prediction, beside PyTorch and the processor's own limit.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/train_speed.py [--json FILE] [--batch_size 16] [--rounds 5]
+
+Everything is measured in turn, round by round, in one run; figures are medians over the rounds.
+"Share of peak" counts the multiplications that the network needs, upsampling fused with its
+convolution, against the rate of large matrix products in the same precision. TensorFlow and
+PyTorch each have a process of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+MODELS = ("color", "color_global")
+PRECISIONS = ("float32", "bfloat16")
+MATRIX = 2048
+
+
+def tensorflow_worker(requests: Connection, batch: int) -> None:
+    """Answers (kind, model, precision) with the seconds of one step."""
+    import importlib
+
+    from colorization.quiet import import_tensorflow
+
+    import_tensorflow(verbose=False)
+    import numpy as np
+    import tensorflow as tf
+
+    from colorization.estimator import tf_estimator
+    from colorization.model import make_model_fn
+
+    def make_step(kind: str, model: str, precision: str) -> Callable:
+        with tf.Graph().as_default():
+            if kind == "matrix":
+                operands = tf.random.normal([2, MATRIX, MATRIX])
+                variables = tf.compat.v1.get_variable("x", initializer=tf.cast(operands, precision))
+                run = tf.matmul(variables[0], variables[1])[0, 0]
+            else:
+                training = kind == "train"
+                random = np.random.default_rng(1)
+                photos = 100 * random.random([batch, 224, 224, 1], np.float32)
+                features = {
+                    "lightness": variable("lightness", photos),
+                    "path": tf.fill([batch], ""),
+                }
+                code = random.random([batch, 112, 112, 2], np.float32)
+                labels = {"code": variable("code", code)} if training else None
+                mode = tf_estimator.ModeKeys.TRAIN if training else tf_estimator.ModeKeys.PREDICT
+                params = {
+                    "precision": precision,
+                    "normalization": "batch",
+                    "global_features": "single",
+                    "global_channels": 32,
+                    "chroma_scale": 8.0,
+                    "learning_rate": 1e-3,
+                    "learning_rate_schedule": "constant",
+                    "warmup_steps": 0,
+                    "max_steps": 1000,
+                }
+                network = importlib.import_module(model).network
+                spec = make_model_fn(network)(features, labels, mode, params, None)
+                run = spec.train_op if training else spec.predictions["chroma"][0, 0, 0]
+            session = tf.compat.v1.Session()
+            session.run(tf.compat.v1.global_variables_initializer())
+            return session.make_callable(run)
+
+    def variable(name: str, value: np.ndarray) -> tf.Tensor:
+        # A constant would be folded into what depends on nothing else.
+        return tf.compat.v1.get_variable(name, initializer=value, trainable=False) + 0.0
+
+    _answer(requests, make_step)
+
+
+def torch_worker(requests: Connection, batch: int) -> None:
+    """Answers (kind, model, precision) with the seconds of one step, kind ending in its form."""
+    from torch_twin import make_step
+
+    def step(kind: str, model: str, precision: str) -> Callable:
+        what, form = kind.split("_")
+        return make_step(model, precision, what == "train", batch, form == "compile")
+
+    _answer(requests, step)
+
+
+def _answer(requests: Connection, make_step: Callable) -> None:
+    steps = {}
+    while (request := requests.recv()) is not None:
+        if request not in steps:
+            steps[request] = make_step(*request)
+            # Graph optimization, compilation and memory allocation.
+            for _ in range(2):
+                steps[request]()
+        start = time.perf_counter()
+        steps[request]()
+        took = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        requests.send((took, peak))
+
+
+def necessary_flops(model: str, training: bool) -> float:
+    """Floating-point operations for one photo: two for each multiplication that is needed.
+
+    Training takes every product three times, but for the gradient of the photo itself.
+    """
+    layers = [
+        (112, 9 * 1, 64),
+        (112, 9 * 64, 128),
+        (56, 9 * 128, 128),
+        (56, 9 * 128, 256),
+        (28, 9 * 256, 256),
+        (28, 9 * 256, 512),
+        (28, 9 * 512, 512),
+        (28, 9 * 512, 256),
+        (28, 9 * 256, 128),
+        # Each of four outputs takes 2 x 2 of the 4 x 4 weights.
+        (56, 4 * 128, 64),
+        (56, 9 * 64, 64),
+        (112, 4 * 64, 32),
+        (112, 9 * 32, 2),
+    ]
+    if model == "color_global":
+        layers += [
+            (28, 9 * 512, 32),
+            (1, 28 * 28 * 32, 1024),
+            (1, 1024, 512),
+            (1, 512, 256),
+            (28, 256, 256),
+            (1, 256, 256),
+        ]
+    products = [2 * side**2 * inputs * outputs for side, inputs, outputs in layers]
+    return 3 * sum(products) - products[0] if training else sum(products)
+
+
+def main() -> None:
+    """Measures in turn and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path, help="file for the ratios")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    arguments = parser.parse_args()
+
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for name, worker in (("TensorFlow", tensorflow_worker), ("PyTorch", torch_worker)):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=worker, args=(theirs, arguments.batch_size), daemon=True)
+        process.start()
+        processes.append(process)
+        pipes[name] = ours
+
+    variants = [("TensorFlow", ("matrix", "", precision)) for precision in PRECISIONS]
+    for model, precision, kind in itertools.product(
+        arguments.models, PRECISIONS, ("train", "predict")
+    ):
+        variants.append(("TensorFlow", (kind, model, precision)))
+        variants += [("PyTorch", (f"{kind}_{f}", model, precision)) for f in ("eager", "compile")]
+
+    times: dict[tuple, list[float]] = {variant: [] for variant in variants}
+    peaks = {}
+    for round_number in range(arguments.rounds):
+        for framework, request in variants:
+            print(f"\rround {round_number + 1}/{arguments.rounds} {request}" + " " * 20, end="",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            pipes[framework].send(request)
+            took, peaks[framework] = pipes[framework].recv()
+            times[framework, request].append(took)
+    print(file=sys.stderr)
+    for pipe in pipes.values():
+        pipe.send(None)
+    for process in processes:
+        process.join()
+
+    def median(framework: str, *request: str) -> float:
+        return statistics.median(times[framework, request])
+
+    peak = {p: 2 * MATRIX**3 / median("TensorFlow", "matrix", "", p) for p in PRECISIONS}
+    print(f"batch {arguments.batch_size}; matrix products: ", end="")
+    print(", ".join(f"{p} {rate / 1e9:.0f} GFLOP/s" for p, rate in peak.items()))
+    print(f"{'photos/s':38}{'ours':>8}{'eager':>8}{'compile':>9}{'ratio':>7}{'share of peak':>15}")
+    ratios = {}
+    for model, kind, precision in itertools.product(
+        arguments.models, ("train", "predict"), PRECISIONS
+    ):
+        ours = median("TensorFlow", kind, model, precision)
+        eager = median("PyTorch", f"{kind}_eager", model, precision)
+        compiled = median("PyTorch", f"{kind}_compile", model, precision)
+        ratio = min(eager, compiled) / ours
+        flops = necessary_flops(model, kind == "train") * arguments.batch_size
+        share = flops / ours / peak[precision]
+        rates = [arguments.batch_size / seconds for seconds in (ours, eager, compiled)]
+        print(
+            f"{model + ' ' + kind + ' ' + precision:38}{{:8.2f}}{{:8.2f}}{{:9.2f}}".format(*rates)
+            + f"{ratio:7.2f}{share:15.2f}"
+        )
+        if model == arguments.models[-1]:
+            ratios[f"{kind}_vs_torch_{precision}"] = ratio
+            if kind == "train":
+                ratios[f"share_of_peak_{precision}"] = share
+    ratios["peak_memory_mb"] = peaks["TensorFlow"]
+    print(f"peak memory of the TensorFlow process: {peaks['TensorFlow']:.0f} MB")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(ratios, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
