@@ -1,7 +1,7 @@
 """Both networks in PyTorch, to compare the speed of training and prediction with.
 
-Layer by layer what `color.py` and `color_global.py` build: batch normalization, ReLU, and
-nearest-neighbour upsampling before a convolution.
+Layer by layer what `color.py` and `color_global.py` build: batch normalization of
+the convolutions, ReLU, and nearest-neighbour upsampling before a convolution.
 """
 
 from __future__ import annotations
@@ -13,19 +13,13 @@ from torch import nn
 from torch.nn import functional
 
 
-class _Hidden(nn.Sequential):
-    def __init__(self, layer: nn.Module, channels: int, images: bool = True):
-        normalization = nn.BatchNorm2d(channels) if images else nn.BatchNorm1d(channels)
-        super().__init__(layer, normalization, nn.ReLU(inplace=True))
-
-
-def _conv(inputs: int, channels: int, stride: int = 1, size: int = 3) -> _Hidden:
+def _conv(inputs: int, channels: int, stride: int = 1, size: int = 3) -> nn.Module:
     layer = nn.Conv2d(inputs, channels, size, stride, padding=size // 2, bias=False)
-    return _Hidden(layer, channels)
+    return nn.Sequential(layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
-def _dense(inputs: int, channels: int) -> _Hidden:
-    return _Hidden(nn.Linear(inputs, channels, bias=False), channels, images=False)
+def _dense(inputs: int, channels: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, channels), nn.ReLU(inplace=True))
 
 
 class Network(nn.Module):

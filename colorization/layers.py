@@ -44,7 +44,8 @@ class Layers:
     """Makes layers and their variables in the current graph.
 
     Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
-    `activate`: a bias or batch normalization, then ReLU.
+    ReLU, after batch normalization if that is asked for and the layer has pixels to normalize over,
+    else after a bias.
     """
 
     def __init__(self, training: bool, params: dict[str, Any]):
@@ -59,6 +60,11 @@ class Layers:
         self._dtype = tf.as_dtype(params["precision"])
         self._batch_norm = params["normalization"] == "batch"
 
+    def shared_variables(self) -> contextlib.AbstractContextManager:
+        """Within it, layers use the variables of the earlier ones of the same names."""
+        scope = tf.compat.v1.get_variable_scope()
+        return tf.compat.v1.variable_scope(scope, reuse=True)
+
     def input(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* in 0..100 to -1..1 in the working precision, same shape."""
         return tf.cast(lightness / 50 - 1, self._dtype)
@@ -66,7 +72,7 @@ class Layers:
     def conv(
         self, x: tf.Tensor, channels: int, name: str, *, kernel_size: int = 3, stride: int = 1
     ) -> tf.Tensor:
-        """Convolution with SAME padding, then `activate`.
+        """Convolution with SAME padding, then ReLU.
 
         Args:
           x: `[batch, height, width, in]`.
@@ -87,7 +93,7 @@ class Layers:
             )
 
     def upsample_conv(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
-        """Doubles height and width by nearest neighbour, 3x3 convolution, then `activate`.
+        """Doubles height and width by nearest neighbour, 3x3 convolution, then ReLU.
 
         Args:
           x: `[batch, height, width, in]`.
@@ -108,17 +114,18 @@ class Layers:
         return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
 
     def dense(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
-        """Matrix product, then `activate`: `[batch, in]` to `[batch, channels]`."""
+        """Matrix product, then ReLU: `[batch, in]` to `[batch, channels]`.
+
+        Never normalized: a batch of photos is too small a sample for a vector each.
+        """
         with tf.compat.v1.variable_scope(name):
-            kernel = self._kernel([x.shape[-1], channels])
-            return self._activated(
-                channels, kernel, lambda kernel: tf.linalg.matmul(x, self._cast(kernel))
-            )
+            product = tf.linalg.matmul(x, self._cast(self._kernel([x.shape[-1], channels])))
+            return self._biased(product, channels)
 
     def fuse(
         self, local: tf.Tensor, global_features: tf.Tensor, channels: int, name: str
     ) -> tf.Tensor:
-        """Dense layer over [local at each pixel ; global], then `activate` (paper, equation 4).
+        """Dense layer over [local at each pixel ; global], then ReLU (paper, equation 4).
 
         The product with the concatenation is the sum of two products, so the global features need
         no copy for each pixel.
@@ -176,8 +183,7 @@ class Layers:
     def _activated(self, channels: int, kernel: tf.Tensor, product) -> tf.Tensor:
         """`product(kernel)`, normalized or shifted, through ReLU."""
         if not self._batch_norm:
-            bias = self._vector("bias", channels, 0.0)
-            return tf.nn.relu(tf.nn.bias_add(product(kernel), self._cast(bias)))
+            return self._biased(product(kernel), channels)
 
         scale = self._vector("scale", channels, 1.0)
         offset = self._vector("offset", channels, 0.0)
@@ -189,15 +195,17 @@ class Layers:
             bias = self._cast(offset - mean * factor)
             return tf.nn.relu(tf.nn.bias_add(product(kernel * factor), bias))
 
-        x = product(kernel)
-        images = x if x.shape.rank == 4 else x[:, None, None]
-        images, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(
-            images, scale, offset, epsilon=_VARIANCE_EPSILON
+        x, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(
+            product(kernel), scale, offset, epsilon=_VARIANCE_EPSILON
         )[:3]
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
             update = average.assign_sub((average - value) * (1 - self._decay()))
             tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
-        return tf.nn.relu(images if x.shape.rank == 4 else images[:, 0, 0])
+        return tf.nn.relu(x)
+
+    def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:
+        bias = self._vector("bias", channels, 0.0)
+        return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))
 
     @staticmethod
     def _decay() -> tf.Tensor:

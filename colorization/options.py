@@ -21,7 +21,7 @@ MODES = {
 }
 
 
-def _whole_number(minimum: int) -> Callable[[str], int]:
+def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             value = int(text)
@@ -30,6 +30,10 @@ def _whole_number(minimum: int) -> Callable[[str], int]:
         if value is None or value < minimum:
             raise argparse.ArgumentTypeError(
                 f"needs a whole number of at least {minimum}, not {text!r}"
+            )
+        if maximum is not None and value > maximum:
+            raise argparse.ArgumentTypeError(
+                f"needs a whole number of at most {maximum}, not {text!r}"
             )
         return value
 
@@ -130,6 +134,52 @@ class Options:
         "folder for the coloured photos (default: results/MODEL)",
         modes=("predict",),
         metavar="FOLDER",
+    )
+
+    format: str | None = _option(
+        "prediction",
+        "predict: jpeg, png, webp or tiff (default: the photo's own)",
+        modes=("predict",),
+        choices=("jpeg", "png", "webp", "tiff"),
+        metavar="FORMAT",
+    )
+    quality: int = _option(
+        "prediction",
+        "of JPEG and WebP, 1 to 100 (default: 95)",
+        95,
+        modes=("predict",),
+        type=_whole_number(1, 100),
+        metavar="N",
+    )
+    overwrite: bool = _option(
+        "prediction",
+        "colour photos anew whose pictures exist; otherwise they are skipped",
+        False,
+        modes=("predict",),
+        action="store_true",
+    )
+    working_size: int | None = _option(
+        "prediction",
+        "the network sees photos at their own proportions, the longer side of N pixels, a "
+        "multiple of 8 (default: squashed to 224 x 224)",
+        modes=("predict",),
+        type=_whole_number(8),
+        metavar="N",
+    )
+    style: str | None = _option(
+        "prediction",
+        "global features come from this photo",
+        modes=("predict",),
+        models=("color_global",),
+        metavar="PHOTO",
+    )
+    saturation: float = _option(
+        "prediction",
+        "factor on the predicted chroma (default: 1)",
+        1.0,
+        modes=("predict",),
+        type=_positive_number,
+        metavar="X",
     )
 
     batch_size: int = _option(
@@ -236,7 +286,7 @@ class Options:
     )
     normalization: str = _option(
         "network",
-        "batch normalization of every hidden layer, or none (default: batch)",
+        "batch normalization of the convolutions, or none (default: batch)",
         "batch",
         choices=("batch", "none"),
     )

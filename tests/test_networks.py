@@ -90,7 +90,7 @@ def reference(lightness, variables, params, training=False):
     variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
 
     def activated(x, name):
-        if params["normalization"] == "none":
+        if params["normalization"] == "none" or name.startswith("global/dense"):
             return np.maximum(x + variables[f"{name}/bias"], 0)
         if training:
             axes = tuple(range(x.ndim - 1))
