@@ -58,6 +58,40 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
     return config
 
 
+def in_step(
+    optimizer: tf.compat.v1.train.Optimizer, config: tf_estimator.RunConfig
+) -> tuple[tf.compat.v1.train.Optimizer, tf.compat.v1.train.SessionRunHook]:
+    """An optimizer that applies the mean gradient of all workers once each has given its own.
+
+    Returns:
+      The optimizer, and a hook that each worker's training needs.
+    """
+    workers = config.num_worker_replicas
+    synchronous = tf.compat.v1.train.SyncReplicasOptimizer(optimizer, workers, workers)
+    return synchronous, _InStep(synchronous.make_session_run_hook(config.is_chief))
+
+
+class _InStep(tf.compat.v1.train.SessionRunHook):
+    """The optimizer's own hook, but nobody waits for its thread.
+
+    That thread waits for the next gradients, and after the last step there are none: closing the
+    session would take two minutes.
+    """
+
+    def __init__(self, hook: tf.compat.v1.train.SessionRunHook):
+        self._hook = hook
+
+    def begin(self) -> None:
+        self._hook.begin()
+
+    def after_create_session(self, session, coord) -> None:
+        self._coordinator = tf.train.Coordinator()
+        self._hook.after_create_session(session, self._coordinator)
+
+    def end(self, session) -> None:
+        self._coordinator.request_stop()
+
+
 def serve_parameters(config: tf_estimator.RunConfig) -> None:
     """Keeps variables for the others until the chief and the workers have finished."""
     server = tf.distribute.Server(

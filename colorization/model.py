@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
-from colorization import metrics, summaries
+from colorization import cluster, metrics, summaries
 from colorization.estimator import tf_estimator
 
 Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
@@ -136,9 +136,8 @@ def _train_op(
     tf.compat.v1.summary.scalar("learning_rate", rate)
     optimizer, hooks = tf.compat.v1.train.AdamOptimizer(rate), []
     if params.get("sync"):
-        workers = config.num_worker_replicas
-        optimizer = tf.compat.v1.train.SyncReplicasOptimizer(optimizer, workers, workers)
-        hooks = [optimizer.make_session_run_hook(config.is_chief)]
+        optimizer, hook = cluster.in_step(optimizer, config)
+        hooks = [hook]
     # Moving averages of batch normalization.
     updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
     return tf.group(optimizer.minimize(loss, step), *updates), hooks
