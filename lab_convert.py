@@ -35,8 +35,8 @@ _XYZ_FROM_RGB = np.array(
         [0.019334, 0.119193, 0.950227],
     ]
 )
-_FORWARD = _XYZ_FROM_RGB / _WHITE
-_INVERSE = np.linalg.inv(_FORWARD)
+RATIOS_FROM_RGB = _XYZ_FROM_RGB / _WHITE
+_INVERSE = np.linalg.inv(RATIOS_FROM_RGB)
 _DELTA = 6 / 29
 
 
@@ -51,19 +51,19 @@ def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     [..., 3]: L*, a*, b*. Raises ValueError if the last dimension is not known to be 3 or the dtype
     is another.
     """
-    x, y, z = _cube_roots(rgb, _FORWARD)
+    x, y, z = _cube_roots(rgb, RATIOS_FROM_RGB)
     return tf.concat([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1)
 
 
 def rgb_to_lightness(rgb: tf.Tensor) -> tf.Tensor:
     """L* alone, float32 [..., 1], without the cost of a* and b*; otherwise as `rgb_to_lab`."""
-    (y,) = _cube_roots(rgb, _FORWARD[1:2])
+    (y,) = _cube_roots(rgb, RATIOS_FROM_RGB[1:2])
     return 116.0 * y - 16.0
 
 
 def rgb_to_chroma(rgb: tf.Tensor) -> tf.Tensor:
     """a* and b* alone, float32 [..., 2]; otherwise as `rgb_to_lab`."""
-    x, y, z = _cube_roots(rgb, _FORWARD)
+    x, y, z = _cube_roots(rgb, RATIOS_FROM_RGB)
     return tf.concat([500.0 * (x - y), 200.0 * (y - z)], axis=-1)
 
 
@@ -139,7 +139,7 @@ def _positive(scale: float) -> float:
 
 
 def _cube_roots(rgb: tf.Tensor, rows: np.ndarray) -> list[tf.Tensor]:
-    """f(t) as in `rgb_to_lab` for the ratios that rows of `_FORWARD` give, each [..., 1]."""
+    """f(t) as in `rgb_to_lab` for the ratios of rows of `RATIOS_FROM_RGB`, each [..., 1]."""
     rgb = _as_float(rgb, "rgb", 3, uint8=True)
     power = _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
     linear = tf.split(power + tf.minimum(rgb - 0.04045, 0.0) / 12.92, 3, axis=-1)

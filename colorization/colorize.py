@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import lab_convert
-from colorization.dataset import is_gray
+from colorization.lab_tables import is_gray
 from colorization.photos import open_photo, read_file
 
 _JPEG_QUALITY = 95

@@ -1,7 +1,7 @@
 """From photos on disk to batches of lightness and chroma code.
 
-A photo becomes a picture (uint8 RGB, 256 x 256) first. Pictures are cropped, mirrored and batched;
-colour is converted batch by batch.
+A photo becomes a picture (uint8 RGB, 256 x 256) first, or comes as one from prepared shards. Colour
+is converted, cropped and mirrored batch by batch.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-import lab_convert
-from colorization.photos import UnreadablePhoto, is_plain_jpeg, open_photo, read_file
+from colorization import lab_tables
+from colorization.errors import UserError
+from colorization.photos import UnreadablePhoto, open_photo, read_file
+from colorization.shards import FEATURES, Shards
 
 PICTURE_SIZE = 256
 LIGHTNESS_SIZE = 224
@@ -24,6 +27,11 @@ CHROMA_SIZE = 112
 
 # Pictures stay in memory after their first epoch if all of them fit into this share of it.
 CACHE_SHARE_OF_MEMORY = 0.25
+
+# Photos are in random order within their shards, so shards in random order, several at a time and
+# a buffer of a few thousand small files are enough to shuffle them.
+_SHARDS_AT_A_TIME = 4
+_SHUFFLED_RECORDS = 2048
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +41,14 @@ class Report:
 
     Attributes:
       total: photos listed.
+      problem: what the user has to mend, once it has stopped the reading; see `explained`.
       gray: paths of the photos left out because they have no colour.
       unreadable: path -> reason for the photos that could not be opened.
     """
 
     def __init__(self, total: int):
         self.total = total
+        self.problem: UserError | None = None
         self.gray: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -54,121 +64,182 @@ class Report:
         if not known:
             _log.warning("skipped %s: %s", path, reason)
 
+    def stop(self, problem: UserError) -> NoReturn:
+        """Ends the reading for a reason that the user should hear."""
+        self.problem = problem
+        raise problem
+
+    @property
+    def too_many_unreadable(self) -> bool:
+        """Whether it is certain already that more than half of the photos are unreadable."""
+        return 2 * len(self.unreadable) > self.total
+
+    def require_readable(self) -> None:
+        """Stops when too many are unreadable."""
+        if self.too_many_unreadable:
+            reasons = named_reasons(self.unreadable)
+            self.stop(
+                UserError(
+                    f"{len(self.unreadable):,} of {self.total:,} photos are unreadable: {reasons}; "
+                    "mend them or name other photos"
+                )
+            )
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns what TensorFlow makes of a `problem` that stopped the reading back into it."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.problem is None:
+                raise
+            raise self.problem from error
+
+    def write_unreadable(self, file: str) -> None:
+        """Writes the unreadable photos and their reasons, one a line, or removes an old list."""
+        with self._lock:
+            lines = [f"{path}\t{reason}\n" for path, reason in sorted(self.unreadable.items())]
+        if not lines:
+            if tf.io.gfile.exists(file):
+                tf.io.gfile.remove(file)
+            return
+        temporary = f"{file}.{os.getpid()}"
+        with tf.io.gfile.GFile(temporary, "wb") as output:
+            output.write(os.fsencode("".join(lines)))
+        tf.io.gfile.rename(temporary, file, overwrite=True)
+
     @property
     def usable(self) -> int:
         return self.total - len(self.gray) - len(self.unreadable)
 
     def __str__(self) -> str:
-        return (
+        summary = (
             f"{self.usable:,} photos, {len(self.gray):,} gray left out, "
             f"{len(self.unreadable):,} unreadable"
         )
+        return f"{summary}: {named_reasons(self.unreadable)}" if self.unreadable else summary
 
 
-def is_gray(pictures: tf.Tensor) -> tf.Tensor:
-    """Whether every a* and b* value lies strictly between -1 and 1.
-
-    Args:
-      pictures: uint8 RGB `[..., height, width, 3]`.
-
-    Returns:
-      bool `[...]`.
-    """
-    chroma = lab_convert.rgb_to_chroma(pictures)
-    return tf.reduce_all(tf.abs(chroma) < 1, axis=[-3, -2, -1])
-
-
-def _shrunk_jpeg(data: tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG at 1, 1/2, 1/4 or 1/8 of its size, no side below `PICTURE_SIZE`."""
-    shorter_side = tf.reduce_min(tf.io.extract_jpeg_shape(data)[:2])
-    halvings = sum(tf.cast(shorter_side >= PICTURE_SIZE * ratio, tf.int32) for ratio in (2, 4, 8))
-    return tf.switch_case(
-        halvings,
-        [lambda r=ratio: tf.io.decode_jpeg(data, channels=3, ratio=r) for ratio in (1, 2, 4, 8)],
-    )
+def named_reasons(unreadable: Mapping[str, str], most: int = 3) -> str:
+    """A few unreadable photos with their reasons, and how many more there are."""
+    paths = sorted(unreadable)
+    named = [f"{os.path.basename(path)} ({unreadable[path]})" for path in paths[:most]]
+    return ", ".join(named) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
 
 
 def _resized(images: tf.Tensor, size: int) -> tf.Tensor:
     """Bilinear, rounded; uint8 in and out."""
-    resized = tf.image.resize(images, [size, size])
-    return tf.cast(resized + 0.5, tf.uint8)
+    return tf.cast(tf.image.resize(images, [size, size]) + 0.5, tf.uint8)
 
 
-def _pictures(paths: Sequence[str], indices: tf.data.Dataset, report: Report) -> tf.data.Dataset:
+def to_picture(image: tf.Tensor) -> tf.Tensor:
+    """A photo as `photos.open_photo` gives it, uint8 `[height, width, 3]`, at the common size."""
+    return tf.ensure_shape(_resized(image, PICTURE_SIZE), [PICTURE_SIZE, PICTURE_SIZE, 3])
+
+
+def _opened(
+    paths: Sequence[str],
+    indices: tf.data.Dataset,
+    report: Report,
+    colour_only: bool,
+    keep: bool = False,
+) -> tf.data.Dataset:
     """Opens photos.
 
     Args:
       paths: all photos.
       indices: int64 positions in `paths`, in the order in which to open them.
-      report: takes note of the unreadable ones, which are passed over.
+      report: takes note of the photos left out.
+      colour_only: leave gray photos out, and stop when more than half are unreadable.
+      keep: remember the pictures, for when their positions come again.
 
     Returns:
       A data set of `(picture, path)`: uint8 `[256, 256, 3]`, string.
     """
     # Handing over positions instead of paths keeps the graph small with millions of photos.
     table = np.array(paths, dtype=object)
+    # An array instead of a picture, since TensorFlow knows no None.
+    left_out = np.zeros([1, 1, 3], np.uint8)
+    memory: dict[int, np.ndarray] = {}
 
-    def read(index: np.int64) -> tuple[bytes, bytes, bool]:
+    def read(index: np.int64) -> tuple[np.ndarray, bytes, bool]:
         path = table[index]
-        try:
-            data = read_file(path)
-        except UnreadablePhoto as error:
-            report.add_unreadable(path, str(error))
-            data = b""
-        return os.fsencode(path), data, is_plain_jpeg(data)
-
-    def open_with_pillow(index: np.int64, data: bytes) -> np.ndarray:
-        if data:
+        image, done = memory.get(int(index)), True
+        if image is None:
             try:
-                picture = open_photo(data, draft_size=PICTURE_SIZE)
-                size = (PICTURE_SIZE, PICTURE_SIZE)
-                return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+                image, done = np.asarray(open_photo(read_file(path), PICTURE_SIZE)), False
             except UnreadablePhoto as error:
-                report.add_unreadable(table[index], str(error))
-        return np.zeros([0, PICTURE_SIZE, 3], np.uint8)
+                report.add_unreadable(path, str(error))
+                if colour_only:
+                    report.require_readable()
+                image = left_out
+        return image, os.fsencode(path), done
 
-    def open_plain_jpeg(index: tf.Tensor, path: tf.Tensor, data: tf.Tensor, plain: tf.Tensor):
-        with tf.control_dependencies([tf.debugging.Assert(plain, ["not a plain JPEG"])]):
-            return _resized(_shrunk_jpeg(tf.identity(data)), PICTURE_SIZE)
+    def check(index: np.int64, picture: np.ndarray) -> np.ndarray:
+        if colour_only and lab_tables.is_gray(picture):
+            report.add_gray(table[index])
+            picture = left_out
+        if keep:
+            memory[int(index)] = picture.copy()
+        return picture
 
-    def open_any(index: tf.Tensor, path: tf.Tensor, data: tf.Tensor, plain: tf.Tensor):
-        return tf.numpy_function(open_with_pillow, [index, data], tf.uint8)
-
-    def load(index: tf.Tensor):
-        path, data, plain = tf.numpy_function(read, [index], [tf.string, tf.string, tf.bool])
-        # The fast decoder first. Whatever it refuses goes to Pillow, which knows more kinds of
-        # pictures and can say what is wrong with a damaged one.
-        photo = tf.data.Dataset.from_tensors((index, path, data, plain))
-        attempts = photo.map(open_plain_jpeg).ignore_errors().concatenate(photo.map(open_any))
-        picture = attempts.take(1).get_single_element()
-        return picture, tf.ensure_shape(path, [])
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, path, done = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.bool])
+        image = tf.ensure_shape(image, [None, None, 3])
+        picture = tf.cond(
+            done,
+            lambda: image,
+            lambda: tf.numpy_function(check, [index, to_picture(image)], tf.uint8),
+        )
+        return tf.ensure_shape(picture, [None, None, 3]), tf.ensure_shape(path, [])
 
     return (
         indices.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        .filter(lambda picture, path: tf.shape(picture)[0] > 0)
+        .filter(lambda picture, path: tf.shape(picture)[0] > 1)
         .map(lambda picture, path: (tf.ensure_shape(picture, [PICTURE_SIZE] * 2 + [3]), path))
     )
 
 
-def _coloured(pictures: tf.data.Dataset, report: Report) -> tf.data.Dataset:
-    """Leaves gray photos out and takes note of them."""
+def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Dataset:
+    """One epoch of records; shuffled if there is a seed."""
+    files = tf.data.Dataset.from_tensor_slices(sorted(shards.photos))
+    checked: set[bytes] = set()
 
-    def note(path: bytes) -> np.bool_:
-        report.add_gray(os.fsdecode(path))
-        return np.bool_(False)
+    def check(file: bytes) -> bytes:
+        if file not in checked:
+            try:
+                shards.check(os.fsdecode(file))
+            except UserError as error:
+                report.stop(error)
+            checked.add(file)
+        return file
 
-    def has_colour(picture: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
-        # One pixel with colour settles it, and a sparse sample mostly has one.
-        gray = tf.cond(
-            is_gray(picture[::16, ::16]), lambda: is_gray(picture), lambda: tf.constant(False)
+    def read(file: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(
+            tf.ensure_shape(tf.numpy_function(check, [file], tf.string), []), buffer_size=2**20
         )
-        return tf.cond(
-            gray,
-            lambda: tf.ensure_shape(tf.numpy_function(note, [path], tf.bool), []),
-            lambda: tf.constant(True),
-        )
 
-    return pictures.filter(has_colour)
+    if seed is None:
+        return files.flat_map(read).shard(shards.step, shards.first)
+    # Records are numbered in an order of files that is the same for every worker, then shuffled.
+    if shards.step > 1:
+        records = files.flat_map(read).shard(shards.step, shards.first)
+    else:
+        records = files.shuffle(len(shards.photos), seed).interleave(
+            read, cycle_length=_SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
+        )
+    return records.shuffle(_SHUFFLED_RECORDS, seed)
+
+
+def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
+    """Pictures from records, as `_opened` gives them."""
+
+    def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = tf.io.parse_single_example(record, FEATURES)
+        picture = tf.io.decode_jpeg(example["picture"], channels=3)
+        return tf.ensure_shape(picture, [PICTURE_SIZE, PICTURE_SIZE, 3]), example["path"]
+
+    return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _fits_into_memory(pictures: int) -> bool:
@@ -176,21 +247,7 @@ def _fits_into_memory(pictures: int) -> bool:
     return pictures * PICTURE_SIZE**2 * 3 <= CACHE_SHARE_OF_MEMORY * memory
 
 
-def _cropped(picture: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
-    """A random crop of 224 x 224, mirrored half of the time (paper, section 4).
-
-    Args:
-      picture: uint8 `[256, 256, 3]`.
-      random: int64; decides where and whether.
-    """
-    margin = PICTURE_SIZE - LIGHTNESS_SIZE + 1
-    top, left = random % margin, random // margin % margin
-    crop = picture[top : top + LIGHTNESS_SIZE, left : left + LIGHTNESS_SIZE]
-    crop = tf.cond(random // margin**2 % 2 > 0, lambda: crop[:, ::-1], lambda: crop)
-    return tf.ensure_shape(crop, [LIGHTNESS_SIZE, LIGHTNESS_SIZE, 3])
-
-
-def to_lightness(pictures: tf.Tensor) -> tf.Tensor:
+def to_lightness(pictures: np.ndarray) -> np.ndarray:
     """What the network sees.
 
     Args:
@@ -199,10 +256,10 @@ def to_lightness(pictures: tf.Tensor) -> tf.Tensor:
     Returns:
       L* in 0..100, float32 `[batch, 224, 224, 1]`.
     """
-    return lab_convert.rgb_to_lightness(pictures)
+    return np.stack([lab_tables.lightness(picture) for picture in pictures])
 
 
-def to_chroma(pictures: tf.Tensor) -> tf.Tensor:
+def to_chroma(pictures: np.ndarray) -> np.ndarray:
     """What the network should find: the chroma at half the size.
 
     Args:
@@ -211,23 +268,61 @@ def to_chroma(pictures: tf.Tensor) -> tf.Tensor:
     Returns:
       a*b* in CIE units, float32 `[batch, 112, 112, 2]`.
     """
-    halved = tf.nn.avg_pool2d(tf.cast(pictures, tf.float32) / 255, 2, 2, "VALID")
-    return lab_convert.rgb_to_chroma(halved)
+    return np.stack([lab_tables.halved_chroma(picture) for picture in pictures])
 
 
-def _examples(pictures: tf.Tensor, paths: tf.Tensor, chroma_scale: float) -> tuple[dict, dict]:
-    chroma = to_chroma(pictures)
-    features = {"lightness": to_lightness(pictures), "path": paths}
-    return features, {"chroma": chroma, "code": lab_convert.encode_chroma(chroma, chroma_scale)}
+def _cropped(pictures: np.ndarray, randoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lightness and chroma of random crops, mirrored half of the time (paper, section 4).
+
+    Args:
+      pictures: uint8 RGB `[batch, 256, 256, 3]`.
+      randoms: int64 `[batch]`; decide where and whether.
+
+    Returns:
+      As `to_lightness` and `to_chroma`.
+    """
+    margin = PICTURE_SIZE - LIGHTNESS_SIZE + 1
+    lightness = np.empty([len(pictures), LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], np.float32)
+    chroma = np.empty([len(pictures), CHROMA_SIZE, CHROMA_SIZE, 2], np.float32)
+    for i, (picture, random) in enumerate(zip(pictures, randoms.tolist(), strict=True)):
+        top, left = random % margin, random // margin % margin
+        crop = picture[top : top + LIGHTNESS_SIZE, left : left + LIGHTNESS_SIZE]
+        # Mirrored last: rows of single numbers turn round faster than rows of colours.
+        columns = slice(None, None, -1 if random // margin**2 % 2 else 1)
+        lightness[i] = lab_tables.lightness(crop)[:, columns]
+        chroma[i] = lab_tables.halved_chroma(crop)[:, columns]
+    return lightness, chroma
+
+
+def _examples(
+    lightness_and_chroma: Callable, inputs: list[tf.Tensor], paths: tf.Tensor, chroma_scale: float
+) -> tuple[dict, dict]:
+    """A batch of `(features, labels)` from NumPy arrays of pictures."""
+
+    def compute(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lightness, chroma = lightness_and_chroma(*arrays)
+        return lightness, chroma, lab_tables.code(chroma, chroma_scale)
+
+    lightness, chroma, code = tf.numpy_function(compute, inputs, [tf.float32] * 3)
+    batch = paths.shape[0]
+    lightness = tf.ensure_shape(lightness, [batch, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
+    chroma, code = (
+        tf.ensure_shape(part, [batch, CHROMA_SIZE, CHROMA_SIZE, 2]) for part in (chroma, code)
+    )
+    return {"lightness": lightness, "path": paths}, {"chroma": chroma, "code": code}
 
 
 def train_dataset(
-    paths: Sequence[str], batch_size: int, chroma_scale: float, seed: int, report: Report
+    data: Sequence[str] | Shards,
+    batch_size: int,
+    chroma_scale: float,
+    seed: int,
+    report: Report,
 ) -> tf.data.Dataset:
     """Endless training batches: shuffled anew every epoch, cropped, mirrored.
 
     Args:
-      paths: photos.
+      data: photos, or prepared ones.
       batch_size: examples in a batch; every batch is full.
       chroma_scale: of the sigmoid code, in CIE units.
       seed: fixes order, crops and mirroring.
@@ -238,22 +333,25 @@ def train_dataset(
       [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units, "code":
       its sigmoid code in 0..1, both float32 [batch, 112, 112, 2]}`. Empty, not endless, if no photo
       is usable.
+
+    Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
-    indices = tf.data.Dataset.range(len(paths))
-    if _fits_into_memory(len(paths)):
-        pictures = _coloured(_pictures(paths, indices, report), report)
-        pictures = pictures.cache().shuffle(len(paths), seed)
+    if isinstance(data, Shards):
+        # Repeating the records and not the pictures leaves no gap between two epochs.
+        pictures = _prepared(_records(data, report, seed).repeat())
     else:
-        pictures = _coloured(_pictures(paths, indices.shuffle(2**20, seed), report), report)
-    # Repeating after the filter lets a set without any usable photo end instead of going round.
-    pictures = pictures.repeat()
+        indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
+        pictures = _opened(data, indices, report, True, keep=_fits_into_memory(len(data)))
+        # Repeating after the filter lets a set without any usable photo end, not go round for ever.
+        pictures = pictures.repeat()
     randoms = tf.data.Dataset.random(seed)
     return (
         tf.data.Dataset.zip((pictures, randoms))
-        .map(lambda photo, random: (_cropped(photo[0], random), photo[1]))
         .batch(batch_size, drop_remainder=True)
         .map(
-            lambda pictures, paths: _examples(pictures, paths, chroma_scale),
+            lambda photos, randoms: _examples(
+                _cropped, [photos[0], randoms], photos[1], chroma_scale
+            ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .prefetch(tf.data.AUTOTUNE)
@@ -261,32 +359,45 @@ def train_dataset(
 
 
 def eval_dataset(
-    paths: Sequence[str], batch_size: int, chroma_scale: float, report: Report
+    data: Sequence[str] | Shards, batch_size: int, chroma_scale: float, report: Report
 ) -> tf.data.Dataset:
-    """Whole photos, once each in the order of `paths`; batches as in `train_dataset`.
+    """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
     The last batch may be smaller.
     """
-    indices = tf.data.Dataset.range(len(paths))
+    if isinstance(data, Shards):
+        pictures = _prepared(_records(data, report, None))
+    else:
+        pictures = _opened(data, tf.data.Dataset.range(len(data)), report, True)
+
+    def whole(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return to_lightness(pictures), to_chroma(pictures)
+
     return (
-        _coloured(_pictures(paths, indices, report), report)
-        .batch(batch_size)
+        pictures.batch(batch_size)
         .map(
             lambda pictures, paths: _examples(
-                _resized(pictures, LIGHTNESS_SIZE), paths, chroma_scale
-            )
+                whole, [_resized(pictures, LIGHTNESS_SIZE)], paths, chroma_scale
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
         )
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
-    """Like `eval_dataset`, but gray photos stay in and there are no labels."""
-    indices = tf.data.Dataset.range(len(paths))
+    """Like `eval_dataset`, but of photos only, gray ones too, and without labels."""
 
     def features(pictures: tf.Tensor, paths: tf.Tensor) -> dict:
-        return {"lightness": to_lightness(_resized(pictures, LIGHTNESS_SIZE)), "path": paths}
+        lightness = tf.numpy_function(
+            to_lightness, [_resized(pictures, LIGHTNESS_SIZE)], tf.float32
+        )
+        shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
+        return {"lightness": tf.ensure_shape(lightness, shape), "path": paths}
 
     return (
-        _pictures(paths, indices, report).batch(batch_size).map(features).prefetch(tf.data.AUTOTUNE)
+        _opened(paths, tf.data.Dataset.range(len(paths)), report, False)
+        .batch(batch_size)
+        .map(features, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import glob
 import io
 import mimetypes
@@ -14,6 +16,11 @@ from PIL import Image, ImageCms, ImageOps
 
 from colorization.errors import UserError
 
+with contextlib.suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
 # A header may promise any size; memory is asked for only up to this many pixels.
 MAX_PIXELS = 128 * 2**20
 
@@ -21,6 +28,18 @@ MAX_PIXELS = 128 * 2**20
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _SRGB = ImageCms.createProfile("sRGB")
+
+# How files of pictures begin; for those whose name says that they are something else.
+_SIGNATURES = (
+    "\xff\xd8\xff*",  # JPEG
+    "\x89PNG\r\n\x1a\n*",
+    "GIF8[79]a*",
+    "II[*]\0*",  # TIFF
+    "MM\0[*]*",
+    "BM????\0\0\0\0*",
+    "RIFF????WEBP*",
+    "????ftyp[ahm][veis][ifc]*",  # avif, avis, heic, heis, mif1, msf1
+)
 
 
 class UnreadablePhoto(Exception):
@@ -51,42 +70,90 @@ def find_photos(sources: Iterable[str]) -> list[str]:
 
 
 def _candidates(source: str) -> Iterator[str]:
-    if os.path.isdir(source):
-        for folder, subfolders, names in os.walk(source):
+    files = _files(source)
+    if files.isdir(source):
+        for folder, subfolders, names in files.walk(source):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (os.path.join(folder, name) for name in sorted(names) if _may_be(name))
-    elif source.lower().endswith(".txt") and os.path.isfile(source):
-        with open(source, encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
+            paths = (os.path.join(folder, name) for name in sorted(names))
+            yield from (path for path in paths if _may_be_photo(path))
+    elif source.lower().endswith(".txt") and files.exists(source):
+        with files.open(source, "rb") as lines:
+            for line in lines.read().splitlines():
                 if line.strip():
-                    yield os.path.join(os.path.dirname(source), line.rstrip("\r\n"))
-    elif os.path.exists(source):
+                    yield os.path.join(os.path.dirname(source), os.fsdecode(line))
+    elif files.exists(source):
         yield source
     elif glob.has_magic(source):
-        for match in sorted(glob.glob(source, recursive=True)):
-            if os.path.isfile(match):
+        for match in sorted(files.glob(source)):
+            if not files.isdir(match):
                 yield match
     else:
         raise UserError(f"{source} does not exist; check the path")
 
 
-def _may_be(name: str) -> bool:
+def _may_be_photo(path: str) -> bool:
+    name = os.path.basename(path)
+    if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
+        return False
     kind, _ = mimetypes.guess_type(name)
-    hidden = name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
-    return not hidden and (kind is None or kind.startswith("image/"))
+    return kind is None or kind.startswith("image/") or _begins_as_picture(path)
+
+
+def _begins_as_picture(path: str) -> bool:
+    try:
+        with _files(path).open(path, "rb") as file:
+            start = file.read(16).decode("latin-1")
+    except Exception:
+        return False
+    return any(fnmatch.fnmatchcase(start, signature) for signature in _SIGNATURES)
+
+
+class _LocalFiles:
+    """The calls of `tf.io.gfile` that are needed here, without its detours."""
+
+    exists = staticmethod(os.path.exists)
+    isdir = staticmethod(os.path.isdir)
+    open = staticmethod(open)
+    walk = staticmethod(os.walk)
+
+    @staticmethod
+    def glob(pattern: str) -> list[str]:
+        return glob.glob(pattern, recursive=True)
+
+
+class _RemoteFiles:
+    """The same for whatever else TensorFlow opens: gs://, s3://, file:// and so on."""
+
+    def __init__(self):
+        import tensorflow as tf
+
+        self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
+        self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
+        self.walk = tf.io.gfile.walk
+
+
+def _files(path: str) -> _LocalFiles | _RemoteFiles:
+    return _RemoteFiles() if "://" in path else _LocalFiles()
 
 
 def read_file(path: str) -> bytes:
     """The bytes of a photo.
 
+    Args:
+      path: local, or anything that `tf.io.gfile` opens.
+
     Raises:
       UnreadablePhoto: it is empty or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with _files(path).open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise UnreadablePhoto((error.strerror or str(error)).lower()) from error
+    # The errors of remote file systems have no type in common but this one.
+    except Exception as error:
+        reason = getattr(error, "message", None) or str(error)
+        raise UnreadablePhoto(reason.lower().splitlines()[0]) from error
     if not data:
         raise UnreadablePhoto("empty file")
     return data
@@ -97,7 +164,8 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
 
     Args:
       data: the file's bytes; its kind is told by them alone.
-      draft_size: JPEGs may come out smaller than they are, but no side below this many pixels.
+      draft_size: the photo may come out smaller than it is, but no side below this many pixels;
+        a side of at least twice as many does, the mean taken over blocks.
 
     Returns:
       An upright picture (EXIF orientation applied) of mode RGB in sRGB (embedded ICC profile
@@ -115,7 +183,10 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
         picture.load()
-        return _to_srgb(ImageOps.exif_transpose(picture))
+        picture = _to_srgb(ImageOps.exif_transpose(picture))
+        if draft_size is not None and max(picture.size) >= 2 * draft_size:
+            picture = picture.reduce(tuple(max(1, side // draft_size) for side in picture.size))
+        return picture
     except UnreadablePhoto:
         raise
     except Image.UnidentifiedImageError as error:
@@ -163,24 +234,3 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     gray = Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
     gray.info.update(picture.info)
     return gray
-
-
-def is_plain_jpeg(data: bytes) -> bool:
-    """Whether a file is a JPEG that needs nothing but decoding: no EXIF, no ICC profile, no CMYK.
-
-    Looks at the marker segments before the first scan (ITU-T T.81, annex B).
-    """
-    if data[:2] != b"\xff\xd8":
-        return False
-    position = 2
-    while position + 10 < len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        body = data[position + 4 : position + 18]
-        if body.startswith((b"Exif\0", b"ICC_PROFILE\0")):
-            return False
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-            return body[5] in (1, 3) and 0 < height * width <= MAX_PIXELS
-        position += 2 + length
-    return False

@@ -7,7 +7,7 @@ from PIL import Image, ImageCms
 
 from colorization import photos
 from colorization.errors import UserError
-from colorization.photos import UnreadablePhoto, find_photos, is_plain_jpeg, open_photo, read_file
+from colorization.photos import UnreadablePhoto, find_photos, open_photo, read_file
 
 
 def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
@@ -149,26 +149,9 @@ def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):
     monkeypatch.setattr(photos, "MAX_PIXELS", 99)
     with pytest.raises(UnreadablePhoto, match="10 x 10"):
         open_photo(encoded(Image.new("RGB", (10, 10)), "PNG"))
-    assert not is_plain_jpeg(encoded(Image.new("RGB", (10, 10)), "JPEG"))
 
 
 def test_draft_keeps_every_side_large_enough():
     data = encoded(Image.new("RGB", (2000, 1200), "teal"), "JPEG")
     width, height = open_photo(data, draft_size=256).size
     assert (width, height) == (500, 300)
-
-
-def test_plain_jpegs_are_told_from_others(colourful):
-    picture = Image.fromarray(colourful(32, 32))
-    exif = Image.Exif()
-    exif[274] = 6
-    assert is_plain_jpeg(encoded(picture, "JPEG"))
-    assert is_plain_jpeg(encoded(picture, "JPEG", progressive=True))
-    assert is_plain_jpeg(encoded(picture.convert("L"), "JPEG"))
-    assert is_plain_jpeg(encoded(picture, "JPEG", comment=b"a comment"))
-    assert not is_plain_jpeg(encoded(picture, "JPEG", exif=exif))
-    assert not is_plain_jpeg(encoded(picture, "JPEG", icc_profile=b"profile"))
-    assert not is_plain_jpeg(encoded(picture.convert("CMYK"), "JPEG"))
-    assert not is_plain_jpeg(encoded(picture, "PNG"))
-    assert not is_plain_jpeg(b"")
-    assert not is_plain_jpeg(b"\xff\xd8" + b"\xff\xe0\x00\x00" * 10)

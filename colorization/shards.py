@@ -1,0 +1,175 @@
+"""Prepared photos: TFRecord shards of small pictures beside a manifest that vouches for them.
+
+A prepared folder holds `manifest.json` and the shards that it names. A record is a
+`tf.train.Example` of `picture` (a JPEG), `path` (the photo's, below the folder that was prepared)
+and `sha256` (of the photo's own file).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from colorization.errors import UserError
+from colorization.photos import find_photos
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+# Workers read files of their own if the uneven rest is small against what each of them gets.
+_SHARDS_PER_WORKER = 4
+
+FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("picture", "path", "sha256")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """Prepared photos to read; their number is the length.
+
+    Attributes:
+      photos: path of a shard -> how many it holds.
+      checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
+      first: the first record to read of all of them together.
+      step: from each record to the next one to read.
+    """
+
+    photos: dict[str, int]
+    checksums: dict[str, str]
+    first: int = 0
+    step: int = 1
+
+    def __len__(self) -> int:
+        return len(range(self.first, sum(self.photos.values()), self.step))
+
+    def check(self, shard: str) -> None:
+        """Compares a shard with its checksum.
+
+        Raises:
+          UserError: it is missing or not what was prepared.
+        """
+        try:
+            found = shard_checksum(shard)
+        except tf.errors.NotFoundError as error:
+            raise UserError(_altered(shard, "it is missing")) from error
+        if found != self.checksums[shard]:
+            raise UserError(_altered(shard, "its checksum differs"))
+
+
+def divided(data: list[str] | Shards, worker: int, workers: int) -> list[str] | Shards:
+    """The part of the data that one of several workers reads; no two of them read the same photo.
+
+    Shards are divided as files where each worker gets several, else record by record, so that none
+    is left with nothing.
+
+    Raises:
+      UserError: there are fewer photos than workers.
+    """
+    if len(data) < workers:
+        raise UserError(f"{len(data)} photos are too few for {workers} workers; add photos")
+    if not isinstance(data, Shards):
+        return data[worker::workers]
+    if len(data.photos) < _SHARDS_PER_WORKER * workers:
+        return dataclasses.replace(data, first=worker, step=workers)
+    return dataclasses.replace(
+        data, photos={shard: data.photos[shard] for shard in sorted(data.photos)[worker::workers]}
+    )
+
+
+def _altered(shard: str, how: str) -> str:
+    return f"{shard} is not as it was prepared ({how}); copy it again or prepare the photos anew"
+
+
+def shard_checksum(shard: str) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(shard, "rb") as file:
+        while piece := file.read(2**22):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def serialized(picture: bytes, path: bytes, sha256: bytes) -> bytes:
+    """A record."""
+    values = {"picture": picture, "path": path, "sha256": sha256}
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def find_data(sources: Iterable[str]) -> list[str] | Shards:
+    """What the sources of a data option name: photos, or folders of prepared ones.
+
+    Shards are compared with their manifests by size here, and by checksum when they are read.
+
+    Raises:
+      UserError: a source does not exist, holds nothing, is damaged or only half prepared, or
+        prepared folders and photos are mixed.
+    """
+    sources = list(sources)
+    prepared = [source for source in sources if _is_prepared(source)]
+    if not prepared:
+        return find_photos(sources)
+    if len(prepared) < len(sources):
+        (other, *_) = (source for source in sources if source not in prepared)
+        raise UserError(
+            f"{prepared[0]} holds prepared photos and {other} does not; prepare both or neither"
+        )
+    facts = {shard: facts for folder in prepared for shard, facts in _read_manifest(folder).items()}
+    shards = Shards(
+        photos={shard: photos for shard, (photos, _) in facts.items()},
+        checksums={shard: checksum for shard, (_, checksum) in facts.items()},
+    )
+    if not len(shards):
+        raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
+    return shards
+
+
+def _is_prepared(source: str) -> bool:
+    if not tf.io.gfile.isdir(source):
+        return False
+    if tf.io.gfile.exists(os.path.join(source, MANIFEST)):
+        return True
+    if tf.io.gfile.exists(os.path.join(source, "train", MANIFEST)):
+        raise UserError(f"{source} was split when prepared; name {source}/train or {source}/test")
+    for folder in (source, os.path.dirname(source.rstrip("/"))):
+        if tf.io.gfile.exists(os.path.join(progress_folder(folder), "settings.json")):
+            raise UserError(f"{source} is only half prepared; run the same --mode prepare again")
+    return False
+
+
+def progress_folder(output: str) -> str:
+    """Where `--mode prepare` notes how far it is; gone when it is done."""
+    return os.path.join(output, ".progress")
+
+
+def _read_manifest(folder: str) -> dict[str, tuple[int, str]]:
+    """Path of a shard -> number of photos and checksum."""
+    path = os.path.join(folder, MANIFEST)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            manifest = json.loads(file.read())
+        if manifest["format"] != FORMAT:
+            raise UserError(f"{path} is of another version; prepare the photos anew")
+        shards = {
+            os.path.join(folder, name): (int(facts["photos"]), str(facts["sha256"]))
+            for name, facts in manifest["shards"].items()
+        }
+        sizes = [int(facts["bytes"]) for facts in manifest["shards"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged; prepare the photos anew") from error
+    for shard, size in zip(shards, sizes, strict=True):
+        try:
+            found = tf.io.gfile.stat(shard).length
+        except tf.errors.NotFoundError as error:
+            raise UserError(_altered(shard, "it is missing")) from error
+        if found != size:
+            raise UserError(_altered(shard, f"{found:,} bytes instead of {size:,}"))
+    return shards
