@@ -98,7 +98,7 @@ def resume(model_dir: str) -> int:
         return 0
     listed = _listed(model_dir)
     kept = listed[: listed.index(whole) + 1]
-    state = tf.train.get_checkpoint_state(model_dir)
+    state = _list(model_dir)
     if state is None or list(state.all_model_checkpoint_paths) != kept:
         tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
     return _step(whole)
@@ -121,8 +121,8 @@ def _listed(model_dir: str) -> list[str]:
     the names count: its folders are wrong once a model has been moved or copied, and training
     deletes what it lists.
     """
-    state = tf.train.get_checkpoint_state(model_dir)
-    if state is not None and state.model_checkpoint_path:
+    state = _list(model_dir)
+    if state is not None:
         names = [os.path.basename(path) for path in state.all_model_checkpoint_paths]
         newest = os.path.basename(state.model_checkpoint_path)
         names = [*(name for name in names if name != newest), newest]
@@ -132,6 +132,14 @@ def _listed(model_dir: str) -> list[str]:
             f"{_BASENAME}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
         ]
     return [os.path.join(model_dir, name) for name in names]
+
+
+def _list(model_dir: str) -> Any:
+    """TensorFlow's list of checkpoints, a CheckpointState, or None if it is missing or damaged."""
+    try:
+        return tf.train.get_checkpoint_state(model_dir)
+    except ValueError:
+        return None
 
 
 def _index_files(model_dir: str) -> Iterator[Path]:
@@ -205,6 +213,30 @@ def _writing(model_dir: str) -> Iterator[None]:
         ) from error
 
 
+def stored_settings(model_dir: str) -> dict[str, Any] | None:
+    """What `store_settings` noted; None where nothing is stored.
+
+    Raises:
+      UserError: it is damaged, or missing beside a checkpoint.
+    """
+    path = Path(model_dir) / _SETTINGS
+    try:
+        with open(path, encoding="utf-8") as file:
+            stored = json.loads(file.read(_MOST_SETTINGS))
+    except FileNotFoundError:
+        if _listed(model_dir):
+            raise UserError(
+                f"{model_dir} holds a checkpoint but no {_SETTINGS}; "
+                "it was not made by this program, choose another --model_dir"
+            ) from None
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
+    if not isinstance(stored, dict) or stored.get("model") not in ("color", "color_global"):
+        raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
+    return stored
+
+
 def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
     """Settings of a network, those stored beside its checkpoints coming first.
 
@@ -220,21 +252,10 @@ def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> di
       UserError: what is stored belongs to the other script, contradicts an option that was asked
         for, or is damaged.
     """
-    path = Path(model_dir) / _SETTINGS
-    try:
-        with open(path, encoding="utf-8") as file:
-            stored = json.loads(file.read(_MOST_SETTINGS))
-    except FileNotFoundError:
-        if _listed(model_dir):
-            raise UserError(
-                f"{model_dir} holds a checkpoint but no {_SETTINGS}; "
-                "it was not made by this program, choose another --model_dir"
-            ) from None
+    stored = stored_settings(model_dir)
+    if stored is None:
         return wanted
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
-    if not isinstance(stored, dict) or stored.get("model") not in ("color", "color_global"):
-        raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
+    path = Path(model_dir) / _SETTINGS
     if stored["model"] != wanted["model"]:
         raise UserError(
             f"{model_dir} holds a model of {stored['model']}.py, not of {wanted['model']}.py; "

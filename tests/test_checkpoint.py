@@ -1,8 +1,25 @@
 import json
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from colorization.checkpoint import latest_checkpoint, settled, store_settings, write_json
+from colorization.checkpoint import (
+    latest_checkpoint,
+    locked,
+    newest_whole,
+    resume,
+    settled,
+    store_settings,
+    trained_steps,
+    write_json,
+)
 from colorization.errors import UserError
 
 WANTED = {
@@ -31,7 +48,22 @@ def test_contradictions_name_the_option(tmp_path):
         settled(str(tmp_path), {**WANTED, "model": "color"}, frozenset())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"model": "other"}', '{"model": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '"x"',
+        '{"model": "other"}',
+        '{"model": []}',
+        "[" * 90_000,
+        json.dumps({**WANTED, "global_channels": "32"}),
+        json.dumps({**WANTED, "global_channels": -1}),
+        json.dumps({**WANTED, "chroma_scale": float("nan")}),
+    ],
+    ids=range(10),
+)
 def test_damaged_settings_are_named(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)
     with pytest.raises(UserError, match=r"settings\.json"):
@@ -60,3 +92,169 @@ def test_json_is_replaced_whole(tmp_path):
         write_json(path, {"loss": object()})
     assert [file.name for file in tmp_path.iterdir()] == ["figures.json"]
     assert json.loads(path.read_text()) == {"loss": 2.5}
+
+
+def damage_truncated(data, index):
+    os.truncate(data, data.stat().st_size // 2)
+
+
+def damage_flipped(data, index):
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+
+
+def damage_missing_data(data, index):
+    data.unlink()
+
+
+def damage_missing_index(data, index):
+    index.unlink()
+
+
+def damage_empty_index(data, index):
+    os.truncate(index, 0)
+
+
+def damage_flipped_index(data, index):
+    content = bytearray(index.read_bytes())
+    content[5] ^= 255
+    index.write_bytes(content)
+
+
+DAMAGES = [
+    damage_truncated,
+    damage_flipped,
+    damage_missing_data,
+    damage_missing_index,
+    damage_empty_index,
+    damage_flipped_index,
+]
+
+
+def save(folder, *steps, extra=None):
+    """Checkpoints as the Estimator saves them; the weights are the step."""
+    os.makedirs(folder, exist_ok=True)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        step = tf.compat.v1.train.create_global_step()
+        weights = tf.compat.v1.get_variable("weights", [1000])
+        if extra is not None:
+            tf.compat.v1.get_variable("extra", initializer=extra)
+        saver = tf.compat.v1.train.Saver(sharded=True, save_relative_paths=True)
+        session.run(tf.compat.v1.global_variables_initializer())
+        for number in steps:
+            weights.load(np.full(1000, number), session)
+            step.load(number, session)
+            saver.save(session, f"{folder}/model.ckpt", global_step=number)
+
+
+def files_of(folder, step):
+    prefix = f"{folder}/model.ckpt-{step}"
+    return Path(f"{prefix}.data-00000-of-00001"), Path(f"{prefix}.index")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, caplog, damage):
+    folder = str(tmp_path)
+    save(folder, 5, 10)
+    assert newest_whole(folder) == f"{folder}/model.ckpt-10"
+    damage(*files_of(folder, 10))
+    before = contents(folder)
+    with caplog.at_level(logging.WARNING):
+        assert latest_checkpoint(folder) == f"{folder}/model.ckpt-5"
+    assert f"{folder}/model.ckpt-10 is damaged" in caplog.text
+    assert trained_steps(folder) == 5
+    assert contents(folder) == before
+    damage(*files_of(folder, 5))
+    with pytest.raises(UserError, match=r"model\.ckpt-10, is damaged"):
+        newest_whole(folder)
+
+
+def test_training_goes_on_from_the_one_before(tmp_path):
+    save(tmp_path, 5, 10, 15)
+    damage_truncated(*files_of(tmp_path, 15))
+    leftover = tmp_path / "model.ckpt-20_temp"
+    leftover.mkdir()
+    (leftover / "part-00000-of-00001.data-00000-of-00001").touch()
+    models = {name: text for name, text in contents(tmp_path).items() if name != "checkpoint"}
+    assert resume(str(tmp_path)) == 10
+    assert not leftover.exists()
+    assert {n: text for n, text in contents(tmp_path).items() if n != "checkpoint"} == models
+    assert tf.train.latest_checkpoint(str(tmp_path)) == f"{tmp_path}/model.ckpt-10"
+    listed = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths
+    assert [Path(path).name for path in listed] == ["model.ckpt-5", "model.ckpt-10"]
+
+
+def test_an_undamaged_list_is_left_alone(tmp_path):
+    save(tmp_path, 5, 10)
+    before = contents(tmp_path)
+    assert resume(str(tmp_path)) == 10
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", [None, "", "half a li", 'model_checkpoint_path: "model.ck'])
+def test_a_lost_or_damaged_list_of_checkpoints_is_made_anew(tmp_path, text):
+    save(tmp_path, 9, 10)
+    (tmp_path / "checkpoint").unlink()
+    if text is not None:
+        (tmp_path / "checkpoint").write_text(text)
+    assert resume(str(tmp_path)) == 10
+    assert tf.train.latest_checkpoint(str(tmp_path)) == f"{tmp_path}/model.ckpt-10"
+
+
+def test_a_list_cannot_lead_out_of_the_folder(tmp_path):
+    save(tmp_path / "other", 5)
+    save(tmp_path / "model", 5, 7)
+    elsewhere = f"{tmp_path}/other/model.ckpt-5"
+    tf.compat.v1.train.update_checkpoint_state(str(tmp_path / "model"), elsewhere, [elsewhere])
+    assert latest_checkpoint(str(tmp_path / "model")) == f"{tmp_path}/model/model.ckpt-5"
+    resume(str(tmp_path / "model"))
+    listed = tf.train.get_checkpoint_state(str(tmp_path / "model")).all_model_checkpoint_paths
+    assert [os.path.dirname(path) for path in listed] == [str(tmp_path / "model")]
+
+
+def test_a_moved_model_is_found(tmp_path):
+    save(tmp_path / "old", 5)
+    absolute = f"{tmp_path}/old/model.ckpt-5"
+    tf.compat.v1.train.update_checkpoint_state(str(tmp_path / "old"), absolute, [absolute])
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    assert latest_checkpoint(str(tmp_path / "new")) == f"{tmp_path}/new/model.ckpt-5"
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    save(tmp_path, 5, extra="text")
+    with pytest.raises(UserError, match="something else than numbers"):
+        newest_whole(str(tmp_path))
+    # An index that claims more than there is must not make anyone reserve memory for it.
+    save(tmp_path / "big", 5, extra=np.zeros(100_000))
+    save(tmp_path / "small", 5)
+    shutil.copy(files_of(tmp_path / "big", 5)[1], files_of(tmp_path / "small", 5)[1])
+    with pytest.raises(UserError, match="its index claims 804,008"):
+        newest_whole(str(tmp_path / "small"))
+
+
+def hold_lock(folder, ready):
+    with locked(folder):
+        ready.set()
+        signal.pause()
+
+
+def test_a_second_training_is_refused_until_the_first_has_gone(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    first = context.Process(target=hold_lock, args=(str(tmp_path), ready))
+    first.start()
+    try:
+        assert ready.wait(20)
+        refused = pytest.raises(UserError, match=f"process {first.pid} on .*--model_dir")
+        with refused, locked(str(tmp_path)):
+            pass
+    finally:
+        first.kill()
+        first.join()
+    with locked(str(tmp_path)):
+        assert f"process {os.getpid()} " in (tmp_path / "training.lock").read_text()
