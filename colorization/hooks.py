@@ -12,10 +12,15 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
+from colorization.errors import UserError
+
 SessionRunHook = tf.compat.v1.train.SessionRunHook
 
 # Steps between two points of a curve in TensorBoard.
 SUMMARY_STEPS = 10
+
+# The operations with which a step takes its batch from a data set.
+_NEXT_BATCH = ("IteratorGetNext", "MultiDeviceIteratorGetNextFromShard")
 
 
 class Interrupted(Exception):
@@ -40,7 +45,11 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
 
 
 class TrainProgress(SessionRunHook):
-    """Shows step, loss, photos per second and time left; logs photos per second."""
+    """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
+
+    Photos per second and the share are logged too. A step waits from its start to the moment its
+    batch is there.
+    """
 
     def __init__(self, max_steps: int, batch_size: int, model_dir: str):
         self._max_steps = max_steps
@@ -50,10 +59,16 @@ class TrainProgress(SessionRunHook):
     def begin(self) -> None:
         self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
         self._step = tf.compat.v1.train.get_global_step()
+        graph = tf.compat.v1.get_default_graph()
+        batches = [op for op in graph.get_operations() if op.type in _NEXT_BATCH]
+        with tf.control_dependencies(batches), tf.device("/cpu:0"):
+            self._batch_arrived = tf.timestamp()
 
     def after_create_session(self, session, coord) -> None:
         self._last_step = session.run(self._step)
         self._last_time = time.monotonic()
+        self._waited = 0.0
+        self._waiting = ""
         # Ends in the usual place, but counts photos: that is the rate people compare.
         self._bar = progress_bar(
             self._max_steps * self._batch_size,
@@ -63,24 +78,35 @@ class TrainProgress(SessionRunHook):
         )
 
     def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
-        return tf.compat.v1.train.SessionRunArgs([self._loss, self._step])
+        self._started = time.time()
+        return tf.compat.v1.train.SessionRunArgs([self._loss, self._step, self._batch_arrived])
 
     def after_run(self, run_context, run_values) -> None:
-        self._loss_value, step = run_values.results
+        self._loss_value, step, arrived = run_values.results
+        self._waited += max(0.0, arrived - self._started)
         self._show(int(step))
         if step - self._last_step >= SUMMARY_STEPS:
             self._log_rate(step)
 
     def _log_rate(self, step: int) -> None:
         now = time.monotonic()
-        rate = (step - self._last_step) * self._batch_size / (now - self._last_time)
-        self._last_step, self._last_time = step, now
-        value = tf.compat.v1.Summary.Value(tag="photos_per_second", simple_value=rate)
-        writer = tf.compat.v1.summary.FileWriterCache.get(self._model_dir)
-        writer.add_summary(tf.compat.v1.Summary(value=[value]), step)
+        seconds = now - self._last_time
+        values = {
+            "photos_per_second": (step - self._last_step) * self._batch_size / seconds,
+            "data_wait_share": self._waited / seconds,
+        }
+        self._waiting = f", waiting for data {values['data_wait_share']:.1%}"
+        self._last_step, self._last_time, self._waited = step, now, 0.0
+        summary = tf.compat.v1.Summary(
+            value=[
+                tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
+                for tag, value in values.items()
+            ]
+        )
+        tf.compat.v1.summary.FileWriterCache.get(self._model_dir).add_summary(summary, step)
 
     def _show(self, step: int) -> None:
-        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}"
+        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}{self._waiting}"
         self._bar.set_postfix_str(state, refresh=False)
         self._bar.update(step * self._batch_size - self._bar.n)
 
@@ -159,6 +185,30 @@ class StopOnSignal(SessionRunHook):
         if self._model_dir:
             _save(run_context.session, self._model_dir, step)
         raise Interrupted(self._signals.number, step)
+
+
+class FitsCheckpoint(SessionRunHook):
+    """Refuses a checkpoint whose variables have other shapes, which TensorFlow restores silently.
+
+    Raises (when the session is about to be made):
+      UserError: a shape differs.
+    """
+
+    def __init__(self, checkpoint: str | None):
+        self._checkpoint = checkpoint
+
+    def begin(self) -> None:
+        if self._checkpoint is None:
+            return
+        stored = tf.train.load_checkpoint(self._checkpoint).get_variable_to_shape_map()
+        for variable in tf.compat.v1.global_variables():
+            name, shape = variable.op.name, variable.shape.as_list()
+            if stored.get(name, shape) != shape:
+                raise UserError(
+                    f"{self._checkpoint} does not fit its network: {name} is {stored[name]}, not "
+                    f"{shape}; restore it and settings.json from one backup, or train anew in "
+                    "another --model_dir"
+                )
 
 
 class SaveEverySeconds(SessionRunHook):

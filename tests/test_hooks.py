@@ -1,0 +1,145 @@
+"""Stopping, saving in time and going on, through the official Estimator with one small variable."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from colorization.checkpoint import resume
+from colorization.errors import UserError
+from colorization.estimator import tf_estimator
+from colorization.hooks import (
+    FitsCheckpoint,
+    Interrupted,
+    SaveEverySeconds,
+    Signals,
+    StopOnSignal,
+    TrainProgress,
+)
+
+
+def model_fn(features, labels, mode):
+    weight = tf.compat.v1.get_variable("weight", [])
+    loss = tf.reduce_mean(tf.square(features["x"] - weight))
+    optimizer = tf.compat.v1.train.AdamOptimizer(0.01)
+    train_op = optimizer.minimize(loss, tf.compat.v1.train.get_global_step())
+    return tf_estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def numbers():
+    return tf.data.Dataset.from_tensors(({"x": np.float32(1)}, np.float32(0))).repeat()
+
+
+def estimator(folder, **settings):
+    config = tf_estimator.RunConfig(
+        str(folder), **{"save_checkpoints_steps": 1000, "save_summary_steps": 10, **settings}
+    )
+    return tf_estimator.Estimator(model_fn, config=config)
+
+
+def steps(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in folder.glob("model.ckpt-*.index"))
+
+
+class At(tf.compat.v1.train.SessionRunHook):
+    """Does something after a certain number of steps."""
+
+    def __init__(self, count, action):
+        self._left, self._action = count, action
+
+    def after_run(self, run_context, run_values):
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+
+
+def send(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number):
+    signals = Signals()
+    before = signal.getsignal(number)
+    hooks = [At(7, send(number)), StopOnSignal(signals, str(tmp_path))]
+    with pytest.raises(Interrupted) as stopped, signals.noted():
+        estimator(tmp_path).train(numbers, steps=10**6, hooks=hooks)
+    assert stopped.value.signal_number == number
+    assert 7 <= stopped.value.step <= 8
+    assert steps(tmp_path) == [0, stopped.value.step]
+    assert signal.getsignal(number) is before
+    assert resume(str(tmp_path)) == stopped.value.step
+
+
+def test_a_signal_stops_an_evaluation(tmp_path):
+    trained = estimator(tmp_path)
+    trained.train(numbers, steps=5)
+    signals = Signals()
+    hooks = [At(3, send(signal.SIGTERM)), StopOnSignal(signals, None)]
+    with pytest.raises(Interrupted) as stopped, signals.noted():
+        trained.evaluate(numbers, steps=10**6, hooks=hooks)
+    assert stopped.value.step == 5
+    assert steps(tmp_path) == [0, 5]
+
+
+def test_a_checkpoint_of_other_shapes_is_refused(tmp_path):
+    trained = estimator(tmp_path).train(numbers, steps=2)
+    newest = trained.latest_checkpoint()
+    trained.evaluate(numbers, steps=1, hooks=[FitsCheckpoint(newest)])
+    with tf.Graph().as_default():
+        tf.compat.v1.get_variable("weight", [2])
+        with pytest.raises(UserError, match=r"weight is \[\], not \[2\]"):
+            FitsCheckpoint(newest).begin()
+    FitsCheckpoint(None).begin()
+
+
+def test_checkpoints_are_saved_in_time(tmp_path):
+    class Slow(tf.compat.v1.train.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            time.sleep(0.02)
+
+    saved = estimator(tmp_path, save_checkpoints_steps=30, keep_checkpoint_max=100)
+    saved.train(numbers, steps=40, hooks=[Slow(), SaveEverySeconds(str(tmp_path), 0.2)])
+    by_time = set(steps(tmp_path)) - {0, 30, 31, 40}
+    assert 1 <= len(by_time) <= 4
+    # Twenty steps after the first, no sooner than ten: each takes 0.02 s at least.
+    assert min(by_time) <= 11
+
+    rare = tmp_path / "rare"
+    estimator(rare).train(numbers, steps=20, hooks=[SaveEverySeconds(str(rare), 3600)])
+    assert steps(rare) == [0, 20]
+
+
+def test_curves_go_on_without_gap_or_double(tmp_path):
+    """A crash loses what came after the last checkpoint; TensorBoard shows each step once."""
+
+    class Crash(Exception):
+        pass
+
+    def crash():
+        raise Crash
+
+    def train(max_steps, *hooks):
+        progress = TrainProgress(max_steps, 1, str(tmp_path))
+        training = estimator(tmp_path, save_checkpoints_steps=25, log_step_count_steps=None)
+        training.train(numbers, max_steps=max_steps, hooks=[progress, *hooks])
+        tf.compat.v1.summary.FileWriterCache.clear()
+
+    with pytest.raises(Crash):
+        train(200, At(62, crash))
+    tf.compat.v1.summary.FileWriterCache.clear()
+    # Event files are read in the order of their names, which hold the second they were made in.
+    time.sleep(1.1)
+    assert resume(str(tmp_path)) in (50, 51)
+    train(100)
+    curves = EventAccumulator(str(tmp_path)).Reload()
+    for tag in ("loss", "photos_per_second"):
+        seen = [event.step for event in curves.Scalars(tag)]
+        assert seen == sorted(set(seen)), tag
+        assert max(np.diff(seen)) <= 20, tag
+        assert min(seen) <= 11, tag
+        assert max(seen) >= 89, tag
