@@ -17,17 +17,25 @@ if TYPE_CHECKING:
     from colorization.layers import Layers
 
 
-def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.Tensor:
+def network(
+    lightness: tf.Tensor,
+    training: bool,
+    params: dict[str, Any],
+    whole: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Predicts the chroma of photos.
 
     Args:
-      lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`.
+      lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
+        (224 x 224 in training).
       training: whether layers behave as in training.
       params: `precision` and `normalization`, see `colorization.layers.Layers`;
         `global_features` ("single" or "paper") and, for "single", `global_channels`.
+      whole: `[batch, 224, 224, 1]` that global features are taken from, for photos of another
+        size or with the style of another photo; by default `lightness` itself.
 
     Returns:
-      Logits of the chroma code, float32 `[batch, 112, 112, 2]`.
+      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`.
     """
     # Imported here so that a mistyped option is refused without waiting for TensorFlow.
     from colorization.layers import Layers
@@ -35,8 +43,11 @@ def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.
     nn = Layers(training, params)
     low = low_level(nn, nn.input(lightness))  # 28 x 28 x 512
     mid = mid_level(nn, low)  # 28 x 28 x 256
-    whole = global_features(nn, low, params)  # 256
-    x = nn.fuse(mid, whole, 256, "fusion")  # 28 x 28 x 256
+    if whole is not None:
+        with nn.shared_variables():
+            low = low_level(nn, nn.input(whole))  # 28 x 28 x 512
+    x = global_features(nn, low, params)  # 256
+    x = nn.fuse(mid, x, 256, "fusion")  # 28 x 28 x 256
     return colorization(nn, x)  # 112 x 112 x 2
 
 

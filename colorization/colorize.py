@@ -1,125 +1,232 @@
-"""From predicted chroma to finished pictures on disk."""
+"""Colouring photos with a trained model: from Python, and whole folders from the command line.
+
+from colorization.colorize import Colorizer
+
+colorizer = Colorizer("models/color_global")
+picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-import lab_convert
-from colorization.lab_tables import is_gray
-from colorization.photos import open_photo, read_file
+from colorization import merge
+from colorization.errors import UserError
+from colorization.inference import NETWORK_SIZE, TrainedNetwork
+from colorization.photos import read_file
+from colorization.pictures import KINDS, Photo, decode, encode
 
-_JPEG_QUALITY = 95
+if TYPE_CHECKING:
+    from colorization.model import Network
 
+tf1 = tf.compat.v1
 
-def picture_names(paths: Sequence[str]) -> dict[str, str]:
-    """Where the pictures of photos go, relative to a results folder.
-
-    Args:
-      paths: photos.
-
-    Returns:
-      path -> name: the path below the folder that all photos have in common. Names that Pillow
-      cannot write get `.png` added.
-    """
-    Image.init()
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    names = {}
-    for path in paths:
-        name = os.path.relpath(os.path.abspath(path), root)
-        kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-        names[path] = name if kind in Image.SAVE else f"{name}.png"
-    return names
+JPEG_QUALITY = 95
 
 
-def colorized(photo: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Gives a photo the predicted colours, at its own size and with its own lightness.
+class _PictureOps(NamedTuple):
+    """What is done with one kind of pixels."""
 
-    Args:
-      photo: uint8 RGB `[height, width, 3]`; only its lightness is used.
-      chroma: a*b* in CIE units, float32 `[any height, any width, 2]`; enlarged bilinearly.
-
-    Returns:
-      uint8 RGB `[height, width, 3]`.
-    """
-    lightness = lab_convert.rgb_to_lightness(photo)
-    enlarged = tf.image.resize(chroma, photo.shape[:2])
-    lab = tf.concat([lightness, enlarged], axis=-1)
-    return lab_convert.lab_to_rgb(lab, dtype=tf.uint8).numpy()
+    pixels: tf.Tensor
+    small: tf.Tensor
+    merged: tf.Tensor
+    gray: tf.Tensor
 
 
-def write_pictures(
-    predictions: Iterable[Mapping[str, np.ndarray]],
-    names: Mapping[str, str],
-    output: Path,
-    progress: Callable[[], object],
-) -> dict[str, dict[str, float]]:
-    """Finishes pictures while the next ones are being predicted.
+class Colorizer:
+    """A trained model, loaded once, that colours photos of any size.
 
-    Args:
-      predictions: `chroma` and `path`, as `model.make_model_fn` gives them.
-      names: path -> name of the picture, from `picture_names`.
-      output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
-        colour, `truth/NAME`.
-      progress: called after each photo.
-
-    Returns:
-      Name -> `rmse` (over a* and b* at full size, in CIE units) and `psnr` (of the RGB picture, in
-      dB); empty where there is no truth.
+    All methods may be called from several threads at the same time. The same photo always gives
+    the same picture, whatever is coloured with it.
     """
 
-    def finish(prediction: Mapping[str, np.ndarray]) -> tuple[str, dict[str, float]]:
-        path = os.fsdecode(prediction["path"])
-        name = names[path]
-        photo = np.asarray(open_photo(read_file(path)))
-        predicted = colorized(photo, prediction["chroma"])
-        gray = colorized(photo, np.zeros_like(prediction["chroma"]))
-        _write(output / "gray" / name, gray)
-        _write(output / "predicted" / name, predicted)
-        scores = {}
-        if not is_gray(photo):
-            _write(output / "truth" / name, photo)
-            scores = _scores(predicted, photo)
-        progress()
-        return name, scores
+    def __init__(
+        self,
+        model_dir: str,
+        *,
+        precision: str = "auto",
+        working_size: int | None = None,
+        style: str | np.ndarray | None = None,
+        saturation: float = 1.0,
+        network: Network | None = None,
+    ):
+        """Loads a model.
 
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        pending, scores = [], {}
-        for prediction in predictions:
-            pending.append(pool.submit(finish, prediction))
-            # No more photos in memory than there are hands to finish them.
-            if len(pending) > 2 * workers:
-                name, of_picture = pending.pop(0).result()
-                scores[name] = of_picture
-        scores.update(future.result() for future in pending)
-    return scores
+        Args:
+          model_dir: folder of a trained model, such as `"models/color_global"`.
+          precision: of the network: "float32", "bfloat16", or "auto" for the faster one here.
+          working_size: the network sees the photo at its own proportions, its longer side of so
+            many pixels, a multiple of 8; by default squashed to 224 x 224, as it was trained.
+            Global features come from 224 x 224 either way.
+          style: a photo, path or pixels as for `colorize`, whose global features replace those of
+            every photo, so that its mood takes over; for the full model only.
+          saturation: factor on the predicted chroma.
+          network: the network function, as in `color.py`; by default that of the script which the
+            model's settings name.
+
+        Raises:
+          UserError: there is no trained model, or it has no global features to take a style from.
+          photos.UnreadablePhoto: of the style photo.
+        """
+        separate = working_size is not None or style is not None
+        trained = TrainedNetwork(model_dir, network, precision, separate)
+        if style is not None and not trained.has_global_features:
+            raise UserError(
+                f"--style needs global features, and {model_dir} is a model of color.py, which "
+                "has none; use color_global.py"
+            )
+        if working_size is not None and (working_size < 8 or working_size % 8):
+            raise UserError(f"--working_size must be a multiple of 8, not {working_size}")
+        self._working_size = working_size
+        self._picture_ops: dict[tuple[int, np.dtype], _PictureOps] = {}
+        self._lock = threading.Lock()
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            predict, load = trained.build()
+            self._lightness = tf1.placeholder(tf.float32, [None, None, None, 1])
+            side = [None, NETWORK_SIZE, NETWORK_SIZE, 1]
+            self._whole = tf1.placeholder(tf.float32, side)
+            lightness = self._lightness if separate else tf.ensure_shape(self._lightness, side)
+            self._chroma = predict(lightness, self._whole) * saturation
+            self._small, self._given_chroma = (
+                tf1.placeholder(tf.float32, [None, None, channels]) for channels in (1, 2)
+            )
+            self._size = tf1.placeholder(tf.int32, [2])
+        self._session = tf1.Session(graph=self._graph)
+        load(self._session)
+        self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
+
+    def colorize(self, image: str | os.PathLike | np.ndarray) -> np.ndarray:
+        """Colours one photo, at its own size and with its own lightness.
+
+        Args:
+          image: path of a photo of any kind, or its pixels: uint8 RGB `[height, width, 3]`, of
+            which only the lightness is used, or grays `[height, width]` or `[height, width, 1]`
+            of uint8 or uint16, in sRGB.
+
+        Returns:
+          RGB `[height, width, 3]`, uint8 or for grays of 16 bits uint16.
+
+        Raises:
+          photos.UnreadablePhoto: the path leads to no readable photo.
+          ValueError: the pixels have another shape or dtype, or there are none.
+        """
+        pixels = _photo(image).pixels
+        small = self.small_lightness(pixels)
+        (chroma,) = self.predict([(small, self.whole_lightness(pixels, small))])
+        return self.merge(pixels, small, chroma)
+
+    def colorize_bytes(
+        self, data: bytes, kind: str | None = None, quality: int = JPEG_QUALITY
+    ) -> bytes:
+        """Colours one encoded photo; what `--mode predict` does with each file.
+
+        Args:
+          data: a file of any kind that Pillow reads.
+          kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; by default that of the photo, PNG if it is
+            another one.
+          quality: of JPEG and WebP, 1..100.
+
+        Returns:
+          The coloured picture, encoded; transparency, EXIF data and resolution are the photo's.
+
+        Raises:
+          photos.UnreadablePhoto: the data is no photo, or a damaged one.
+        """
+        photo = decode(data)
+        if kind is None:
+            kind = photo.kind if photo.kind in KINDS else "PNG"
+        return encode(self.colorize(photo.pixels), photo, kind, quality)
+
+    # The steps of `colorize`, for those who do them for many photos at once.
+
+    def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network sees of a photo: L* in 0..100, float32 `[height, width, 1]`."""
+        return self._shrunk(pixels, self._network_size(*pixels.shape[:2]))
+
+    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray | None:
+        """What global features are taken from: L* in 0..100, float32 `[224, 224, 1]`."""
+        if self._style is not None:
+            return self._style
+        return small if self._working_size is None else self._whole_lightness(pixels)
+
+    def predict(self, photos: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        """Runs the network.
+
+        Args:
+          photos: of each photo what `small_lightness` and `whole_lightness` gave.
+
+        Returns:
+          Of each photo a*b* in CIE units, float32 `[height / 2, width / 2, 2]`.
+        """
+        chroma: list = [None] * len(photos)
+        by_size: dict[tuple, list[int]] = {}
+        for number, (small, _) in enumerate(photos):
+            by_size.setdefault(small.shape, []).append(number)
+        for numbers in by_size.values():
+            fed = {
+                self._lightness: np.stack([photos[number][0] for number in numbers]),
+                self._whole: np.stack([photos[number][1] for number in numbers]),
+            }
+            for number, value in zip(numbers, self._session.run(self._chroma, fed), strict=True):
+                chroma[number] = value
+        return chroma
+
+    def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+        """Gives a photo the predicted colours; see `merge.merge`."""
+        ops = self._ops_for(pixels)
+        fed = {ops.pixels: pixels, self._small: small, self._given_chroma: chroma}
+        return self._session.run(ops.merged, fed)
+
+    def gray(self, pixels: np.ndarray) -> np.ndarray:
+        """The photo without its colours: grays `[height, width]` of the same lightness."""
+        if pixels.shape[2] == 1:
+            return pixels[..., 0]
+        ops = self._ops_for(pixels)
+        return self._session.run(ops.gray, {ops.pixels: pixels})[..., 0]
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        if self._working_size is None:
+            return NETWORK_SIZE, NETWORK_SIZE
+        scale = self._working_size / max(height, width)
+        return tuple(max(8, 8 * round(side * scale / 8)) for side in (height, width))
+
+    def _whole_lightness(self, pixels: np.ndarray) -> np.ndarray:
+        return self._shrunk(pixels, (NETWORK_SIZE, NETWORK_SIZE))
+
+    def _shrunk(self, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        ops = self._ops_for(pixels)
+        return self._session.run(ops.small, {ops.pixels: pixels, self._size: size})
+
+    def _ops_for(self, pixels: np.ndarray) -> _PictureOps:
+        key = (pixels.shape[2], pixels.dtype)
+        with self._lock:
+            if key not in self._picture_ops:
+                with self._graph.as_default():
+                    fed = tf1.placeholder(pixels.dtype, [None, None, pixels.shape[2]])
+                    self._picture_ops[key] = _PictureOps(
+                        fed,
+                        merge.small_lightness(fed, self._size),
+                        merge.merge(fed, self._small, self._given_chroma),
+                        merge.gray(fed),
+                    )
+            return self._picture_ops[key]
 
 
-def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    difference = lab_convert.rgb_to_chroma(predicted) - lab_convert.rgb_to_chroma(truth)
-    return {
-        "rmse": float(tf.sqrt(tf.reduce_mean(tf.square(difference)))),
-        "psnr": float(tf.image.psnr(predicted, truth, 255)),
-    }
-
-
-def _write(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture under a temporary name, then renames it; the format follows from the name.
-
-    Raises:
-      OSError: the folder cannot be written or the disk is full.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        Image.fromarray(picture).save(temporary, quality=_JPEG_QUALITY)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
+    if not isinstance(image, np.ndarray):
+        return decode(read_file(os.fspath(image)))
+    pixels = image[..., None] if image.ndim == 2 else image
+    allowed = {(3, "uint8"), (1, "uint8"), (1, "uint16")}
+    if pixels.ndim != 3 or not pixels.size or (pixels.shape[2], pixels.dtype.name) not in allowed:
+        raise ValueError(
+            "pixels must be RGB [height, width, 3] of uint8 or grays [height, width] of uint8 or "
+            f"uint16, not {image.dtype} {list(image.shape)}"
+        )
+    return Photo(np.ascontiguousarray(pixels))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -93,6 +94,8 @@ class Report:
         except tf.errors.OpError as error:
             if self.problem is None:
                 raise
+            # Lets go of the data set's iterator: its threads must not outlive Python's.
+            traceback.clear_frames(error.__traceback__)
             raise self.problem from error
 
     def write_unreadable(self, file: str) -> None:

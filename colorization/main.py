@@ -21,6 +21,7 @@ from colorization.quiet import import_tensorflow
 if TYPE_CHECKING:
     from colorization.dataset import Report
     from colorization.model import Network
+    from colorization.shards import Shards
 
 _DATA = Path("data")
 _BUNDLED_BATCH_SIZE = 8
@@ -57,7 +58,7 @@ def run(model: str, network: Network) -> NoReturn:
         options = parse(model, sys.argv[1:])
         import_tensorflow(options.verbose)
         _log_to_console()
-        modes = {"train": train, "evaluate": evaluate, "predict": predict}
+        modes = {"train": train, "evaluate": evaluate, "predict": predict, "prepare": prepare}
         modes[options.mode](model, network, options)
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
@@ -109,17 +110,22 @@ def train(model: str, network: Network, options: Options) -> None:
             return
         if done:
             print(f"Going on from step {done} of {options.model_dir}.")
-        metrics = _train_task(
-            network,
-            options,
-            settings,
-            task,
-            done,
-            train_paths,
-            test_paths,
-            train_report,
-            test_report,
-        )
+        try:
+            with train_report.explained(), test_report.explained():
+                metrics = _train_task(
+                    network,
+                    options,
+                    settings,
+                    task,
+                    done,
+                    train_paths,
+                    test_paths,
+                    train_report,
+                    test_report,
+                )
+        finally:
+            if task.is_chief:
+                train_report.write_unreadable(os.path.join(options.model_dir, "unreadable.txt"))
         cluster.report_finished(task)
     if task.task_type == "evaluator":
         return
@@ -139,8 +145,8 @@ def _train_task(
     settings: dict[str, Any],
     task: Any,
     done: int,
-    train_paths: list[str],
-    test_paths: list[str],
+    train_paths: list[str] | Shards,
+    test_paths: list[str] | Shards,
     train_report: Report,
     test_report: Report,
 ) -> dict[str, Any] | None:
@@ -151,7 +157,7 @@ def _train_task(
     """
     import tensorflow as tf
 
-    from colorization import checkpoint, cluster, dataset, hooks, summaries
+    from colorization import checkpoint, cluster, dataset, hooks, shards, summaries
     from colorization.estimator import gpu_strategy, tf_estimator
 
     strategy = gpu_strategy(options.gpus, options.batch_size) if options.gpus else None
@@ -186,7 +192,7 @@ def _train_task(
     ]
     train_spec = tf_estimator.TrainSpec(
         lambda: dataset.train_dataset(
-            train_paths[task.global_id_in_cluster :: task.num_worker_replicas],
+            shards.divided(train_paths, task.global_id_in_cluster, task.num_worker_replicas),
             options.batch_size // replicas,
             settings["chroma_scale"],
             options.seed + done,
@@ -265,6 +271,8 @@ def predict(model: str, network: Network, options: Options) -> None:
     )
     _require_writable(options.output, "output")
     paths = photos.find_photos(options.input) if options.input else _test_photos(options)
+    if not isinstance(paths, list):
+        raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
     report = dataset.Report(len(paths))
     _require_usable(dataset.predict_dataset(paths, 1, report), report)
     output = Path(options.output)
@@ -283,6 +291,23 @@ def predict(model: str, network: Network, options: Options) -> None:
         sys.exit(1)
 
 
+def prepare(model: str, network: Network, options: Options) -> None:
+    """Turns photos into shards, so that training on them need not open each photo again."""
+    from colorization import hooks, photos
+    from colorization import prepare as preparation
+
+    _require_writable(options.output, "output")
+    paths = photos.find_photos(options.input)
+    with hooks.progress_bar(len(paths), "preparing", " photos", delay=0.5) as bar:
+        report = preparation.prepare(paths, options.output, options.split, progress=bar.update)
+    print(f"Prepared {report}.")
+    if report.unreadable:
+        print(f"All unreadable photos: {os.path.join(options.output, preparation.UNREADABLE)}")
+    part = os.path.join(options.output, "train") if options.split else options.output
+    test = f" --test_data {os.path.join(options.output, 'test')}" if options.split else ""
+    print(f"Next:\n  python {model}.py --train_data {part}{test}")
+
+
 def _log_to_console() -> None:
     """Warnings go to standard error, above a progress bar if there is one."""
     from tqdm import tqdm
@@ -294,15 +319,15 @@ def _log_to_console() -> None:
     _log.addHandler(Handler())
 
 
-def _training_photos(options: Options) -> tuple[Options, list[str], list[str]]:
+def _training_photos(options: Options) -> tuple[Options, list[str] | Shards, list[str] | Shards]:
     """The photos to train and to test on, and the options with the defaults that suit them."""
-    from colorization.photos import find_photos
+    from colorization.shards import find_data
 
     if options.train_data:
-        return options, find_photos(options.train_data), _test_photos(options)
+        return options, find_data(options.train_data), _test_photos(options)
     own = _DATA / "train"
     if own.is_dir() and any(own.iterdir()):
-        return options, find_photos([str(own)]), _test_photos(options)
+        return options, find_data([str(own)]), _test_photos(options)
     print(
         "No --train_data and nothing in data/train: "
         "training on the photos bundled with scikit-image."
@@ -310,18 +335,18 @@ def _training_photos(options: Options) -> tuple[Options, list[str], list[str]]:
     defaults = {"batch_size": _BUNDLED_BATCH_SIZE, "max_steps": _BUNDLED_MAX_STEPS}
     unset = {name: value for name, value in defaults.items() if name not in options.given}
     options = dataclasses.replace(options, **unset)
-    return options, find_photos([str(_bundled() / "train")]), _test_photos(options)
+    return options, find_data([str(_bundled() / "train")]), _test_photos(options)
 
 
-def _test_photos(options: Options) -> list[str]:
-    from colorization.photos import find_photos
+def _test_photos(options: Options) -> list[str] | Shards:
+    from colorization.shards import find_data
 
     if options.test_data:
-        return find_photos(options.test_data)
+        return find_data(options.test_data)
     own = _DATA / "test"
     if own.is_dir() and any(own.iterdir()):
-        return find_photos([str(own)])
-    return find_photos([str(_bundled() / "test")])
+        return find_data([str(own)])
+    return find_data([str(_bundled() / "test")])
 
 
 def _bundled() -> Path:
@@ -354,7 +379,9 @@ def _require_usable(dataset, report) -> None:
     Raises:
       UserError: there is none.
     """
-    if not any(True for _ in dataset.take(1)):
+    with report.explained():
+        empty = not any(True for _ in dataset.take(1))
+    if empty:
         raise UserError(
             f"none of the {report.total:,} photos is usable: {len(report.gray):,} gray, "
             f"{len(report.unreadable):,} unreadable; name a folder with colour photos"

@@ -18,7 +18,9 @@ MODES = {
     "train": "train, checkpoint, evaluate now and then; goes on from the last checkpoint",
     "evaluate": "measure a checkpoint on --test_data",
     "predict": "colour --input (default: the test photos) into --output",
+    "prepare": "turn the photos of --input into shards in --output that train without waiting",
 }
+_MODES_WITH_MODEL = ("train", "evaluate", "predict")
 
 
 def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -50,6 +52,13 @@ def _positive_number(text: str) -> float:
     return value
 
 
+def _share(text: str) -> float:
+    value = _positive_number(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"needs a number below 1, not {text!r}")
+    return value
+
+
 def _gpus(text: str) -> int | str:
     return text if text == "all" else _whole_number(1)(text)
 
@@ -59,7 +68,7 @@ def _option(
     help: str,
     default: Any = None,
     *,
-    modes: Sequence[str] = tuple(MODES),
+    modes: Sequence[str] = _MODES_WITH_MODEL,
     models: Sequence[str] = ("color", "color_global"),
     **argument: Any,
 ) -> Any:
@@ -93,6 +102,7 @@ class Options:
         "what to do",
         "; ".join(f"{mode}: {what}" for mode, what in MODES.items()) + " (default: train)",
         "train",
+        modes=tuple(MODES),
         choices=tuple(MODES),
         metavar="MODE",
     )
@@ -102,12 +112,16 @@ class Options:
         metavar="FOLDER",
     )
     verbose: bool = _option(
-        "what to do", "show everything that TensorFlow logs", False, action="store_true"
+        "what to do",
+        "show everything that TensorFlow logs",
+        False,
+        modes=tuple(MODES),
+        action="store_true",
     )
 
     train_data: tuple[str, ...] = _option(
         "photos",
-        "folders (searched through), globs, photos or text files of paths "
+        "folders (searched through, or prepared), globs, photos or text files of paths "
         "(default: data/train, else the photos bundled with scikit-image)",
         (),
         modes=("train",),
@@ -123,17 +137,25 @@ class Options:
     )
     input: tuple[str, ...] = _option(
         "photos",
-        "photos to colour, likewise (default: the test photos)",
+        "photos to colour (default: the test photos) or prepare, likewise",
         (),
-        modes=("predict",),
+        modes=("predict", "prepare"),
         nargs="+",
         metavar="PHOTOS",
     )
     output: str | None = _option(
         "photos",
-        "folder for the coloured photos (default: results/MODEL)",
-        modes=("predict",),
+        "folder for the coloured photos (default: results/MODEL) or shards (data/prepared)",
+        modes=("predict", "prepare"),
         metavar="FOLDER",
+    )
+    split: float = _option(
+        "photos",
+        "share of the photos to hold out into --output/test, the rest into --output/train",
+        0.0,
+        modes=("prepare",),
+        type=_share,
+        metavar="X",
     )
 
     format: str | None = _option(
@@ -383,7 +405,9 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
     if "input" in values and "test_data" in values:
         raise UserError("--input and --test_data both name photos to colour; give one of them")
+    if mode == "prepare" and "input" not in values:
+        raise UserError("--mode prepare needs --input; name the photos to prepare")
     given = frozenset(values)
     values.setdefault("model_dir", f"models/{model}")
-    values.setdefault("output", f"results/{model}")
+    values.setdefault("output", "data/prepared" if mode == "prepare" else f"results/{model}")
     return Options(**values, given=given)

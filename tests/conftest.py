@@ -40,3 +40,46 @@ def photo_folder(tmp_path: Path, colourful):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """Makes model folders as training leaves them, with random weights and visible colours."""
+    import tensorflow as tf
+
+    import color
+    import color_global
+    from colorization.checkpoint import store_settings
+
+    made = {}
+
+    def make(model: str = "color_global") -> str:
+        if model in made:
+            return made[model]
+        folder = str(tmp_path_factory.mktemp(model))
+        settings = {
+            "model": model,
+            "global_features": "single",
+            "global_channels": 2,
+            "normalization": "batch",
+            "chroma_scale": 8.0,
+        }
+        network = {"color": color, "color_global": color_global}[model].network
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tf.compat.v1.set_random_seed(1)
+            tf.compat.v1.train.get_or_create_global_step()
+            lightness = tf.zeros([1, 224, 224, 1])
+            network(lightness, False, {**settings, "precision": "float32"})
+            session.run(tf.compat.v1.global_variables_initializer())
+            kernel = next(
+                variable
+                for variable in tf.compat.v1.global_variables()
+                if variable.op.name == "colorization/output/kernel"
+            )
+            session.run(kernel.assign(20 * kernel))
+            tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
+        store_settings(folder, settings)
+        made[model] = folder
+        return folder
+
+    return make

@@ -1,96 +1,152 @@
-import os
+import io
+import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
-from skimage.color import lab2rgb, rgb2lab
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.color import rgb2lab
 
-from colorization.colorize import colorized, picture_names, write_pictures
-
-
-def prediction(path, a=20.0, b=-30.0, size=(112, 112)):
-    return {"path": os.fsencode(path), "chroma": np.full([*size, 2], [a, b], np.float32)}
+from colorization.colorize import Colorizer
+from colorization.errors import UserError
+from colorization.photos import UnreadablePhoto
 
 
-def test_lightness_is_the_photos_own_and_chroma_the_networks(colourful):
-    photo = colourful(37, 53)
-    coloured = colorized(photo, prediction("")["chroma"])
-    lab = rgb2lab(photo)
-    lab[..., 1:] = [20, -30]
-    assert coloured.dtype == np.uint8
-    np.testing.assert_allclose(coloured, lab2rgb(lab) * 255, atol=1)
+@pytest.fixture(scope="module")
+def colorizer(model_folder):
+    return Colorizer(model_folder(), precision="float32")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (500, 3)])
-def test_any_size_is_coloured(size):
-    assert colorized(np.full([*size, 3], 99, np.uint8), prediction("")["chroma"]).shape == (
-        *size,
-        3,
+def encoded(pixels, kind="PNG", **settings):
+    with io.BytesIO() as file:
+        Image.fromarray(pixels).save(file, kind, **settings)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (500, 3), (37, 53), (300, 1001)])
+def test_lightness_is_the_photos_own_at_any_size(colorizer, colourful, size):
+    photo = colourful(*size)
+    coloured = colorizer.colorize(photo)
+    assert (coloured.shape, coloured.dtype) == (photo.shape, np.uint8)
+    # Half a step in each channel of RGB is at most 0.5 in L*.
+    difference = rgb2lab(coloured)[..., 0] - rgb2lab(photo)[..., 0]
+    assert np.abs(difference).max() < 0.5
+
+
+def test_only_lightness_decides(colorizer, colourful):
+    photo = colourful(100, 80)
+    coloured = colorizer.colorize(photo)
+    assert rgb2lab(coloured)[..., 1:].std() > 1
+    again = rgb2lab(colorizer.colorize(coloured))
+    np.testing.assert_allclose(again, rgb2lab(coloured), atol=3)
+
+
+def test_grays_of_8_and_16_bits_and_paths_agree(colorizer, colourful, tmp_path):
+    gray = np.asarray(Image.fromarray(colourful(90, 70)).convert("L"))
+    of_rgb = colorizer.colorize(np.repeat(gray[..., None], 3, axis=2)).astype(int)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    assert np.abs(of_rgb - colorizer.colorize(gray)).max() <= 1
+    np.testing.assert_array_equal(
+        colorizer.colorize(gray), colorizer.colorize(tmp_path / "gray.png")
     )
+    deep = colorizer.colorize(gray.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - of_rgb).max() <= 1.01
 
 
-def test_chroma_is_enlarged_smoothly():
-    chroma = np.zeros([112, 112, 2], np.float32)
-    chroma[:, 56:] = 40
-    lab = rgb2lab(colorized(np.full([448, 448, 3], 128, np.uint8), chroma))
-    assert np.abs(np.diff(lab[200, :, 1])).max() < 40 / 3
-    assert lab[200, 10, 1] == pytest.approx(0, abs=1)
-    assert lab[200, -10, 1] == pytest.approx(40, abs=1)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_photo_comes_out_the_same_whatever_comes_with_it(model_folder, colourful, precision):
+    colorizer = Colorizer(model_folder(), precision=precision)
+    smalls = [colorizer.small_lightness(colourful(60, 60, seed)) for seed in range(5)]
+    alone = [colorizer.predict([(small, small)])[0] for small in smalls]
+    for order in (range(5), (4, 2), (3, 1, 0)):
+        together = colorizer.predict([(smalls[number], smalls[number]) for number in order])
+        for number, chroma in zip(order, together, strict=True):
+            np.testing.assert_array_equal(chroma, alone[number])
 
 
-def test_names_mirror_folders_and_never_collide():
-    paths = ["/photos/a.jpg", "/photos/x/a.jpg", "/photos/x/b.PNG", "/photos/x/c.raw", "/photos/d"]
-    assert picture_names(paths) == {
-        "/photos/a.jpg": "a.jpg",
-        "/photos/x/a.jpg": "x/a.jpg",
-        "/photos/x/b.PNG": "x/b.PNG",
-        "/photos/x/c.raw": "x/c.raw.png",
-        "/photos/d": "d.png",
-    }
+def test_threads_share_it(colorizer, colourful):
+    photos = [colourful(50 + 7 * seed, 64, seed) for seed in range(6)]
+    expected = [colorizer.colorize(photo) for photo in photos]
+    results = [None] * len(photos)
+
+    def colour(number):
+        results[number] = colorizer.colorize(photos[number])
+
+    threads = [threading.Thread(target=colour, args=[number]) for number in range(len(photos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result, one in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result, one)
 
 
-def test_pictures_and_figures_are_written(tmp_path, photo_folder, colourful):
-    folder = photo_folder(1, gray=1)
-    paths = [str(folder / "colour0.png"), str(folder / "gray0.png")]
-    done = []
-    scores = write_pictures(
-        [prediction(path) for path in paths],
-        picture_names(paths),
-        tmp_path / "results",
-        lambda: done.append(1),
-    )
-    assert len(done) == 2
-    written = {
-        str(path.relative_to(tmp_path / "results"))
-        for path in (tmp_path / "results").rglob("*")
-        if path.is_file()
-    }
-    assert written == {
-        "gray/colour0.png",
-        "gray/gray0.png",
-        "predicted/colour0.png",
-        "predicted/gray0.png",
-        "truth/colour0.png",
-    }
-    truth = colourful(60, 80)
-    np.testing.assert_array_equal(Image.open(tmp_path / "results/truth/colour0.png"), truth)
-    gray = np.asarray(Image.open(tmp_path / "results/gray/colour0.png"), int)
-    assert np.ptp(gray, axis=-1).max() <= 1
-    predicted = np.asarray(Image.open(tmp_path / "results/predicted/colour0.png"))
-    error = rgb2lab(predicted)[..., 1:] - rgb2lab(truth)[..., 1:]
-    assert scores["colour0.png"]["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-3)
-    ratio = peak_signal_noise_ratio(truth, predicted)
-    assert scores["colour0.png"]["psnr"] == pytest.approx(ratio, rel=1e-3)
-    assert scores["gray0.png"] == {}
+def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colourful):
+    from color_global import network
+
+    folder = model_folder()
+    small = colorizer.small_lightness(colourful())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        settings = {"global_features": "single", "global_channels": 2, "normalization": "batch"}
+        logits = network(small[None], False, {**settings, "precision": "float32"})
+        saver = tf.compat.v1.train.Saver()
+        saver.restore(session, tf.train.latest_checkpoint(folder))
+        expected = 8 * session.run(logits)[0]
+    (chroma,) = colorizer.predict([(small, small)])
+    np.testing.assert_allclose(chroma, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_an_existing_picture_survives_a_failure(tmp_path, photo_folder):
-    path = str(photo_folder(1) / "colour0.png")
-    kept = tmp_path / "results" / "predicted" / "colour0.png"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"kept")
-    broken = {"path": os.fsencode(path), "chroma": np.zeros([2, 2, 5], np.float32)}
-    with pytest.raises(ValueError):
-        write_pictures([broken], picture_names([path]), tmp_path / "results", lambda: None)
-    assert [file.read_bytes() for file in (tmp_path / "results").rglob("*.png")] == [b"kept"]
+@pytest.mark.parametrize("model", ["color", "color_global"])
+def test_working_size_keeps_proportions(model_folder, colourful, model):
+    colorizer = Colorizer(model_folder(model), precision="float32", working_size=96)
+    photo = colourful(60, 120)
+    small = colorizer.small_lightness(photo)
+    assert small.shape == (48, 96, 1)
+    (chroma,) = colorizer.predict([(small, colorizer.whole_lightness(photo, small))])
+    assert chroma.shape == (24, 48, 2)
+    assert colorizer.colorize(photo).shape == photo.shape
+
+
+def test_style_of_the_photo_itself_changes_nothing(colorizer, model_folder, colourful):
+    photo = colourful(80, 80)
+    own = Colorizer(model_folder(), precision="float32", style=photo)
+    other = Colorizer(model_folder(), precision="float32", style=colourful(80, 80, 9))
+    expected = colorizer.colorize(photo).astype(int)
+    assert np.abs(own.colorize(photo) - expected).max() <= 1
+    assert np.abs(other.colorize(photo) - expected).max() > 1
+
+
+def test_the_basic_model_has_no_style(model_folder, colourful):
+    with pytest.raises(UserError, match="global features"):
+        Colorizer(model_folder("color"), style=colourful())
+
+
+def test_saturation_multiplies_chroma(colorizer, model_folder, colourful):
+    half = Colorizer(model_folder(), precision="float32", saturation=0.5)
+    small = colorizer.small_lightness(colourful())
+    (chroma,), (halved,) = (one.predict([(small, small)]) for one in (colorizer, half))
+    np.testing.assert_allclose(halved, chroma / 2, rtol=1e-6)
+
+
+def test_bytes_in_bytes_out(colorizer, colourful):
+    photo = colourful(40, 30)
+    picture = Image.open(io.BytesIO(colorizer.colorize_bytes(encoded(photo))))
+    assert picture.format == "PNG"
+    np.testing.assert_array_equal(picture, colorizer.colorize(photo))
+    data = colorizer.colorize_bytes(encoded(photo), "JPEG", quality=30)
+    assert Image.open(io.BytesIO(data)).format == "JPEG"
+    assert len(data) < len(colorizer.colorize_bytes(encoded(photo), "JPEG", quality=95))
+
+
+def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    with pytest.raises(UnreadablePhoto):
+        colorizer.colorize(tmp_path / "broken.jpg")
+    for pixels in (np.zeros([4, 4, 3]), np.zeros([0, 4, 3], np.uint8), np.zeros([4], np.uint8)):
+        with pytest.raises(ValueError, match="pixels must be"):
+            colorizer.colorize(pixels)
+    with pytest.raises(UserError, match="multiple of 8"):
+        Colorizer(model_folder(), working_size=100)
+    with pytest.raises(UserError, match="no trained model"):
+        Colorizer(str(tmp_path))

@@ -303,3 +303,61 @@ def test_main_reduces_large_photos(tmp_path, monkeypatch):
     assert lab_convert.main() == 0
     with Image.open(output) as sheet:
         assert sheet.format == "JPEG" and sheet.size == (3 * 1024, 200 + 24)
+
+
+def fit_reference(lab: np.ndarray) -> np.ndarray:
+    """The largest displayable chroma by trying, with scikit-image's own conversion."""
+    from skimage.color import xyz2rgb  # noqa: F401  its matrix is the one below
+    from skimage.color.colorconv import lab2xyz, rgb_from_xyz
+
+    fitted = lab.copy()
+    for place in np.ndindex(lab.shape[:-1]):
+        for factor in np.linspace(1, 0, 2001):
+            fitted[place] = lab[place] * [1, factor, factor]
+            linear = lab2xyz(fitted[place][None])[0] @ rgb_from_xyz.T
+            if linear.min() >= -1e-4 and linear.max() <= 1 + 1e-4:
+                break
+    return fitted
+
+
+def test_fit_gamut_matches_reference():
+    random = np.random.default_rng(0)
+    lab = np.stack(
+        [random.uniform(0, 100, 60), *random.uniform(-110, 110, [2, 60])], axis=-1
+    ).astype(np.float32)
+    lab[:4, 0] = [0, 100, 50, 50]
+    lab[3, 1:] = 0
+    a, b = lab_convert.fit_gamut(*map(tf.constant, lab.T))
+    expected = fit_reference(lab.astype(np.float64))
+    np.testing.assert_allclose(a, expected[:, 1], atol=0.15)
+    np.testing.assert_allclose(b, expected[:, 2], atol=0.15)
+
+
+def test_fit_gamut_leaves_displayable_colours_alone():
+    rgb = np.random.default_rng(0).integers(0, 256, [40, 50, 3], np.uint8)
+    planes = tf.unstack(lab_convert.rgb_to_lab(rgb), axis=-1)
+    a, b = lab_convert.fit_gamut(*planes)
+    np.testing.assert_array_equal(a, planes[1])
+    np.testing.assert_array_equal(b, planes[2])
+    np.testing.assert_array_equal(lab_convert.planes_to_rgb(*planes, dtype=tf.uint8), rgb)
+
+
+def test_planes_keep_lightness_and_hue():
+    random = np.random.default_rng(1)
+    lab = np.stack(
+        [random.uniform(0, 100, [30, 40]), *random.uniform(-120, 120, [2, 30, 40])], axis=-1
+    ).astype(np.float32)
+    planes = [lab[..., channel] for channel in range(3)]
+    shown = lab_convert.rgb_to_lab(lab_convert.planes_to_rgb(*planes)).numpy()
+    np.testing.assert_allclose(shown[..., 0], lab[..., 0], atol=0.1)
+    cross = shown[..., 1] * lab[..., 2] - shown[..., 2] * lab[..., 1]
+    assert np.abs(cross / np.hypot(lab[..., 1], lab[..., 2])).max() < 0.5
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(tf.uint8, 255), (tf.uint16, 65535)])
+def test_grays_come_back(dtype, limit):
+    grays = tf.cast(tf.range(0, limit + 1, limit // 255), dtype)
+    lightness = lab_convert.gray_to_lightness(grays)
+    np.testing.assert_array_equal(lab_convert.lightness_to_gray(lightness, dtype), grays)
+    rgb = tf.repeat(tf.cast(grays, tf.float32)[:, None] / limit, 3, axis=1)
+    np.testing.assert_allclose(lightness, lab_convert.rgb_to_lightness(rgb)[:, 0], atol=1e-4)

@@ -1,0 +1,150 @@
+"""A trained network ready to predict: restored once, everything that never changes precomputed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from colorization import checkpoint
+from colorization.errors import UserError
+from colorization.layers import fast_precision
+
+if TYPE_CHECKING:
+    from colorization.model import Network
+
+tf1 = tf.compat.v1
+
+# Height and width of what the network, and always its global features, see.
+NETWORK_SIZE = 224
+
+
+class TrainedNetwork:
+    """The network of a model folder, to be built into any number of graphs.
+
+    Kernels that batch normalization and the precision have already been worked into are kept as
+    NumPy arrays. Computing them in every step, as a training graph does, costs a single photo a
+    third of the network's time.
+
+    Attributes:
+      settings: those stored with the model.
+    """
+
+    def __init__(
+        self,
+        model_dir: str,
+        network: Network | None = None,
+        precision: str = "auto",
+        separate_whole: bool = False,
+    ):
+        """Restores the checkpoint.
+
+        Args:
+          model_dir: folder of a trained model.
+          network: its network; by default that of the script which the model's settings name,
+            `color.py` or `color_global.py`, which must then be importable.
+          precision: "float32", "bfloat16", or "auto" for the faster one on this machine.
+          separate_whole: global features come from a lightness of their own, so that photos may
+            have any size or another photo's style.
+
+        Raises:
+          UserError: the folder holds no trained model, or `separate_whole` is asked of a model
+            without global features together with a style.
+        """
+        restored = checkpoint.latest_checkpoint(model_dir)
+        settings = checkpoint.stored_settings(model_dir)
+        if settings is None:
+            raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
+        self.settings = settings
+        self.has_global_features = settings["model"] == "color_global"
+        self._separate = separate_whole and self.has_global_features
+        if network is None:
+            network = importlib.import_module(settings["model"]).network
+        if precision == "auto":
+            precision = fast_precision()
+
+        graph = tf.Graph()
+        with graph.as_default(), tf1.Session() as session:
+            side = None if separate_whole else NETWORK_SIZE
+            lightness = tf1.placeholder(tf.float32, [None, side, side, 1], "lightness")
+            arguments = [lightness, False, {**settings, "precision": precision}]
+            inputs = [lightness]
+            if self._separate:
+                whole = [None, NETWORK_SIZE, NETWORK_SIZE, 1]
+                inputs.append(tf1.placeholder(tf.float32, whole, "whole"))
+                arguments.append(inputs[1])
+            logits = network(*arguments)
+            tf.multiply(logits, settings["chroma_scale"], name="chroma")
+            tf1.train.Saver().restore(session, restored)
+            weights = _derived_from_variables(graph, inputs)
+            values = session.run(weights)
+        self._graph_def = graph.as_graph_def()
+        self._weights: dict[str, np.ndarray] = {
+            tensor.name: value for tensor, value in zip(weights, values, strict=True)
+        }
+
+    def build(self) -> tuple[Callable[..., tf.Tensor], Callable[[tf1.Session], None]]:
+        """Makes the weights variables of the current graph.
+
+        Returns:
+          `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
+          0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and of the photos that
+          global features are taken from `[batch, 224, 224, 1]` (ignored where a model has none of its
+          own), to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. `load(session)`
+          gives the variables their values.
+        """
+        variables, assignments, values = {}, [], {}
+        with tf1.variable_scope("network"):
+            for number, (name, value) in enumerate(self._weights.items()):
+                dtype = tf.as_dtype(value.dtype)
+                variable = tf1.get_variable(
+                    f"weight{number}",
+                    value.shape,
+                    dtype,
+                    initializer=tf1.initializers.zeros(),
+                    use_resource=True,
+                )
+                fed = tf1.placeholder(dtype, value.shape)
+                variables[name] = variable
+                assignments.append(variable.assign(fed).op)
+                values[fed] = value
+
+        def predict(lightness: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+            # TensorFlow multiplies a lone row by other kernels than several rows, with other last
+            # bits. Two at least, and a photo comes out the same whatever photos come with it.
+            lone = tf.maximum(2 - tf.shape(lightness)[0], 0)
+            inputs = {"lightness:0": tf.concat([lightness, lightness[:lone]], 0)}
+            if self._separate:
+                inputs["whole:0"] = tf.concat([whole, whole[:lone]], 0)
+            inputs.update((name, variable.read_value()) for name, variable in variables.items())
+            (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
+            return chroma[: tf.shape(lightness)[0]]
+
+        def load(session: tf1.Session) -> None:
+            session.run(assignments, values)
+
+        return predict, load
+
+
+def _derived_from_variables(graph: tf.Graph, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The tensors that meet what depends on the inputs and themselves depend on variables alone."""
+    of_inputs = {tensor.op for tensor in inputs}
+    of_variables = set()
+    # Operations are listed in the order in which they were made, consumers after producers.
+    for operation in graph.get_operations():
+        producers = {tensor.op for tensor in operation.inputs}
+        if producers & of_inputs:
+            of_inputs.add(operation)
+        elif operation.type == "VarHandleOp" or producers & of_variables:
+            of_variables.add(operation)
+    return list(
+        {
+            tensor.name: tensor
+            for operation in of_inputs
+            for tensor in operation.inputs
+            if tensor.op in of_variables
+        }.values()
+    )

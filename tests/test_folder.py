@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+from skimage.metrics import peak_signal_noise_ratio
+
+from colorization import folder
+from colorization.colorize import Colorizer
+from colorization.dataset import Report
+from colorization.folder import colour_photos, picture_names
+
+
+@pytest.fixture(scope="module")
+def colorizer(model_folder):
+    return Colorizer(model_folder(), precision="float32")
+
+
+def colour(colorizer, photos, output, batch_size=2, format=None, report=None):
+    paths = [str(path) for path in photos]
+    done = []
+    scores = colour_photos(
+        colorizer,
+        picture_names(paths, format),
+        output,
+        report or Report(len(paths)),
+        lambda: done.append(1),
+        batch_size=batch_size,
+        quality=95,
+    )
+    assert len(done) == len(paths)
+    return scores
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_names_mirror_folders():
+    paths = ["/photos/a.jpg", "/photos/x/a.jpg", "/photos/x/b.PNG", "/photos/x/c.raw", "/photos/d"]
+    assert picture_names(paths) == {
+        "/photos/a.jpg": "a.jpg",
+        "/photos/x/a.jpg": "x/a.jpg",
+        "/photos/x/b.PNG": "x/b.PNG",
+        "/photos/x/c.raw": "x/c.raw.png",
+        "/photos/d": "d.png",
+    }
+
+
+@pytest.mark.parametrize("format", [None, "jpeg", "png", "webp", "tiff"])
+def test_names_never_collide(format):
+    names = ["a.jpg", "a.png", "A.JPEG", "a.gif", "a.jpg.png", "a", "a.gif.png", "a (2).png"]
+    found = picture_names([f"/photos/{name}" for name in names], format)
+    assert len({name.casefold() for name in found.values()}) == len(names)
+    assert list(found) == [f"/photos/{name}" for name in names]
+    if format == "png":
+        assert found["/photos/a.png"] == "a.png"
+        assert found["/photos/a.jpg"] != "a.png"
+
+
+def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, colourful):
+    photos = photo_folder(2, gray=1)
+    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results")
+    assert sorted(contents(tmp_path / "results")) == [
+        "gray/colour0.png",
+        "gray/colour1.png",
+        "gray/gray0.png",
+        "predicted/colour0.png",
+        "predicted/colour1.png",
+        "predicted/gray0.png",
+        "truth/colour0.png",
+        "truth/colour1.png",
+    ]
+    truth = colourful(60, 80)
+    np.testing.assert_array_equal(Image.open(tmp_path / "results/truth/colour0.png"), truth)
+    gray = np.asarray(Image.open(tmp_path / "results/gray/colour0.png").convert("RGB"))
+    assert np.abs(rgb2lab(gray)[..., 0] - rgb2lab(truth)[..., 0]).max() < 0.5
+    predicted = np.asarray(Image.open(tmp_path / "results/predicted/colour0.png"))
+    np.testing.assert_array_equal(predicted, colorizer.colorize(truth))
+    error = rgb2lab(predicted)[..., 1:] - rgb2lab(truth)[..., 1:]
+    assert scores["colour0.png"]["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-3)
+    ratio = peak_signal_noise_ratio(truth, predicted)
+    assert scores["colour0.png"]["psnr"] == pytest.approx(ratio, rel=1e-3)
+    assert scores["gray0.png"] == {}
+
+
+def test_bytes_depend_on_neither_batch_size_nor_order(colorizer, tmp_path, photo_folder):
+    photos = sorted(photo_folder(5).iterdir())
+    colour(colorizer, photos, tmp_path / "a", batch_size=1)
+    colour(colorizer, photos[::-1], tmp_path / "b", batch_size=3)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_large_photos_come_in_smaller_batches(colorizer, tmp_path, photo_folder, monkeypatch):
+    photos = sorted(photo_folder(4).iterdir())
+    colour(colorizer, photos, tmp_path / "a", batch_size=4)
+    monkeypatch.setattr(folder, "_MOST_WAITING_PIXELS", 1)
+    colour(colorizer, photos, tmp_path / "b", batch_size=4)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, photo_folder):
+    photos = sorted(photo_folder(2, damaged=1).iterdir())
+    report = Report(3)
+    scores = colour(colorizer, photos, tmp_path / "results", report=report)
+    assert sorted(scores) == ["colour0.png", "colour1.png"]
+    assert [Path(path).name for path in report.unreadable] == ["damaged0.jpg"]
+
+
+def test_what_a_format_cannot_hold_is_reported(colorizer, tmp_path):
+    Image.new("L", (17000, 1), 128).save(tmp_path / "long.png")
+    report = Report(1)
+    scores = colour(
+        colorizer, [tmp_path / "long.png"], tmp_path / "results", format="webp", report=report
+    )
+    assert scores == {}
+    assert "WEBP" in report.unreadable[str(tmp_path / "long.png")]
+    assert contents(tmp_path / "results") == {}
+
+
+def test_an_existing_picture_survives_a_failure(colorizer, tmp_path, photo_folder, monkeypatch):
+    path = photo_folder(1) / "colour0.png"
+    kept = tmp_path / "results" / "predicted" / "colour0.png"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"kept")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        colour(colorizer, [path], tmp_path / "results")
+    assert contents(tmp_path / "results") == {"predicted/colour0.png": b"kept"}

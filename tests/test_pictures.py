@@ -1,0 +1,106 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.io import imread
+
+from colorization.photos import UnreadablePhoto
+from colorization.pictures import CannotEncode, Photo, decode, encode, format_of_name
+
+ORIENTATION, DATE = 0x0112, 0x0132
+
+
+def saved(picture, kind, **settings):
+    with io.BytesIO() as file:
+        picture.save(file, kind, **settings)
+        return file.getvalue()
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_date_and_resolution_survive(colourful, kind):
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[DATE] = 6, "1969:07:20 20:17:40"
+    picture = Image.fromarray(colourful(20, 30))
+    photo = decode(saved(picture, kind, exif=exif, dpi=(300, 300)))
+    assert photo.kind == kind
+    assert photo.pixels.shape == (30, 20, 3)
+    for target in ("JPEG", "PNG", "WEBP", "TIFF"):
+        result = opened(encode(photo.pixels, photo, target, 95))
+        assert (result.format, result.size) == (target, (20, 30))
+        assert result.getexif()[DATE] == "1969:07:20 20:17:40"
+        assert result.getexif().get(ORIENTATION, 1) == 1
+        if kind != "WEBP" and target != "WEBP":  # WebP has no place for it
+            assert [round(float(value)) for value in result.info["dpi"]] == [300, 300]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_transparency_survives(colourful, kind):
+    alpha = np.arange(600, dtype=np.uint8).reshape(20, 30)
+    picture = Image.fromarray(colourful(20, 30))
+    picture.putalpha(Image.fromarray(alpha))
+    photo = decode(saved(picture, "PNG"))
+    np.testing.assert_array_equal(photo.alpha, alpha)
+    result = opened(encode(photo.pixels, photo, kind, 95)).convert("RGBA")
+    np.testing.assert_array_equal(result.getchannel("A"), alpha)
+    flat = np.asarray(opened(encode(photo.pixels, photo, "BMP", 95)).convert("RGB"))
+    expected = photo.pixels * (alpha[..., None] / 255) + 255 - alpha[..., None].astype(float)
+    assert np.abs(flat - expected).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_grays_of_16_bits_keep_their_depth(kind, tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, [7, 9], np.uint16)
+    photo = decode(saved(Image.fromarray(values), kind, dpi=(72, 72)))
+    np.testing.assert_array_equal(photo.pixels[..., 0], values)
+    rgb = np.random.default_rng(1).integers(0, 65536, [7, 9, 3], np.uint16)
+    for ending, target in ((".png", "PNG"), (".tif", "TIFF")):
+        path = tmp_path / f"result{ending}"
+        path.write_bytes(encode(rgb, photo, target, 95))
+        assert round(float(Image.open(path).info["dpi"][0])) == 72
+        if target == "TIFF":
+            np.testing.assert_array_equal(imread(path), rgb)
+        else:
+            import tensorflow as tf
+
+            read = tf.io.decode_png(path.read_bytes(), dtype=tf.uint16)
+            np.testing.assert_array_equal(read, rgb)
+    eight = np.asarray(opened(encode(rgb, photo, "BMP", 95)))
+    assert np.abs(eight - rgb / 257).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_every_mode_is_decoded(mode):
+    picture = Image.linear_gradient("L").resize((30, 20))
+    picture = picture if mode == "I;16" else picture.convert("RGB")
+    photo = decode(saved(picture.convert(mode), "TIFF"))
+    assert photo.pixels.shape[:2] == (20, 30)
+    assert photo.pixels.shape[2] == (1 if mode in ("1", "L", "I;16") else 3)
+
+
+@pytest.mark.parametrize("data", [b"nothing", b"", b"\xff\xd8\xff\xe0 cut"])
+def test_damaged_data_is_refused(data):
+    with pytest.raises(UnreadablePhoto):
+        decode(data)
+
+
+def test_damaged_transparent_and_deep_pictures_are_refused():
+    noise = np.random.default_rng(0).integers(0, 256, [64, 64, 4], np.uint8)
+    deep = noise[..., 0].astype(np.uint16) * 257
+    for picture in (Image.fromarray(noise), Image.fromarray(deep)):
+        with pytest.raises(UnreadablePhoto):
+            decode(saved(picture, "PNG")[:2000])
+
+
+def test_what_a_format_cannot_hold():
+    with pytest.raises(CannotEncode, match="17000 x 1 as WEBP"):
+        encode(np.zeros([1, 17000, 3], np.uint8), Photo(np.zeros([1, 1, 3])), "WEBP", 95)
+
+
+def test_formats_of_names():
+    names = {"a.JPG": "JPEG", "a.png": "PNG", "a.gif": None, "a": None, ".png": None}
+    assert {name: format_of_name(name) for name in names} == names
