@@ -19,6 +19,7 @@ from colorization.options import NETWORK_SETTINGS, Options, parse
 from colorization.quiet import import_tensorflow
 
 if TYPE_CHECKING:
+    from colorization.colorize import Colorizer
     from colorization.dataset import Report
     from colorization.model import Network
     from colorization.shards import Shards
@@ -79,7 +80,7 @@ def run(model: str, network: Network) -> NoReturn:
 
 def train(model: str, network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
-    from colorization import checkpoint, cluster, dataset
+    from colorization import checkpoint, cluster, dataset, shards
 
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
@@ -87,6 +88,10 @@ def train(model: str, network: Network, options: Options) -> None:
         return
     _require_writable(options.model_dir, "model_dir")
     options, train_paths, test_paths = _training_photos(options)
+    if task.num_worker_replicas > 1:
+        train_paths = shards.divided(
+            train_paths, task.global_id_in_cluster, task.num_worker_replicas
+        )
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
@@ -127,7 +132,7 @@ def train(model: str, network: Network, options: Options) -> None:
             if task.is_chief:
                 train_report.write_unreadable(os.path.join(options.model_dir, "unreadable.txt"))
         cluster.report_finished(task)
-    if task.task_type == "evaluator":
+    if not task.is_chief:
         return
     print(f"Trained on {train_report}.")
     print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
@@ -157,7 +162,7 @@ def _train_task(
     """
     import tensorflow as tf
 
-    from colorization import checkpoint, cluster, dataset, hooks, shards, summaries
+    from colorization import checkpoint, cluster, dataset, hooks, summaries
     from colorization.estimator import gpu_strategy, tf_estimator
 
     strategy = gpu_strategy(options.gpus, options.batch_size) if options.gpus else None
@@ -189,10 +194,11 @@ def _train_task(
         hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
         hooks.StopOnSignal(signals, options.model_dir),
         hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+        hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
     ]
     train_spec = tf_estimator.TrainSpec(
         lambda: dataset.train_dataset(
-            shards.divided(train_paths, task.global_id_in_cluster, task.num_worker_replicas),
+            train_paths,
             options.batch_size // replicas,
             settings["chroma_scale"],
             options.seed + done,
@@ -249,7 +255,10 @@ def evaluate(model: str, network: Network, options: Options) -> None:
     _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
     metrics = _estimator(network, options, settings).evaluate(
         lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
-        hooks=[hooks.EvalProgress(-(-len(paths) // options.batch_size))],
+        hooks=[
+            hooks.EvalProgress(-(-len(paths) // options.batch_size)),
+            hooks.FitsCheckpoint(newest),
+        ],
         checkpoint_path=newest,
     )
     print(f"Checkpoint: {newest}")
@@ -262,33 +271,87 @@ def evaluate(model: str, network: Network, options: Options) -> None:
 
 def predict(model: str, network: Network, options: Options) -> None:
     """Colours photos and writes the pictures and the gallery page."""
-    from colorization import checkpoint, colorize, dataset, hooks, photos
+    from colorization import dataset, folder, hooks, photos
     from colorization.gallery import write_gallery
 
-    newest = checkpoint.latest_checkpoint(options.model_dir)
-    settings = checkpoint.settled(
-        options.model_dir, _network_settings(model, options), options.given
-    )
+    if "-" in (*options.input, options.output):
+        _predict_pipe(model, network, options)
+        return
+    colorizer = _colorizer(model, network, options)
     _require_writable(options.output, "output")
     paths = photos.find_photos(options.input) if options.input else _test_photos(options)
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
-    report = dataset.Report(len(paths))
-    _require_usable(dataset.predict_dataset(paths, 1, report), report)
     output = Path(options.output)
-    predictions = _estimator(network, options, settings).predict(
-        lambda: dataset.predict_dataset(paths, options.batch_size, report),
-        checkpoint_path=newest,
-    )
-    with hooks.progress_bar(len(paths), "colouring", " photos") as bar:
-        scores = colorize.write_pictures(
-            predictions, colorize.picture_names(paths), output, bar.update
+    names = folder.picture_names(paths, options.format)
+    if not options.overwrite:
+        names = {
+            path: name for path, name in names.items() if not (output / "predicted" / name).exists()
+        }
+        if len(names) < len(paths):
+            skipped = len(paths) - len(names)
+            print(f"Skipping {skipped:,} finished photos; --overwrite colours them anew.")
+    report = dataset.Report(len(names))
+    with hooks.progress_bar(len(names), "colouring", " photos") as bar:
+        scores = folder.colour_photos(
+            colorizer,
+            names,
+            output,
+            report,
+            bar.update,
+            batch_size=options.batch_size,
+            quality=options.quality,
         )
+    if report.total == len(report.unreadable) == len(paths):
+        raise UserError(f"none of the {report.total:,} photos is usable; name a folder with photos")
     page = write_gallery(output, f"{model}.py", scores)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
     print(f"See them in {page}")
     if report.unreadable:
+        print(f"{len(report.unreadable):,} photos could not be coloured:", file=sys.stderr)
+        for path, reason in sorted(report.unreadable.items()):
+            print(f"  {path}: {reason}", file=sys.stderr)
         sys.exit(1)
+
+
+def _predict_pipe(model: str, network: Network, options: Options) -> None:
+    """Colours the one photo on standard input; the picture goes to standard output.
+
+    Raises:
+      UserError: only one of the two ends is `-`, or what came in is no photo.
+    """
+    from colorization.photos import UnreadablePhoto
+    from colorization.pictures import FORMATS, CannotEncode
+
+    if options.input != ("-",) or options.output != "-":
+        raise UserError("- stands for a pipe; give both --input - and --output -")
+    data = sys.stdin.buffer.read()
+    kind = FORMATS[options.format][1] if options.format else None
+    try:
+        coloured = _colorizer(model, network, options).colorize_bytes(data, kind, options.quality)
+    except (UnreadablePhoto, CannotEncode) as error:
+        raise UserError(f"cannot colour standard input ({error}); give it one photo") from error
+    sys.stdout.buffer.write(coloured)
+    sys.stdout.buffer.flush()
+
+
+def _colorizer(model: str, network: Network, options: Options) -> Colorizer:
+    from colorization import checkpoint
+    from colorization.colorize import Colorizer
+    from colorization.photos import UnreadablePhoto
+
+    checkpoint.settled(options.model_dir, _network_settings(model, options), options.given)
+    try:
+        return Colorizer(
+            options.model_dir,
+            precision=options.precision,
+            working_size=options.working_size,
+            style=options.style,
+            saturation=options.saturation,
+            network=network,
+        )
+    except UnreadablePhoto as error:
+        raise UserError(f"cannot read --style {options.style} ({error}); name a photo") from error
 
 
 def prepare(model: str, network: Network, options: Options) -> None:
