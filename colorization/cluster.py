@@ -125,7 +125,9 @@ def evaluate_until_trained(
             tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
             return
         except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
-            if tf.train.latest_checkpoint(estimator.model_dir) == newest:
+            # A missing one is a ValueError.
+            about_checkpoint = "checkpoint" in str(error)
+            if not about_checkpoint or tf.train.latest_checkpoint(estimator.model_dir) == newest:
                 raise
             _log.warning("passing over a checkpoint that has gone (%s)", error)
 

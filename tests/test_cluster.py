@@ -1,0 +1,156 @@
+"""A cluster on this machine: every task in a thread of its own, each with a real server."""
+
+import json
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from colorization import cluster
+from colorization.errors import UserError
+from colorization.estimator import tf_estimator
+from colorization.layers import Layers
+from colorization.model import make_model_fn
+
+STEPS = 30
+PARAMS = {
+    "chroma_scale": 8.0,
+    "learning_rate": 0.01,
+    "learning_rate_schedule": "constant",
+    "warmup_steps": 0,
+    "max_steps": STEPS,
+    "precision": "float32",
+    "normalization": "batch",
+}
+
+
+def network(lightness, training, params):
+    nn = Layers(training, params)
+    x = nn.conv(nn.input(lightness), 4, "low", stride=2)
+    return nn.output(x, 2, "output")
+
+
+def examples(batch_size=2):
+    random = np.random.default_rng(0)
+    features = {
+        "lightness": random.uniform(0, 100, [4, 16, 16, 1]).astype(np.float32),
+        "path": np.array(["a", "b", "c", "d"]),
+    }
+    labels = {
+        "chroma": random.normal(0, 9, [4, 8, 8, 2]).astype(np.float32),
+        "code": random.uniform(0.4, 0.9, [4, 8, 8, 2]).astype(np.float32),
+    }
+    return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size)
+
+
+def set_tf_config(monkeypatch, jobs, task_type, index=0):
+    task = {"type": task_type, "index": index}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+
+
+def free_addresses(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "sync", "gpus", "words"),
+    [
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "chief", False, None, "parameter server"),
+        ({"worker": ["b:1"], "ps": ["c:1"]}, "worker", False, None, 'must have one "chief"'),
+        ({"chief": ["a:1"], "ps": ["c:1"]}, None, False, None, "task type must be set"),
+        ({"chief": "a:1", "ps": 5}, "chief", False, None, "TF_CONFIG is not usable"),
+        ({"chief": ["a:1"], "ps": ["c:1"]}, "chief", True, None, "--sync"),
+        ({"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}, "chief", False, 2, "--gpus"),
+    ],
+)
+def test_unfit_clusters_are_refused(monkeypatch, jobs, task, sync, gpus, words):
+    set_tf_config(monkeypatch, jobs, task)
+    with pytest.raises(UserError, match=words):
+        cluster.read_cluster(sync, gpus)
+
+
+def test_tf_config_that_is_no_json(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(UserError, match="TF_CONFIG"):
+        cluster.read_cluster(False, None)
+
+
+def test_no_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    task = cluster.read_cluster(False, "all")
+    assert (task.task_type, task.is_chief, task.num_worker_replicas) == ("worker", True, 1)
+    cluster.report_finished(task)
+    with pytest.raises(UserError, match="--sync"):
+        cluster.read_cluster(True, None)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_every_task_trains_to_the_end_and_ends(monkeypatch, tmp_path, sync):
+    names = ["chief 0", "worker 0", "worker 1", "ps 0", "ps 1"]
+    jobs = {}
+    for name, address in zip(names, free_addresses(len(names)), strict=True):
+        jobs.setdefault(name.split()[0], []).append(address)
+    ends, failed = {}, {}
+
+    def trained(config):
+        return tf_estimator.Estimator(
+            make_model_fn(network), config=config, params={**PARAMS, "sync": sync}
+        )
+
+    def run(name):
+        try:
+            config = configs[name]
+            if name.startswith("ps"):
+                cluster.serve_parameters(config)
+            else:
+                train = tf_estimator.TrainSpec(lambda: examples().repeat(), max_steps=STEPS)
+                evaluate = tf_estimator.EvalSpec(examples, start_delay_secs=0, throttle_secs=1)
+                if name == "evaluator 0":
+                    cluster.evaluate_until_trained(trained(config), train, evaluate)
+                else:
+                    tf_estimator.train_and_evaluate(trained(config), train, evaluate)
+                    cluster.report_finished(config)
+            ends[name] = time.monotonic()
+        except Exception as error:
+            failed[name] = error
+
+    configs = {}
+    for name in [*names, "evaluator 0"]:
+        job, index = name.split()
+        set_tf_config(monkeypatch, jobs, job, int(index))
+        configs[name] = cluster.read_cluster(sync, None).replace(
+            model_dir=str(tmp_path),
+            tf_random_seed=1,
+            save_checkpoints_steps=10,
+            experimental_max_worker_delay_secs=0,
+        )
+    threads = {name: threading.Thread(target=run, args=[name], daemon=True) for name in configs}
+    threads["ps 0"].start()
+    threads["ps 1"].start()
+    threads["chief 0"].start()
+    deadline = time.monotonic() + 60
+    # Workers that find the variables made already need not wait half a minute for them.
+    while not list(tmp_path.glob("model.ckpt-*.index")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for name in ("worker 0", "worker 1", "evaluator 0"):
+        threads[name].start()
+    for thread in threads.values():
+        thread.join(60)
+    assert failed == {}
+    assert set(ends) == set(threads)
+    newest = tf.train.latest_checkpoint(str(tmp_path))
+    reached = int(tf.train.load_variable(newest, "global_step"))
+    # Without --sync each of the others may be in the middle of a step when the last is counted.
+    assert STEPS <= reached <= STEPS + (0 if sync else 2)
+    assert ends["ps 0"] > max(ends[name] for name in ("chief 0", "worker 0", "worker 1"))
+    assert np.any(tf.train.load_variable(newest, "low/moving_mean") != 0)
+    assert list((tmp_path / "eval").glob("events.out.tfevents.*"))
