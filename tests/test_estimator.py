@@ -14,7 +14,10 @@ import pytest
 import tensorflow as tf
 
 from colorization import estimator
-from colorization.estimator import tf_estimator
+from colorization.errors import UserError
+from colorization.estimator import gpu_strategy, mirrored_strategy, tf_estimator
+from colorization.layers import Layers
+from colorization.model import make_model_fn
 
 CARRIED = hasattr(tf, "estimator")
 PACKAGE = "tensorflow_estimator"
@@ -242,19 +245,69 @@ added = [
 
 import test_estimator
 mirrored = test_estimator.train_on_two_cpus(sys.argv[1])
-print(json.dumps({"altered": altered, "added": added, "mirrored": mirrored}))
+curves = {
+    normalization: test_estimator.loss_curves(f"{sys.argv[1]}/{normalization}", normalization)
+    for normalization in ("none", "batch")
+}
+print(json.dumps({"altered": altered, "added": added, "mirrored": mirrored, "curves": curves}))
 """
 
 
 def train_on_two_cpus(model_dir):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    strategy = tf.distribute.MirroredStrategy(
-        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
-    )
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     trained = build(model_dir, train_distribute=strategy, eval_distribute=strategy)
     metrics, _ = train_and_evaluate(trained, 10)
     return strategy.num_replicas_in_sync, int(metrics["global_step"])
+
+
+def loss_curves(folder, normalization):
+    """Losses of one device with batches of 8 and of two that share them; moving means of both."""
+
+    def network(lightness, training, params):
+        nn = Layers(training, params)
+        x = nn.conv(nn.input(lightness), 8, "hidden", stride=2)
+        return nn.output(x, 2, "output")
+
+    def examples(batch_size):
+        random = np.random.default_rng(0)
+        lightness = random.uniform(0, 100, [32, 16, 16, 1]).astype(np.float32)
+        code = 0.3 + lightness[:, ::2, ::2] * np.float32([0.003, 0.001])
+        labels = {"code": code, "chroma": code}
+        features = {"lightness": lightness, "path": np.array(["photo"] * 32)}
+        return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size).repeat()
+
+    class Losses(tf.compat.v1.train.SessionRunHook):
+        def begin(self):
+            self.values = []
+            self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
+
+        def before_run(self, run_context):
+            return tf.compat.v1.train.SessionRunArgs(self._loss)
+
+        def after_run(self, run_context, run_values):
+            self.values.append(float(run_values.results))
+
+    params = {
+        "chroma_scale": 8.0, "learning_rate": 0.01, "learning_rate_schedule": "constant",
+        "warmup_steps": 0, "max_steps": 40, "precision": "float32", "normalization": normalization,
+    }  # fmt: skip
+    found = {}
+    for replicas in (1, 2):
+        strategy = mirrored_strategy(["CPU:0", "CPU:1"]) if replicas == 2 else None
+        trained = tf_estimator.Estimator(
+            make_model_fn(network),
+            config=tf_estimator.RunConfig(
+                f"{folder}/{replicas}", tf_random_seed=1, train_distribute=strategy
+            ),
+            params=params,
+        )
+        losses = Losses()
+        trained.train(lambda r=replicas: examples(8 // r), max_steps=40, hooks=[losses])
+        means = trained.get_variable_value("hidden/moving_mean") if normalization == "batch" else []
+        found[replicas] = {"losses": losses.values, "moving_means": list(map(float, means))}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +332,32 @@ def test_nothing_of_tensorflow_is_altered(fresh_process):
 
 def test_mirrored_strategy(fresh_process):
     assert fresh_process.mirrored == [2, 10]
+
+
+def test_several_devices_learn_like_one_with_the_same_batch(fresh_process):
+    one, two = (fresh_process.curves["none"][replicas]["losses"] for replicas in "12")
+    assert one[-1] < one[0] / 2
+    np.testing.assert_allclose(two, one, rtol=1e-3)
+
+
+def test_several_devices_with_batch_normalization(fresh_process):
+    """Each normalizes by its own part of the batch, so the curves differ, but little."""
+    one, two = (fresh_process.curves["batch"][replicas] for replicas in "12")
+    assert one["losses"][-1] < one["losses"][0] / 2
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=0.25)
+    # The mean over both halves is the mean over the batch.
+    np.testing.assert_allclose(two["moving_means"], one["moving_means"], rtol=0.05, atol=0.01)
+
+
+@pytest.mark.parametrize(("found", "gpus", "words"), [(0, "all", "sees 0"), (1, 2, "sees 1")])
+def test_graphics_processors_that_are_not_there(monkeypatch, found, gpus, words):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * found)
+    with pytest.raises(UserError, match=words):
+        gpu_strategy(gpus, 16)
+
+
+def test_a_batch_is_shared_evenly(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * 3)
+    with pytest.raises(UserError, match="multiple of 3"):
+        gpu_strategy("all", 16)
+    assert gpu_strategy(1, 16) is None
