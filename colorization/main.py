@@ -190,12 +190,14 @@ def _train_task(
 
     signals = hooks.Signals()
     photos_per_step = options.batch_size * (task.num_worker_replicas if options.sync else 1)
-    chief_hooks = [
-        hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
-        hooks.StopOnSignal(signals, options.model_dir),
-        hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
-        hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
-    ]
+    train_hooks = []
+    if task.is_chief:
+        train_hooks = [
+            hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
+            hooks.StopOnSignal(signals, options.model_dir),
+            hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+        ]
     train_spec = tf_estimator.TrainSpec(
         lambda: dataset.train_dataset(
             train_paths,
@@ -205,7 +207,7 @@ def _train_task(
             train_report,
         ),
         max_steps=options.max_steps,
-        hooks=chief_hooks if task.is_chief else [],
+        hooks=train_hooks,
     )
     eval_spec = tf_estimator.EvalSpec(
         lambda: dataset.eval_dataset(
