@@ -1,0 +1,293 @@
+import hashlib
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from test_dataset import SCALE, joined
+
+from colorization.dataset import Report, eval_dataset
+from colorization.errors import UserError
+from colorization.photos import find_photos
+from colorization.prepare import prepare
+from colorization.shards import FEATURES, divided, find_data
+
+ROOT = Path(__file__).parent.parent
+
+
+def contents(folder):
+    """Relative path -> bytes of every file, hidden ones included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def records(shard):
+    for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+        example = tf.io.parse_single_example(record, FEATURES)
+        yield {name: value.numpy() for name, value in example.items()}
+
+
+@pytest.fixture
+def prepared(photo_folder, tmp_path):
+    """Six colourful photos of nine, in shards of three listed photos."""
+    folder = photo_folder(6, gray=2, damaged=1)
+    report = prepare(find_photos([str(folder)]), str(tmp_path / "out"), photos_per_shard=3)
+    return folder, tmp_path / "out", report
+
+
+def test_shards_hold_every_photo_with_colour_once(prepared):
+    folder, output, report = prepared
+    assert str(report) == (
+        "6 photos, 2 gray left out, 1 unreadable: damaged0.jpg "
+        f"({report.unreadable[str(folder / 'damaged0.jpg')]})"
+    )
+    found = [record for shard in sorted(output.glob("*.tfrecord")) for record in records(shard)]
+    names = [os.fsdecode(record["path"]) for record in found]
+    assert sorted(names) == [f"colour{number}.png" for number in range(6)]
+    # Mixed, so that reading shard by shard is shuffling.
+    assert names != sorted(names)
+    for record, name in zip(found, names, strict=True):
+        assert record["sha256"] == hashlib.sha256((folder / name).read_bytes()).digest()
+        picture = tf.io.decode_jpeg(record["picture"])
+        assert picture.shape == (256, 256, 3)
+
+
+def test_the_manifest_and_the_list_of_unreadable_photos_say_what_happened(prepared):
+    folder, output, _ = prepared
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert (manifest["photos"], manifest["gray_left_out"], manifest["unreadable"]) == (6, 2, 1)
+    assert manifest["settings"]["photos_per_shard"] == 3
+    for name, facts in manifest["shards"].items():
+        data = (output / name).read_bytes()
+        assert facts["bytes"] == len(data)
+        assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+        assert facts["photos"] == len(list(records(output / name)))
+    assert set(contents(output)) == {*manifest["shards"], "manifest.json", "unreadable.txt"}
+    (line,) = (output / "unreadable.txt").read_text().splitlines()
+    path, reason = line.split("\t")
+    assert path == str(folder / "damaged0.jpg")
+    assert reason
+
+
+# Three photos a shard; waits before the last ones, so as not to be done before it is killed.
+PREPARE = """
+import sys
+from colorization.quiet import import_tensorflow
+import_tensorflow(False)
+from colorization.photos import find_photos
+from colorization.prepare import prepare
+done = 0
+def progress(photos):
+    global done
+    done += photos
+    print(done, flush=True)
+    if done == 22:
+        sys.stdin.readline()
+prepare(find_photos([sys.argv[1]]), sys.argv[2], 0.3, photos_per_shard=3, progress=progress)
+"""
+
+
+def start_preparation(folder, output):
+    return subprocess.Popen(
+        [sys.executable, "-c", PREPARE, str(folder), str(output)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def test_killed_at_random_and_resumed_it_writes_the_same(photo_folder, tmp_path):
+    folder = photo_folder(20, gray=3, damaged=2)
+    prepare(find_photos([str(folder)]), str(tmp_path / "whole"), 0.3, photos_per_shard=3)
+    process = start_preparation(folder, tmp_path / "killed")
+    for _ in range(random.randrange(4, 22)):
+        process.stdout.readline()
+    time.sleep(random.uniform(0, 0.02))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(UserError, match="half prepared"):
+        find_data([str(tmp_path / "killed")])
+    # A shard that had its name, but was not noted yet, is written anew.
+    noted = sorted((tmp_path / "killed" / ".progress").glob("0*.json"))
+    assert noted
+    (tmp_path / "killed/train" / f"{len(noted):05d}.tfrecord").write_bytes(b"anything")
+    counted = []
+    prepare(find_photos([str(folder)]), str(tmp_path / "killed"), 0.3, 3, progress=counted.append)
+    assert counted[: len(noted)] == [3] * len(noted)
+    assert sum(counted) == 25
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_an_interrupted_preparation_is_not_mixed_with_another(photo_folder, tmp_path):
+    paths = find_photos([str(photo_folder(7))])
+
+    class Stop(Exception):
+        pass
+
+    def stop(photos):
+        raise Stop
+
+    output = str(tmp_path / "out")
+    with pytest.raises(Stop):
+        prepare(paths, output, photos_per_shard=3, progress=stop)
+    for other in ({"paths": paths[:-1]}, {"split": 0.5}, {"photos_per_shard": 4}):
+        settings = {"paths": paths, "photos_per_shard": 3, **other}
+        with pytest.raises(UserError, match="another --output"):
+            prepare(output=output, **settings)
+    prepare(paths, output, photos_per_shard=3)
+    assert len(find_data([output])) == 7
+
+
+def test_a_folder_with_other_files_is_left_alone(photo_folder, tmp_path):
+    paths = find_photos([str(photo_folder(2))])
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="not empty"):
+        prepare(paths, str(tmp_path))
+    assert contents(tmp_path) == before
+    with pytest.raises(UserError, match="change --output"):
+        prepare(paths, str(tmp_path / "diary.txt"))
+
+
+def test_copies_of_a_photo_are_on_one_side(photo_folder, tmp_path):
+    folder = photo_folder(40)
+    for number in range(40):
+        (folder / "copies").mkdir(exist_ok=True)
+        shutil.copy(folder / f"colour{number}.png", folder / "copies" / f"z{number}.jpg")
+    output = tmp_path / "out"
+    prepare(find_photos([str(folder)]), str(output), split=0.3, photos_per_shard=16)
+    sides = {
+        side: [record for shard in (output / side).glob("*.tfrecord") for record in records(shard)]
+        for side in ("train", "test")
+    }
+    digests = {side: {record["sha256"] for record in found} for side, found in sides.items()}
+    assert len(digests["train"]) + len(digests["test"]) == 40
+    assert not digests["train"] & digests["test"]
+    assert all(len(sides[side]) == 2 * len(digests[side]) for side in sides)
+    # Binomial, 40 times 0.3: four standard deviations.
+    assert 1 <= len(digests["test"]) <= 23
+    with pytest.raises(UserError, match="out/train or"):
+        find_data([str(output)])
+    assert len(find_data([str(output / side) for side in sides])) == 80
+
+
+def test_more_than_half_unreadable_stops_with_the_list(photo_folder, tmp_path, caplog):
+    folder = photo_folder(2, damaged=3)
+    output = tmp_path / "out"
+    with caplog.at_level(logging.WARNING), pytest.raises(UserError, match="3 of 5"):
+        prepare(find_photos([str(folder)]), str(output))
+    assert len((output / "unreadable.txt").read_text().splitlines()) == 3
+    assert not (output / "manifest.json").exists()
+    for number in range(3):
+        assert sum(f"damaged{number}.jpg" in message for message in caplog.messages) == 1
+
+
+def test_damaged_shards_are_named(prepared):
+    _, output, _ = prepared
+    shard = output / "00001.tfrecord"
+    whole = shard.read_bytes()
+
+    def read():
+        data = find_data([str(output)])
+        report = Report(len(data))
+        with report.explained():
+            return sum(
+                len(features["path"]) for features, _ in eval_dataset(data, 4, SCALE, report)
+            )
+
+    assert read() == 6
+    shard.write_bytes(whole[:-10])
+    with pytest.raises(UserError, match=r"00001.tfrecord .* bytes instead of"):
+        read()
+    shard.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(UserError, match=r"00001.tfrecord .*checksum"):
+        read()
+    shard.unlink()
+    with pytest.raises(UserError, match=r"00001.tfrecord .*missing"):
+        read()
+    (output / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match=r"manifest.json is damaged"):
+        read()
+
+
+def test_photos_and_prepared_ones_are_not_mixed(prepared):
+    folder, output, _ = prepared
+    with pytest.raises(UserError, match="both or neither"):
+        find_data([str(folder), str(output)])
+    assert find_data([str(folder)]) == find_photos([str(folder)])
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("photos_per_shard", [1, 100])
+def test_workers_share_the_shards_without_overlap(
+    photo_folder, tmp_path, workers, photos_per_shard
+):
+    """As files where there are many, record by record where there is one."""
+    paths = find_photos([str(photo_folder(13))])
+    prepare(paths, str(tmp_path / "out"), photos_per_shard=photos_per_shard)
+    data = find_data([str(tmp_path / "out")])
+    seen = []
+    for worker in range(workers):
+        part = divided(data, worker, workers)
+        assert (len(part.photos) < len(data.photos)) == (photos_per_shard == 1)
+        found = list(eval_dataset(part, 4, SCALE, Report(len(part))).as_numpy_iterator())
+        own = joined(found, 0, "path").tolist()
+        assert len(own) == len(part)
+        assert 13 // workers <= len(own) <= 13 // workers + 1
+        seen += own
+    assert sorted(seen) == sorted(f"colour{number}.png".encode() for number in range(13))
+    with pytest.raises(UserError, match="too few"):
+        divided(data, 0, 14)
+
+
+def test_any_path_that_gfile_opens(photo_folder, tmp_path):
+    """file:// goes the way of gs://."""
+    folder = photo_folder(4)
+    local = prepare(find_photos([str(folder)]), str(tmp_path / "local"))
+    remote = prepare(find_photos([f"file://{folder}"]), f"file://{tmp_path}/remote")
+    assert str(local) == str(remote) == "4 photos, 0 gray left out, 0 unreadable"
+    assert contents(tmp_path / "local") == contents(tmp_path / "remote")
+    data = find_data([f"file://{tmp_path}/remote"])
+    (batch,) = eval_dataset(data, 4, SCALE, Report(4)).as_numpy_iterator()
+    assert batch[0]["lightness"].shape == (4, 224, 224, 1)
+
+
+def test_prepared_pictures_are_those_of_the_photos(tmp_path, colourful):
+    """Up to the one JPEG: on noisy, sharply coloured pictures too."""
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
+    Image.fromarray(noise).resize((300, 400)).save(tmp_path / "photos" / "noise.png")
+    for number in range(3):
+        Image.fromarray(colourful(700, 500, number)).save(tmp_path / "photos" / f"{number}.jpg")
+    paths = find_photos([str(tmp_path / "photos")])
+    prepare(paths, str(tmp_path / "out"))
+    data = find_data([str(tmp_path / "out")])
+
+    def examples(data):
+        found = list(eval_dataset(data, 4, SCALE, Report(4)).as_numpy_iterator())
+        names = [os.path.basename(path) for path in joined(found, 0, "path")]
+        order = np.argsort(names)
+        return [joined(found, *part)[order] for part in ((0, "lightness"), (1, "chroma"))]
+
+    (lightness, chroma), (same_lightness, same_chroma) = examples(paths), examples(data)
+    for number, noisy in enumerate((False, False, False, True)):
+        difference = np.abs(lightness[number] - same_lightness[number])
+        assert difference.mean() < (1 if noisy else 0.3)
+        assert difference.max() < (8 if noisy else 2)
+        assert np.abs(chroma[number] - same_chroma[number]).mean() < 1
