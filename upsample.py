@@ -125,10 +125,11 @@ def upsample_conv(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def interpolation(
     size: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, whole: tf.Tensor
 ) -> tf.Tensor:
-    """Weights that enlarge a line of samples linearly, those of `tf.image.resize`.
+    """Weights that enlarge a line of samples, those of `tf.image.resize` with "bicubic".
 
-    A matrix because one product enlarges many lines and channels at once, any part of a picture by
-    itself, several times faster than an op that visits pixel by pixel.
+    Keys, "Cubic convolution interpolation for digital image processing" (1981), equation 15. As a
+    matrix, because one product then enlarges many lines and channels at once, and any part of a
+    picture by itself, several times faster than an op that visits pixel by pixel.
 
     Args:
         size: samples there are, at least 1.
@@ -137,34 +138,38 @@ def interpolation(
         whole: samples of the whole enlarged line.
 
     Returns:
-        float32 `[stop - start, size]`; each row sums to 1. Sample centres lie at half-integers, and
-        beyond the border the line goes on with its outermost sample.
+        float32 `[stop - start, size]`; each row sums to 1. Sample centres lie at half-integers;
+        what would weigh samples beyond the border goes to those within.
     """
     size, whole = tf.cast(size, tf.float32), tf.cast(whole, tf.float32)
     places = (tf.cast(tf.range(start, stop), tf.float32) + 0.5) * (size / whole) - 0.5
-    places = tf.clip_by_value(places, 0.0, size - 1)
-    return tf.maximum(0.0, 1.0 - tf.abs(places[:, None] - tf.range(size)[None]))
+    x = tf.abs(places[:, None] - tf.range(size)[None])
+    near = (1.5 * x - 2.5) * x * x + 1.0
+    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    weights = tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
+    return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
 
 
 def guided_coefficients(
     images: tf.Tensor, guide: tf.Tensor, radius: int, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Coefficients of the guided filter: `slope * guide + offset` resembles the images.
+    """How images follow a guide: `slope * guide + offset` gives the images.
 
-    He, Sun and Tang, "Guided image filtering" (2013), equations 5, 6 and 8; windows are cut at the
-    border. Enlarged and applied to a larger guide they are the fast guided filter of He and Sun
-    (2015): colour that follows the edges of the large guide.
+    The slope is that of the guided filter (He, Sun and Tang, "Guided image filtering", 2013,
+    equations 5 and 8): the regression of the images on the guide in the windows around a pixel, cut
+    at the border. The offset is not: the filter's would smooth the images, and what is to be
+    enlarged has no detail to spare. Enlarged and applied to a larger guide, as the fast guided
+    filter (He and Sun, 2015) does, they are the enlarged images plus the guide's finer detail.
 
     Args:
         images: float32 `[batch, height, width, channels]`.
         guide: float32 `[batch, height, width, 1]`.
         radius: of the windows, whose sides are `2 * radius + 1`.
-        epsilon: regularization, in squared units of the guide: steps of the guide far below its
-            root are smoothed over.
+        epsilon: regularization, in squared units of the guide: where it varies far less than the
+            root of this, it does not count.
 
     Returns:
-        `(slope, offset)`, both float32 `[batch, height, width, channels]`, averaged over the
-        windows that each pixel lies in.
+        `(slope, offset)`, both float32 `[batch, height, width, channels]`.
     """
 
     def mean(x: tf.Tensor) -> tf.Tensor:
@@ -172,15 +177,12 @@ def guided_coefficients(
         return tf.nn.avg_pool2d(x, 2 * radius + 1, 1, "SAME")
 
     # Centred values, for the variance of large ones would cancel in float32.
-    centre = tf.reduce_mean(guide, axis=[1, 2], keepdims=True)
-    guide = guide - centre
-    mean_guide, mean_images = mean(guide), mean(images)
-    variance = mean(guide * guide) - mean_guide * mean_guide
-    covariance = mean(guide * images) - mean_guide * mean_images
-    slope = covariance / (tf.maximum(variance, 0.0) + epsilon)
-    offset = mean_images - slope * mean_guide
-    slope, offset = mean(slope), mean(offset)
-    return slope, offset - slope * centre
+    centred = guide - tf.reduce_mean(guide, axis=[1, 2], keepdims=True)
+    mean_guide = mean(centred)
+    variance = mean(centred * centred) - mean_guide * mean_guide
+    covariance = mean(centred * images) - mean_guide * mean(images)
+    slope = mean(covariance / (tf.maximum(variance, 0.0) + epsilon))
+    return slope, images - slope * guide
 
 
 def guided(
@@ -188,7 +190,7 @@ def guided(
 ) -> tf.Tensor:
     """Enlarges images to the size of a guide, whose edges they then follow.
 
-    The fast guided filter (He and Sun 2015); see `guided_coefficients`.
+    See `guided_coefficients`; these are enlarged by `tf.image.resize` with "bicubic".
 
     Args:
         images: float32 `[batch, height, width, channels]`.
@@ -200,7 +202,7 @@ def guided(
         float32 `[batch, height of the guide, width of the guide, channels]`.
     """
     coefficients = tf.concat(guided_coefficients(images, small_guide, radius, epsilon), axis=-1)
-    large = tf.image.resize(coefficients, tf.shape(guide)[1:3])
+    large = tf.image.resize(coefficients, tf.shape(guide)[1:3], "bicubic")
     slope, offset = tf.split(large, 2, axis=-1)
     return slope * guide + offset
 

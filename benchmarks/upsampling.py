@@ -21,13 +21,13 @@ import tensorflow as tf
 import lab_convert
 import upsample
 from colorization import merge
-from colorization.folder import _has_colour
+from colorization.folder import has_colour
 from colorization.photos import find_photos, read_file
 from colorization.pictures import decode
 
 SIZE = 112
-RADII = (1, 2, 3, 4, 6, 8)
-EPSILONS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+RADII = (1, 2, 3, 4)
+EPSILONS = (30.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     values = 0
     for path in find_photos(options.photos):
         pixels = decode(read_file(path)).pixels
-        if not _has_colour(pixels):
+        if not has_colour(pixels):
             continue
         lab = lab_convert.rgb_to_lab(pixels)[None]
         lightness, chroma = lab[..., :1], lab[..., 1:]

@@ -129,7 +129,7 @@ def colour_photos(
         try:
             gray = colorizer.gray(photo.pixels)
             _write(output / "gray" / name, encode(gray, photo, kind, quality))
-            if _has_colour(photo.pixels):
+            if has_colour(photo.pixels):
                 same = kind == photo.kind
                 truth = opened.data if same else encode(photo.pixels, photo, kind, quality)
                 _write(output / "truth" / name, truth)
@@ -202,7 +202,8 @@ def _pixels(opened: _Opened | None) -> int:
     return opened.photo.pixels.size // 3 if opened else 0
 
 
-def _has_colour(pixels: np.ndarray) -> bool:
+def has_colour(pixels: np.ndarray) -> bool:
+    """Whether any a* or b* value of `[height, width, channels]` is beyond -1..1."""
     if pixels.shape[2] == 1:
         return False
     rows = max(16, _STRIP_PIXELS // pixels.shape[1])

@@ -93,7 +93,8 @@ class TrainedNetwork:
           `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
           0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and of the photos that
           global features are taken from `[batch, 224, 224, 1]` (ignored where a model has none of its
-          own), to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. `load(session)`
+          own), to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`; `pad=False` for
+          where a lone photo need not be the same to the last bit. `load(session)`
           gives the variables their values.
         """
         variables, assignments, values = {}, [], {}
@@ -112,16 +113,21 @@ class TrainedNetwork:
                 assignments.append(variable.assign(fed).op)
                 values[fed] = value
 
-        def predict(lightness: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+        def predict(lightness: tf.Tensor, whole: tf.Tensor, pad: bool = True) -> tf.Tensor:
             # TensorFlow multiplies a lone row by other kernels than several rows, with other last
             # bits. Two at least, and a photo comes out the same whatever photos come with it.
-            lone = tf.maximum(2 - tf.shape(lightness)[0], 0)
-            inputs = {"lightness:0": tf.concat([lightness, lightness[:lone]], 0)}
+            count = tf.shape(lightness)[0]
+            lone = tf.maximum(2 - count, 0)
+
+            def padded(x: tf.Tensor) -> tf.Tensor:
+                return tf.concat([x, x[:lone]], 0) if pad else x
+
+            inputs = {"lightness:0": padded(lightness)}
             if self._separate:
-                inputs["whole:0"] = tf.concat([whole, whole[:lone]], 0)
+                inputs["whole:0"] = padded(whole)
             inputs.update((name, variable.read_value()) for name, variable in variables.items())
             (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
-            return chroma[: tf.shape(lightness)[0]]
+            return chroma[:count] if pad else chroma
 
         def load(session: tf1.Session) -> None:
             session.run(assignments, values)

@@ -15,8 +15,8 @@ import upsample
 
 # Of the guided filter: window radius in pixels of the chroma, and squared step of L* below which
 # an edge is none. Measured by benchmarks/upsampling.py.
-GUIDE_RADIUS = 2
-GUIDE_EPSILON = 30.0
+GUIDE_RADIUS = 1
+GUIDE_EPSILON = 300.0
 
 # Planes of this many float32 values stay in a processor's cache from one op to the next.
 _STRIP_PIXELS = 2**17
