@@ -1,19 +1,11 @@
 """How to enlarge chroma: true chroma at 112 x 112 brought back to full size, against the original.
 
-    python benchmarks/upsampling.py PHOTOS [--grid]
+    PYTHONPATH=. python benchmarks/upsampling.py PHOTOS [--grid]
 
 Prints a*b* RMSE over all pixels of the colour photos, for bilinear, bicubic and guided enlarging.
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from colorization.quiet import import_tensorflow
-
-import_tensorflow(verbose=False)
 
 import numpy as np
 import tensorflow as tf

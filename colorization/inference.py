@@ -90,12 +90,12 @@ class TrainedNetwork:
         """Makes the weights variables of the current graph.
 
         Returns:
-          `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
-          0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and of the photos that
-          global features are taken from `[batch, 224, 224, 1]` (ignored where a model has none of its
-          own), to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`; `pad=False` for
-          where a lone photo need not be the same to the last bit. `load(session)`
-          gives the variables their values.
+          `(predict, load)`. `predict(lightness, whole, pad=True)` adds the network to the graph: L*
+          in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and that which
+          global features are taken from, `[batch, 224, 224, 1]` (ignored unless `separate_whole`),
+          to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. Without `pad` the last
+          bits of a photo may depend on the size of its batch. `load(session)` gives the variables
+          their values.
         """
         variables, assignments, values = {}, [], {}
         with tf1.variable_scope("network"):

@@ -59,7 +59,13 @@ def run(model: str, network: Network) -> NoReturn:
         options = parse(model, sys.argv[1:])
         import_tensorflow(options.verbose)
         _log_to_console()
-        modes = {"train": train, "evaluate": evaluate, "predict": predict, "prepare": prepare}
+        modes = {
+            "train": train,
+            "evaluate": evaluate,
+            "predict": predict,
+            "export": export,
+            "prepare": prepare,
+        }
         modes[options.mode](model, network, options)
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
@@ -314,6 +320,28 @@ def predict(model: str, network: Network, options: Options) -> None:
         for path, reason in sorted(report.unreadable.items()):
             print(f"  {path}: {reason}", file=sys.stderr)
         sys.exit(1)
+
+
+def export(model: str, network: Network, options: Options) -> None:
+    """Writes the model in a form that needs none of this program."""
+    from colorization import checkpoint
+    from colorization import export as exports
+    from colorization.inference import TrainedNetwork
+
+    checkpoint.settled(options.model_dir, _network_settings(model, options), options.given)
+    _require_writable(options.output, "output")
+    # What runs everywhere, unless asked for otherwise; converters know nothing else.
+    precision = "float32" if options.precision == "auto" else options.precision
+    form = options.format or "savedmodel"
+    if form != "savedmodel" and precision != "float32":
+        raise UserError(f"--format {form} holds float32 only; leave --precision out")
+    trained = TrainedNetwork(options.model_dir, network, precision)
+    if form == "savedmodel":
+        written = exports.export_saved_model(trained, Path(options.output))
+    else:
+        written = Path(options.output) / f"{model}.{form}"
+        {"onnx": exports.export_onnx, "tflite": exports.export_tflite}[form](trained, written)
+    print(f"Exported to {written}")
 
 
 def _predict_pipe(model: str, network: Network, options: Options) -> None:

@@ -18,9 +18,13 @@ MODES = {
     "train": "train, checkpoint, evaluate now and then; goes on from the last checkpoint",
     "evaluate": "measure a checkpoint on --test_data",
     "predict": "colour --input (default: the test photos) into --output",
+    "export": "write the model for TensorFlow Serving, ONNX Runtime or TensorFlow Lite",
     "prepare": "turn the photos of --input into shards in --output that train without waiting",
 }
-_MODES_WITH_MODEL = ("train", "evaluate", "predict")
+_MODES_WITH_MODEL = ("train", "evaluate", "predict", "export")
+
+_PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
+_MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
 
 
 def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -145,8 +149,9 @@ class Options:
     )
     output: str | None = _option(
         "photos",
-        "folder for the coloured photos (default: results/MODEL) or shards (data/prepared)",
-        modes=("predict", "prepare"),
+        "folder for the coloured photos (default: results/MODEL), exported models "
+        "(exports/MODEL) or shards (data/prepared)",
+        modes=("predict", "export", "prepare"),
         metavar="FOLDER",
     )
     split: float = _option(
@@ -160,9 +165,10 @@ class Options:
 
     format: str | None = _option(
         "prediction",
-        "predict: jpeg, png, webp or tiff (default: the photo's own)",
-        modes=("predict",),
-        choices=("jpeg", "png", "webp", "tiff"),
+        f"predict: {', '.join(_PICTURE_FORMATS)} (default: the photo's own); "
+        f"export: {', '.join(_MODEL_FORMATS)} (default: savedmodel)",
+        modes=("predict", "export"),
+        choices=(*_PICTURE_FORMATS, *_MODEL_FORMATS),
         metavar="FORMAT",
     )
     quality: int = _option(
@@ -407,7 +413,16 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError("--input and --test_data both name photos to colour; give one of them")
     if mode == "prepare" and "input" not in values:
         raise UserError("--mode prepare needs --input; name the photos to prepare")
+    formats = _MODEL_FORMATS if mode == "export" else _PICTURE_FORMATS
+    if values.get("format", formats[0]) not in formats:
+        raise UserError(
+            f"--format {values['format']} means nothing in --mode {mode}; "
+            f"choose from {', '.join(formats)}"
+        )
+    if values.get("working_size", 8) % 8:
+        raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")
     given = frozenset(values)
     values.setdefault("model_dir", f"models/{model}")
-    values.setdefault("output", "data/prepared" if mode == "prepare" else f"results/{model}")
+    outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
+    values.setdefault("output", outputs.get(mode, f"results/{model}"))
     return Options(**values, given=given)

@@ -1,0 +1,112 @@
+"""Exported models, run by programs that know nothing of this project."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from colorization import export
+from colorization.colorize import Colorizer
+from colorization.errors import UserError
+from colorization.inference import TrainedNetwork
+
+SERVE = """
+import sys
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[1])
+serve = model.signatures["serving_default"]
+coloured = serve(pictures=tf.constant([open(path, "rb").read() for path in sys.argv[3:]]))
+for number, data in enumerate(coloured["coloured"].numpy()):
+    open(f"{sys.argv[2]}/{number}", "wb").write(data)
+assert "colorization" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(model_folder):
+    return TrainedNetwork(model_folder(), precision="float32")
+
+
+def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, tmp_path):
+    assert export.export_saved_model(trained, tmp_path / "exported").name == "1"
+    photos = [colourful(40, 60), colourful(75, 30, 1)]
+    Image.fromarray(photos[0]).save(tmp_path / "a.png")
+    Image.fromarray(photos[1]).save(tmp_path / "b.jpg", quality=95)
+    (tmp_path / "elsewhere").mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", SERVE, "../exported/1", ".", "../a.png", "../b.jpg"],
+        cwd=tmp_path / "elsewhere",
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    colorizer = Colorizer(model_folder(), precision="float32")
+    first, second = (Image.open(tmp_path / "elsewhere" / name) for name in "01")
+    assert (first.format, second.format) == ("PNG", "JPEG")
+    np.testing.assert_array_equal(first, colorizer.colorize(photos[0]))
+    expected = colorizer.colorize_bytes((tmp_path / "b.jpg").read_bytes())
+    difference = np.asarray(second, float) - np.asarray(Image.open(io.BytesIO(expected)))
+    assert np.abs(difference).mean() < 3
+
+
+def test_saved_model_has_a_tensor_signature_and_versions(trained, colourful, tmp_path):
+    (tmp_path / "3").mkdir()
+    assert export.export_saved_model(trained, tmp_path).name == "4"
+    small = np.random.default_rng(0).uniform(0, 100, [2, 224, 224, 1]).astype(np.float32)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path / "4"))
+        signature = meta.signature_def["chroma"]
+        result = session.run(
+            signature.outputs["chroma"].name, {signature.inputs["lightness"].name: small}
+        )
+    assert result.shape == (2, 112, 112, 2)
+    assert result.std() > 0.1
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_tflite_agrees_with_tensorflow(model_folder, tmp_path):
+    # The basic model: a third of the other's conversion time.
+    trained = TrainedNetwork(model_folder("color"), precision="float32")
+    export.export_tflite(trained, tmp_path / "model.tflite")
+    interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
+    interpreter.allocate_tensors()
+    small = np.random.default_rng(0).uniform(0, 100, [1, 224, 224, 1]).astype(np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], small)
+    interpreter.invoke()
+    result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    colorizer = Colorizer(model_folder("color"), precision="float32")
+    (expected,) = colorizer.predict([(small[0], small[0])])
+    np.testing.assert_allclose(result[0], expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_onnx_agrees_with_tensorflow(model_folder, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    trained = TrainedNetwork(model_folder("color"), precision="float32")
+    export.export_onnx(trained, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    small = np.random.default_rng(0).uniform(0, 100, [3, 224, 224, 1]).astype(np.float32)
+    (result,) = session.run(None, {"lightness:0": small})
+    colorizer = Colorizer(model_folder("color"), precision="float32")
+    expected = np.stack(colorizer.predict([(one, one) for one in small]))
+    np.testing.assert_allclose(result, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_onnx_without_its_packages_is_explained(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match=r"requirements-onnx\.txt"):
+        export.export_onnx(trained, tmp_path / "model.onnx")
+
+
+def test_a_result_that_differs_is_not_written(tmp_path):
+    with pytest.raises(UserError, match="would differ"):
+        export._write_checked(tmp_path / "x.onnx", b"data", np.ones(3), np.array([1, 1, 1.01]))
+    assert not list(tmp_path.iterdir())
