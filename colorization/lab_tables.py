@@ -23,21 +23,26 @@ def _linear(levels: int) -> np.ndarray:
 
 _LINEAR = _linear(255)
 _LINEAR_OF_FOUR = _linear(4 * 255)
+# What each value of red, green and blue adds to Y / Yn.
+_LUMINANCE = _RATIOS[1][:, None] * _LINEAR
 
 
 def lightness(picture: np.ndarray) -> np.ndarray:
     """L* of uint8 RGB `[height, width, 3]`: 0..100, float32 `[height, width, 1]`."""
-    linear = _LINEAR.take(picture, mode="clip").reshape(-1, 3)
-    values = _cube_root(np.dot(linear, _RATIOS[1]))
+    red, green, blue = np.moveaxis(picture, -1, 0)
+    luminance = _LUMINANCE[0].take(red, mode="clip")
+    luminance += _LUMINANCE[1].take(green, mode="clip")
+    luminance += _LUMINANCE[2].take(blue, mode="clip")
+    values = _cube_root(luminance)
     values *= 116
     values -= 16
-    return values.reshape(*picture.shape[:2], 1)
+    return values[..., None]
 
 
 def chroma(picture: np.ndarray) -> np.ndarray:
     """a*b* of uint8 RGB `[height, width, 3]`: CIE units, float32 `[height, width, 2]`."""
-    linear = _LINEAR.take(picture, mode="clip").reshape(-1, 3)
-    return _chroma(linear.T).reshape(*picture.shape[:2], 2)
+    linear = _LINEAR.take(picture.reshape(-1, 3).T, mode="clip")
+    return _chroma(linear).reshape(*picture.shape[:2], 2)
 
 
 def halved_chroma(picture: np.ndarray) -> np.ndarray:
@@ -71,7 +76,11 @@ def is_gray(picture: np.ndarray) -> bool:
 
 def _chroma(linear: np.ndarray) -> np.ndarray:
     """a*b* `[pixels, 2]` of linear light `[3, pixels]`; formulas in `lab_convert.rgb_to_lab`."""
-    x, y, z = _cube_root(np.dot(_RATIOS, linear))
+    # Not a matrix product: for three numbers, its threads would wait longer than they work.
+    ratios = _RATIOS[:, :1] * linear[0]
+    ratios += _RATIOS[:, 1:2] * linear[1]
+    ratios += _RATIOS[:, 2:] * linear[2]
+    x, y, z = _cube_root(ratios)
     ab = np.empty([linear.shape[1], 2], np.float32)
     x -= y
     np.multiply(x, 500, out=ab[:, 0])

@@ -85,7 +85,7 @@ def _candidates(source: str) -> Iterator[str]:
         yield source
     elif glob.has_magic(source):
         for match in sorted(files.glob(source)):
-            if not files.isdir(match):
+            if not files.isdir(match) and not os.path.basename(match).startswith("."):
                 yield match
     else:
         raise UserError(f"{source} does not exist; check the path")
@@ -183,7 +183,8 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
         picture.load()
-        picture = _to_srgb(ImageOps.exif_transpose(picture))
+        ImageOps.exif_transpose(picture, in_place=True)
+        picture = _to_srgb(picture)
         if draft_size is not None and max(picture.size) >= 2 * draft_size:
             picture = picture.reduce(tuple(max(1, side // draft_size) for side in picture.size))
         return picture
@@ -220,7 +221,8 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         except (ImageCms.PyCMSError, OSError, ValueError):
             # A profile that is damaged or of another colour space says nothing about the photo.
             pass
-    return opaque.convert("RGB")
+    # Converting copies, even to the same mode.
+    return opaque if opaque.mode == "RGB" else opaque.convert("RGB")
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:

@@ -3,11 +3,12 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage.color import rgb2lab
 
 from colorization import dataset
 from colorization.dataset import Report, eval_dataset, predict_dataset, train_dataset
+from colorization.errors import UserError
 from colorization.photos import find_photos
 
 SCALE = 8.0
@@ -168,3 +169,100 @@ def test_names_of_any_bytes_come_through(photo_folder, colourful):
         Image.fromarray(colourful(8, 8)).save(file, "PNG")
     found, _ = batches(folder, batch_size=1)
     assert joined(found, 0, "path").tolist() == [name]
+
+
+def test_more_than_half_unreadable_stops_the_run(photo_folder):
+    paths = find_photos([str(photo_folder(2, damaged=3))])
+    report = Report(len(paths))
+    with pytest.raises(UserError, match=r"3 of 5 .* damaged0\.jpg"), report.explained():
+        list(train_dataset(paths, 1, SCALE, 1, report).take(20))
+    predicted, report = batches(os.path.dirname(paths[0]), make=predict_dataset, batch_size=5)
+    assert len(predicted[0]["path"]) == 2
+
+
+def test_the_list_of_unreadable_photos_is_written_and_removed(tmp_path):
+    report = Report(3)
+    report.add_unreadable("b/caf\udce9.jpg", "empty file")
+    report.add_unreadable("a.jpg", "not a picture")
+    report.write_unreadable(str(tmp_path / "list.txt"))
+    expected = b"a.jpg\tnot a picture\nb/caf\xe9.jpg\tempty file\n"
+    assert (tmp_path / "list.txt").read_bytes() == expected
+    Report(3).write_unreadable(str(tmp_path / "list.txt"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remembered_pictures_are_those_of_the_first_epoch(photo_folder, monkeypatch):
+    """Several epochs of 11 photos, some left out: the same batches with memory and without."""
+    folder = photo_folder(8, gray=2, damaged=1)
+
+    def train():
+        return batches(folder, count=20, make=train_dataset, batch_size=2, seed=4)
+
+    remembered, report = train()
+    monkeypatch.setattr(dataset, "CACHE_SHARE_OF_MEMORY", 0.0)
+    straight, same_report = train()
+    assert str(report) == str(same_report)
+    for part, name in ((0, "path"), (0, "lightness"), (1, "chroma"), (1, "code")):
+        np.testing.assert_array_equal(joined(remembered, part, name), joined(straight, part, name))
+    # Eight photos an epoch, each once.
+    paths = joined(remembered, 0, "path")
+    assert len(set(paths[:8])) == len(set(paths[8:16])) == 8
+
+
+def test_remembered_photos_are_not_opened_again(photo_folder):
+    folder = photo_folder(4)
+    paths = find_photos([str(folder)])
+    found = iter(train_dataset(paths, 4, SCALE, 1, Report(4)))
+    for _ in range(8):
+        next(found)
+    for path in folder.iterdir():
+        path.unlink()
+    for _ in range(40):
+        features, _ = next(found)
+    assert sorted(features["path"].numpy()) == [os.fsencode(path) for path in paths]
+    del found
+
+
+def test_every_kind_of_photo_at_once(tmp_path, colourful):
+    """A folder of one of each kind, good and bad."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = Image.fromarray(colourful(90, 70))
+    exif = Image.Exif()
+    exif[274] = 6
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture.save(folder / "rotated.jpg", exif=exif)
+    picture.save(folder / "profile.jpg", icc_profile=srgb)
+    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    picture.convert("CMYK").save(folder / "cmyk.tif")
+    picture.convert("RGBA").save(folder / "alpha.png")
+    picture.convert("P").save(folder / "palette.png")
+    for kind in ("webp", "tif", "bmp", "gif", "png"):
+        picture.save(folder / f"plain.{kind}")
+    picture.save(folder / "no_extension", "JPEG")
+    picture.save(folder / "really_a_png.jpg", "PNG")
+    Image.fromarray(colourful(20, 3000)).save(folder / "wide.jpg")
+    Image.fromarray(colourful(3000, 20)).save(folder / "tall.png")
+    Image.fromarray(colourful(5, 5)).save(folder / "tiny.png")
+    good = {path.name for path in folder.iterdir()}
+    picture.convert("L").save(folder / "gray8.jpg")
+    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16).save(
+        folder / "gray16.tif"
+    )
+    (folder / "text.jpg").write_text("Dear diary")
+    (folder / "empty.jpg").touch()
+    (folder / "cut.jpg").write_bytes((folder / "profile.jpg").read_bytes()[:-300])
+    (folder / "folder.jpg").symlink_to(tmp_path)
+    (folder / "gone.jpg").symlink_to(tmp_path / "nothing")
+    found, report = batches(folder, batch_size=6)
+    assert {os.path.basename(path).decode() for path in joined(found, 0, "path")} == good
+    assert {os.path.basename(path) for path in report.gray} == {"gray8.jpg", "gray16.tif"}
+    assert {os.path.basename(path): reason.split(":")[0] for path, reason in
+            report.unreadable.items()} == {
+        "text.jpg": "not a picture",
+        "empty.jpg": "empty file",
+        "cut.jpg": "damaged",
+        "gone.jpg": "no such file or directory",
+    }  # fmt: skip
+    assert str(report).startswith(f"{len(good)} photos, 2 gray left out, 4 unreadable: cut.jpg (")
+    assert str(report).endswith(" and 1 more")

@@ -1,9 +1,12 @@
 import io
 import os
+import resource
+import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from colorization import photos
 from colorization.errors import UserError
@@ -17,6 +20,7 @@ def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
 
 
 def test_folders_globs_files_and_lists_are_searched(tmp_path):
+    jpeg = encoded(Image.new("RGB", (2, 2)), "JPEG")
     for name in (
         "b.jpg",
         "a.png",
@@ -37,6 +41,12 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
         return [os.path.relpath(path, folder) for path in find_photos(sources)]
 
     assert names(folder) == ["a.png", "b.jpg", "sub/c.tif", "sub/no_extension"]
+    # Content overrides what a name says.
+    (tmp_path / "photos" / "film.mp4").write_bytes(jpeg)
+    assert names(folder) == ["a.png", "b.jpg", "film.mp4", "sub/c.tif", "sub/no_extension"]
+    (tmp_path / "photos" / "film.mp4").unlink()
+    assert find_photos([f"file://{folder}"]) == [f"file://{path}" for path in find_photos([folder])]
+    assert find_photos([f"file://{folder}/*.jpg"]) == [f"file://{folder}/b.jpg"]
     assert names(f"{folder}/*.jpg") == ["b.jpg"]
     assert names(f"{folder}/**/*.tif") == ["sub/c.tif"]
     assert names(f"{folder}/b.jpg", folder) == ["b.jpg", "a.png", "sub/c.tif", "sub/no_extension"]
@@ -125,6 +135,50 @@ def test_colour_profiles_are_applied(colourful):
     np.testing.assert_array_equal(nonsense, picture)
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_opened(colourful):
+    picture = Image.fromarray(colourful(64, 48))
+    opened = open_photo(encoded(picture, "AVIF", quality=95))
+    assert np.abs(np.asarray(opened, int) - np.asarray(picture, int)).mean() < 4
+
+
+def png(width: int, height: int, colour_type: int, depth: int, data: bytes) -> bytes:
+    """A PNG by the book (ISO/IEC 15948); Pillow writes no 16-bit colour."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def test_16_bit_colour_is_scaled():
+    """Within one step of 8 bits: Pillow keeps the upper half."""
+    values = np.array([[[0, 128 * 257, 65535], [10000, 20000, 30000]]], np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    opened = np.asarray(open_photo(png(2, 1, 2, 16, rows)))
+    assert np.abs(opened - values / 257).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(6000, 20), (20, 6000), (5000, 300), (1, 1)])
+def test_wide_tall_and_small_photos_keep_their_mean(width, height):
+    """Fine stripes, which careless shrinking turns into others."""
+    stripes = np.zeros([height, width, 3], np.uint8)
+    stripes[::2, :, 0] = 200
+    stripes[:, ::2, 1] = 200
+    opened = np.asarray(open_photo(encoded(Image.fromarray(stripes), "PNG"), draft_size=256))
+    rows, columns, _ = opened.shape
+    for before, after in ((height, rows), (width, columns)):
+        assert after == before if before < 512 else 256 <= after < 512
+    middle = opened[1:-1, 1:-1].reshape(-1, 3)
+    if width > 1:
+        channel = 1 if columns < width else 0
+        assert np.abs(middle[:, channel].astype(int) - 100).max() <= 20
+
+
 def test_damaged_files_say_why(tmp_path, colourful):
     whole = encoded(Image.fromarray(colourful(64, 64)), "JPEG")
     for data, reason in (
@@ -149,6 +203,36 @@ def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):
     monkeypatch.setattr(photos, "MAX_PIXELS", 99)
     with pytest.raises(UnreadablePhoto, match="10 x 10"):
         open_photo(encoded(Image.new("RGB", (10, 10)), "PNG"))
+
+
+def test_lying_headers_cost_no_memory():
+    """Up to the limit a header is believed, but the pixels have to come."""
+    lies = bytearray(encoded(Image.new("RGB", (8, 8)), "JPEG"))
+    size = lies.index(b"\xff\xc0") + 5
+    lies[size : size + 4] = b"\xff\xff\xff\xff"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for data in (bytes(lies), png(60_000, 60_000, 2, 8, b"\0"), png(2**31 - 1, 1, 2, 8, b"\0")):
+        with pytest.raises(UnreadablePhoto, match="above the limit"):
+            open_photo(data)
+    # In kilobytes; the smallest of these claims is ten gigabytes.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_any_path_that_gfile_opens_is_read(tmp_path):
+    (tmp_path / "photo").write_bytes(b"content")
+    assert read_file(f"file://{tmp_path}/photo") == b"content"
+    with pytest.raises(UnreadablePhoto):
+        read_file(f"file://{tmp_path}/missing")
+    with pytest.raises(UnreadablePhoto, match="directory"):
+        read_file(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_forbidden_files_say_so(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"content")
+    (tmp_path / "photo.jpg").chmod(0)
+    with pytest.raises(UnreadablePhoto, match="permission denied"):
+        read_file(str(tmp_path / "photo.jpg"))
 
 
 def test_draft_keeps_every_side_large_enough():
