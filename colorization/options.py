@@ -219,7 +219,7 @@ class Options:
     )
     max_steps: int = _option(
         "training",
-        "steps in all, earlier runs counted in (default: 5000; 150 on the bundled photos)",
+        "steps in all, earlier runs counted in (default: 5000; 200 on the bundled photos)",
         5000,
         modes=("train",),
         type=_whole_number(1),
@@ -320,7 +320,7 @@ class Options:
     )
     chroma_scale: float = _option(
         "network",
-        "scale of the sigmoid code of a*b*, in CIE units (default: 8)",
+        "scale of the sigmoid code of a*b*, in CIE units (default: 8; 20 on the bundled photos)",
         8.0,
         type=_positive_number,
         metavar="X",

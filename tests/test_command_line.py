@@ -55,7 +55,10 @@ def trained(tmp_path_factory):
 def test_training_says_what_it_did_and_what_to_do_next(trained):
     folder, result = trained
     lines = result.stdout.splitlines()
-    assert "Trained on 3 photos, 1 gray left out, 1 unreadable." in lines
+    counts = "Trained on 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
+    assert counts in lines
+    unreadable = folder / "models/color_global/unreadable.txt"
+    assert unreadable.read_text() == "photos/broken.jpg\tnot a picture\n"
     assert "Checkpoint: models/color_global/model.ckpt-2" in lines
     assert "  python color_global.py --mode predict" in lines
     assert "  tensorboard --logdir models" in lines
