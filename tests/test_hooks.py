@@ -143,3 +143,33 @@ def test_curves_go_on_without_gap_or_double(tmp_path):
         assert max(np.diff(seen)) <= 20, tag
         assert min(seen) <= 11, tag
         assert max(seen) >= 89, tag
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, slow):
+    """A batch every 20 ms for a step that takes about one, or batches that are always there."""
+
+    def wait(x):
+        time.sleep(0.02)
+        return x
+
+    def data():
+        if not slow:
+            return numbers()
+        return numbers().map(
+            lambda features, label: (
+                {"x": tf.ensure_shape(tf.numpy_function(wait, [features["x"]], tf.float32), [])},
+                label,
+            )
+        )
+
+    progress = TrainProgress(40, 1, str(tmp_path))
+    estimator(tmp_path, log_step_count_steps=None).train(data, max_steps=40, hooks=[progress])
+    tf.compat.v1.summary.FileWriterCache.clear()
+    shares = [
+        event.value for event in EventAccumulator(str(tmp_path)).Reload().Scalars("data_wait_share")
+    ]
+    assert len(shares) >= 3
+    assert all(0 <= share <= 1 for share in shares)
+    # Checkpoints and tracing take their part of the first interval.
+    assert (min(shares[1:]) > 0.5) == slow
