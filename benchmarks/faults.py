@@ -18,8 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +27,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from colorization.checkpoint import newest_whole, trained_steps
 
+ROOT = Path(__file__).resolve().parent.parent
 SAVE_SECONDS = 2
 KEPT = 5
 # Blocks of eight photos, so that there are many moments between two of them.
