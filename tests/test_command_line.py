@@ -160,10 +160,7 @@ def test_a_set_without_usable_photos_is_refused(trained, mode):
     data = ("--mode", "train", "--train_data", "photos/gray.png", "--test_data", "photos")
     if mode == "predict":
         data = ("--mode", "predict", "--input", "photos/broken.jpg")
-    result = run("color_global.py", *data, folder=folder)
-    assert result.returncode == 2
-    assert "none of the 1 photos is usable" in result.stderr
-    assert "Traceback" not in result.stderr
+    refused(run("color_global.py", *data, folder=folder), "no usable photo")
     assert files(folder) == before
 
 
@@ -192,3 +189,25 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     step = int(output.split("Stopped after step ")[1].split(";")[0])
     assert f"models/color/model.ckpt-{step}.index" in files(tmp_path)
     assert "color.py --train_data" in output.splitlines()[-1]
+
+
+def test_photos_are_prepared_and_trained_on(trained, tmp_path):
+    folder, _ = trained
+    arguments = ("--mode", "prepare", "--input", folder / "photos", "--output", "prepared")
+    done = run("color.py", *arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        "Prepared 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
+    )
+    assert lines[-1] == "  python color.py --train_data prepared"
+    refused(run("color.py", *arguments, folder=tmp_path), "prepared is not empty", "--output")
+    data = ("--train_data", "prepared", "--test_data", "prepared")
+    result = run("color.py", *data, "--batch_size", "1", "--max_steps", "1", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
+    shard = tmp_path / "prepared" / "00000.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    refused(
+        run("color.py", *data, "--max_steps", "2", folder=tmp_path), str(shard.name), "checksum"
+    )

@@ -18,6 +18,7 @@ def test_defaults_depend_on_the_model():
         "results/color",
     )
     assert parse("color_global", ["--mode", "predict"]).output == "results/color_global"
+    assert parse("color", ["--mode", "prepare", "--input", "a"]).output == "data/prepared"
 
 
 def test_values_are_converted_and_remembered_as_given():
@@ -42,6 +43,10 @@ def test_values_are_converted_and_remembered_as_given():
         (["--train_data"], ["--train_data"]),
         (["--mode", "predict", "--max_steps", "3"], ["--max_steps", "predict", "train"]),
         (["--input", "a"], ["--input", "predict"]),
+        (["--mode", "prepare"], ["--mode prepare", "--input"]),
+        (["--mode", "prepare", "--input", "a", "--split", "1"], ["--split", "below 1", "'1'"]),
+        (["--mode", "prepare", "--input", "a", "--seed", "1"], ["--seed", "prepare"]),
+        (["--split", "0.1"], ["--split", "prepare"]),
         (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),
         (
             ["--global_features", "paper", "--global_channels", "8"],
