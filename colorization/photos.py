@@ -80,7 +80,8 @@ def _candidates(source: str) -> Iterator[str]:
         with files.open(source, "rb") as lines:
             for line in lines.read().splitlines():
                 if line.strip():
-                    yield os.path.join(os.path.dirname(source), os.fsdecode(line))
+                    path = os.fsdecode(line)
+                    yield path if "://" in path else os.path.join(os.path.dirname(source), path)
     elif files.exists(source):
         yield source
     elif glob.has_magic(source):

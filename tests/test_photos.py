@@ -52,6 +52,8 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     assert names(f"{folder}/b.jpg", folder) == ["b.jpg", "a.png", "sub/c.tif", "sub/no_extension"]
     (tmp_path / "photos" / "notes.txt").write_text("sub/c.tif\n\na.png\n")
     assert names(f"{folder}/notes.txt") == ["sub/c.tif", "a.png"]
+    (tmp_path / "photos" / "notes.txt").write_text("gs://bucket/photo.jpg\n")
+    assert find_photos([f"{folder}/notes.txt"]) == ["gs://bucket/photo.jpg"]
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.jpg", "empty", "only_text"])
