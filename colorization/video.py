@@ -1,0 +1,167 @@
+"""Films: every frame coloured at full size, chroma steadied over time, sound and timing kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colorization.errors import UserError
+
+if TYPE_CHECKING:
+    from colorization.colorize import Colorizer
+
+ENDINGS = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".mpg", ".mpeg")
+
+_BATCH = 8
+# Where L* stays the same from frame to frame, so much of the chroma comes from the frames before.
+_STEADINESS = 0.85
+# A change of L* that halves that share, and a mean one that is a cut to another scene.
+_HALVING_CHANGE = 4.0
+_CUT = 15.0
+
+
+def is_film(path: str) -> bool:
+    """Whether a file's name says that it is a film."""
+    return path.lower().endswith(ENDINGS)
+
+
+def colour_film(
+    colorizer: Colorizer, source: str, target: Path, progress: Callable[[], object]
+) -> int:
+    """Colours a film.
+
+    Args:
+      colorizer: the model.
+      source: a film that FFmpeg reads.
+      target: MP4 or another container, by its name: H.264 at the source's frame times, the
+        source's sound copied. Written under a temporary name and renamed.
+      progress: called after each frame.
+
+    Returns:
+      The number of frames.
+
+    Raises:
+      UserError: PyAV is not installed, the source is no film, or it breaks off.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            f"{source} is a film, and films need another package ({error}); "
+            "pip install -r requirements-video.txt"
+        ) from error
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        with av.open(source) as film, av.open(str(temporary), "w") as result:
+            if not film.streams.video:
+                raise UserError(f"{source} holds no pictures; name a film")
+            pictures = film.streams.video[0]
+            sounds = {
+                stream.index: result.add_stream_from_template(stream)
+                for stream in film.streams.audio
+            }
+            out = result.add_stream("libx264", rate=pictures.average_rate or 25)
+            # H.264 of the usual kind wants even sides.
+            out.width, out.height = pictures.width & ~1, pictures.height & ~1
+            out.pix_fmt = "yuv420p"
+            out.options = {"crf": "16"}
+            out.time_base = pictures.time_base
+            out.codec_context.time_base = pictures.time_base
+
+            def frames() -> Iterator:
+                for packet in film.demux(pictures, *film.streams.audio):
+                    if packet.stream.index in sounds:
+                        if packet.dts is not None:
+                            packet.stream = sounds[packet.stream.index]
+                            result.mux(packet)
+                    else:
+                        yield from packet.decode()
+
+            count = 0
+            for frame, rgb in _coloured(colorizer, frames()):
+                coloured = av.VideoFrame.from_ndarray(rgb[: out.height, : out.width], "rgb24")
+                coloured.pts, coloured.time_base = frame.pts, frame.time_base
+                result.mux(out.encode(coloured))
+                count += 1
+                progress()
+            result.mux(out.encode(None))
+        os.replace(temporary, target)
+        return count
+    except (av.FFmpegError, EOFError) as error:
+        raise UserError(f"cannot colour {source} ({error}); check that it plays") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _coloured(colorizer: Colorizer, frames: Iterator) -> Iterator[tuple]:
+    """Frames and their coloured pixels, in order."""
+    smooth = Smoother()
+    batch: list[tuple] = []
+
+    def finish() -> Iterator[tuple]:
+        chroma = colorizer.predict([(small, whole) for _, _, small, whole in batch])
+        for (frame, pixels, small, _), of_frame in zip(batch, chroma, strict=True):
+            yield frame, colorizer.merge(pixels, small, smooth(small, of_frame))
+        batch.clear()
+
+    for frame in frames:
+        pixels = frame.to_ndarray(format="rgb24")
+        small = colorizer.small_lightness(pixels)
+        batch.append((frame, pixels, small, colorizer.whole_lightness(pixels, small)))
+        if len(batch) == _BATCH:
+            yield from finish()
+    if batch:
+        yield from finish()
+
+
+class Smoother:
+    """Steadies chroma over the frames of a film, so that it does not flicker.
+
+    Each pixel's chroma is a running average that forgets the faster, the more the lightness there
+    changes; at a cut it starts anew.
+    """
+
+    def __init__(self):
+        self._lightness: np.ndarray | None = None
+        self._chroma: np.ndarray | None = None
+
+    def __call__(self, lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+        """The next frame.
+
+        Args:
+          lightness: L*, float32 `[2 * rows, 2 * columns, 1]`.
+          chroma: a*b*, float32 `[rows, columns, 2]`.
+
+        Returns:
+          a*b*, float32 `[rows, columns, 2]`.
+        """
+        rows, columns, _ = chroma.shape
+        halved = lightness.reshape(rows, 2, columns, 2).mean(axis=(1, 3))[..., None]
+        if self._chroma is not None:
+            change = np.abs(halved - self._lightness)
+            if change.mean() < _CUT:
+                kept = _STEADINESS * 0.5 ** np.square(change / _HALVING_CHANGE)
+                chroma = chroma + kept * (self._chroma - chroma)
+        self._lightness, self._chroma = halved, chroma
+        return chroma
+
+
+def flicker(lightness: np.ndarray, chroma: np.ndarray, constant: float = 1.0) -> float:
+    """Mean absolute change of a*b* from frame to frame where lightness is constant.
+
+    Args:
+      lightness: L*, `[frames, height, width]`.
+      chroma: a*b*, `[frames, height, width, 2]`.
+      constant: change of L* below which it counts as constant.
+
+    Returns:
+      In CIE units; NaN if lightness is constant nowhere.
+    """
+    still = np.abs(np.diff(lightness, axis=0)) < constant
+    return float(np.abs(np.diff(chroma, axis=0))[still].mean()) if still.any() else float("nan")
