@@ -261,14 +261,15 @@ def evaluate(model: str, network: Network, options: Options) -> None:
     report = dataset.Report(len(paths))
     scale = settings["chroma_scale"]
     _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
-    metrics = _estimator(network, options, settings).evaluate(
-        lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
-        hooks=[
-            hooks.EvalProgress(-(-len(paths) // options.batch_size)),
-            hooks.FitsCheckpoint(newest),
-        ],
-        checkpoint_path=newest,
-    )
+    with report.explained():
+        metrics = _estimator(network, options, settings).evaluate(
+            lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
+            hooks=[
+                hooks.EvalProgress(-(-len(paths) // options.batch_size)),
+                hooks.FitsCheckpoint(newest),
+            ],
+            checkpoint_path=newest,
+        )
     print(f"Checkpoint: {newest}")
     _print_metrics(metrics, report)
     stored = Path(options.model_dir) / "evaluation.json"
