@@ -101,10 +101,9 @@ def train(model: str, network: Network, options: Options) -> None:
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
-    scale = settings["chroma_scale"]
     train_report, test_report = dataset.Report(len(train_paths)), dataset.Report(len(test_paths))
-    for paths, report in ((train_paths, train_report), (test_paths, test_report)):
-        _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
+    for paths in (train_paths, test_paths):
+        _require_usable(paths)
 
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         if task.is_chief:
@@ -260,7 +259,7 @@ def evaluate(model: str, network: Network, options: Options) -> None:
     paths = _test_photos(options)
     report = dataset.Report(len(paths))
     scale = settings["chroma_scale"]
-    _require_usable(dataset.eval_dataset(paths, 1, scale, report), report)
+    _require_usable(paths)
     with report.explained():
         metrics = _estimator(network, options, settings).evaluate(
             lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
@@ -280,7 +279,7 @@ def evaluate(model: str, network: Network, options: Options) -> None:
 
 def predict(model: str, network: Network, options: Options) -> None:
     """Colours photos and writes the pictures and the gallery page."""
-    from colorization import dataset, folder, hooks, photos
+    from colorization import dataset, folder, hooks, photos, video
     from colorization.gallery import write_gallery
 
     if "-" in (*options.input, options.output):
@@ -291,6 +290,7 @@ def predict(model: str, network: Network, options: Options) -> None:
     paths = photos.find_photos(options.input) if options.input else _test_photos(options)
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
+    _require_readable(paths)
     output = Path(options.output)
     names = folder.picture_names(paths, options.format)
     if not options.overwrite:
@@ -311,8 +311,6 @@ def predict(model: str, network: Network, options: Options) -> None:
             batch_size=options.batch_size,
             quality=options.quality,
         )
-    if report.total == len(report.unreadable) == len(paths):
-        raise UserError(f"none of the {report.total:,} photos is usable; name a folder with photos")
     page = write_gallery(output, f"{model}.py", scores)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
     print(f"See them in {page}")
@@ -321,6 +319,20 @@ def predict(model: str, network: Network, options: Options) -> None:
         for path, reason in sorted(report.unreadable.items()):
             print(f"  {path}: {reason}", file=sys.stderr)
         sys.exit(1)
+
+
+def _colour_films(colorizer: Colorizer, films: list[str], output: Path, overwrite: bool) -> None:
+    from colorization import hooks, video
+
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(film)) for film in films])
+    for film in films:
+        target = output / "predicted" / os.path.relpath(os.path.abspath(film), root)
+        if target.exists() and not overwrite:
+            print(f"Skipping {film}, which is finished; --overwrite colours it anew.")
+            continue
+        with hooks.progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
+            frames = video.colour_film(colorizer, film, target, bar.update)
+        print(f"Coloured {frames:,} frames into {target}.")
 
 
 def export(model: str, network: Network, options: Options) -> None:
@@ -466,19 +478,43 @@ def _estimator(network: Network, options: Options, settings: dict[str, Any], **r
     )
 
 
-def _require_usable(dataset, report) -> None:
-    """Reads on until the first usable photo.
+def _require_usable(data: list[str] | Shards) -> None:
+    """Reads on until the first usable photo; names the others only if there is none.
 
     Raises:
       UserError: there is none.
     """
-    with report.explained():
-        empty = not any(True for _ in dataset.take(1))
-    if empty:
-        raise UserError(
-            f"none of the {report.total:,} photos is usable: {len(report.gray):,} gray, "
-            f"{len(report.unreadable):,} unreadable; name a folder with colour photos"
-        )
+    from colorization import dataset
+
+    report = dataset.Report(len(data))
+    level = _log.level
+    _log.setLevel(logging.ERROR)
+    try:
+        with report.explained():
+            found = any(True for _ in dataset.eval_dataset(data, 1, 1.0, report).take(1))
+    finally:
+        _log.setLevel(level)
+    if not found:
+        raise UserError(f"no usable photo: {report}; name a folder with colour photos")
+
+
+def _require_readable(paths: list[str]) -> None:
+    """Reads on until the first photo that can be opened; names the others only if there is none.
+
+    Raises:
+      UserError: there is none.
+    """
+    from colorization.dataset import named_reasons
+    from colorization.photos import UnreadablePhoto, open_photo, read_file
+
+    unreadable = {}
+    for path in paths:
+        try:
+            open_photo(read_file(path), 1)
+            return
+        except UnreadablePhoto as error:
+            unreadable[path] = str(error)
+    raise UserError(f"no usable photo: {named_reasons(unreadable)}; name a folder with photos")
 
 
 def _require_writable(folder: str, option: str) -> None:
