@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -56,8 +56,12 @@ def main() -> None:
             "--output",
             folder / "shards",
         )
-        prepared = json.loads((folder / "shards" / "manifest.json").read_text())
-        print(f"prepare: manifest of {len(prepared.get('shards', prepared))} entries")
+        told = (folder / "prepare.out").read_text()
+        figures = re.search(r"([\d,]+) photos, ([\d,]+) gray left out, ([\d,]+) unreadable", told)
+        counts = [int(figure.replace(",", "")) for figure in figures.groups()]
+        print("prepare: {:,} used, {:,} gray, {:,} refused".format(*counts))
+        if sum(counts) != 2 * options.count:
+            sys.exit(f"{2 * options.count} pictures were given, {sum(counts)} are accounted for")
         run(folder, "train", options.memory, *data, *model, "--batch_size", 2, "--max_steps", 2)
         run(
             folder, "predict", options.memory, "--input", photos, *model,
