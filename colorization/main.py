@@ -290,8 +290,14 @@ def predict(model: str, network: Network, options: Options) -> None:
     paths = photos.find_photos(options.input) if options.input else _test_photos(options)
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
-    _require_readable(paths)
     output = Path(options.output)
+    films = [path for path in paths if video.is_film(path)]
+    if films:
+        _colour_films(colorizer, films, output, options.overwrite)
+        paths = [path for path in paths if path not in films]
+        if not paths:
+            return
+    _require_readable(paths)
     names = folder.picture_names(paths, options.format)
     if not options.overwrite:
         names = {
