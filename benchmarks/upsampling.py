@@ -1,21 +1,25 @@
 """How to enlarge chroma: true chroma at 112 x 112 brought back to full size, against the original.
 
-    PYTHONPATH=. python benchmarks/upsampling.py PHOTOS [--grid]
+    python benchmarks/upsampling.py PHOTOS [--grid]
 
 Prints a*b* RMSE over all pixels of the colour photos, for bilinear, bicubic and guided enlarging.
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import lab_convert
-import upsample
-from colorization import merge
-from colorization.folder import has_colour
-from colorization.photos import find_photos, read_file
-from colorization.pictures import decode
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+import lab_convert  # noqa: E402
+import upsample  # noqa: E402
+from colorization import merge  # noqa: E402
+from colorization.folder import has_colour  # noqa: E402
+from colorization.photos import find_photos, read_file  # noqa: E402
+from colorization.pictures import decode  # noqa: E402
 
 SIZE = 112
 RADII = (1, 2, 3, 4)
