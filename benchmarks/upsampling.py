@@ -11,15 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import numpy as np
+import tensorflow as tf
 
-import lab_convert  # noqa: E402
-import upsample  # noqa: E402
-from colorization import merge  # noqa: E402
-from colorization.folder import has_colour  # noqa: E402
-from colorization.photos import find_photos, read_file  # noqa: E402
-from colorization.pictures import decode  # noqa: E402
+import lab_convert
+import upsample
+from colorization import merge
+from colorization.folder import has_colour
+from colorization.photos import find_photos, read_file
+from colorization.pictures import decode
 
 SIZE = 112
 RADII = (1, 2, 3, 4)
