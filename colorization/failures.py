@@ -26,12 +26,12 @@ def explain(error: BaseException, batch_size: int) -> str | None:
         isinstance(error, tf.errors.OpError) and any(words in text for words in _FULL_WORDS)
     ):
         return (
-            f"the disk is full ({_first_line(text)}); what was finished before is whole: "
+            f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is whole: "
             "free some space, then run the same command again"
         )
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         mend = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
-        return f"out of memory ({_first_line(text) or type(error).__name__}); {mend}"
+        return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {mend}"
     if "Restoring from checkpoint failed" in text:
         return (
             "the checkpoint does not fit the network that settings.json beside it describes; "
@@ -40,6 +40,9 @@ def explain(error: BaseException, batch_size: int) -> str | None:
     return None
 
 
-def _first_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line and "detected at node" not in line]
-    return lines[0][:200] if lines else ""
+def _telling_line(text: str, *words: str) -> str:
+    """The line with one of the words, else the first that is not TensorFlow's heading."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in words)]
+    others = [line for line in lines if line != "Graph execution error:"]
+    return (telling or others or [""])[0][:300]

@@ -22,6 +22,9 @@ def exhausted(message):
         exhausted("models/model.ckpt-5.index; No space left on device"),
         exhausted("models/model.ckpt-5.index; Disk quota exceeded"),
         tf.errors.UnknownError(None, None, "model.ckpt-5; No space left on device"),
+        exhausted(
+            "Graph execution error:\n\nDetected at node save\nmodel.ckpt-5; No space left on device"
+        ),
     ],
 )
 def test_a_full_disk(error):
@@ -34,7 +37,7 @@ def test_a_full_disk(error):
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), MemoryError("cannot allocate"), exhausted("OOM when allocating\n\ttrace")],
+    [MemoryError(), MemoryError("cannot allocate"), exhausted("node:\nOOM when allocating\ntrace")],
 )
 def test_out_of_memory(error):
     line = explain(error, 16)
