@@ -26,8 +26,8 @@ def explain(error: BaseException, batch_size: int) -> str | None:
         isinstance(error, tf.errors.OpError) and any(words in text for words in _FULL_WORDS)
     ):
         return (
-            f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is whole: "
-            "free some space, then run the same command again"
+            f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is "
+            "whole: free some space, then run the same command again"
         )
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         mend = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
