@@ -20,27 +20,12 @@ from colorization.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from colorization.colorize import Colorizer
-    from colorization.dataset import Report
     from colorization.model import Network
     from colorization.shards import Shards
 
 _DATA = Path("data")
 # What suits few and vivid photos on two processor cores.
 _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 200, "chroma_scale": 20.0}
-# Between two looks for a new checkpoint.
-_EVALUATOR_THROTTLE_SECS = 5
-
-# What TensorBoard lists of a training run.
-_HYPERPARAMETERS = (
-    *NETWORK_SETTINGS,
-    "precision",
-    "batch_size",
-    "max_steps",
-    "learning_rate",
-    "learning_rate_schedule",
-    "warmup_steps",
-    "seed",
-)
 
 _log = logging.getLogger("colorization")
 
@@ -74,36 +59,41 @@ def run(model: str, network: Network) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
+        from tqdm import tqdm
+
         from colorization.failures import explain
 
         explanation = explain(error, options.batch_size)
         if explanation is None or options.verbose:
             raise
-        print(f"{model}.py: {explanation}", file=sys.stderr)
+        # Not print: a progress bar may stand in the line.
+        tqdm.write(f"{model}.py: {explanation}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
 
 
 def train(model: str, network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
-    from colorization import checkpoint, cluster, dataset, shards
+    from colorization import checkpoint, cluster, shards
+    from colorization.dataset import Report
+    from colorization.hooks import Interrupted
+    from colorization.training import Photos, train_task
 
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
         cluster.serve_parameters(task)
         return
     _require_writable(options.model_dir, "model_dir")
-    options, train_paths, test_paths = _training_photos(options)
+    options, train_data, test_data = _training_photos(options)
     if task.num_worker_replicas > 1:
-        train_paths = shards.divided(
-            train_paths, task.global_id_in_cluster, task.num_worker_replicas
-        )
+        train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
-    train_report, test_report = dataset.Report(len(train_paths)), dataset.Report(len(test_paths))
-    for paths in (train_paths, test_paths):
-        _require_usable(paths)
+    for data in (train_data, test_data):
+        _require_usable(data)
+    train_photos = Photos(train_data, Report(len(train_data)))
+    test_photos = Photos(test_data, Report(len(test_data)))
 
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         if task.is_chief:
@@ -121,136 +111,38 @@ def train(model: str, network: Network, options: Options) -> None:
         if done:
             print(f"Going on from step {done} of {options.model_dir}.")
         try:
-            with train_report.explained(), test_report.explained():
-                metrics = _train_task(
-                    network,
-                    options,
-                    settings,
-                    task,
-                    done,
-                    train_paths,
-                    test_paths,
-                    train_report,
-                    test_report,
+            with train_photos.report.explained(), test_photos.report.explained():
+                metrics = train_task(
+                    network, options, settings, task, done, train_photos, test_photos
                 )
+        except Interrupted as interruption:
+            print(
+                f"\nStopped after step {interruption.step}; a checkpoint is saved. "
+                f"To go on:\n  {_command()}"
+            )
+            sys.exit(128 + interruption.signal_number)
         finally:
             if task.is_chief:
-                train_report.write_unreadable(os.path.join(options.model_dir, "unreadable.txt"))
+                train_photos.report.write_unreadable(
+                    os.path.join(options.model_dir, "unreadable.txt")
+                )
         cluster.report_finished(task)
     if not task.is_chief:
         return
-    print(f"Trained on {train_report}.")
+    print(f"Trained on {train_photos.report}.")
     print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
     if metrics:
-        _print_metrics(metrics, test_report)
+        _print_metrics(metrics, test_photos.report)
     folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
     print("Next:")
     print(f"  python {model}.py --mode predict{folder}")
     print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
 
 
-def _train_task(
-    network: Network,
-    options: Options,
-    settings: dict[str, Any],
-    task: Any,
-    done: int,
-    train_paths: list[str] | Shards,
-    test_paths: list[str] | Shards,
-    train_report: Report,
-    test_report: Report,
-) -> dict[str, Any] | None:
-    """Trains; ends the program where a signal stops it.
-
-    Returns:
-      The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
-    """
-    import tensorflow as tf
-
-    from colorization import checkpoint, cluster, dataset, hooks, summaries
-    from colorization.estimator import gpu_strategy, tf_estimator
-
-    strategy = gpu_strategy(options.gpus, options.batch_size) if options.gpus else None
-    replicas = strategy.num_replicas_in_sync if strategy else 1
-    estimator = _estimator(
-        network,
-        options,
-        settings,
-        save_checkpoints_steps=options.save_checkpoints_steps
-        or max(1, min(1000, options.max_steps // 5)),
-        keep_checkpoint_max=options.keep_checkpoint_max,
-        tf_random_seed=options.seed,
-        save_summary_steps=hooks.SUMMARY_STEPS,
-        log_step_count_steps=hooks.SUMMARY_STEPS,
-        train_distribute=strategy,
-        # Workers start one after the other, which steadies the beginning, unless they wait for
-        # each other anyway.
-        experimental_max_worker_delay_secs=0 if options.sync else None,
-    )
-    print(f"Precision: {estimator.params['precision']}.")
-    if task.is_chief:
-        summaries.write_hyperparameters(
-            {name: estimator.params[name] for name in _HYPERPARAMETERS}, options.model_dir
-        )
-
-    signals = hooks.Signals()
-    photos_per_step = options.batch_size * (task.num_worker_replicas if options.sync else 1)
-    train_hooks = []
-    if task.is_chief:
-        train_hooks = [
-            hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
-            hooks.StopOnSignal(signals, options.model_dir),
-            hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
-            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
-        ]
-    train_spec = tf_estimator.TrainSpec(
-        lambda: dataset.train_dataset(
-            train_paths,
-            options.batch_size // replicas,
-            settings["chroma_scale"],
-            options.seed + done,
-            train_report,
-        ),
-        max_steps=options.max_steps,
-        hooks=train_hooks,
-    )
-    eval_spec = tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(
-            test_paths, options.batch_size, settings["chroma_scale"], test_report
-        ),
-        steps=None,
-        hooks=[
-            hooks.EvalProgress(-(-len(test_paths) // options.batch_size)),
-            hooks.StopOnSignal(signals, None),
-        ],
-        start_delay_secs=0,
-        throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
-    )
-    if task.task_type == "evaluator":
-        cluster.evaluate_until_trained(estimator, train_spec, eval_spec)
-        return None
-    try:
-        # Workers and the evaluator have nothing to save: a signal ends them at once.
-        with signals.noted() if task.is_chief else contextlib.nullcontext():
-            result = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
-    except hooks.Interrupted as interruption:
-        print(
-            f"\nStopped after step {interruption.step}; a checkpoint is saved. "
-            f"To go on:\n  {_command()}"
-        )
-        sys.exit(128 + interruption.signal_number)
-    except tf.compat.v1.train.NanLossDuringTrainingError as error:
-        raise UserError(
-            f"the loss is no longer finite; the last good checkpoint is "
-            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
-            "go on from it with a lower --learning_rate"
-        ) from error
-    return result[0] if result else None
-
-
 def evaluate(model: str, network: Network, options: Options) -> None:
     """Measures the latest checkpoint; prints the figures and stores them beside it."""
     from colorization import checkpoint, dataset, hooks
+    from colorization.training import make_estimator
 
     newest = checkpoint.latest_checkpoint(options.model_dir)
     settings = checkpoint.settled(
@@ -261,7 +153,7 @@ def evaluate(model: str, network: Network, options: Options) -> None:
     scale = settings["chroma_scale"]
     _require_usable(paths)
     with report.explained():
-        metrics = _estimator(network, options, settings).evaluate(
+        metrics = make_estimator(network, options, settings).evaluate(
             lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
             hooks=[
                 hooks.EvalProgress(-(-len(paths) // options.batch_size)),
@@ -468,20 +360,6 @@ def _bundled() -> Path:
 
 def _network_settings(model: str, options: Options) -> dict[str, Any]:
     return {"model": model, **{name: getattr(options, name) for name in NETWORK_SETTINGS}}
-
-
-def _estimator(network: Network, options: Options, settings: dict[str, Any], **run_config: Any):
-    """The official Estimator around a network."""
-    from colorization.estimator import tf_estimator
-    from colorization.layers import fast_precision
-    from colorization.model import make_model_fn
-
-    precision = fast_precision() if options.precision == "auto" else options.precision
-    return tf_estimator.Estimator(
-        make_model_fn(network),
-        config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
-        params={**dataclasses.asdict(options), **settings, "precision": precision},
-    )
 
 
 def _require_usable(data: list[str] | Shards) -> None:

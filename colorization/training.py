@@ -1,0 +1,173 @@
+"""The official Estimator around a network, and one task of its training."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from colorization import checkpoint, cluster, dataset, hooks, summaries
+from colorization.errors import UserError
+from colorization.estimator import gpu_strategy, tf_estimator
+from colorization.layers import fast_precision
+from colorization.model import Network, make_model_fn
+from colorization.options import NETWORK_SETTINGS, Options
+from colorization.shards import Shards
+
+# Between two looks of an evaluator for a new checkpoint.
+_EVALUATOR_THROTTLE_SECS = 5
+
+# What TensorBoard lists of a training run.
+_HYPERPARAMETERS = (
+    *NETWORK_SETTINGS,
+    "precision",
+    "batch_size",
+    "max_steps",
+    "learning_rate",
+    "learning_rate_schedule",
+    "warmup_steps",
+    "seed",
+)
+
+
+class Photos(NamedTuple):
+    """A data set to be, and the report on it that reading fills in."""
+
+    data: list[str] | Shards
+    report: dataset.Report
+
+
+def make_estimator(
+    network: Network, options: Options, settings: dict[str, Any], **run_config: Any
+) -> tf_estimator.Estimator:
+    """Wraps a network.
+
+    Args:
+      network: see `color.network`.
+      options: of the run.
+      settings: of the network, as `checkpoint.settled` gives them.
+      **run_config: passed on to `RunConfig`.
+    """
+    precision = fast_precision() if options.precision == "auto" else options.precision
+    return tf_estimator.Estimator(
+        make_model_fn(network),
+        config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
+        params={**dataclasses.asdict(options), **settings, "precision": precision},
+    )
+
+
+def train_task(
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    task: tf_estimator.RunConfig,
+    done: int,
+    train: Photos,
+    test: Photos,
+) -> dict[str, Any] | None:
+    """Trains until `max_steps` and evaluates each checkpoint; in a cluster, does one task of it.
+
+    Args:
+      network: see `color.network`.
+      options: of the run.
+      settings: of the network, as `checkpoint.settled` gives them.
+      task: what TF_CONFIG says, as `cluster.read_cluster` gives it.
+      done: steps that earlier runs trained for.
+      train: this task's share of the photos.
+      test: photos to evaluate on.
+
+    Returns:
+      The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
+
+    Raises:
+      hooks.Interrupted: a signal came; a checkpoint has been saved.
+      UserError: the loss is no longer finite.
+    """
+    estimator = _training_estimator(network, options, settings, task)
+    print(f"Precision: {estimator.params['precision']}.")
+    if task.is_chief:
+        summaries.write_hyperparameters(
+            {name: estimator.params[name] for name in _HYPERPARAMETERS}, options.model_dir
+        )
+    signals = hooks.Signals()
+    strategy = estimator.config.train_distribute
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    train_spec, eval_spec = _specs(options, settings, task, done, train, test, signals, replicas)
+    if task.task_type == "evaluator":
+        cluster.evaluate_until_trained(estimator, train_spec, eval_spec)
+        return None
+    try:
+        # Workers have nothing to save: a signal ends them at once.
+        with signals.noted() if task.is_chief else contextlib.nullcontext():
+            result = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+    except tf.compat.v1.train.NanLossDuringTrainingError as error:
+        raise UserError(
+            f"the loss is no longer finite; the last good checkpoint is "
+            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
+            "go on from it with a lower --learning_rate"
+        ) from error
+    return result[0] if result else None
+
+
+def _training_estimator(
+    network: Network, options: Options, settings: dict[str, Any], task: tf_estimator.RunConfig
+) -> tf_estimator.Estimator:
+    return make_estimator(
+        network,
+        options,
+        settings,
+        save_checkpoints_steps=options.save_checkpoints_steps
+        or max(1, min(1000, options.max_steps // 5)),
+        keep_checkpoint_max=options.keep_checkpoint_max,
+        tf_random_seed=options.seed,
+        save_summary_steps=hooks.SUMMARY_STEPS,
+        log_step_count_steps=hooks.SUMMARY_STEPS,
+        train_distribute=gpu_strategy(options.gpus, options.batch_size) if options.gpus else None,
+        # Workers start one after the other, which steadies the beginning, unless they wait for
+        # each other anyway.
+        experimental_max_worker_delay_secs=0 if options.sync else None,
+    )
+
+
+def _specs(
+    options: Options,
+    settings: dict[str, Any],
+    task: tf_estimator.RunConfig,
+    done: int,
+    train: Photos,
+    test: Photos,
+    signals: hooks.Signals,
+    replicas: int,
+) -> tuple[tf_estimator.TrainSpec, tf_estimator.EvalSpec]:
+    """What to train and to evaluate on, and what watches it."""
+    scale = settings["chroma_scale"]
+    train_hooks = []
+    if task.is_chief:
+        photos_per_step = options.batch_size * (task.num_worker_replicas if options.sync else 1)
+        train_hooks = [
+            hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
+            hooks.StopOnSignal(signals, options.model_dir),
+            hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+        ]
+    train_spec = tf_estimator.TrainSpec(
+        # A seed of its own for each start: going on must not begin the same epoch again.
+        lambda: dataset.train_dataset(
+            train.data, options.batch_size // replicas, scale, options.seed + done, train.report
+        ),
+        max_steps=options.max_steps,
+        hooks=train_hooks,
+    )
+    eval_spec = tf_estimator.EvalSpec(
+        lambda: dataset.eval_dataset(test.data, options.batch_size, scale, test.report),
+        steps=None,
+        hooks=[
+            hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
+            hooks.StopOnSignal(signals, None),
+        ],
+        start_delay_secs=0,
+        throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
+    )
+    return train_spec, eval_spec
