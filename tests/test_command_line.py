@@ -98,6 +98,34 @@ def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
     assert "photo 2.png" in (tmp_path / "out" / "index.html").read_text()
 
 
+def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tmp_path):
+    folder, _ = trained
+    photo = folder / "photos" / "photo 0.png"
+    arguments = ("--mode", "predict", "--input", photo, "--output", tmp_path / "out")
+    assert run("color_global.py", *arguments, folder=folder).returncode == 0
+    picture = tmp_path / "out" / "predicted" / "photo 0.png"
+    piped = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "color_global.py"),
+            *["--mode", "predict", "--input", "-", "--output", "-"],
+        ],
+        cwd=folder,
+        input=photo.read_bytes(),
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert (piped.returncode, piped.stderr) == (0, b"")
+    assert piped.stdout == picture.read_bytes()
+    picture.write_bytes(b"finished")
+    again = run("color_global.py", *arguments, folder=folder)
+    assert (again.returncode, "Skipping 1 finished" in again.stdout) == (0, True)
+    assert picture.read_bytes() == b"finished"
+    assert run("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
+    assert picture.read_bytes() == piped.stdout
+
+
 def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")
