@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -147,7 +148,7 @@ def _opened(
     indices: tf.data.Dataset,
     report: Report,
     colour_only: bool,
-    keep: bool = False,
+    memory: dict[int, np.ndarray | None] | None = None,
 ) -> tf.data.Dataset:
     """Opens photos.
 
@@ -156,17 +157,16 @@ def _opened(
       indices: int64 positions in `paths`, in the order in which to open them.
       report: takes note of the photos left out.
       colour_only: leave gray photos out, and stop when more than half are unreadable.
-      keep: remember the pictures, for when their positions come again.
+      memory: remembers position -> picture, or None for a photo that was left out; what it has
+        already is not opened again.
 
     Returns:
-      A data set of `(picture, path)`: uint8 `[256, 256, 3]`, string.
+      A data set of `(picture, path)`: uint8 `[256, 256, 3]`, string; with a `memory`, of
+      `(position, path)`, the pictures being there.
     """
     # Handing over positions instead of paths keeps the graph small with millions of photos.
     table = np.array(paths, dtype=object)
     no_image = np.zeros([1, 1, 3], np.uint8)
-    no_pictures = np.zeros([0, PICTURE_SIZE, PICTURE_SIZE, 3], np.uint8)
-    # Position -> picture, or None for a photo that was left out.
-    memory: dict[int, np.ndarray | None] = {}
 
     def open_image(path: str) -> np.ndarray:
         try:
@@ -177,17 +177,13 @@ def _opened(
                 report.require_readable()
             return no_image
 
-    def read(indices: np.ndarray) -> list:
-        names = np.array([os.fsencode(table[index]) for index in indices], dtype=object)
+    def names(indices: np.ndarray) -> np.ndarray:
+        return np.array([os.fsencode(table[index]) for index in indices], dtype=object)
+
+    def read(indices: np.ndarray) -> list[np.ndarray]:
         images = [no_image] * _PHOTOS_AT_A_TIME
-        remembered = keep and all(index in memory for index in indices.tolist())
-        if not remembered:
-            images[: len(indices)] = [open_image(table[index]) for index in indices]
-            return [False, names, no_pictures, *images]
-        known = [memory[index] for index in indices.tolist()]
-        pictures = [picture for picture in known if picture is not None]
-        names = names[[picture is not None for picture in known]]
-        return [True, names, np.stack(pictures) if pictures else no_pictures, *images]
+        images[: len(indices)] = [open_image(table[index]) for index in indices]
+        return images
 
     def check(indices: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         usable = np.zeros(len(indices), bool)
@@ -199,25 +195,35 @@ def _opened(
                 report.add_gray(path)
             else:
                 usable[i] = True
-            if keep:
+            if memory is not None:
                 memory[index] = picture.copy() if usable[i] else None
         return usable
 
+    def open_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.numpy_function(read, [indices], [tf.uint8] * _PHOTOS_AT_A_TIME)
+        pictures = [to_picture(tf.ensure_shape(image, [None, None, 3])) for image in images]
+        pictures = tf.stack(pictures)[: tf.size(indices)]
+        usable = tf.numpy_function(check, [indices, pictures], tf.bool)
+        return pictures, tf.ensure_shape(usable, [None])
+
+    def known(indices: np.ndarray) -> np.bool_:
+        return np.bool_(all(index in memory for index in indices.tolist()))
+
+    def recall(indices: np.ndarray) -> np.ndarray:
+        return np.array([memory[index] is not None for index in indices.tolist()])
+
     def load(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        remembered, names, known, *images = tf.numpy_function(
-            read, [indices], [tf.bool, tf.string, tf.uint8] + [tf.uint8] * _PHOTOS_AT_A_TIME
-        )
-        names = tf.ensure_shape(names, [None])
-
-        def finish() -> tuple[tf.Tensor, tf.Tensor]:
-            pictures = [to_picture(tf.ensure_shape(image, [None, None, 3])) for image in images]
-            pictures = tf.stack(pictures)[: tf.size(indices)]
-            usable = tf.numpy_function(check, [indices, pictures], tf.bool)
-            usable = tf.ensure_shape(usable, [None])
-            return tf.boolean_mask(pictures, usable), tf.boolean_mask(names, usable)
-
-        pictures, names = tf.cond(remembered, lambda: (known, names), finish)
-        return tf.ensure_shape(pictures, [None, PICTURE_SIZE, PICTURE_SIZE, 3]), names
+        if memory is None:
+            found, usable = open_all(indices)
+        else:
+            found = indices
+            usable = tf.cond(
+                tf.ensure_shape(tf.numpy_function(known, [indices], tf.bool), []),
+                lambda: tf.ensure_shape(tf.numpy_function(recall, [indices], tf.bool), [None]),
+                lambda: open_all(indices)[1],
+            )
+        paths = tf.ensure_shape(tf.numpy_function(names, [indices], tf.string), [None])
+        return tf.boolean_mask(found, usable), tf.boolean_mask(paths, usable)
 
     # Several photos at a time, since each call of Python costs as much as a fifth of a photo.
     return indices.batch(_PHOTOS_AT_A_TIME).map(load, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
@@ -294,11 +300,11 @@ def to_chroma(pictures: np.ndarray) -> np.ndarray:
     return np.stack([lab_tables.halved_chroma(picture) for picture in pictures])
 
 
-def _cropped(pictures: np.ndarray, randoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cropped(pictures: Sequence[np.ndarray], randoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lightness and chroma of random crops, mirrored half of the time (paper, section 4).
 
     Args:
-      pictures: uint8 RGB `[batch, 256, 256, 3]`.
+      pictures: uint8 RGB, each `[256, 256, 3]`.
       randoms: int64 `[batch]`; decide where and whether.
 
     Returns:
@@ -315,6 +321,13 @@ def _cropped(pictures: np.ndarray, randoms: np.ndarray) -> tuple[np.ndarray, np.
         lightness[i] = lab_tables.lightness(crop)[:, columns]
         chroma[i] = lab_tables.halved_chroma(crop)[:, columns]
     return lightness, chroma
+
+
+def _cropped_from(
+    memory: Mapping[int, np.ndarray], positions: np.ndarray, randoms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_cropped` of the pictures that lie at some positions in memory."""
+    return _cropped([memory[position] for position in positions.tolist()], randoms)
 
 
 def _examples(
@@ -359,12 +372,18 @@ def train_dataset(
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
+    crop = _cropped
     if isinstance(data, Shards):
         # Repeating the records and not the pictures leaves no gap between two epochs.
         pictures = _prepared(_records(data, report, seed).repeat())
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
-        pictures = _opened(data, indices, report, True, keep=_fits_into_memory(len(data)))
+        if _fits_into_memory(len(data)):
+            memory: dict[int, np.ndarray | None] = {}
+            pictures = _opened(data, indices, report, True, memory)
+            crop = partial(_cropped_from, memory)
+        else:
+            pictures = _opened(data, indices, report, True)
         # Repeating after the filter lets a set without any usable photo end, not go round for ever.
         pictures = pictures.repeat()
     randoms = tf.data.Dataset.random(seed)
@@ -372,9 +391,7 @@ def train_dataset(
         tf.data.Dataset.zip((pictures, randoms))
         .batch(batch_size, drop_remainder=True)
         .map(
-            lambda photos, randoms: _examples(
-                _cropped, [photos[0], randoms], photos[1], chroma_scale
-            ),
+            lambda photos, randoms: _examples(crop, [photos[0], randoms], photos[1], chroma_scale),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .prefetch(tf.data.AUTOTUNE)
