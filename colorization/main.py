@@ -304,8 +304,10 @@ def prepare(model: str, network: Network, options: Options) -> None:
     paths = photos.find_photos(options.input)
     with hooks.progress_bar(len(paths), "preparing", " photos", delay=0.5) as bar:
         report = preparation.prepare(paths, options.output, options.split, progress=bar.update)
-    print(f"Prepared {report}.")
-    if report.unreadable:
+    print(
+        f"Prepared {report}." if report else f"{options.output} was prepared before; nothing to do."
+    )
+    if report and report.unreadable:
         print(f"All unreadable photos: {os.path.join(options.output, preparation.UNREADABLE)}")
     part = os.path.join(options.output, "train") if options.split else options.output
     test = f" --test_data {os.path.join(options.output, 'test')}" if options.split else ""

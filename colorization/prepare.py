@@ -33,7 +33,7 @@ def prepare(
     split: float = 0.0,
     photos_per_shard: int = PHOTOS_PER_SHARD,
     progress: Callable[[int], object] = lambda photos: None,
-) -> Report:
+) -> Report | None:
     """Prepares photos; goes on where an earlier, interrupted call has stopped.
 
     Args:
@@ -45,7 +45,8 @@ def prepare(
       progress: called with the number of photos done since the last call.
 
     Returns:
-      What became of the photos; the unreadable ones stand in `output/unreadable.txt` too.
+      What became of the photos; the unreadable ones stand in `output/unreadable.txt` too. None if
+      an earlier call has finished all of it.
 
     Raises:
       UserError: the folder holds something else or cannot be written, or more than half of the
@@ -64,6 +65,9 @@ def prepare(
     parts = ("train", "test") if split else ("",)
     report = Report(len(paths))
     try:
+        if _finished(output, parts, settings):
+            _remove(progress_folder(output))
+            return None
         blocks = _begin(output, settings, parts)
         for block in blocks:
             _count(block, paths, report)
@@ -82,13 +86,10 @@ def prepare(
                 report.require_readable()
             _write_json(_progress_file(output, number), block)
             blocks.append(block)
+        report.write_unreadable(os.path.join(output, UNREADABLE))
         for part in parts:
             _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
-        report.write_unreadable(os.path.join(output, UNREADABLE))
-        # From the end, since blocks count as done up to the first that is not noted.
-        for number in reversed(range(len(blocks))):
-            tf.io.gfile.remove(_progress_file(output, number))
-        tf.io.gfile.rmtree(progress_folder(output))
+        _remove(progress_folder(output))
     except tf.errors.OpError as error:
         raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
     return report
@@ -101,6 +102,20 @@ def _common_folder(paths: Sequence[str]) -> str:
     while not last.startswith(shared):
         shared = shared[: shared.rfind("/", 0, -1) + 1]
     return shared
+
+
+def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
+    """Whether all is there: every part has its manifest, of the same photos and options."""
+    try:
+        manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
+        return all(manifest["settings"] == settings for manifest in manifests)
+    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _remove(folder: str) -> None:
+    if tf.io.gfile.isdir(folder):
+        tf.io.gfile.rmtree(folder)
 
 
 def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:

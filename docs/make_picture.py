@@ -1,6 +1,6 @@
 """Draws the README's picture: gray, predicted and truth of a results folder.
 
-    python docs/make_picture.py results/color_global docs/results.jpg
+python docs/make_picture.py results/color_global docs/results.jpg
 """
 
 import argparse

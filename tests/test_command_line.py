@@ -229,7 +229,10 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path):
         "Prepared 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
     )
     assert lines[-1] == "  python color.py --train_data prepared"
-    refused(run("color.py", *arguments, folder=tmp_path), "prepared is not empty", "--output")
+    again = run("color.py", *arguments, folder=tmp_path)
+    assert (again.returncode, "prepared before" in again.stdout) == (0, True)
+    other = (*arguments, "--split", "0.5")
+    refused(run("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
     data = ("--train_data", "prepared", "--test_data", "prepared")
     result = run("color.py", *data, "--batch_size", "1", "--max_steps", "1", folder=tmp_path)
     assert result.returncode == 0, result.stderr

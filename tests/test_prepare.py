@@ -154,6 +154,21 @@ def test_an_interrupted_preparation_is_not_mixed_with_another(photo_folder, tmp_
     assert len(find_data([output])) == 7
 
 
+def test_what_is_finished_is_not_done_again(photo_folder, tmp_path):
+    """Also where the call that finished it was killed while it tidied up."""
+    paths = find_photos([str(photo_folder(5, gray=1))])
+    output = tmp_path / "out"
+    assert prepare(paths, str(output), split=0.5).usable == 5
+    finished = contents(output)
+    (output / ".progress").mkdir()
+    (output / ".progress" / "settings.json").write_text("{}")
+    assert prepare(paths, str(output), split=0.5) is None
+    assert contents(output) == finished
+    (output / "test" / "manifest.json").unlink()
+    with pytest.raises(UserError, match="not empty"):
+        prepare(paths, str(output), split=0.5)
+
+
 def test_a_folder_with_other_files_is_left_alone(photo_folder, tmp_path):
     paths = find_photos([str(photo_folder(2))])
     (tmp_path / "diary.txt").write_text("Dear diary")
