@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from colorization.errors import UserError
+from colorization.files import write_file
 
 _SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
@@ -28,10 +29,8 @@ _log = logging.getLogger(__name__)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file under a temporary name, then renames it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    """Writes a JSON file, whole or not at all."""
+    write_file(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def latest_checkpoint(model_dir: str) -> str:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from colorization import merge
 from colorization.errors import UserError
+from colorization.files import write_file
 from colorization.inference import NETWORK_SIZE, TrainedNetwork
 
 tf1 = tf.compat.v1
@@ -177,10 +178,4 @@ def _write_checked(path: Path, data: bytes, result: np.ndarray, expected: np.nda
             f"{path.name} would differ from TensorFlow by {difference:.1e} of the largest a*b*; "
             "nothing was written, install another version of the converter"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, data)

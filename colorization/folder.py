@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from colorization import lab_tables
+from colorization.files import write_file
 from colorization.photos import UnreadablePhoto, read_file
 from colorization.pictures import (
     FORMATS,
@@ -128,13 +129,13 @@ def colour_photos(
         scores = {}
         try:
             gray = colorizer.gray(photo.pixels)
-            _write(output / "gray" / name, encode(gray, photo, kind, quality))
+            write_file(output / "gray" / name, encode(gray, photo, kind, quality))
             if has_colour(photo.pixels):
                 same = kind == photo.kind
                 truth = opened.data if same else encode(photo.pixels, photo, kind, quality)
-                _write(output / "truth" / name, truth)
+                write_file(output / "truth" / name, truth)
                 scores = _scores(predicted, photo.pixels)
-            _write(output / "predicted" / name, encode(predicted, photo, kind, quality))
+            write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
         except CannotEncode as error:
             report.add_unreadable(opened.path, str(error))
             return {}
@@ -221,14 +222,3 @@ def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "rmse": float(np.sqrt(np.mean(np.square(difference)))),
         "psnr": float(20 * np.log10(255) - 10 * np.log10(square)) if square else np.inf,
     }
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name, then renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

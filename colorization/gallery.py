@@ -16,8 +16,7 @@ import mimetypes
 import os
 import re
 import string
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
 from pathlib import Path
@@ -26,6 +25,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from PIL import Image, ImageOps
+
+from colorization.files import replacing
 
 KINDS = ("gray", "predicted", "truth")
 THUMBNAIL_SIDE = 320
@@ -86,7 +87,7 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     views = _view_all(folder, names)
     entries = [_Entry(name, views[name], figures.get(name, {})) for name in names]
     page = folder / "index.html"
-    with _replacing(page) as temporary:
+    with replacing(page) as temporary:
         temporary.write_bytes(_render(title, entries).encode("utf-8", "replace"))
     return page
 
@@ -166,7 +167,7 @@ def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple
     opaque = reduced.mode in ("L", "RGB")
     suffix = ".jpg" if opaque else ".png"
     base.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(base.with_suffix(suffix)) as temporary:
+    with replacing(base.with_suffix(suffix)) as temporary:
         # Chroma is what the page is about: none of it is thrown away.
         options = {"quality": 85, "subsampling": "4:4:4"} if opaque else {}
         profile = reduced.info.get("icc_profile")
@@ -207,7 +208,7 @@ def _update_scores(
     merged = {**_read_scores(path), **scores}
     figures = {name: _clean(merged[name]) for name in names if name in merged}
     figures = {name: values for name, values in figures.items() if values}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures
 
@@ -322,18 +323,3 @@ def _view_html(kind: str, view: _View, name: str) -> str:
         f'<figure class="{kind}"><a href="{view.href}">{picture}</a>'
         f'<figcaption aria-hidden="true">{kind.capitalize()}</figcaption></figure>'
     )
-
-
-# Files
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; put in place of `path` at the end, removed on failure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
