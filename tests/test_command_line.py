@@ -1,6 +1,8 @@
 """Both scripts as a user runs them."""
 
 import json
+import logging
+import runpy
 import shutil
 import signal
 import subprocess
@@ -140,6 +142,23 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path):
     assert "model.ckpt-3" in more.stdout
 
 
+@pytest.fixture
+def run_here(monkeypatch, capfd):
+    """Like `run`, but in this process, which has TensorFlow already."""
+    log = logging.getLogger("colorization")
+    handlers = log.handlers[:]
+
+    def run_script(script, *arguments, folder):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
+
+    yield run_script
+    log.handlers[:] = handlers
+
+
 def refused(result, *words):
     assert result.returncode == 2, result.stderr
     lines = result.stderr.splitlines()
@@ -171,24 +190,24 @@ def refused(result, *words):
         ),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(trained, script, arguments, words):
+def test_bad_input_is_one_line_and_writes_nothing(trained, run_here, script, arguments, words):
     folder, _ = trained
     (folder / "empty").mkdir(exist_ok=True)
     (folder / "texts").mkdir(exist_ok=True)
     (folder / "texts" / "a.json").touch()
     before = files(folder)
-    refused(run(script, *arguments, folder=folder), *words)
+    refused(run_here(script, *arguments, folder=folder), *words)
     assert files(folder) == before
 
 
 @pytest.mark.parametrize("mode", ["train", "predict"])
-def test_a_set_without_usable_photos_is_refused(trained, mode):
+def test_a_set_without_usable_photos_is_refused(trained, run_here, mode):
     folder, _ = trained
     before = files(folder)
     data = ("--mode", "train", "--train_data", "photos/gray.png", "--test_data", "photos")
     if mode == "predict":
         data = ("--mode", "predict", "--input", "photos/broken.jpg")
-    refused(run("color_global.py", *data, folder=folder), "no usable photo")
+    refused(run_here("color_global.py", *data, folder=folder), "no usable photo")
     assert files(folder) == before
 
 
