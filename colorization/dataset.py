@@ -426,7 +426,7 @@ def eval_dataset(
 
 
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
-    """Like `eval_dataset`, but of photos only, gray ones too, and without labels."""
+    """For `Estimator.predict`: like `eval_dataset`, but gray photos too, and without labels."""
 
     def features(pictures: tf.Tensor, paths: tf.Tensor) -> dict:
         lightness = tf.numpy_function(

@@ -69,7 +69,7 @@ class TrainProgress(SessionRunHook):
         self._last_time = time.monotonic()
         self._waited = 0.0
         self._waiting = ""
-        # Ends in the usual place, but counts photos: that is the rate people compare.
+        # Counts photos, not steps: that is the rate people compare.
         self._bar = progress_bar(
             self._max_steps * self._batch_size,
             "training",

@@ -1,7 +1,7 @@
 """L* and a*b* of uint8 pictures by table, in NumPy: less than half the time of TensorFlow's ops.
 
-What every photo of every epoch goes through is worth it. The standards and their numbers are those
-of `lab_convert`; everything else uses that. NumPy lets other threads run meanwhile.
+What every photo of every epoch goes through is worth it, and what is done photo by photo outside
+of a graph. The standards and their numbers are those of `lab_convert`.
 """
 
 from __future__ import annotations

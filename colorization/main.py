@@ -33,8 +33,8 @@ _log = logging.getLogger("colorization")
 def run(model: str, network: Network) -> NoReturn:
     """Does what the command line says, then ends the program.
 
-    Exit codes: 0 done, 2 the user has something to mend (one line says what), 128 + N stopped by
-    signal N.
+    Exit codes: 0 done, 1 done but for photos that could not be coloured, 2 the user has something
+    to mend (one line says what), 128 + N stopped by signal N.
 
     Args:
       model: name of the script, `"color"` or `"color_global"`.

@@ -22,6 +22,7 @@ MODES = {
     "prepare": "turn the photos of --input into shards in --output that train without waiting",
 }
 _MODES_WITH_MODEL = ("train", "evaluate", "predict", "export")
+_MODES_WITH_PHOTOS = ("train", "evaluate", "predict")
 
 _PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
 _MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
@@ -136,6 +137,7 @@ class Options:
         "photos",
         "photos to evaluate on, likewise (default: data/test, else the bundled ones)",
         (),
+        modes=_MODES_WITH_PHOTOS,
         nargs="+",
         metavar="PHOTOS",
     )
@@ -214,6 +216,7 @@ class Options:
         "training",
         "photos per step (default: 16; 8 on the bundled photos)",
         16,
+        modes=_MODES_WITH_PHOTOS,
         type=_whole_number(1),
         metavar="N",
     )
