@@ -1,16 +1,17 @@
 """From photos on disk to batches of lightness and chroma code.
 
-A photo becomes a picture (uint8 RGB, 256 x 256) first, or comes as one from prepared shards. Colour
-is converted, cropped and mirrored batch by batch.
+A photo becomes a sheet first (`sheets`), or comes as one from prepared shards. Sheets are cropped,
+mirrored and turned into floats batch by batch.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn
@@ -18,16 +19,13 @@ from typing import NoReturn
 import numpy as np
 import tensorflow as tf
 
-from colorization import lab_tables
+from colorization import sheets
 from colorization.errors import UserError
 from colorization.photos import UnreadablePhoto, open_photo, read_file
 from colorization.shards import FEATURES, Shards
+from colorization.sheets import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
 
-PICTURE_SIZE = 256
-LIGHTNESS_SIZE = 224
-CHROMA_SIZE = 112
-
-# Pictures stay in memory after their first epoch if all of them fit into this share of it.
+# Sheets stay in memory after their first epoch if all of them fit into this share of it.
 CACHE_SHARE_OF_MEMORY = 0.25
 
 _PHOTOS_AT_A_TIME = 8
@@ -36,6 +34,8 @@ _PHOTOS_AT_A_TIME = 8
 # a buffer of a few thousand small files are enough to shuffle them.
 _SHARDS_AT_A_TIME = 4
 _SHUFFLED_RECORDS = 2048
+# Scope of what can fail for a damaged record; stands in the error then.
+_RECORD = "prepared_record"
 
 _log = logging.getLogger(__name__)
 
@@ -95,11 +95,14 @@ class Report:
         try:
             yield
         except tf.errors.OpError as error:
-            if self.problem is None:
+            problem = self.problem
+            if problem is None and f"node {_RECORD}/" in str(error):
+                problem = UserError("a prepared photo is damaged; prepare the photos anew")
+            if problem is None:
                 raise
             # Lets go of the data set's iterator: its threads must not outlive Python's.
             traceback.clear_frames(error.__traceback__)
-            raise self.problem from error
+            raise problem from error
 
     def write_unreadable(self, file: str) -> None:
         """Writes the unreadable photos and their reasons, one a line, or removes an old list."""
@@ -133,16 +136,6 @@ def named_reasons(unreadable: Mapping[str, str], most: int = 3) -> str:
     return ", ".join(named) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
 
 
-def _resized(images: tf.Tensor, size: int) -> tf.Tensor:
-    """Bilinear, rounded; uint8 in and out."""
-    return tf.cast(tf.image.resize(images, [size, size]) + 0.5, tf.uint8)
-
-
-def to_picture(image: tf.Tensor) -> tf.Tensor:
-    """A photo as `photos.open_photo` gives it, uint8 `[height, width, 3]`, at the common size."""
-    return tf.ensure_shape(_resized(image, PICTURE_SIZE), [PICTURE_SIZE, PICTURE_SIZE, 3])
-
-
 def _opened(
     paths: Sequence[str],
     indices: tf.data.Dataset,
@@ -157,76 +150,49 @@ def _opened(
       indices: int64 positions in `paths`, in the order in which to open them.
       report: takes note of the photos left out.
       colour_only: leave gray photos out, and stop when more than half are unreadable.
-      memory: remembers position -> picture, or None for a photo that was left out; what it has
+      memory: remembers position -> sheet, or None for a photo that was left out; what it has
         already is not opened again.
 
     Returns:
-      A data set of `(picture, path)`: uint8 `[256, 256, 3]`, string; with a `memory`, of
-      `(position, path)`, the pictures being there.
+      A data set of `(sheet, path)`: uint8 `[384, 256]`, string; with a `memory`, of
+      `(position, path)`, the sheets being there.
     """
     # Handing over positions instead of paths keeps the graph small with millions of photos.
     table = np.array(paths, dtype=object)
-    no_image = np.zeros([1, 1, 3], np.uint8)
 
-    def open_image(path: str) -> np.ndarray:
+    def open_sheet(path: str) -> np.ndarray | None:
         try:
-            return np.asarray(open_photo(read_file(path), PICTURE_SIZE))
+            sheet, gray = sheets.to_sheet(open_photo(read_file(path), sheets.SIZE))
         except UnreadablePhoto as error:
             report.add_unreadable(path, str(error))
             if colour_only:
                 report.require_readable()
-            return no_image
+            return None
+        if colour_only and gray:
+            report.add_gray(path)
+            return None
+        return sheet
 
-    def names(indices: np.ndarray) -> np.ndarray:
-        return np.array([os.fsencode(table[index]) for index in indices], dtype=object)
+    def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = {} if memory is None else memory
+        for index in indices.tolist():
+            if index not in known:
+                known[index] = open_sheet(table[index])
+        kept = np.array([index for index in indices if known[index] is not None], np.int64)
+        names = np.array([os.fsencode(table[index]) for index in kept], dtype=object)
+        if memory is not None:
+            return kept, names
+        found = np.array([known[index] for index in kept], np.uint8)
+        return found.reshape(-1, *SHEET_SHAPE), names
 
-    def read(indices: np.ndarray) -> list[np.ndarray]:
-        images = [no_image] * _PHOTOS_AT_A_TIME
-        images[: len(indices)] = [open_image(table[index]) for index in indices]
-        return images
-
-    def check(indices: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-        usable = np.zeros(len(indices), bool)
-        for i, (index, picture) in enumerate(zip(indices.tolist(), pictures, strict=True)):
-            path = table[index]
-            if path in report.unreadable:
-                pass
-            elif colour_only and lab_tables.is_gray(picture):
-                report.add_gray(path)
-            else:
-                usable[i] = True
-            if memory is not None:
-                memory[index] = picture.copy() if usable[i] else None
-        return usable
-
-    def open_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(read, [indices], [tf.uint8] * _PHOTOS_AT_A_TIME)
-        pictures = [to_picture(tf.ensure_shape(image, [None, None, 3])) for image in images]
-        pictures = tf.stack(pictures)[: tf.size(indices)]
-        usable = tf.numpy_function(check, [indices, pictures], tf.bool)
-        return pictures, tf.ensure_shape(usable, [None])
-
-    def known(indices: np.ndarray) -> np.bool_:
-        return np.bool_(all(index in memory for index in indices.tolist()))
-
-    def recall(indices: np.ndarray) -> np.ndarray:
-        return np.array([memory[index] is not None for index in indices.tolist()])
-
-    def load(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if memory is None:
-            found, usable = open_all(indices)
-        else:
-            found = indices
-            usable = tf.cond(
-                tf.ensure_shape(tf.numpy_function(known, [indices], tf.bool), []),
-                lambda: tf.ensure_shape(tf.numpy_function(recall, [indices], tf.bool), [None]),
-                lambda: open_all(indices)[1],
-            )
-        paths = tf.ensure_shape(tf.numpy_function(names, [indices], tf.string), [None])
-        return tf.boolean_mask(found, usable), tf.boolean_mask(paths, usable)
+    def load_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dtype, shape = (tf.uint8, SHEET_SHAPE) if memory is None else (tf.int64, [])
+        found, names = tf.numpy_function(load, [indices], [dtype, tf.string])
+        return tf.ensure_shape(found, [None, *shape]), tf.ensure_shape(names, [None])
 
     # Several photos at a time, since each call of Python costs as much as a fifth of a photo.
-    return indices.batch(_PHOTOS_AT_A_TIME).map(load, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    opened = indices.batch(_PHOTOS_AT_A_TIME).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
+    return opened.unbatch()
 
 
 def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Dataset:
@@ -261,91 +227,60 @@ def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Datase
 
 
 def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
-    """Pictures from records, as `_opened` gives them."""
+    """Sheets from records, as `_opened` gives them."""
 
     def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = tf.io.parse_single_example(record, FEATURES)
-        picture = tf.io.decode_jpeg(example["picture"], channels=3)
-        return tf.ensure_shape(picture, [PICTURE_SIZE, PICTURE_SIZE, 3]), example["path"]
+        with tf.name_scope(_RECORD):
+            example = tf.io.parse_single_example(record, FEATURES)
+            # Before a header that lies about it makes the decoder take gigabytes.
+            size = tf.io.extract_jpeg_shape(example["sheet"])[:2]
+            with tf.control_dependencies([tf.debugging.assert_equal(size, SHEET_SHAPE)]):
+                # The fast method, no faster on processors of today, would take off half a step on
+                # average.
+                sheet = tf.io.decode_jpeg(
+                    example["sheet"], channels=1, dct_method="INTEGER_ACCURATE"
+                )
+            return tf.ensure_shape(tf.squeeze(sheet, -1), SHEET_SHAPE), example["path"]
 
     return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _fits_into_memory(pictures: int) -> bool:
+def _fits_into_memory(photos: int) -> bool:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return pictures * PICTURE_SIZE**2 * 3 <= CACHE_SHARE_OF_MEMORY * memory
-
-
-def to_lightness(pictures: np.ndarray) -> np.ndarray:
-    """What the network sees.
-
-    Args:
-      pictures: uint8 RGB `[batch, 224, 224, 3]`.
-
-    Returns:
-      L* in 0..100, float32 `[batch, 224, 224, 1]`.
-    """
-    return np.stack([lab_tables.lightness(picture) for picture in pictures])
-
-
-def to_chroma(pictures: np.ndarray) -> np.ndarray:
-    """What the network should find: the chroma at half the size.
-
-    Args:
-      pictures: uint8 RGB `[batch, 224, 224, 3]`.
-
-    Returns:
-      a*b* in CIE units, float32 `[batch, 112, 112, 2]`.
-    """
-    return np.stack([lab_tables.halved_chroma(picture) for picture in pictures])
-
-
-def _cropped(pictures: Sequence[np.ndarray], randoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lightness and chroma of random crops, mirrored half of the time (paper, section 4).
-
-    Args:
-      pictures: uint8 RGB, each `[256, 256, 3]`.
-      randoms: int64 `[batch]`; decide where and whether.
-
-    Returns:
-      As `to_lightness` and `to_chroma`.
-    """
-    margin = PICTURE_SIZE - LIGHTNESS_SIZE + 1
-    lightness = np.empty([len(pictures), LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], np.float32)
-    chroma = np.empty([len(pictures), CHROMA_SIZE, CHROMA_SIZE, 2], np.float32)
-    for i, (picture, random) in enumerate(zip(pictures, randoms.tolist(), strict=True)):
-        top, left = random % margin, random // margin % margin
-        crop = picture[top : top + LIGHTNESS_SIZE, left : left + LIGHTNESS_SIZE]
-        # Mirrored last: rows of single numbers turn round faster than rows of colours.
-        columns = slice(None, None, -1 if random // margin**2 % 2 else 1)
-        lightness[i] = lab_tables.lightness(crop)[:, columns]
-        chroma[i] = lab_tables.halved_chroma(crop)[:, columns]
-    return lightness, chroma
+    return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory
 
 
 def _cropped_from(
     memory: Mapping[int, np.ndarray], positions: np.ndarray, randoms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`_cropped` of the pictures that lie at some positions in memory."""
-    return _cropped([memory[position] for position in positions.tolist()], randoms)
+    """`sheets.cropped` of those that lie at some positions in memory."""
+    return sheets.cropped([memory[position] for position in positions.tolist()], randoms)
+
+
+def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
+    """What the network sees: L* in 0..100, float32, from its bytes."""
+    return tf.cast(encoded, tf.float32) * (100 / 255)
 
 
 def _examples(
-    lightness_and_chroma: Callable, inputs: list[tf.Tensor], paths: tf.Tensor, chroma_scale: float
+    lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor, chroma_scale: float
 ) -> tuple[dict, dict]:
-    """A batch of `(features, labels)` from NumPy arrays of pictures."""
+    """A batch of `(features, labels)` from encoded L* and a*b*."""
+    chroma = tf.cast(chroma, tf.float32) - 128
+    code = tf.sigmoid(chroma * (1 / chroma_scale))
+    features = {"lightness": _to_lightness(lightness), "path": paths}
+    return features, {"chroma": chroma, "code": code}
 
-    def compute(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        lightness, chroma = lightness_and_chroma(*arrays)
-        return lightness, chroma, lab_tables.code(chroma, chroma_scale)
 
-    lightness, chroma, code = tf.numpy_function(compute, inputs, [tf.float32] * 3)
-    batch = paths.shape[0]
-    lightness = tf.ensure_shape(lightness, [batch, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
-    chroma, code = (
-        tf.ensure_shape(part, [batch, CHROMA_SIZE, CHROMA_SIZE, 2]) for part in (chroma, code)
-    )
-    return {"lightness": lightness, "path": paths}, {"chroma": chroma, "code": code}
+def _whole_lightness(found: tf.Tensor) -> tf.Tensor:
+    """Encoded L* of whole photos, `[batch, 224, 224, 1]`, from sheets `[batch, 384, 256]`."""
+    return tf.image.resize(found[:, : sheets.SIZE, :, None], [LIGHTNESS_SIZE] * 2)
+
+
+def _whole_chroma(found: tf.Tensor) -> tf.Tensor:
+    """Encoded a*b* of whole photos, `[batch, 112, 112, 2]`, from sheets `[batch, 384, 256]`."""
+    a_and_b = tf.stack(tf.split(found[:, sheets.SIZE :], 2, axis=2), axis=-1)
+    return tf.image.resize(a_and_b, [CHROMA_SIZE] * 2)
 
 
 def train_dataset(
@@ -372,28 +307,32 @@ def train_dataset(
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
-    crop = _cropped
+    crop = sheets.cropped
     if isinstance(data, Shards):
-        # Repeating the records and not the pictures leaves no gap between two epochs.
-        pictures = _prepared(_records(data, report, seed).repeat())
+        # Repeating the records and not the sheets leaves no gap between two epochs.
+        found = _prepared(_records(data, report, seed).repeat())
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
         if _fits_into_memory(len(data)):
             memory: dict[int, np.ndarray | None] = {}
-            pictures = _opened(data, indices, report, True, memory)
+            found = _opened(data, indices, report, True, memory)
             crop = partial(_cropped_from, memory)
         else:
-            pictures = _opened(data, indices, report, True)
+            found = _opened(data, indices, report, True)
         # Repeating after the filter lets a set without any usable photo end, not go round for ever.
-        pictures = pictures.repeat()
-    randoms = tf.data.Dataset.random(seed)
+        found = found.repeat()
+
+    def examples(found: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
+        places, paths = found
+        lightness, chroma = tf.numpy_function(crop, [places, randoms], [tf.uint8] * 2)
+        lightness = tf.ensure_shape(lightness, [batch_size, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
+        chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
+        return _examples(lightness, chroma, paths, chroma_scale)
+
     return (
-        tf.data.Dataset.zip((pictures, randoms))
+        tf.data.Dataset.zip((found, tf.data.Dataset.random(seed)))
         .batch(batch_size, drop_remainder=True)
-        .map(
-            lambda photos, randoms: _examples(crop, [photos[0], randoms], photos[1], chroma_scale),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -406,21 +345,16 @@ def eval_dataset(
     The last batch may be smaller.
     """
     if isinstance(data, Shards):
-        pictures = _prepared(_records(data, report, None))
+        found = _prepared(_records(data, report, None))
     else:
-        pictures = _opened(data, tf.data.Dataset.range(len(data)), report, True)
+        found = _opened(data, tf.data.Dataset.range(len(data)), report, True)
 
-    def whole(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return to_lightness(pictures), to_chroma(pictures)
+    def examples(found: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
+        return _examples(_whole_lightness(found), _whole_chroma(found), paths, chroma_scale)
 
     return (
-        pictures.batch(batch_size)
-        .map(
-            lambda pictures, paths: _examples(
-                whole, [_resized(pictures, LIGHTNESS_SIZE)], paths, chroma_scale
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        found.batch(batch_size)
+        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -428,12 +362,8 @@ def eval_dataset(
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
     """For `Estimator.predict`: like `eval_dataset`, but gray photos too, and without labels."""
 
-    def features(pictures: tf.Tensor, paths: tf.Tensor) -> dict:
-        lightness = tf.numpy_function(
-            to_lightness, [_resized(pictures, LIGHTNESS_SIZE)], tf.float32
-        )
-        shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
-        return {"lightness": tf.ensure_shape(lightness, shape), "path": paths}
+    def features(found: tf.Tensor, paths: tf.Tensor) -> dict:
+        return {"lightness": _to_lightness(_whole_lightness(found)), "path": paths}
 
     return (
         _opened(paths, tf.data.Dataset.range(len(paths)), report, False)

@@ -23,20 +23,93 @@ def _linear(levels: int) -> np.ndarray:
 
 _LINEAR = _linear(255)
 _LINEAR_OF_FOUR = _linear(4 * 255)
-# What each value of red, green and blue adds to Y / Yn.
-_LUMINANCE = _RATIOS[1][:, None] * _LINEAR
+
+_LOW_BYTES = np.uint32(0x00FF_00FF)
+
+# The tables behind are of bytes, or lead to them: linear light and its ratios are counted in whole
+# numbers up to this one, a little below 2^16 for sums of rounded ones.
+ONE = 65534
+
+_LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * _linear(255)
+_RED_AND_GREEN = np.rint(_LUMINANCE[0] + _LUMINANCE[1][:, None]).astype(np.uint16).reshape(-1)
+_RED, _GREEN, _BLUE = np.rint(_LUMINANCE).astype(np.uint16)
 
 
-def lightness(picture: np.ndarray) -> np.ndarray:
-    """L* of uint8 RGB `[height, width, 3]`: 0..100, float32 `[height, width, 1]`."""
-    red, green, blue = np.moveaxis(picture, -1, 0)
-    luminance = _LUMINANCE[0].take(red, mode="clip")
-    luminance += _LUMINANCE[1].take(green, mode="clip")
-    luminance += _LUMINANCE[2].take(blue, mode="clip")
-    values = _cube_root(luminance)
-    values *= 116
-    values -= 16
-    return values[..., None]
+def _root(ratios: np.ndarray) -> np.ndarray:
+    """f(t) of CIE 15:2004, see `lab_convert.rgb_to_lab`."""
+    return np.where(ratios > _KNEE, np.cbrt(ratios), 841 / 108 * ratios + 16 / 116)
+
+
+def _srgb(linear: np.ndarray) -> np.ndarray:
+    """sRGB values in 0..1 of linear light in 0..1 (IEC 61966-2-1)."""
+    curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear > 0.0031308, curve, 12.92 * linear)
+
+
+# Of the counts 0 .. 65535.
+_COUNTED = np.arange(2**16) / ONE
+_CUBE_ROOT = _root(_COUNTED).astype(np.float32)
+_LIGHTNESS = np.rint(2.55 * (116 * _root(_COUNTED) - 16)).clip(0, 255).astype(np.uint8)
+# For counts without their fractions.
+_ENCODED = np.rint(255 * _srgb(_COUNTED + 0.5 / ONE)).clip(0, 255).astype(np.uint8)
+# Luminance and its root of each gray.
+_GRAYS = {
+    name: (ONE * _linear(levels), _root(_linear(levels)).astype(np.float32))
+    for name, levels in (("uint8", 2**8 - 1), ("uint16", 2**16 - 1))
+}
+
+
+def lightness_bytes(pixels: np.ndarray) -> np.ndarray:
+    """L* in eight bits.
+
+    Args:
+      pixels: uint8 `[height, width, 4]`: red, green, blue and anything, one after the other.
+
+    Returns:
+      255 / 100 L*, rounded, uint8 `[height, width]`.
+    """
+    # Red and green lie beside each other: 16 bits, and one look-up for both.
+    luminance = _RED_AND_GREEN.take(pixels.view("<u2")[..., 0], mode="clip")
+    luminance += _BLUE.take(pixels[..., 2], mode="clip")
+    return _LIGHTNESS.take(luminance, mode="clip")
+
+
+def luminance_and_root(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What L* is computed from, L* = 116 root - 16, and lightness by itself is kept by.
+
+    Args:
+      pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
+
+    Returns:
+      Y / Yn in counts, 0..ONE, and f(Y / Yn), see `lab_convert.rgb_to_lab`; both float32
+      `[height, width]`.
+    """
+    if pixels.shape[2] == 1:
+        tables = _GRAYS[pixels.dtype.name]
+        return tuple(table.take(pixels[..., 0], mode="clip") for table in tables)
+    luminance = _luminance(pixels)
+    root = _CUBE_ROOT.take(luminance, mode="clip")
+    return luminance.astype(np.float32), root
+
+
+def gray_bytes(pixels: np.ndarray) -> np.ndarray:
+    """The grays of the same lightness, uint8 `[height, width]`, of uint8 RGB with a third axis."""
+    return _ENCODED.take(_luminance(pixels), mode="clip")
+
+
+def encoded(linear: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """sRGB values, uint8 or uint16, of linear light in counts, float32, clipped to 0..ONE."""
+    if dtype == np.uint8:
+        return _ENCODED.take(linear.astype(np.intp), mode="clip")
+    return np.rint(np.iinfo(dtype).max * _srgb(linear.clip(0, ONE) / ONE)).astype(dtype)
+
+
+def _luminance(pixels: np.ndarray) -> np.ndarray:
+    """Y / Yn of uint8 RGB `[height, width, 3]` in counts, uint16 `[height, width]`."""
+    luminance = _RED.take(pixels[..., 0], mode="clip")
+    luminance += _GREEN.take(pixels[..., 1], mode="clip")
+    luminance += _BLUE.take(pixels[..., 2], mode="clip")
+    return luminance
 
 
 def chroma(picture: np.ndarray) -> np.ndarray:
@@ -45,27 +118,31 @@ def chroma(picture: np.ndarray) -> np.ndarray:
     return _chroma(linear).reshape(*picture.shape[:2], 2)
 
 
-def halved_chroma(picture: np.ndarray) -> np.ndarray:
-    """a*b* of the picture at half its size, each pixel the mean of the sRGB values of four.
+def halved_chroma_bytes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a* and b* in eight bits at half the size, each pixel the mean of the sRGB values of four.
 
-    Takes uint8 RGB `[height, width, 3]`, both even. Returns CIE units, float32
-    `[height / 2, width / 2, 2]`.
+    Args:
+      pixels: as for `lightness_bytes`; height and width even.
+
+    Returns:
+      a* + 128 and b* + 128, rounded, each uint8 `[height / 2, width / 2]`.
     """
-    height, width, _ = picture.shape
-    rows = np.add(picture[0::2], picture[1::2], dtype=np.uint16).reshape(-1, 6)
-    # Channel by channel: NumPy is slow where the last axis is short.
-    sums = np.stack([rows[:, channel] + rows[:, channel + 3] for channel in range(3)])
-    return _chroma(_LINEAR_OF_FOUR.take(sums, mode="clip")).reshape(height // 2, width // 2, 2)
-
-
-def code(ab: np.ndarray, scale: float) -> np.ndarray:
-    """`lab_convert.encode_chroma`: sigmoid(ab / scale), float32 in 0..1."""
-    values = ab * np.float32(-1 / scale)
-    # Far below zero the exponential is infinite and the code zero, as it should be.
-    with np.errstate(over="ignore"):
-        np.exp(values, out=values)
-    values += 1
-    return np.reciprocal(values, out=values)
+    height, width, _ = pixels.shape
+    numbers = pixels.view("<u4")[..., 0]
+    red_and_blue = _sums_of_four(numbers & _LOW_BYTES)
+    green = _sums_of_four((numbers >> np.uint32(8)) & _LOW_BYTES)
+    sums = red_and_blue[:, 0], green[:, 0], red_and_blue[:, 1]
+    linear = np.stack([_LINEAR_OF_FOUR.take(one, mode="clip") for one in sums])
+    ratios = _ratios(linear)
+    ratios *= ONE
+    ratios += 0.5
+    x, y, z = _CUBE_ROOT.take(ratios.astype(np.uint16), mode="clip")
+    x -= y
+    x *= 500
+    y -= z
+    y *= 200
+    a, b = ((plane + 128.5).astype(np.uint8).reshape(height // 2, width // 2) for plane in (x, y))
+    return a, b
 
 
 def is_gray(picture: np.ndarray) -> bool:
@@ -76,17 +153,28 @@ def is_gray(picture: np.ndarray) -> bool:
 
 def _chroma(linear: np.ndarray) -> np.ndarray:
     """a*b* `[pixels, 2]` of linear light `[3, pixels]`; formulas in `lab_convert.rgb_to_lab`."""
-    # Not a matrix product: for three numbers, its threads would wait longer than they work.
-    ratios = _RATIOS[:, :1] * linear[0]
-    ratios += _RATIOS[:, 1:2] * linear[1]
-    ratios += _RATIOS[:, 2:] * linear[2]
-    x, y, z = _cube_root(ratios)
+    x, y, z = _cube_root(_ratios(linear))
     ab = np.empty([linear.shape[1], 2], np.float32)
     x -= y
     np.multiply(x, 500, out=ab[:, 0])
     y -= z
     np.multiply(y, 200, out=ab[:, 1])
     return ab
+
+
+def _sums_of_four(pairs: np.ndarray) -> np.ndarray:
+    """Sums over squares of four, uint16 `[pixels, 2]`, of uint32, each two numbers of 16 bits."""
+    rows = pairs[0::2] + pairs[1::2]
+    return (rows[:, 0::2] + rows[:, 1::2]).view("<u2").reshape(-1, 2)
+
+
+def _ratios(linear: np.ndarray) -> np.ndarray:
+    """X/Xn, Y/Yn and Z/Zn, float32 `[3, pixels]`, of linear light."""
+    # Not a matrix product: for three numbers, its threads would wait longer than they work.
+    ratios = _RATIOS[:, :1] * linear[0]
+    ratios += _RATIOS[:, 1:2] * linear[1]
+    ratios += _RATIOS[:, 2:] * linear[2]
+    return ratios
 
 
 def _cube_root(ratios: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Photos to shards of small pictures: the slow part of reading photos, done once.
+"""Photos to shards of sheets: the slow part of reading photos, done once.
 
 Photos are taken in a fixed random order, block by block. A block fills one shard, or a train and a
 test shard, and is noted as done once they have their final names: whatever is killed whenever, the
@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from colorization import lab_tables
-from colorization.dataset import PICTURE_SIZE, Report, to_picture
+from colorization import sheets
+from colorization.dataset import Report
 from colorization.errors import UserError
 from colorization.photos import UnreadablePhoto, open_photo, read_file
 from colorization.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
@@ -55,7 +55,7 @@ def prepare(
     root = _common_folder(paths)
     listing = hashlib.sha256(os.fsencode("\n".join(path[len(root) :] for path in paths)))
     settings = {
-        "picture_size": PICTURE_SIZE,
+        "picture_size": sheets.SIZE,
         "jpeg_quality": JPEG_QUALITY,
         "photos_per_shard": photos_per_shard,
         "split": split,
@@ -150,29 +150,27 @@ def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict
       order: int64 positions in `paths`.
 
     Yields:
-      `index`, `state` ("colour", "gray" or why it is unreadable), `record` and `sha256`.
+      `index`, `state` ("colour", "gray" or why it is unreadable), `folder` (name of the one it lies
+      in), `record` and `sha256`.
     """
-    nothing = np.full([1, 1, 3], 255, np.uint8)
+    nothing = np.zeros(sheets.SHEET_SHAPE, np.uint8)
 
     def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
         try:
             data = read_file(paths[index])
-            image = np.asarray(open_photo(data, PICTURE_SIZE))
+            sheet, gray = sheets.to_sheet(open_photo(data, sheets.SIZE))
         except UnreadablePhoto as error:
             return nothing, b"", os.fsencode(str(error))
-        return image, hashlib.sha256(data).digest(), b""
-
-    def check(picture: np.ndarray, reason: bytes) -> bytes:
-        return reason or (b"gray" if lab_tables.is_gray(picture) else b"colour")
+        return sheet, hashlib.sha256(data).digest(), b"gray" if gray else b"colour"
 
     def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, digest, reason = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.string])
-        picture = to_picture(tf.ensure_shape(image, [None, None, 3]))
+        sheet, digest, state = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.string])
+        sheet = tf.ensure_shape(sheet, sheets.SHEET_SHAPE)[..., None]
         return {
             "index": index,
-            "state": tf.numpy_function(check, [picture, reason], tf.string),
+            "state": state,
             "sha256": digest,
-            "picture": tf.io.encode_jpeg(picture, quality=JPEG_QUALITY, chroma_downsampling=False),
+            "sheet": tf.io.encode_jpeg(sheet, format="grayscale", quality=JPEG_QUALITY),
         }
 
     cores = os.cpu_count() or 1
@@ -183,7 +181,8 @@ def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict
             "index": int(photo["index"]),
             "state": os.fsdecode(photo["state"]),
             "sha256": photo["sha256"],
-            "record": serialized(photo["picture"], path, photo["sha256"]),
+            "folder": os.path.basename(os.path.dirname(os.fsdecode(path))),
+            "record": serialized(photo["sheet"], path, photo["sha256"]),
         }
 
 
@@ -199,6 +198,7 @@ def _write_block(
     shards = [os.path.join(output, part, f"{number:05d}.tfrecord") for part in parts]
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
     counts = [0] * len(parts)
+    folders: list[set[str]] = [set() for _ in parts]
     block = {"listed": 0, "gray": [], "unreadable": {}, "shards": {}}
     for photo in photos:
         block["listed"] += 1
@@ -211,8 +211,11 @@ def _write_block(
             held_out = int.from_bytes(photo["sha256"][:8], "big") < split * 2**64
             writers[held_out].write(photo["record"])
             counts[held_out] += 1
+            folders[held_out].add(photo["folder"])
         progress(1)
-    for part, shard, writer, count in zip(parts, shards, writers, counts, strict=True):
+    for part, shard, writer, count, names in zip(
+        parts, shards, writers, counts, folders, strict=True
+    ):
         writer.close()
         if not count:
             tf.io.gfile.remove(f"{shard}.unfinished")
@@ -221,6 +224,7 @@ def _write_block(
             "photos": count,
             "bytes": tf.io.gfile.stat(f"{shard}.unfinished").length,
             "sha256": shard_checksum(f"{shard}.unfinished"),
+            "folders": sorted(names),
         }
         tf.io.gfile.rename(f"{shard}.unfinished", shard, overwrite=True)
     return block

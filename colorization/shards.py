@@ -1,8 +1,8 @@
-"""Prepared photos: TFRecord shards of small pictures beside a manifest that vouches for them.
+"""Prepared photos: TFRecord shards of sheets beside a manifest that vouches for them.
 
 A prepared folder holds `manifest.json` and the shards that it names. A record is a
-`tf.train.Example` of `picture` (a JPEG), `path` (the photo's, below the folder that was prepared)
-and `sha256` (of the photo's own file).
+`tf.train.Example` of `sheet` (`sheets.py`; a gray JPEG, 384 x 256), `path` (the photo's, below the
+folder that was prepared) and `sha256` (of the photo's own file).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from colorization.errors import UserError
 from colorization.photos import find_photos
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 # Workers read files of their own if the uneven rest is small against what each of them gets.
 _SHARDS_PER_WORKER = 4
 
-FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("picture", "path", "sha256")}
+FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("sheet", "path", "sha256")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,14 @@ class Shards:
     Attributes:
       photos: path of a shard -> how many it holds.
       checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
+      folders: names of the folders that the photos lay in.
       first: the first record to read of all of them together.
       step: from each record to the next one to read.
     """
 
     photos: dict[str, int]
     checksums: dict[str, str]
+    folders: frozenset[str] = frozenset()
     first: int = 0
     step: int = 1
 
@@ -93,9 +95,9 @@ def shard_checksum(shard: str) -> str:
     return digest.hexdigest()
 
 
-def serialized(picture: bytes, path: bytes, sha256: bytes) -> bytes:
+def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
     """A record."""
-    values = {"picture": picture, "path": path, "sha256": sha256}
+    values = {"sheet": sheet, "path": path, "sha256": sha256}
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         for name, value in values.items()
@@ -124,8 +126,9 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
         )
     facts = {shard: facts for folder in prepared for shard, facts in _read_manifest(folder).items()}
     shards = Shards(
-        photos={shard: photos for shard, (photos, _) in facts.items()},
-        checksums={shard: checksum for shard, (_, checksum) in facts.items()},
+        photos={shard: photos for shard, (photos, *_) in facts.items()},
+        checksums={shard: checksum for shard, (_, checksum, _) in facts.items()},
+        folders=frozenset(name for *_, names in facts.values() for name in names),
     )
     if not len(shards):
         raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
@@ -150,16 +153,22 @@ def progress_folder(output: str) -> str:
     return os.path.join(output, ".progress")
 
 
-def _read_manifest(folder: str) -> dict[str, tuple[int, str]]:
-    """Path of a shard -> number of photos and checksum."""
+def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
+    """Path of a shard -> number of photos, checksum and names of the folders they lay in."""
     path = os.path.join(folder, MANIFEST)
     try:
         with tf.io.gfile.GFile(path) as file:
             manifest = json.loads(file.read())
         if manifest["format"] != FORMAT:
-            raise UserError(f"{path} is of another version; prepare the photos anew")
+            raise UserError(
+                f"{path} was written by another version of this program; prepare the photos anew"
+            )
         shards = {
-            os.path.join(folder, name): (int(facts["photos"]), str(facts["sha256"]))
+            os.path.join(folder, name): (
+                int(facts["photos"]),
+                str(facts["sha256"]),
+                [str(name) for name in facts["folders"]],
+            )
             for name, facts in manifest["shards"].items()
         }
         sizes = [int(facts["bytes"]) for facts in manifest["shards"].values()]
