@@ -9,14 +9,13 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from colorization import merge
+from colorization import merge_tables
 from colorization.errors import UserError
 from colorization.inference import NETWORK_SIZE, TrainedNetwork
 from colorization.photos import read_file
@@ -28,15 +27,6 @@ if TYPE_CHECKING:
 tf1 = tf.compat.v1
 
 JPEG_QUALITY = 95
-
-
-class _PictureOps(NamedTuple):
-    """What is done with one kind of pixels."""
-
-    pixels: tf.Tensor
-    small: tf.Tensor
-    merged: tf.Tensor
-    gray: tf.Tensor
 
 
 class Colorizer:
@@ -84,8 +74,6 @@ class Colorizer:
         if working_size is not None and (working_size < 8 or working_size % 8):
             raise UserError(f"--working_size must be a multiple of 8, not {working_size}")
         self._working_size = working_size
-        self._picture_ops: dict[tuple[int, np.dtype], _PictureOps] = {}
-        self._lock = threading.Lock()
         self._graph = tf.Graph()
         with self._graph.as_default():
             predict, load = trained.build()
@@ -94,10 +82,6 @@ class Colorizer:
             self._whole = tf1.placeholder(tf.float32, side)
             lightness = self._lightness if separate else tf.ensure_shape(self._lightness, side)
             self._chroma = predict(lightness, self._whole) * saturation
-            self._small, self._given_chroma = (
-                tf1.placeholder(tf.float32, [None, None, channels]) for channels in (1, 2)
-            )
-            self._size = tf1.placeholder(tf.int32, [2])
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
         self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
@@ -148,7 +132,7 @@ class Colorizer:
 
     def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
         """What the network sees of a photo: L* in 0..100, float32 `[height, width, 1]`."""
-        return self._shrunk(pixels, self._network_size(*pixels.shape[:2]))
+        return merge_tables.small_lightness(pixels, self._network_size(*pixels.shape[:2]))
 
     def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray | None:
         """What global features are taken from: L* in 0..100, float32 `[224, 224, 1]`."""
@@ -179,17 +163,12 @@ class Colorizer:
         return chroma
 
     def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-        """Gives a photo the predicted colours; see `merge.merge`."""
-        ops = self._ops_for(pixels)
-        fed = {ops.pixels: pixels, self._small: small, self._given_chroma: chroma}
-        return self._session.run(ops.merged, fed)
+        """Gives a photo the predicted colours; see `merge_tables.merge`."""
+        return merge_tables.merge(pixels, small, chroma)
 
     def gray(self, pixels: np.ndarray) -> np.ndarray:
         """The photo without its colours: grays `[height, width]` of the same lightness."""
-        if pixels.shape[2] == 1:
-            return pixels[..., 0]
-        ops = self._ops_for(pixels)
-        return self._session.run(ops.gray, {ops.pixels: pixels})[..., 0]
+        return pixels[..., 0] if pixels.shape[2] == 1 else merge_tables.gray(pixels)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         if self._working_size is None:
@@ -198,25 +177,7 @@ class Colorizer:
         return tuple(max(8, 8 * round(side * scale / 8)) for side in (height, width))
 
     def _whole_lightness(self, pixels: np.ndarray) -> np.ndarray:
-        return self._shrunk(pixels, (NETWORK_SIZE, NETWORK_SIZE))
-
-    def _shrunk(self, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        ops = self._ops_for(pixels)
-        return self._session.run(ops.small, {ops.pixels: pixels, self._size: size})
-
-    def _ops_for(self, pixels: np.ndarray) -> _PictureOps:
-        key = (pixels.shape[2], pixels.dtype)
-        with self._lock:
-            if key not in self._picture_ops:
-                with self._graph.as_default():
-                    fed = tf1.placeholder(pixels.dtype, [None, None, pixels.shape[2]])
-                    self._picture_ops[key] = _PictureOps(
-                        fed,
-                        merge.small_lightness(fed, self._size),
-                        merge.merge(fed, self._small, self._given_chroma),
-                        merge.gray(fed),
-                    )
-            return self._picture_ops[key]
+        return merge_tables.small_lightness(pixels, (NETWORK_SIZE, NETWORK_SIZE))
 
 
 def _photo(image: str | os.PathLike | np.ndarray) -> Photo:

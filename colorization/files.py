@@ -21,6 +21,24 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_left_behind(folder: Path) -> None:
+    """Removes the temporary files below a folder whose processes are gone: they were killed."""
+    for path in folder.rglob(".*.tmp"):
+        process, _, _ = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
+        if process.isdecimal() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes a file, its folder too if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ class TrainedNetwork:
           UserError: the folder holds no trained model, or `separate_whole` is asked of a model
             without global features together with a style.
         """
-        restored = checkpoint.latest_checkpoint(model_dir)
+        restored = checkpoint.best_checkpoint(model_dir)
         settings = checkpoint.stored_settings(model_dir)
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
@@ -70,7 +70,7 @@ class TrainedNetwork:
         with graph.as_default(), tf1.Session() as session:
             side = None if separate_whole else NETWORK_SIZE
             lightness = tf1.placeholder(tf.float32, [None, side, side, 1], "lightness")
-            arguments = [lightness, False, {**settings, "precision": precision}]
+            arguments = [lightness, False, {**settings, "classes": (), "precision": precision}]
             inputs = [lightness]
             if self._separate:
                 whole = [None, NETWORK_SIZE, NETWORK_SIZE, 1]

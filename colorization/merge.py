@@ -1,7 +1,8 @@
 """Lightness at full size and chroma at small size to a finished picture, as TensorFlow ops.
 
 All of it works on one picture of any size, strip by strip, so that what a picture takes besides
-itself is a few megabytes. The same ops serve the command line, `Colorizer` and exported models.
+itself is a few megabytes. Exported models consist of it; `merge_tables` does the same faster where
+there is Python.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ def merge(picture: tf.Tensor, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Ten
     """
     height, width = tf.unstack(tf.shape(picture)[:2])
     rows, columns = tf.unstack(tf.shape(chroma)[:2])
+    across = upsample.interpolation(columns, 0, width, width)
     guide = tf.nn.avg_pool2d(lightness[None], 2, 2, "VALID")
     coefficients = upsample.guided_coefficients(chroma[None], guide, GUIDE_RADIUS, GUIDE_EPSILON)
     coefficients = tf.transpose(tf.concat(coefficients, axis=-1)[0], [0, 2, 1])
-    across = upsample.interpolation(columns, 0, width, width)
     wide = tf.linalg.matmul(tf.reshape(coefficients, [rows * 4, columns]), across, transpose_b=True)
     wide = tf.reshape(wide, [rows, 4 * width])
 
@@ -73,24 +74,6 @@ def merge(picture: tf.Tensor, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Ten
         return lab_convert.planes_to_rgb(strip, a, b, picture.dtype)
 
     return _by_strips(merged, height, width, picture.dtype, 3)
-
-
-def gray(picture: tf.Tensor) -> tf.Tensor:
-    """The picture without its colours.
-
-    Args:
-      picture: uint8 RGB `[height, width, 3]`.
-
-    Returns:
-      Grays `[height, width, 1]` of the same lightness and dtype.
-    """
-    height, width = tf.unstack(tf.shape(picture)[:2])
-
-    def grays(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        strip = _full_lightness(picture[start:stop])
-        return lab_convert.lightness_to_gray(strip, picture.dtype)[..., None]
-
-    return _by_strips(grays, height, width, picture.dtype, 1)
 
 
 def _by_strips(

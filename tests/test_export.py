@@ -51,7 +51,10 @@ def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, t
     colorizer = Colorizer(model_folder(), precision="float32")
     first, second = (Image.open(tmp_path / "elsewhere" / name) for name in "01")
     assert (first.format, second.format) == ("PNG", "JPEG")
-    np.testing.assert_array_equal(first, colorizer.colorize(photos[0]))
+    # The ops of the model and the tables of the library round differently.
+    difference = np.abs(np.asarray(first, float) - colorizer.colorize(photos[0]))
+    assert difference.max() <= 1
+    assert difference.mean() < 0.2
     expected = colorizer.colorize_bytes((tmp_path / "b.jpg").read_bytes())
     difference = np.asarray(second, float) - np.asarray(Image.open(io.BytesIO(expected)))
     assert np.abs(difference).mean() < 3

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +105,18 @@ def test_large_photos_come_in_smaller_batches(colorizer, tmp_path, photo_folder,
     monkeypatch.setattr(folder, "_MOST_WAITING_PIXELS", 1)
     colour(colorizer, photos, tmp_path / "b", batch_size=4)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_folder):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "results" / "truth").mkdir(parents=True)
+    for process in (dead.pid, os.getpid()):
+        (tmp_path / f"results/truth/.colour0.png.{process}-123.tmp").write_bytes(b"half")
+    (tmp_path / "results" / ".notes.tmp").write_bytes(b"somebody's")
+    colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
+    hidden = {name for name in contents(tmp_path / "results") if Path(name).name.startswith(".")}
+    assert hidden == {f"truth/.colour0.png.{os.getpid()}-123.tmp", ".notes.tmp"}
 
 
 def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, photo_folder):
