@@ -6,7 +6,6 @@ which needs nothing but that folder: no server, no network. `gallery.html` is th
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import html
@@ -15,7 +14,6 @@ import math
 import mimetypes
 import os
 import re
-import string
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
@@ -24,9 +22,10 @@ from statistics import fmean
 from typing import NamedTuple
 from urllib.parse import quote
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from colorization.files import replacing
+from colorization.page import render, thumbnail
 
 KINDS = ("gray", "predicted", "truth")
 THUMBNAIL_SIDE = 320
@@ -51,12 +50,6 @@ class _Entry(NamedTuple):
     name: str
     views: Mapping[str, _View]
     figures: Mapping[str, float]
-
-
-class _Page(string.Template):
-    """A template whose placeholders, `%%{name}`, mean nothing in HTML, CSS or JavaScript."""
-
-    delimiter = "%%"
 
 
 def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:
@@ -88,7 +81,7 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     entries = [_Entry(name, views[name], figures.get(name, {})) for name in names]
     page = folder / "index.html"
     with replacing(page) as temporary:
-        temporary.write_bytes(_render(title, entries).encode("utf-8", "replace"))
+        temporary.write_bytes(_render(title, entries))
     return page
 
 
@@ -163,39 +156,17 @@ def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | N
 def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
     """Suffix and size of a new thumbnail."""
     with Image.open(picture) as image:
-        reduced = _reduce(image)
-    opaque = reduced.mode in ("L", "RGB")
-    suffix = ".jpg" if opaque else ".png"
+        data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
     with replacing(base.with_suffix(suffix)) as temporary:
-        # Chroma is what the page is about: none of it is thrown away.
-        options = {"quality": 85, "subsampling": "4:4:4"} if opaque else {}
-        profile = reduced.info.get("icc_profile")
-        reduced.save(temporary, "JPEG" if opaque else "PNG", icc_profile=profile, **options)
+        temporary.write_bytes(data)
         # A picture that changes from now on is newer than its thumbnail, however soon it does.
         os.utime(temporary, ns=(changed, changed))
-    return suffix, reduced.size
+    return suffix, size
 
 
 def _is_thumbnail(path: Path) -> bool:
     return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
-
-
-def _reduce(image: Image.Image) -> Image.Image:
-    """An upright copy of at most `THUMBNAIL_SIDE` pixels a side, of mode L, RGB, LA or RGBA."""
-    if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value / 257).convert("L")
-    elif "transparency" in image.info or image.mode == "PA":
-        image = image.convert("RGBA")
-    elif image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        image = image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
-    # Decodes large JPEGs at a fraction of their size (draft mode).
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-        image.info.pop("icc_profile", None)
-    return image
 
 
 # Figures
@@ -241,24 +212,16 @@ def _clean(figures: object) -> dict[str, float]:
 # The page
 
 
-def _render(title: str, entries: Sequence[_Entry]) -> str:
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    # First what goes into the style, for the page allows exactly the style and script hashed here.
-    page = _Page(template).safe_substitute(shapes=_shape_rules(entries))
-    hashes = {
-        f"{element}_hash": _content_hash(re.search(f"<{element}>(.*?)</{element}>", page, re.S)[1])
-        for element in ("style", "script")
-    }
-    return _Page(page).substitute(
-        hashes,
-        title=html.escape(title),
-        summary=_summary(entries),
-        entries="\n".join(map(_entry_html, entries)),
+def _render(title: str, entries: Sequence[_Entry]) -> bytes:
+    return render(
+        Path(__file__).with_suffix(".html"),
+        {"shapes": _shape_rules(entries)},
+        {
+            "title": html.escape(title),
+            "summary": _summary(entries),
+            "entries": "\n".join(map(_entry_html, entries)),
+        },
     )
-
-
-def _content_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _shape(entry: _Entry) -> int:
