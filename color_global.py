@@ -22,20 +22,22 @@ def network(
     training: bool,
     params: dict[str, Any],
     whole: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Predicts the chroma of photos.
+) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
+    """Predicts the chroma of photos, and what they show if there are classes of them.
 
     Args:
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training).
       training: whether layers behave as in training.
       params: `precision` and `normalization`, see `colorization.layers.Layers`;
-        `global_features` ("single" or "paper") and, for "single", `global_channels`.
+        `global_features` ("single" or "paper") and, for "single", `global_channels`; `classes`,
+        names, if photos are to be classified.
       whole: `[batch, 224, 224, 1]` that global features are taken from, for photos of another
         size or with the style of another photo; by default `lightness` itself.
 
     Returns:
-      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`.
+      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`; with `classes`, these
+      and the logits of the classes, float32 `[batch, classes]`.
     """
     # Imported here so that a mistyped option is refused without waiting for TensorFlow.
     from colorization.layers import Layers
@@ -46,13 +48,17 @@ def network(
     if whole is not None:
         with nn.shared_variables():
             low = low_level(nn, nn.input(whole))  # 28 x 28 x 512
-    x = global_features(nn, low, params)  # 256
+    features = global_features(nn, low, params)  # 512
+    x = nn.dense(features, 256, "global/dense3")  # 256
     x = nn.fuse(mid, x, 256, "fusion")  # 28 x 28 x 256
-    return colorization(nn, x)  # 112 x 112 x 2
+    logits = colorization(nn, x)  # 112 x 112 x 2
+    if params.get("classes"):
+        return logits, classification(nn, features, len(params["classes"]))
+    return logits
 
 
 def global_features(nn: Layers, x: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
-    """What the photo as a whole shows: `[batch, 28, 28, 512]` to `[batch, 256]`.
+    """What the photo as a whole shows: `[batch, 28, 28, 512]` to `[batch, 512]`.
 
     "paper" is the network of Iizuka et al., table 1b; "single" has one convolution for four.
     """
@@ -65,8 +71,13 @@ def global_features(nn: Layers, x: tf.Tensor, params: dict[str, Any]) -> tf.Tens
         x = nn.conv(x, params["global_channels"], "global/conv1")  # 28 x 28
     x = nn.flatten(x)
     x = nn.dense(x, 1024, "global/dense1")
-    x = nn.dense(x, 512, "global/dense2")
-    return nn.dense(x, 256, "global/dense3")
+    return nn.dense(x, 512, "global/dense2")
+
+
+def classification(nn: Layers, x: tf.Tensor, classes: int) -> tf.Tensor:
+    """Class logits: `[batch, 512]` to `[batch, classes]`."""
+    x = nn.dense(x, 256, "classification/dense1")
+    return nn.class_logits(x, classes, "classification/output")
 
 
 if __name__ == "__main__":

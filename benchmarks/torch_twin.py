@@ -1,7 +1,7 @@
 """Both networks in PyTorch, to compare the speed of training and prediction with.
 
-Layer by layer what `color.py` and `color_global.py` build: batch normalization of
-the convolutions, ReLU, and nearest-neighbour upsampling before a convolution.
+Layer by layer what `color.py` and `color_global.py` build: batch normalization of convolutions,
+layer normalization of dense layers, ReLU, and nearest-neighbour upsampling before a convolution.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def _conv(inputs: int, channels: int, stride: int = 1, size: int = 3) -> nn.Modu
 
 
 def _dense(inputs: int, channels: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, channels), nn.ReLU(inplace=True))
+    layer = nn.Linear(inputs, channels, bias=False)
+    return nn.Sequential(layer, nn.LayerNorm(channels), nn.ReLU(inplace=True))
 
 
 class Network(nn.Module):

@@ -18,12 +18,14 @@ from typing import Any
 import tensorflow as tf
 
 from colorization.errors import UserError
-from colorization.files import write_file
+from colorization.files import replacing, write_file
 
 _SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
 _LOCK = "training.lock"
 _BASENAME = "model.ckpt"
+_BEST = "best"
+_EVALUATION = "evaluation.json"
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,93 @@ def latest_checkpoint(model_dir: str) -> str:
             "or name its folder with --model_dir"
         )
     return checkpoint
+
+
+def best_checkpoint(model_dir: str) -> str:
+    """The checkpoint to predict with: that of the lowest evaluation loss, else the newest.
+
+    Raises:
+      UserError: there is none.
+    """
+    try:
+        best = newest_whole(os.path.join(model_dir, _BEST))
+    except UserError as error:
+        _log.warning("%s; using the newest in %s instead", error, model_dir)
+        best = None
+    return best or latest_checkpoint(model_dir)
+
+
+def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
+    """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
+
+    Earlier evaluations on other test photos than this one do not count.
+
+    Args:
+      model_dir: folder of the model.
+      checkpoint: prefix of what was evaluated.
+      metrics: what came out, `loss` among it.
+
+    Returns:
+      How many evaluations ago the best one was; 0 if it is this one.
+    """
+    folder = Path(model_dir) / _BEST
+    figures = {name: float(value) for name, value in metrics.items()}
+    best = _stored_evaluation(folder)
+    if best and _same_photos(best, figures) and figures["loss"] >= best["loss"]:
+        since = int(best["evaluations_since"]) + 1
+        write_json(folder / _EVALUATION, {**best, "evaluations_since": since})
+        return since
+    write_file(folder / _SETTINGS, (Path(model_dir) / _SETTINGS).read_bytes())
+    name = os.path.basename(checkpoint)
+    # The index last: without it there is no checkpoint.
+    for source in sorted(Path(model_dir).glob(f"{name}.[di]*")):
+        with replacing(folder / source.name) as target:
+            shutil.copyfile(source, target)
+    kept = str(folder / name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
+    write_json(folder / _EVALUATION, {**figures, "evaluations_since": 0})
+    # Earlier ones, and what a copying that was cut short has left.
+    for file in [*folder.glob(f"{_BASENAME}-*"), *folder.glob(f".{_BASENAME}-*")]:
+        if not file.name.startswith(f"{name}."):
+            file.unlink()
+    return 0
+
+
+def _stored_evaluation(folder: Path) -> dict[str, float] | None:
+    try:
+        stored = json.loads((folder / _EVALUATION).read_text())
+        evaluation = {name: float(value) for name, value in stored.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return evaluation if {"loss", "evaluations_since"} <= evaluation.keys() else None
+
+
+def _same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
+    """Whether two evaluations were on the same photos: the yardsticks tell."""
+    return all(
+        math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
+        for name in ("loss_no_colour", "ab_rmse_no_colour")
+    )
+
+
+def starting_point(source: str) -> str:
+    """The checkpoint that a warm start is to take: a model folder's best, or one named itself.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    if os.path.isdir(source):
+        return best_checkpoint(source)
+    prefix = source.removesuffix(".index")
+    if not os.path.exists(f"{prefix}.index"):
+        raise UserError(
+            f"no checkpoint at {source}; name a model's folder, or a checkpoint like "
+            f"models/color_global/{_BASENAME}-1000"
+        )
+    damage = _damage(prefix)
+    if damage:
+        raise UserError(f"{source} is damaged ({damage}); name another checkpoint")
+    return prefix
 
 
 def newest_whole(model_dir: str) -> str | None:
@@ -236,6 +325,23 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     return stored
 
 
+def starting_settings(source: str, wanted: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
+    """What a warm start takes of the settings beside its checkpoint: those not asked for otherwise.
+
+    Args:
+      source: a model's folder or a checkpoint in it.
+      wanted: settings of the network to train.
+      given: names of the options that were asked for.
+
+    Raises:
+      UserError: see `starting_point`; or the settings are damaged.
+    """
+    folder = os.path.dirname(starting_point(source))
+    stored = stored_settings(folder) if os.path.exists(os.path.join(folder, _SETTINGS)) else {}
+    taken = stored.keys() & wanted.keys() - given - {"model", "loss", "classes"}
+    return {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])}
+
+
 def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
     """Settings of a network, those stored beside its checkpoints coming first.
 
@@ -263,17 +369,23 @@ def settled(model_dir: str, wanted: dict[str, Any], given: frozenset[str]) -> di
     if stored.keys() != wanted.keys():
         raise UserError(f"{path} is of another version of this program; train anew")
     for name, value in stored.items():
-        if type(value) is not type(wanted[name]) or (
-            isinstance(value, int | float) and not 0 < value < math.inf
+        if (
+            type(value) is not type(wanted[name])
+            or (isinstance(value, int | float) and not 0 < value < math.inf)
+            or (isinstance(value, list) and not all(isinstance(item, str) for item in value))
         ):
             raise UserError(f"{path} is damaged: {name} is {value!r}; restore it or train anew")
     for name in sorted(given & stored.keys()):
         if stored[name] != wanted[name]:
             raise UserError(
-                f"the model in {model_dir} was trained with --{name} {stored[name]}, "
-                f"not {wanted[name]}; leave the option out or choose another --model_dir"
+                f"the model in {model_dir} was trained with --{name} {_spelled(stored[name])}, "
+                f"not {_spelled(wanted[name])}; leave the option out or choose another --model_dir"
             )
     return stored
+
+
+def _spelled(value: Any) -> str:
+    return f"({', '.join(value)})" if isinstance(value, list) else str(value)
 
 
 def store_settings(model_dir: str, settings: dict[str, Any]) -> None:

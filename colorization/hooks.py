@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import tensorflow as tf
@@ -185,6 +185,53 @@ class StopOnSignal(SessionRunHook):
         if self._model_dir:
             _save(run_context.session, self._model_dir, step)
         raise Interrupted(self._signals.number, step)
+
+
+class StopWithoutProgress(SessionRunHook):
+    """Ends training after so many evaluations in a row that were no better than the best."""
+
+    def __init__(self, evaluations_since_best: Callable[[], int], patience: int):
+        self._evaluations_since_best = evaluations_since_best
+        self._patience = patience
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._evaluations_since_best() >= self._patience:
+            run_context.request_stop()
+
+
+class TraceStep(SessionRunHook):
+    """Traces one step: what each operation took, for the Graphs page of TensorBoard."""
+
+    def __init__(self, step: int, model_dir: str):
+        """Says which.
+
+        Args:
+          step: from 1, steps of earlier runs counted in.
+          model_dir: where the event files are.
+        """
+        self._traced = step
+        self._model_dir = model_dir
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_create_session(self, session, coord) -> None:
+        self._next = int(session.run(self._step)) + 1
+
+    def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs | None:
+        if self._next != self._traced:
+            return None
+        level = tf.compat.v1.RunOptions.FULL_TRACE
+        return tf.compat.v1.train.SessionRunArgs(
+            [], options=tf.compat.v1.RunOptions(trace_level=level)
+        )
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._next == self._traced:
+            writer = tf.compat.v1.summary.FileWriterCache.get(self._model_dir)
+            writer.add_run_metadata(run_values.run_metadata, f"step {self._traced}", self._traced)
+            tqdm.write(f"Traced step {self._traced}: see the Graphs page of TensorBoard.")
+        self._next += 1
 
 
 class FitsCheckpoint(SessionRunHook):

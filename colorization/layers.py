@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from upsample import upsample_conv
 
-# Of the moving averages that normalize at prediction; reached after some 100 steps, see `_decay`.
+# Of moving averages; reached after some 1000 steps, see `follow`.
 _MOVING_AVERAGE_DECAY = 0.99
 _VARIANCE_EPSILON = 1e-3
 
@@ -32,6 +32,28 @@ def fast_precision() -> str:
     return "bfloat16" if capable else "float32"
 
 
+def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
+    """A float32 variable for `follow`; each replica of the model keeps one of its own."""
+    return tf.compat.v1.get_variable(
+        name,
+        shape,
+        initializer=tf.compat.v1.initializers.constant(initial),
+        trainable=False,
+        aggregation=tf.VariableAggregation.MEAN,
+        synchronization=tf.VariableSynchronization.ON_READ,
+    )
+
+
+def follow(average: tf.Variable, value: tf.Tensor) -> tf.Tensor:
+    """What a moving average is after this step's value; the step's update operations change it."""
+    step = tf.cast(tf.compat.v1.train.get_or_create_global_step(), tf.float32)
+    # Shorter averages at first, so that the initial values are soon forgotten.
+    decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
+    change = (value - average) * (1 - decay)
+    tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
+    return average + change
+
+
 def _processor_flags() -> set[str]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
@@ -44,8 +66,7 @@ class Layers:
     """Makes layers and their variables in the current graph.
 
     Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
-    ReLU, after batch normalization if that is asked for and the layer has pixels to normalize over,
-    else after a bias.
+    ReLU, after normalization if that is asked for, else after a bias.
     """
 
     def __init__(self, training: bool, params: dict[str, Any]):
@@ -58,7 +79,7 @@ class Layers:
         """
         self._training = training
         self._dtype = tf.as_dtype(params["precision"])
-        self._batch_norm = params["normalization"] == "batch"
+        self._normalized = params["normalization"] == "batch"
 
     def shared_variables(self) -> contextlib.AbstractContextManager:
         """Within it, layers use the variables of the earlier ones of the same names."""
@@ -67,7 +88,8 @@ class Layers:
 
     def input(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* in 0..100 to -1..1 in the working precision, same shape."""
-        return tf.cast(lightness / 50 - 1, self._dtype)
+        with tf.compat.v1.name_scope("input"):
+            return tf.cast(lightness / 50 - 1, self._dtype)
 
     def conv(
         self, x: tf.Tensor, channels: int, name: str, *, kernel_size: int = 3, stride: int = 1
@@ -116,11 +138,28 @@ class Layers:
     def dense(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
         """Matrix product, then ReLU: `[batch, in]` to `[batch, channels]`.
 
-        Never normalized: a batch of photos is too small a sample for a vector each.
+        Normalized, if at all, over the channels of each photo (Ba, Kiros and Hinton, "Layer
+        normalization", 2016): a batch of photos is too small a sample for a vector each.
         """
         with tf.compat.v1.variable_scope(name):
             product = tf.linalg.matmul(x, self._cast(self._kernel([x.shape[-1], channels])))
-            return self._biased(product, channels)
+            if not self._normalized:
+                return self._biased(product, channels)
+            product = tf.cast(product, tf.float32)
+            mean, variance = tf.nn.moments(product, axes=[1], keepdims=True)
+            scale, offset = (
+                self._vector("scale", channels, 1.0),
+                self._vector("offset", channels, 0.0),
+            )
+            x = tf.nn.batch_normalization(product, mean, variance, offset, scale, _VARIANCE_EPSILON)
+            return tf.nn.relu(tf.cast(x, self._dtype))
+
+    def class_logits(self, x: tf.Tensor, classes: int, name: str) -> tf.Tensor:
+        """Dense layer without activation: `[batch, in]` to float32 `[batch, classes]`."""
+        with tf.compat.v1.variable_scope(name):
+            kernel = tf.compat.v1.get_variable("kernel", [x.shape[-1], classes], initializer=_SMALL)
+            logits = tf.linalg.matmul(x, self._cast(kernel))
+            return tf.cast(logits, tf.float32) + self._vector("bias", classes, 0.0)
 
     def fuse(
         self, local: tf.Tensor, global_features: tf.Tensor, channels: int, name: str
@@ -168,27 +207,20 @@ class Layers:
     def _kernel(self, shape: list[int]) -> tf.Tensor:
         return tf.compat.v1.get_variable("kernel", shape, initializer=_HE_NORMAL)
 
-    def _vector(self, name: str, channels: int, value: float, trainable: bool = True) -> tf.Tensor:
+    def _vector(self, name: str, channels: int, value: float) -> tf.Tensor:
         return tf.compat.v1.get_variable(
-            name,
-            [channels],
-            initializer=tf.compat.v1.initializers.constant(value),
-            trainable=trainable,
-            aggregation=tf.VariableAggregation.MEAN,
-            synchronization=(
-                tf.VariableSynchronization.AUTO if trainable else tf.VariableSynchronization.ON_READ
-            ),
+            name, [channels], initializer=tf.compat.v1.initializers.constant(value)
         )
 
     def _activated(self, channels: int, kernel: tf.Tensor, product) -> tf.Tensor:
         """`product(kernel)`, normalized or shifted, through ReLU."""
-        if not self._batch_norm:
+        if not self._normalized:
             return self._biased(product(kernel), channels)
 
         scale = self._vector("scale", channels, 1.0)
         offset = self._vector("offset", channels, 0.0)
-        mean = self._vector("moving_mean", channels, 0.0, trainable=False)
-        variance = self._vector("moving_variance", channels, 1.0, trainable=False)
+        mean = moving_average("moving_mean", [channels], 0.0)
+        variance = moving_average("moving_variance", [channels], 1.0)
         if not self._training:
             # What normalization does to the product it can as well do to the kernel.
             factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
@@ -199,16 +231,9 @@ class Layers:
             product(kernel), scale, offset, epsilon=_VARIANCE_EPSILON
         )[:3]
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
-            update = average.assign_sub((average - value) * (1 - self._decay()))
-            tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
+            follow(average, value)
         return tf.nn.relu(x)
 
     def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:
         bias = self._vector("bias", channels, 0.0)
         return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))
-
-    @staticmethod
-    def _decay() -> tf.Tensor:
-        """Shorter averages at first, so that the initial values are soon forgotten."""
-        step = tf.cast(tf.compat.v1.train.get_or_create_global_step(), tf.float32)
-        return tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))

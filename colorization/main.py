@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import logging
 import os
 import signal
@@ -20,6 +21,8 @@ from colorization.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from colorization.colorize import Colorizer
+    from colorization.dataset import Report
+    from colorization.estimator import tf_estimator
     from colorization.model import Network
     from colorization.shards import Shards
 
@@ -50,6 +53,8 @@ def run(model: str, network: Network) -> NoReturn:
             "predict": predict,
             "export": export,
             "prepare": prepare,
+            "serve": serve,
+            "compare": compare,
         }
         modes[options.mode](model, network, options)
     # An ImportError says which package is missing, or which version of one.
@@ -74,24 +79,55 @@ def run(model: str, network: Network) -> NoReturn:
 
 def train(model: str, network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
-    from colorization import checkpoint, cluster, shards
-    from colorization.dataset import Report
-    from colorization.hooks import Interrupted
-    from colorization.training import Photos, train_task
+    from colorization import cluster, shards
 
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
         cluster.serve_parameters(task)
         return
+    if options.patience and task.cluster_spec:
+        raise UserError("--patience is for one machine: leave it out in a TF_CONFIG cluster")
     _require_writable(options.model_dir, "model_dir")
     options, train_data, test_data = _training_photos(options)
     if task.num_worker_replicas > 1:
         train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
-    settings = checkpoint.settled(
-        options.model_dir, _network_settings(model, options), options.given
-    )
+    trained = _train_model(model, network, options, task, train_data, test_data)
+    if not trained or not task.is_chief:
+        return
+    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
+    print("Next:")
+    print(f"  python {model}.py --mode predict{folder}")
+    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+
+
+def _train_model(
+    model: str,
+    network: Network,
+    options: Options,
+    task: tf_estimator.RunConfig,
+    train_data: list[str] | Shards,
+    test_data: list[str] | Shards,
+) -> bool:
+    """Trains one model, or does one task of it, and says how it went.
+
+    Returns:
+      False if nothing was left to train.
+    """
+    from colorization import checkpoint, cluster
+    from colorization.dataset import Report
+    from colorization.hooks import Interrupted
+    from colorization.training import Photos, train_task
+
+    wanted = _network_settings(model, options)
+    if options.warm_start:
+        wanted.update(checkpoint.starting_settings(options.warm_start, wanted, options.given))
+    if options.classes:
+        wanted["classes"] = _class_names(train_data)
+    settings = checkpoint.settled(options.model_dir, wanted, options.given)
     for data in (train_data, test_data):
         _require_usable(data)
+    if options.profile and options.profile > options.max_steps:
+        raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
     train_photos = Photos(train_data, Report(len(train_data)))
     test_photos = Photos(test_data, Report(len(test_data)))
 
@@ -107,7 +143,9 @@ def train(model: str, network: Network, options: Options) -> None:
                 f"{options.model_dir} has been trained for {done} steps already; "
                 f"to go on, give a larger --max_steps"
             )
-            return
+            return False
+        if options.profile and options.profile <= done:
+            raise UserError(f"--profile {options.profile}: training goes on from step {done}")
         if done:
             print(f"Going on from step {done} of {options.model_dir}.")
         try:
@@ -127,46 +165,58 @@ def train(model: str, network: Network, options: Options) -> None:
                     os.path.join(options.model_dir, "unreadable.txt")
                 )
         cluster.report_finished(task)
-    if not task.is_chief:
-        return
-    print(f"Trained on {train_photos.report}.")
-    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
-    if metrics:
-        _print_metrics(metrics, test_photos.report)
-    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
-    print("Next:")
-    print(f"  python {model}.py --mode predict{folder}")
-    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+    if task.is_chief:
+        print(f"Trained on {train_photos.report}.")
+        print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
+        if metrics:
+            _print_metrics(metrics, test_photos.report)
+            best = checkpoint.best_checkpoint(options.model_dir)
+            print(f"Best checkpoint, which predict takes: {best}")
+    return True
 
 
 def evaluate(model: str, network: Network, options: Options) -> None:
-    """Measures the latest checkpoint; prints the figures and stores them beside it."""
-    from colorization import checkpoint, dataset, hooks
-    from colorization.training import make_estimator
+    """Measures the checkpoint that predict takes; prints the figures and stores them beside it."""
+    from colorization import checkpoint, dataset
 
-    newest = checkpoint.latest_checkpoint(options.model_dir)
+    best = checkpoint.best_checkpoint(options.model_dir)
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
-    paths = _test_photos(options)
-    report = dataset.Report(len(paths))
-    scale = settings["chroma_scale"]
-    _require_usable(paths)
-    with report.explained():
-        metrics = make_estimator(network, options, settings).evaluate(
-            lambda: dataset.eval_dataset(paths, options.batch_size, scale, report),
-            hooks=[
-                hooks.EvalProgress(-(-len(paths) // options.batch_size)),
-                hooks.FitsCheckpoint(newest),
-            ],
-            checkpoint_path=newest,
-        )
-    print(f"Checkpoint: {newest}")
+    data = _test_photos(options)
+    report = dataset.Report(len(data))
+    _require_usable(data)
+    metrics = _measure(best, network, options, settings, data, report)
+    print(f"Checkpoint: {best}")
     _print_metrics(metrics, report)
     stored = Path(options.model_dir) / "evaluation.json"
     figures = {name: value.item() for name, value in metrics.items()}
-    checkpoint.write_json(stored, {"checkpoint": newest, "photos": report.usable, **figures})
+    checkpoint.write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
     print(f"Stored in {stored}")
+
+
+def _measure(
+    checkpoint: str,
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+    report: Report,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
+    from colorization import dataset, hooks
+    from colorization.training import make_estimator
+
+    scale = settings["chroma_scale"]
+    with report.explained():
+        return make_estimator(network, options, settings).evaluate(
+            lambda: dataset.eval_dataset(data, options.batch_size, scale, report),
+            hooks=[
+                hooks.EvalProgress(-(-len(data) // options.batch_size)),
+                hooks.FitsCheckpoint(checkpoint),
+            ],
+            checkpoint_path=checkpoint,
+        )
 
 
 def predict(model: str, network: Network, options: Options) -> None:
@@ -314,6 +364,66 @@ def prepare(model: str, network: Network, options: Options) -> None:
     print(f"Next:\n  python {model}.py --train_data {part}{test}")
 
 
+def serve(model: str, network: Network, options: Options) -> None:
+    """Serves the page until the program is stopped."""
+    from colorization import bundled, checkpoint
+    from colorization import serve as page
+
+    accounts = page.read_accounts(options.auth_file)
+    checkpoint.settled(options.model_dir, _network_settings(model, options), options.given)
+    models = page.Models(options.model_dir, options.precision)
+    # Of SIGINT too: shells have programs in the background ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    examples = bundled.gray_photos()
+    address = {"host": options.host, "port": options.port}
+    with page.serving(models, examples, accounts=accounts, **address) as url:
+        print(f"Colouring photos at {url} (Ctrl-C ends it)", flush=True)
+        if not accounts and not page.is_local(options.host):
+            print("Everyone who reaches this machine may use it; --auth_file asks for a password.")
+        while True:
+            signal.pause()
+
+
+def compare(model: str, network: Network, options: Options) -> None:
+    """Trains both models on the same photos for as long, and writes a page that compares them."""
+    from colorization import budget, checkpoint, cluster, dataset
+    from colorization import compare as comparison
+
+    task = cluster.read_cluster(False, None)
+    if task.cluster_spec:
+        raise UserError("--mode compare is for one machine; unset TF_CONFIG")
+    _require_writable(options.model_dir, "model_dir")
+    _require_writable(options.output, "output")
+    options, train_data, test_data = _training_photos(options)
+    runs = {}
+    for name in comparison.TITLES:
+        own = dataclasses.replace(options, model_dir=os.path.join(options.model_dir, name))
+        its = network if name == model else importlib.import_module(name).network
+        settings = checkpoint.settled(own.model_dir, _network_settings(name, own), own.given)
+        runs[name] = (its, own, settings)
+    for data in (train_data, test_data):
+        _require_usable(data)
+    if options.minutes:
+        for name, (its, own, settings) in runs.items():
+            steps = budget.steps_in_minutes(options.minutes, its, own, settings, train_data)
+            print(f"{options.minutes:g} minutes of {name}.py are about {steps:,} steps.")
+            runs[name] = (its, dataclasses.replace(own, max_steps=steps), settings)
+    for name, (its, own, _) in runs.items():
+        print(f"{name}.py, the {comparison.TITLES[name]} model:")
+        _train_model(name, its, own, task, train_data, test_data)
+    report = dataset.Report(len(test_data))
+    models = {}
+    for name, (its, own, settings) in runs.items():
+        best = checkpoint.best_checkpoint(own.model_dir)
+        metrics = _measure(best, its, own, settings, test_data, report)
+        models[name] = comparison.Model(its, own, settings, metrics)
+    page = comparison.write_comparison(
+        Path(options.output), models, len(train_data), test_data, report
+    )
+    print(f"See both models side by side in {page}")
+
+
 def _log_to_console() -> None:
     """Warnings go to standard error, above a progress bar if there is one."""
     from tqdm import tqdm
@@ -361,7 +471,23 @@ def _bundled() -> Path:
 
 
 def _network_settings(model: str, options: Options) -> dict[str, Any]:
-    return {"model": model, **{name: getattr(options, name) for name in NETWORK_SETTINGS}}
+    settings = {name: getattr(options, name) for name in NETWORK_SETTINGS}
+    return {"model": model, **settings, "classes": []}
+
+
+def _class_names(data: list[str] | Shards) -> list[str]:
+    """Names of the folders that photos lie in.
+
+    Raises:
+      UserError: there is only one.
+    """
+    if isinstance(data, list):
+        names = sorted({os.path.basename(os.path.dirname(path)) for path in data})
+    else:
+        names = sorted(data.folders - {""})
+    if len(names) < 2:
+        raise UserError("--classes needs photos in several folders, one for each class")
+    return names
 
 
 def _require_usable(data: list[str] | Shards) -> None:
@@ -426,6 +552,8 @@ def _print_metrics(metrics: dict[str, Any], report: object) -> None:
         ("RGB SSIM", *_row(metrics, ["ssim"], 3), "", ""),
         ("colourfulness", *_row(metrics, ["colourfulness"], 1), "", ""),
     )
+    if metrics.get("labelled"):
+        rows += (("class accuracy", *_row(metrics, ["accuracy"], 3), "", ""),)
     print(f"Measured on {report}, step {metrics['global_step']}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())

@@ -59,6 +59,24 @@ def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
     return {"ab_rmse": rmse, **yardsticks("ab_rmse", truth, 0.0, tf.sqrt)}
 
 
+def classification_metrics(classes: tf.Tensor, class_logits: tf.Tensor) -> Metrics:
+    """Share of the photos whose class is found, among those of known class.
+
+    Args:
+      classes: int32 `[batch]`, -1 where not known.
+      class_logits: `[batch, classes]`.
+
+    Returns:
+      `accuracy`, and `labelled`, the share of photos of known class, for an EstimatorSpec.
+    """
+    known = tf.cast(classes >= 0, tf.float32)
+    found = tf.argmax(class_logits, axis=1, output_type=tf.int32)
+    return {
+        "accuracy": tf.compat.v1.metrics.accuracy(classes, found, known),
+        "labelled": tf.compat.v1.metrics.mean(known),
+    }
+
+
 def yardsticks(
     name: str, truth: tf.Tensor, no_colour: float, of_mean_square: Callable[[tf.Tensor], tf.Tensor]
 ) -> Metrics:

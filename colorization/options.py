@@ -20,9 +20,12 @@ MODES = {
     "predict": "colour --input (default: the test photos) into --output",
     "export": "write the model for TensorFlow Serving, ONNX Runtime or TensorFlow Lite",
     "prepare": "turn the photos of --input into shards in --output that train without waiting",
+    "serve": "a page to colour photos on, and the same as an API",
+    "compare": "train both models alike; a page shows them side by side",
 }
-_MODES_WITH_MODEL = ("train", "evaluate", "predict", "export")
-_MODES_WITH_PHOTOS = ("train", "evaluate", "predict")
+_MODES_WITH_MODEL = ("train", "evaluate", "predict", "export", "serve", "compare")
+_MODES_WITH_PHOTOS = ("train", "evaluate", "predict", "compare")
+_MODES_OF_TRAINING = ("train", "compare")
 
 _PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
 _MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
@@ -113,7 +116,8 @@ class Options:
     )
     model_dir: str | None = _option(
         "what to do",
-        "folder of checkpoints and TensorBoard logs (default: models/MODEL)",
+        "folder of checkpoints and TensorBoard logs (default: models/MODEL; models/compare holds "
+        "both)",
         metavar="FOLDER",
     )
     verbose: bool = _option(
@@ -129,7 +133,7 @@ class Options:
         "folders (searched through, or prepared), globs, photos or text files of paths "
         "(default: data/train, else the photos bundled with scikit-image)",
         (),
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         nargs="+",
         metavar="PHOTOS",
     )
@@ -152,8 +156,8 @@ class Options:
     output: str | None = _option(
         "photos",
         "folder for the coloured photos (default: results/MODEL), exported models "
-        "(exports/MODEL) or shards (data/prepared)",
-        modes=("predict", "export", "prepare"),
+        "(exports/MODEL), shards (data/prepared) or the comparison (results/compare)",
+        modes=("predict", "export", "prepare", "compare"),
         metavar="FOLDER",
     )
     split: float = _option(
@@ -212,6 +216,29 @@ class Options:
         metavar="X",
     )
 
+    host: str = _option(
+        "page",
+        "address to listen on; others than the default let other machines in (default: 127.0.0.1)",
+        "127.0.0.1",
+        modes=("serve",),
+        metavar="HOST",
+    )
+    port: int = _option(
+        "page",
+        "port to listen on (default: 7860)",
+        7860,
+        modes=("serve",),
+        type=_whole_number(1, 65535),
+        metavar="N",
+    )
+    auth_file: str | None = _option(
+        "page",
+        "text file of user:password lines; only those are let in (default: the one in the "
+        "environment variable COLORIZE_AUTH, else everyone)",
+        modes=("serve",),
+        metavar="FILE",
+    )
+
     batch_size: int = _option(
         "training",
         "photos per step (default: 16; 8 on the bundled photos)",
@@ -224,15 +251,22 @@ class Options:
         "training",
         "steps in all, earlier runs counted in (default: 5000; 200 on the bundled photos)",
         5000,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_whole_number(1),
         metavar="N",
+    )
+    minutes: float | None = _option(
+        "training",
+        "train each model for about so long instead of for --max_steps",
+        modes=("compare",),
+        type=_positive_number,
+        metavar="M",
     )
     learning_rate: float = _option(
         "training",
         "peak learning rate of Adam (default: 0.001)",
         1e-3,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_positive_number,
         metavar="X",
     )
@@ -240,14 +274,14 @@ class Options:
         "training",
         "after the warm-up: constant, or cosine to zero over --max_steps (default: cosine)",
         "cosine",
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         choices=("constant", "cosine"),
     )
     warmup_steps: int = _option(
         "training",
         "steps over which the learning rate rises from zero (default: 50)",
         50,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_whole_number(0),
         metavar="N",
     )
@@ -255,7 +289,7 @@ class Options:
         "training",
         "steps between checkpoints, each of which is evaluated "
         "(default: a fifth of --max_steps, at most 1000)",
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_whole_number(1),
         metavar="N",
     )
@@ -264,7 +298,7 @@ class Options:
         "seconds after which a checkpoint is saved between those, without evaluating it: the most "
         "that a crash can lose (default: 600)",
         600,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_whole_number(1),
         metavar="N",
     )
@@ -272,10 +306,69 @@ class Options:
         "training",
         "checkpoints to keep; older ones are deleted (default: 5)",
         5,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         # One before the newest, for the day on which that is damaged.
         type=_whole_number(2),
         metavar="N",
+    )
+    accumulate_steps: int = _option(
+        "training",
+        "batches whose gradients are added up for one step, for large batches in little memory "
+        "(default: 1)",
+        1,
+        modes=_MODES_OF_TRAINING,
+        type=_whole_number(1),
+        metavar="N",
+    )
+    clip_norm: float | None = _option(
+        "training",
+        "scale the gradients down to this norm where theirs is larger (default: never)",
+        modes=_MODES_OF_TRAINING,
+        type=_positive_number,
+        metavar="X",
+    )
+    loss: str = _option(
+        "training",
+        "mse, or rebalanced: the rarer a colour is, the more it counts, against pale pictures "
+        "(default: mse)",
+        "mse",
+        modes=_MODES_OF_TRAINING,
+        choices=("mse", "rebalanced"),
+    )
+    classes: bool = _option(
+        "training",
+        "learn as well to tell apart the folders that the photos lie in, as the paper does",
+        False,
+        modes=("train",),
+        models=("color_global",),
+        action="store_true",
+    )
+    warm_start: str | None = _option(
+        "training",
+        "begin with the weights of this checkpoint or model folder, as far as they fit",
+        modes=("train",),
+        metavar="CHECKPOINT",
+    )
+    patience: int | None = _option(
+        "training",
+        "stop after so many evaluations in a row without a lower loss (default: never)",
+        modes=("train",),
+        type=_whole_number(1),
+        metavar="N",
+    )
+    profile: int | None = _option(
+        "training",
+        "trace this step for the Graphs page of TensorBoard",
+        modes=("train",),
+        type=_whole_number(1),
+        metavar="STEP",
+    )
+    xla: bool = _option(
+        "training",
+        "compile the network with XLA",
+        False,
+        modes=_MODES_OF_TRAINING,
+        action="store_true",
     )
     gpus: int | str | None = _option(
         "training",
@@ -295,7 +388,7 @@ class Options:
         "training",
         "of initial weights, order and augmentation (default: 1)",
         1,
-        modes=("train",),
+        modes=_MODES_OF_TRAINING,
         type=_whole_number(0),
         metavar="N",
     )
@@ -317,7 +410,8 @@ class Options:
     )
     normalization: str = _option(
         "network",
-        "batch normalization of the convolutions, or none (default: batch)",
+        "batch: of convolutions over the batch, of dense layers over the channels; or none "
+        "(default: batch)",
         "batch",
         choices=("batch", "none"),
     )
@@ -339,7 +433,7 @@ class Options:
 
 
 # The part of the options that decides what a checkpoint holds; stored beside it.
-NETWORK_SETTINGS = ("global_features", "global_channels", "normalization", "chroma_scale")
+NETWORK_SETTINGS = ("global_features", "global_channels", "normalization", "chroma_scale", "loss")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -414,6 +508,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
     if "input" in values and "test_data" in values:
         raise UserError("--input and --test_data both name photos to colour; give one of them")
+    if "minutes" in values and "max_steps" in values:
+        raise UserError("--minutes and --max_steps both say how long to train; give one of them")
     if mode == "prepare" and "input" not in values:
         raise UserError("--mode prepare needs --input; name the photos to prepare")
     formats = _MODEL_FORMATS if mode == "export" else _PICTURE_FORMATS
@@ -425,7 +521,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     if values.get("working_size", 8) % 8:
         raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")
     given = frozenset(values)
-    values.setdefault("model_dir", f"models/{model}")
+    subject = "compare" if mode == "compare" else model
+    values.setdefault("model_dir", f"models/{subject}")
     outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
-    values.setdefault("output", outputs.get(mode, f"results/{model}"))
+    values.setdefault("output", outputs.get(mode, f"results/{subject}"))
     return Options(**values, given=given)

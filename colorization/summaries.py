@@ -81,5 +81,10 @@ class YardsticksHook(tf.compat.v1.train.SessionRunHook):
 
 def write_hyperparameters(values: dict[str, Any], model_dir: str) -> None:
     """Lists the hyperparameters of a run on TensorBoard's HParams page."""
-    with tf.Graph().as_default(), tf.compat.v1.summary.FileWriter(model_dir) as writer:
+    # Files of the same second have the same name but for this, and the second replaces the first.
+    suffix = ".hyperparameters"
+    with (
+        tf.Graph().as_default(),
+        tf.compat.v1.summary.FileWriter(model_dir, filename_suffix=suffix) as writer,
+    ):
         writer.add_summary(hparams.session_start_pb(values))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import re
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -11,6 +13,7 @@ import tensorflow as tf
 from colorization import checkpoint, cluster, dataset, hooks, summaries
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
+from colorization.inference import NETWORK_SIZE
 from colorization.layers import fast_precision
 from colorization.model import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
@@ -19,7 +22,7 @@ from colorization.shards import Shards
 # Between two looks of an evaluator for a new checkpoint.
 _EVALUATOR_THROTTLE_SECS = 5
 
-# What TensorBoard lists of a training run.
+# What TensorBoard lists of a training run, as far as it is set.
 _HYPERPARAMETERS = (
     *NETWORK_SETTINGS,
     "precision",
@@ -28,6 +31,9 @@ _HYPERPARAMETERS = (
     "learning_rate",
     "learning_rate_schedule",
     "warmup_steps",
+    "accumulate_steps",
+    "clip_norm",
+    "warm_start",
     "seed",
 )
 
@@ -40,7 +46,11 @@ class Photos(NamedTuple):
 
 
 def make_estimator(
-    network: Network, options: Options, settings: dict[str, Any], **run_config: Any
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    warm_start_from: tf_estimator.WarmStartSettings | None = None,
+    **run_config: Any,
 ) -> tf_estimator.Estimator:
     """Wraps a network.
 
@@ -48,6 +58,7 @@ def make_estimator(
       network: see `color.network`.
       options: of the run.
       settings: of the network, as `checkpoint.settled` gives them.
+      warm_start_from: weights to begin with.
       **run_config: passed on to `RunConfig`.
     """
     precision = fast_precision() if options.precision == "auto" else options.precision
@@ -55,6 +66,7 @@ def make_estimator(
         make_model_fn(network),
         config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
         params={**dataclasses.asdict(options), **settings, "precision": precision},
+        warm_start_from=warm_start_from,
     )
 
 
@@ -88,8 +100,9 @@ def train_task(
     estimator = _training_estimator(network, options, settings, task)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
+        values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
         summaries.write_hyperparameters(
-            {name: estimator.params[name] for name in _HYPERPARAMETERS}, options.model_dir
+            {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
     signals = hooks.Signals()
     strategy = estimator.config.train_distribute
@@ -111,13 +124,29 @@ def train_task(
     return result[0] if result else None
 
 
+class _BestCheckpoint(tf_estimator.Exporter):
+    """Keeps the checkpoint with the lowest evaluation loss; what Estimator calls to export it."""
+
+    name = "best"
+
+    def __init__(self) -> None:
+        self._since = 0
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+
+    def evaluations_since(self) -> int:
+        return self._since
+
+
 def _training_estimator(
     network: Network, options: Options, settings: dict[str, Any], task: tf_estimator.RunConfig
 ) -> tf_estimator.Estimator:
-    return make_estimator(
+    estimator = make_estimator(
         network,
         options,
         settings,
+        warm_start_from=_warm_start(network, options, settings) if options.warm_start else None,
         save_checkpoints_steps=options.save_checkpoints_steps
         or max(1, min(1000, options.max_steps // 5)),
         keep_checkpoint_max=options.keep_checkpoint_max,
@@ -129,6 +158,49 @@ def _training_estimator(
         # each other anyway.
         experimental_max_worker_delay_secs=0 if options.sync else None,
     )
+    if options.xla:
+        # Processors ask for the second switch; both are read when the first session starts.
+        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_cpu_global_jit"
+        optimizer_options = estimator.config.session_config.graph_options.optimizer_options
+        optimizer_options.global_jit_level = tf.compat.v1.OptimizerOptions.ON_2
+    return estimator
+
+
+def _warm_start(
+    network: Network, options: Options, settings: dict[str, Any]
+) -> tf_estimator.WarmStartSettings | None:
+    """What to take from another checkpoint: the variables of the same name and shape.
+
+    Returns:
+      None where training goes on from a checkpoint of its own.
+
+    Raises:
+      UserError: nothing fits.
+    """
+    if checkpoint.newest_whole(options.model_dir):
+        return None
+    source = checkpoint.starting_point(options.warm_start)
+    stored = tf.train.load_checkpoint(source).get_variable_to_shape_map()
+    with tf.Graph().as_default():
+        step = tf.compat.v1.train.get_or_create_global_step()
+        params = {**settings, "precision": "float32"}
+        network(tf.zeros([1, NETWORK_SIZE, NETWORK_SIZE, 1]), True, params)
+        shapes = {
+            variable.op.name: variable.shape.as_list()
+            for variable in tf.compat.v1.global_variables()
+            if variable is not step
+        }
+    taken = [name for name, shape in shapes.items() if stored.get(name) == shape]
+    if not taken:
+        raise UserError(
+            f"--warm_start {options.warm_start} has no variable in common with this network; "
+            "name a checkpoint of color.py or color_global.py"
+        )
+    print(f"Starting from {source}: {len(taken)} of {len(shapes)} variables.")
+    anew = sorted(shapes.keys() - set(taken))
+    if anew:
+        print(f"Starting anew, for want of a match: {', '.join(anew)}.")
+    return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in taken])
 
 
 def _specs(
@@ -143,19 +215,25 @@ def _specs(
 ) -> tuple[tf_estimator.TrainSpec, tf_estimator.EvalSpec]:
     """What to train and to evaluate on, and what watches it."""
     scale = settings["chroma_scale"]
+    batch_size = options.batch_size * options.accumulate_steps
+    best = _BestCheckpoint()
     train_hooks = []
     if task.is_chief:
-        photos_per_step = options.batch_size * (task.num_worker_replicas if options.sync else 1)
+        photos_per_step = batch_size * (task.num_worker_replicas if options.sync else 1)
         train_hooks = [
             hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
             hooks.StopOnSignal(signals, options.model_dir),
             hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
             hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
         ]
+        if options.patience:
+            train_hooks.append(hooks.StopWithoutProgress(best.evaluations_since, options.patience))
+        if options.profile:
+            train_hooks.append(hooks.TraceStep(options.profile, options.model_dir))
     train_spec = tf_estimator.TrainSpec(
         # A seed of its own for each start: going on must not begin the same epoch again.
         lambda: dataset.train_dataset(
-            train.data, options.batch_size // replicas, scale, options.seed + done, train.report
+            train.data, batch_size // replicas, scale, options.seed + done, train.report
         ),
         max_steps=options.max_steps,
         hooks=train_hooks,
@@ -167,6 +245,7 @@ def _specs(
             hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
             hooks.StopOnSignal(signals, None),
         ],
+        exporters=best,
         start_delay_secs=0,
         throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
     )

@@ -27,6 +27,8 @@ WANTED = {
     "global_features": "single",
     "global_channels": 32,
     "normalization": "batch",
+    "loss": "mse",
+    "classes": [],
     "chroma_scale": 8.0,
 }
 

@@ -7,7 +7,7 @@ from skimage.color import lab2rgb
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from colorization.estimator import tf_estimator
-from colorization.model import learning_rate, make_model_fn, mean_squared_error, to_rgb
+from colorization.model import learning_rate, make_model_fn, to_rgb
 from colorization.summaries import write_hyperparameters
 
 SCALE = 8.0
@@ -80,14 +80,6 @@ def bilinear_doubled(x):
         shape[axis] *= 2
         x = pair.reshape(shape)
     return x
-
-
-def test_loss_is_the_mean_of_squares_per_example():
-    random = np.random.default_rng(0)
-    predicted, truth = random.uniform(size=(2, 3, 4, 5, 2))
-    losses = mean_squared_error(tf.constant(predicted), tf.constant(truth))
-    expected = [np.mean((p - t) ** 2) for p, t in zip(predicted, truth, strict=True)]
-    np.testing.assert_allclose(losses, expected)
 
 
 def test_rgb_pictures_agree_with_scikit_image():
@@ -191,6 +183,76 @@ def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
         assert np.ptp(gray, axis=-1).max() <= 1
         assert np.ptp(truth, axis=-1).max() > 10
         assert np.ptp(predicted, axis=-1).max() > 5
+
+
+def trained_with(tmp_path, found, network=None, name="model", **params):
+    from colorization.layers import Layers
+
+    def small(lightness, training, params):
+        nn = Layers(training, {"precision": "float32", "normalization": "none"})
+        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output")
+
+    config = tf_estimator.RunConfig(model_dir=str(tmp_path / name), tf_random_seed=1)
+    params = {**PARAMS, "learning_rate": 0.01, **params}
+    estimator = tf_estimator.Estimator(
+        make_model_fn(network or small), config=config, params=params
+    )
+    estimator.train(input_fn(found, len(found[0]["path"]), repeat=3))
+    return estimator
+
+
+def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
+    found = examples(6)
+    whole = trained_with(tmp_path, found)
+    parts = trained_with(tmp_path, found, name="parts", accumulate_steps=3)
+    assert parts.get_variable_value("global_step") == 3
+    for name in whole.get_variable_names():
+        np.testing.assert_allclose(
+            parts.get_variable_value(name), whole.get_variable_value(name), rtol=1e-4, atol=1e-7
+        )
+
+
+def test_gradients_are_clipped(tmp_path):
+    """Adam's second moment after the first step is 0.001 times the square of the gradient."""
+    found = examples(2)
+    names = [f"{layer}/{kind}" for layer in ("conv", "output") for kind in ("kernel", "bias")]
+
+    def norm(estimator):
+        moments = [estimator.get_variable_value(f"{name}/Adam_1") for name in names]
+        return np.sqrt(sum(moment.sum() for moment in moments))
+
+    free = norm(trained_with(tmp_path, found))
+    limit = free / np.sqrt(0.001 + 0.001 * 0.999 + 0.001 * 0.999**2) / 100
+    clipped = norm(trained_with(tmp_path, found, name="clipped", clip_norm=limit))
+    assert clipped == pytest.approx(free / 100, rel=0.01)
+
+
+def test_classes_are_learnt_and_measured(tmp_path):
+    """Dark photos in one folder, light ones in another; one photo lies in neither."""
+    features, labels = examples(8)
+    light = np.arange(8) % 2 == 1
+    lightness = np.where(light, 90, 10)[:, None, None, None] + np.zeros([8, 16, 20, 1])
+    features["lightness"] = lightness.astype(np.float32)
+    features["path"] = np.array([f"{'dark' if n % 2 == 0 else 'light'}/{n}.jpg" for n in range(8)])
+
+    def network(lightness, training, params):
+        logits = one_colour(lightness, training, params)
+        if not params["classes"]:
+            return logits
+        weight = tf.compat.v1.get_variable("weight", [1, len(params["classes"])])
+        return logits, tf.reduce_mean(lightness / 50 - 1, [1, 2]) @ weight
+
+    found = (features, labels)
+    estimator = trained_with(
+        tmp_path, found, network, classes=["dark", "light"], learning_rate=0.5, max_steps=3
+    )
+    features["path"] = np.append(features["path"][:7], "elsewhere/7.jpg")
+    metrics = estimator.evaluate(input_fn(found, 4))
+    assert metrics["accuracy"] == 1
+    assert metrics["labelled"] == pytest.approx(7 / 8)
+    assert metrics["loss"] > metrics["average_loss"]
+    predictions = list(estimator.predict(input_fn(found, 4)))
+    assert predictions[0].keys() == {"chroma", "path"}
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,15 @@ def convolve(x, kernel, stride):
 
 
 def reference(lightness, variables, params, training=False):
-    """The design table, layer by layer."""
+    """The design table, layer by layer; with `classes`, the logits of these."""
     variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
 
     def activated(x, name):
-        if params["normalization"] == "none" or name.startswith("global/dense"):
+        if params["normalization"] == "none":
             return np.maximum(x + variables[f"{name}/bias"], 0)
-        if training:
+        if name.startswith(("global/dense", "classification")):
+            mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        elif training:
             axes = tuple(range(x.ndim - 1))
             mean, variance = x.mean(axes), x.var(axes)
         else:
@@ -125,8 +127,12 @@ def reference(lightness, variables, params, training=False):
             kernel = variables["global/conv1/kernel"]
             whole = activated(convolve(low, kernel, 1), "global/conv1")
         whole = whole.reshape(len(whole), -1)
-        for layer in range(1, 4):
-            whole = dense(whole, f"global/dense{layer}")
+        whole = dense(dense(whole, "global/dense1"), "global/dense2")
+        if params.get("classes"):
+            x = dense(whole, "classification/dense1")
+            x = x @ variables["classification/output/kernel"]
+            return x + variables["classification/output/bias"]
+        whole = dense(whole, "global/dense3")
         copies = np.broadcast_to(whole[:, None, None], (*x.shape[:3], 256))
         x = dense(np.concatenate([x, copies], axis=-1), "fusion")
     x = conv(x, "colorization/conv1")
@@ -155,6 +161,23 @@ def test_networks_equal_the_numpy_reference(network, params, training):
     expected = reference(lightness, variables, params, training)
     assert logits.shape == (3, 8, 12, 2)
     assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+def test_class_logits_equal_the_numpy_reference(normalization):
+    """The paper's: dense layers of 256 and of the classes on the second dense layer's 512."""
+    params = parameters(global_channels=5, normalization=normalization, classes=["a", "b", "c"])
+    lightness = np.random.default_rng(0).uniform(0, 100, [3, 16, 24, 1]).astype(np.float32)
+
+    def class_logits(*arguments):
+        _, found = color_global.network(*arguments)
+        return found
+
+    logits, variables, _ = run(class_logits, lightness, params)
+    assert variables["classification/dense1/kernel"].shape == (512, 256)
+    expected = reference(lightness, variables, params)
+    assert logits.shape == (3, 3)
     np.testing.assert_allclose(logits, expected, atol=1e-3 * np.abs(expected).max())
 
 

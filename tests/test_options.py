@@ -19,6 +19,8 @@ def test_defaults_depend_on_the_model():
     )
     assert parse("color_global", ["--mode", "predict"]).output == "results/color_global"
     assert parse("color", ["--mode", "prepare", "--input", "a"]).output == "data/prepared"
+    compared = parse("color_global", ["--mode", "compare"])
+    assert (compared.model_dir, compared.output) == ("models/compare", "results/compare")
 
 
 def test_values_are_converted_and_remembered_as_given():
@@ -48,6 +50,13 @@ def test_values_are_converted_and_remembered_as_given():
         (["--mode", "prepare", "--input", "a", "--seed", "1"], ["--seed", "prepare"]),
         (["--split", "0.1"], ["--split", "prepare"]),
         (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),
+        (["--minutes", "3"], ["--minutes", "compare"]),
+        (["--mode", "compare", "--minutes", "nan"], ["--minutes", "'nan'"]),
+        (
+            ["--mode", "compare", "--minutes", "3", "--max_steps", "5"],
+            ["--minutes", "--max_steps", "one of them"],
+        ),
+        (["--mode", "compare", "--gpus", "2"], ["--gpus", "compare"]),
         (
             ["--global_features", "paper", "--global_channels", "8"],
             ["--global_channels", "paper"],

@@ -1,0 +1,180 @@
+"""What training options do, through `--mode train` with a network of three small layers."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from colorization import checkpoint
+from colorization.errors import UserError
+from colorization.main import evaluate, train
+from colorization.options import parse
+from colorization.prepare import prepare
+
+
+def network(lightness, training, params):
+    from colorization.layers import Layers
+
+    nn = Layers(training, params)
+    x = nn.conv(nn.input(lightness), params["global_channels"], "conv", stride=2)
+    logits = nn.output(x, 2, "output")
+    if params.get("classes"):
+        x = tf.reduce_mean(x, [1, 2])
+        return logits, nn.class_logits(x, len(params["classes"]), "classification/output")
+    return logits
+
+
+@pytest.fixture
+def run(photo_folder, tmp_path, capsys):
+    """Trains in `tmp_path/model`; returns what was printed."""
+    photos = {name: str(photo_folder(3, name=name)) for name in ("train", "test")}
+
+    def run(*arguments, folder="model", mode=train, steps=3):
+        data = ["--train_data", photos["train"]] if mode is train else ["--mode", mode.__name__]
+        command = [
+            *data, "--test_data", photos["test"], "--model_dir", str(tmp_path / folder),
+            "--batch_size", "2", "--global_channels", "3", *map(str, arguments),
+        ]  # fmt: skip
+        if mode is train:
+            # One evaluation, unless asked otherwise.
+            command = ["--save_checkpoints_steps", "100", *command, "--max_steps", str(steps)]
+        mode("color_global", network, parse("color_global", command))
+        return capsys.readouterr().out
+
+    return run
+
+
+def step_of(path):
+    return int(tf.train.load_variable(str(path), "global_step"))
+
+
+def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
+    folder = tmp_path / "model"
+    best = folder / "best"
+    run("--save_checkpoints_steps", 1, "--learning_rate", 0.02, steps=4)
+    kept = json.loads((best / "evaluation.json").read_text())
+    assert sorted(path.suffix for path in best.glob("model.ckpt*")) == [
+        ".data-00000-of-00001",
+        ".index",
+    ]
+    # A step of this size makes any model worse.
+    run("--learning_rate", 50, "--learning_rate_schedule", "constant", steps=6)
+    assert json.loads((best / "evaluation.json").read_text())["loss"] == kept["loss"]
+    assert step_of(checkpoint.latest_checkpoint(str(folder))) == 6
+    chosen = checkpoint.best_checkpoint(str(folder))
+    assert chosen.startswith(str(best))
+    assert step_of(chosen) == kept["global_step"]
+    run(mode=evaluate)
+    measured = json.loads((folder / "evaluation.json").read_text())
+    assert measured["loss"] == pytest.approx(kept["loss"], 1e-5)
+    assert measured["checkpoint"] == chosen
+    next(best.glob("*.data*")).write_bytes(b"")
+    assert checkpoint.best_checkpoint(str(folder)) == checkpoint.latest_checkpoint(str(folder))
+
+
+def test_patience_stops_training_that_gets_nowhere(run, tmp_path):
+    run(
+        "--save_checkpoints_steps", 1, "--learning_rate", 1e-12, "--patience", 2,
+        "--normalization", "none", steps=50,
+    )  # fmt: skip
+    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) < 10
+
+
+def test_a_warm_start_takes_what_fits(run, tmp_path):
+    run()
+    source = tmp_path / "model"
+    before = tf.train.load_checkpoint(checkpoint.best_checkpoint(str(source)))
+    printed = run("--warm_start", source, "--learning_rate", 1e-12, folder="same", steps=1)
+    assert "7 of 7 variables" in printed
+    after = tf.train.load_checkpoint(str(tmp_path / "same" / "model.ckpt-1"))
+    for name in ("conv/kernel", "output/kernel", "output/bias"):
+        np.testing.assert_allclose(after.get_tensor(name), before.get_tensor(name), atol=1e-6)
+    assert after.get_tensor("global_step") == 1
+
+    printed = run("--warm_start", checkpoint.latest_checkpoint(str(source)),
+                  "--global_channels", 4, folder="wider", steps=1)  # fmt: skip
+    assert "Starting anew, for want of a match: conv/kernel" in printed
+    # Going on, it has weights of its own.
+    assert "Starting" not in run("--warm_start", source, folder="same", steps=2)
+
+
+def test_a_warm_start_takes_over_the_settings(run, tmp_path):
+    run("--chroma_scale", 5, "--normalization", "none")
+    run("--warm_start", tmp_path / "model", "--normalization", "batch", folder="tuned", steps=1)
+    settings = checkpoint.stored_settings(str(tmp_path / "tuned"))
+    assert (settings["chroma_scale"], settings["normalization"]) == (5, "batch")
+
+
+def test_one_step_is_traced(run, tmp_path):
+    run("--profile", 2)
+    tags = [
+        event.tagged_run_metadata.tag
+        for path in (tmp_path / "model").glob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        if event.HasField("tagged_run_metadata")
+    ]
+    assert tags == ["step 2"]
+
+
+def test_accumulation_counts_steps_not_batches(run, tmp_path):
+    assert "3 photos" in run("--accumulate_steps", 3, "--batch_size", 1, steps=2)
+    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 2
+
+
+def test_classes_come_from_folders(run, tmp_path, colourful):
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(colourful(40, 40, number)).save(
+                tmp_path / "train" / name / f"{number}.png"
+            )
+    (tmp_path / "train" / "colour0.png").unlink()
+    printed = run("--classes", steps=1)
+    settings = checkpoint.stored_settings(str(tmp_path / "model"))
+    assert settings["classes"] == ["cat", "dog", "train"]
+    assert "class accuracy" not in printed  # no test photo lies in one of these folders
+    (tmp_path / "test" / "cat").mkdir()
+    (tmp_path / "test" / "colour0.png").rename(tmp_path / "test" / "cat" / "0.png")
+    assert "class accuracy" in run(mode=evaluate)
+    # Without the option, training goes on with the classes it has.
+    run(steps=2)
+    prepare([str(path) for path in (tmp_path / "train").rglob("*.png")], str(tmp_path / "shards"))
+    run("--classes", "--train_data", tmp_path / "shards", folder="prepared", steps=1)
+    settings = checkpoint.stored_settings(str(tmp_path / "prepared"))
+    assert settings["classes"] == ["cat", "dog"]
+
+
+def test_rebalanced_training(run, tmp_path):
+    run("--loss", "rebalanced")
+    frequencies = tf.train.load_variable(
+        str(tmp_path / "model" / "model.ckpt-3"), "colour_frequencies/moving_histogram"
+    )
+    assert frequencies.sum() == pytest.approx(1, 1e-4)
+    assert np.ptp(frequencies) > 0.01
+    run(mode=evaluate)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "9"], "--profile 9 is beyond the last step, 3"),
+        (["--classes"], "--classes needs photos in several folders"),
+        (["--warm_start", "nowhere"], "no checkpoint at nowhere; name a model's folder"),
+    ],
+)
+def test_refusals(run, tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        run(*arguments)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_warm_start_with_nothing_in_common_is_refused(run, tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.get_variable("something", [2])
+        tf.compat.v1.train.get_or_create_global_step()
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(tmp_path / "other"))
+    with pytest.raises(UserError, match="no variable in common"):
+        run("--warm_start", tmp_path / "other")
