@@ -1,0 +1,107 @@
+"""How many steps of training fit into some minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from colorization import checkpoint, dataset, hooks
+from colorization.model import Network
+from colorization.options import Options
+from colorization.shards import Shards
+from colorization.training import make_estimator
+
+_NOTED = "budget.json"
+
+# A training is timed by so many steps after the first few, or as many as fit into the seconds.
+_WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
+
+
+def steps_in_minutes(
+    minutes: float,
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+) -> int:
+    """How many steps a training of so many minutes has, by the time that a few steps take.
+
+    What was found is noted in the model's folder: the same budget stays the same number of steps,
+    whenever training is interrupted and goes on.
+
+    Args:
+      minutes: of training, evaluations not counted.
+      network: see `color.network`.
+      options: of the run, `model_dir` the model's own.
+      settings: of the network, as `checkpoint.settled` gives them.
+      data: photos to train on.
+
+    Returns:
+      1 at least.
+    """
+    noted = Path(options.model_dir) / _NOTED
+    budget = {
+        "minutes": minutes,
+        "batch_size": options.batch_size,
+        "accumulate_steps": options.accumulate_steps,
+    }
+    try:
+        stored = json.loads(noted.read_bytes())
+        steps = stored.pop("steps")
+        if stored == budget and type(steps) is int and steps > 0:
+            return steps
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        pass
+    print("Timing a few steps.", flush=True)
+    steps = max(1, round(60 * minutes / _seconds_per_step(network, options, settings, data)))
+    checkpoint.write_json(noted, {**budget, "steps": steps})
+    return steps
+
+
+class _StepTimes(hooks.SessionRunHook):
+    """Times steps until there are enough."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def after_create_session(self, session, coord) -> None:
+        self._last = time.monotonic()
+
+    def after_run(self, run_context, run_values) -> None:
+        now = time.monotonic()
+        self.seconds.append(now - self._last)
+        self._last = now
+        timed = self.seconds[_WARM_UP_STEPS:]
+        if len(timed) >= _TIMED_STEPS or (timed and sum(self.seconds) > _TIMED_SECONDS):
+            run_context.request_stop()
+
+
+def _seconds_per_step(
+    network: Network, options: Options, settings: dict[str, Any], data: list[str] | Shards
+) -> float:
+    """Trains a model that is thrown away."""
+    times = _StepTimes()
+    batch_size = options.batch_size * options.accumulate_steps
+    report = dataset.Report(len(data))
+    with tempfile.TemporaryDirectory() as scratch, report.explained():
+        estimator = make_estimator(
+            network,
+            dataclasses.replace(options, model_dir=scratch),
+            settings,
+            save_checkpoints_secs=None,
+            save_checkpoints_steps=None,
+            save_summary_steps=None,
+            log_step_count_steps=None,
+        )
+        estimator.train(
+            lambda: dataset.train_dataset(
+                data, batch_size, settings["chroma_scale"], options.seed, report
+            ),
+            hooks=[times],
+        )
+    return statistics.median(times.seconds[_WARM_UP_STEPS:] or times.seconds)
