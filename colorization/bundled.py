@@ -26,6 +26,7 @@ _COLOURED = {
 }
 _TRAINING_ENDS = 0.75
 _TEST_STARTS = 0.45
+_EXAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
 _GRAY = {"train": ("camera", "coins", "moon", "page"), "test": ("grass", "text")}
 
 # Sides of the square training crops, as shares of the shorter side of the training part.
@@ -66,6 +67,14 @@ def bundled_photos(folder: Path) -> Path:
             "run in a writable folder or name photos of your own with --train_data"
         ) from error
     return folder
+
+
+def gray_photos() -> dict[str, np.ndarray]:
+    """Some of the bundled photos to try a model on: uint8 grays `[height, width]` by name."""
+    from skimage import data
+
+    photos = {name: getattr(data, name)() for name in _EXAMPLES}
+    return {name: np.asarray(Image.fromarray(photo).convert("L")) for name, photo in photos.items()}
 
 
 def _crops(data) -> Iterator[tuple[str, np.ndarray]]:

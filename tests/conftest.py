@@ -63,6 +63,8 @@ def model_folder(tmp_path_factory):
             "global_channels": 2,
             "normalization": "batch",
             "chroma_scale": 8.0,
+            "loss": "mse",
+            "classes": [],
         }
         network = {"color": color, "color_global": color_global}[model].network
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
