@@ -65,7 +65,7 @@ def main() -> None:
             "speedup_12mp": speedup(colorizer, files[12], options.rounds),
             "memory_12mp_mb": memory(model_dir, files[12]),
             "memory_50mp_mb": memory(model_dir, files[50]),
-            "folder_vs_network": folder_rate(colorizer, paths, scratch, options.rounds),
+            "folder_vs_network": folder_rate(colorizer, model_dir, paths, scratch, options.rounds),
         }
     for name, value in figures.items():
         print(f"{name:20}{value:10.2f}")
@@ -99,7 +99,7 @@ def usual_way(colorizer, data: bytes) -> bytes:
     picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     lightness = rgb2lab(picture)[..., :1]
     small = resize(lightness, (224, 224)).astype(np.float32)
-    (chroma,) = colorizer.predict([(small, small)])
+    chroma = colorizer.predict(small, small)
     chroma = resize(chroma, picture.shape[:2])
     rgb = lab2rgb(np.concatenate([lightness, chroma], axis=-1))
     with io.BytesIO() as file:
@@ -119,21 +119,27 @@ def memory(model_dir: str, path: str) -> float:
     return float(result.stdout)
 
 
-def folder_rate(colorizer, paths: list[str], scratch: str, rounds: int) -> float:
+def folder_rate(colorizer, model_dir: str, paths: list[str], scratch: str, rounds: int) -> float:
+    import tensorflow as tf
+
     from colorization.dataset import Report
     from colorization.folder import colour_photos, picture_names
+    from colorization.inference import TrainedNetwork
     from colorization.photos import read_file
     from colorization.pictures import decode
 
-    smalls = []
-    for path in paths:
-        small = colorizer.small_lightness(decode(read_file(path)).pixels)
-        smalls.append((small, small))
+    smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in paths]
     names = picture_names(paths)
+    with tf.Graph().as_default() as graph:
+        predict, load = TrainedNetwork(model_dir).build()
+        batch = tf.compat.v1.placeholder(tf.float32, [None, 224, 224, 1])
+        chroma = predict(batch, batch)
+        session = tf.compat.v1.Session(graph=graph)
+        load(session)
 
     def network() -> None:
         for start in range(0, len(smalls), BATCH):
-            colorizer.predict(smalls[start : start + BATCH])
+            session.run(chroma, {batch: smalls[start : start + BATCH]})
 
     def folder() -> None:
         colour_photos(
@@ -142,7 +148,7 @@ def folder_rate(colorizer, paths: list[str], scratch: str, rounds: int) -> float
             Path(scratch) / "results",
             Report(len(paths)),
             lambda: None,
-            batch_size=BATCH,
+            at_once=BATCH,
             quality=95,
         )
 

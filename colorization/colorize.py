@@ -9,7 +9,6 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,11 +76,13 @@ class Colorizer:
         self._graph = tf.Graph()
         with self._graph.as_default():
             predict, load = trained.build()
-            self._lightness = tf1.placeholder(tf.float32, [None, None, None, 1])
-            side = [None, NETWORK_SIZE, NETWORK_SIZE, 1]
-            self._whole = tf1.placeholder(tf.float32, side)
-            lightness = self._lightness if separate else tf.ensure_shape(self._lightness, side)
-            self._chroma = predict(lightness, self._whole) * saturation
+            # One photo at a time: TensorFlow multiplies batches of different sizes in different
+            # orders, and the last bits differ. Several at once, each in a thread of its own, are
+            # as fast as a batch of them.
+            side = None if separate else NETWORK_SIZE
+            self._lightness = tf1.placeholder(tf.float32, [1, side, side, 1])
+            self._whole = tf1.placeholder(tf.float32, [1, NETWORK_SIZE, NETWORK_SIZE, 1])
+            self._chroma = predict(self._lightness, self._whole)[0] * saturation
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
         self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
@@ -103,7 +104,7 @@ class Colorizer:
         """
         pixels = _photo(image).pixels
         small = self.small_lightness(pixels)
-        (chroma,) = self.predict([(small, self.whole_lightness(pixels, small))])
+        chroma = self.predict(small, self.whole_lightness(pixels, small))
         return self.merge(pixels, small, chroma)
 
     def colorize_bytes(
@@ -128,39 +129,26 @@ class Colorizer:
             kind = photo.kind if photo.kind in KINDS else "PNG"
         return encode(self.colorize(photo.pixels), photo, kind, quality)
 
-    # The steps of `colorize`, for those who do them for many photos at once.
+    # The steps of `colorize`, for those who do something in between.
 
     def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
         """What the network sees of a photo: L* in 0..100, float32 `[height, width, 1]`."""
         return merge_tables.small_lightness(pixels, self._network_size(*pixels.shape[:2]))
 
-    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray | None:
+    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
         """What global features are taken from: L* in 0..100, float32 `[224, 224, 1]`."""
         if self._style is not None:
             return self._style
         return small if self._working_size is None else self._whole_lightness(pixels)
 
-    def predict(self, photos: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-        """Runs the network.
-
-        Args:
-          photos: of each photo what `small_lightness` and `whole_lightness` gave.
+    def predict(self, small: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Runs the network on what `small_lightness` and `whole_lightness` gave.
 
         Returns:
-          Of each photo a*b* in CIE units, float32 `[height / 2, width / 2, 2]`.
+          a*b* in CIE units, float32 `[height / 2, width / 2, 2]`.
         """
-        chroma: list = [None] * len(photos)
-        by_size: dict[tuple, list[int]] = {}
-        for number, (small, _) in enumerate(photos):
-            by_size.setdefault(small.shape, []).append(number)
-        for numbers in by_size.values():
-            fed = {
-                self._lightness: np.stack([photos[number][0] for number in numbers]),
-                self._whole: np.stack([photos[number][1] for number in numbers]),
-            }
-            for number, value in zip(numbers, self._session.run(self._chroma, fed), strict=True):
-                chroma[number] = value
-        return chroma
+        fed = {self._lightness: small[None], self._whole: whole[None]}
+        return self._session.run(self._chroma, fed)
 
     def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
         """Gives a photo the predicted colours; see `merge_tables.merge`."""

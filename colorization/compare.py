@@ -104,7 +104,7 @@ class Coloured(NamedTuple):
 
     Attributes:
       scores: name of a picture -> what `folder.colour_photos` measures.
-      network_seconds: the network alone, per photo of a batch.
+      network_seconds: the network alone, per photo.
       file_seconds: from file to file, per photo.
     """
 
@@ -143,19 +143,18 @@ def _colour(
     colorizer: Colorizer,
     names: Mapping[str, str],
     output: Path,
-    batch_size: int,
+    at_once: int,
     progress: Callable[[], object],
 ) -> Coloured:
     gray = np.full([NETWORK_SIZE, NETWORK_SIZE, 1], 50, np.float32)
-    batch = [(gray, gray)] * batch_size
     # The first time, graphs are made ready.
-    colorizer.predict(batch)
+    colorizer.predict(gray, gray)
     with contextlib.suppress(UnreadablePhoto):
         colorizer.colorize(next(iter(names)))
     seconds = []
     for _ in range(_TIMED_PREDICTIONS):
         begun = time.monotonic()
-        colorizer.predict(batch)
+        colorizer.predict(gray, gray)
         seconds.append(time.monotonic() - begun)
     begun = time.monotonic()
     scores = folder.colour_photos(
@@ -164,11 +163,11 @@ def _colour(
         output,
         dataset.Report(len(names)),
         progress,
-        batch_size=batch_size,
+        at_once=at_once,
         quality=JPEG_QUALITY,
     )
     file_seconds = (time.monotonic() - begun) / len(names)
-    return Coloured(scores, statistics.median(seconds) / batch_size, file_seconds)
+    return Coloured(scores, statistics.median(seconds), file_seconds)
 
 
 # The page
@@ -414,8 +413,8 @@ def _measuring_note(models: Mapping[str, Model]) -> str:
     return (
         f"Measured after the steps with the lowest loss on the test photos, {' and '.join(steps)}. "
         "Bold: the better of the two. Times of steps and prediction are medians; photos are "
-        f"predicted {models['color'].options.batch_size} at a time by the network alone, and from "
-        "file to file at their own size. "
+        "predicted one at a time by the network alone, and several at the same time from file to "
+        "file, at their own size. "
         f"{processors}, TensorFlow {tf.__version__}."
     )
 

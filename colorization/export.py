@@ -77,29 +77,20 @@ def export_saved_model(trained: TrainedNetwork, folder: Path) -> Path:
 def _coloured(pictures: tf.Tensor, predict) -> tf.Tensor:
     """Encoded pictures to coloured encoded pictures, string `[n]`."""
 
-    def decode(data: tf.Tensor) -> tf.Tensor:
+    def colour(data: tf.Tensor) -> tf.Tensor:
         picture = tf.io.decode_image(data, channels=3, expand_animations=False)
-        return tf.ensure_shape(picture, [None, None, 3])
-
-    def lightness(data: tf.Tensor) -> tf.Tensor:
-        small = merge.small_lightness(decode(data), [NETWORK_SIZE, NETWORK_SIZE])
-        return tf.ensure_shape(small, [NETWORK_SIZE, NETWORK_SIZE, 1])
-
-    def finish(photo: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        data, small, chroma = photo
-        rgb = merge.merge(decode(data), small, chroma)
+        picture = tf.ensure_shape(picture, [None, None, 3])
+        small = merge.small_lightness(picture, [NETWORK_SIZE, NETWORK_SIZE])
+        small = tf.ensure_shape(small, [NETWORK_SIZE, NETWORK_SIZE, 1])
+        (chroma,) = tf.unstack(predict(small[None], small[None]), 1)
+        rgb = merge.merge(picture, small, chroma)
         return tf.cond(
             tf.io.is_jpeg(data),
             lambda: tf.io.encode_jpeg(rgb, format="rgb", quality=JPEG_QUALITY),
             lambda: tf.io.encode_png(rgb),
         )
 
-    # Decoded twice, since pictures of different sizes cannot be kept in one tensor meanwhile.
-    small = tf.map_fn(lightness, pictures, fn_output_signature=tf.float32)
-    small = tf.ensure_shape(small, [None, NETWORK_SIZE, NETWORK_SIZE, 1])
-    return tf.map_fn(
-        finish, (pictures, small, predict(small, small)), fn_output_signature=tf.string
-    )
+    return tf.map_fn(colour, pictures, fn_output_signature=tf.string)
 
 
 def export_onnx(trained: TrainedNetwork, path: Path) -> None:
@@ -162,7 +153,7 @@ def _frozen(
         predict, load = trained.build()
         shape = [batch, NETWORK_SIZE, NETWORK_SIZE, 1]
         lightness = tf1.placeholder(tf.float32, shape, "lightness")
-        chroma = tf.identity(predict(lightness, lightness, pad=False), "chroma")
+        chroma = tf.identity(predict(lightness, lightness), "chroma")
         load(session)
         expected = session.run(chroma, {lightness: example})
         graph_def = tf1.graph_util.convert_variables_to_constants(

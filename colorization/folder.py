@@ -1,14 +1,14 @@
-"""Many photos to pictures on disk: opening, the network, merging and writing overlap."""
+"""Many photos to pictures on disk, several at the same time."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from colorization.pictures import (
     FORMATS,
     KINDS,
     CannotEncode,
-    Photo,
     decode,
     encode,
     format_of_name,
@@ -29,19 +28,9 @@ if TYPE_CHECKING:
     from colorization.colorize import Colorizer
     from colorization.dataset import Report
 
-# Of photos that are open and wait for the network; beyond it they come in smaller batches.
-_MOST_WAITING_PIXELS = 2**25
 # Of rows looked at together for colour.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
-
-
-class _Opened(NamedTuple):
-    path: str
-    data: bytes
-    photo: Photo
-    small: np.ndarray
-    whole: np.ndarray | None
 
 
 def picture_names(paths: Sequence[str], format: str | None = None) -> dict[str, str]:
@@ -86,7 +75,7 @@ def colour_photos(
     report: Report,
     progress: Callable[[], object],
     *,
-    batch_size: int,
+    at_once: int,
     quality: int,
 ) -> dict[str, dict[str, float]]:
     """Colours photos and writes what the gallery shows.
@@ -99,7 +88,8 @@ def colour_photos(
         a temporary name and renamed, `predicted` last: what exists is finished.
       report: takes note of photos that cannot be opened or written in their format.
       progress: called after each photo.
-      batch_size: photos that go through the network together, unless they are large.
+      at_once: photos to work on at the same time, at most; there are never more than processor
+        cores. Opening, the network, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
 
     Returns:
@@ -110,98 +100,43 @@ def colour_photos(
       OSError: the folder cannot be written or the disk is full.
     """
 
-    def open_one(path: str) -> _Opened | None:
+    def colour(path: str) -> dict[str, dict[str, float]]:
+        name, scores = names[path], {}
+        kind = format_of_name(name)
         try:
             data = read_file(path)
             photo = decode(data)
-            small = colorizer.small_lightness(photo.pixels)
-            whole = colorizer.whole_lightness(photo.pixels, small)
-            return _Opened(path, data, photo, small, whole)
-        except UnreadablePhoto as error:
-            report.add_unreadable(path, str(error))
-            progress()
-            return None
-
-    def finish(opened: _Opened, chroma: np.ndarray) -> dict[str, dict[str, float]]:
-        photo, name = opened.photo, names[opened.path]
-        predicted = colorizer.merge(photo.pixels, opened.small, chroma)
-        kind = format_of_name(name)
-        scores = {}
-        try:
+            predicted = colorizer.colorize(photo.pixels)
             gray = colorizer.gray(photo.pixels)
             write_file(output / "gray" / name, encode(gray, photo, kind, quality))
             if has_colour(photo.pixels):
                 same = kind == photo.kind
-                truth = opened.data if same else encode(photo.pixels, photo, kind, quality)
+                truth = data if same else encode(photo.pixels, photo, kind, quality)
                 write_file(output / "truth" / name, truth)
                 scores = _scores(predicted, photo.pixels)
             write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
-        except CannotEncode as error:
-            report.add_unreadable(opened.path, str(error))
+        except (UnreadablePhoto, CannotEncode) as error:
+            report.add_unreadable(path, str(error))
             return {}
         finally:
             progress()
         return {name: scores}
 
     remove_left_behind(output)
-    workers = os.cpu_count() or 1
+    workers = min(at_once, os.cpu_count() or 1)
     scores: dict[str, dict[str, float]] = {}
     pool = ThreadPoolExecutor(workers)
     try:
-        finishing: deque[Future] = deque()
-        for batch in _batches(_opened(pool, open_one, list(names), batch_size), batch_size):
-            chroma = colorizer.predict([(opened.small, opened.whole) for opened in batch])
-            for opened, of_photo in zip(batch, chroma, strict=True):
-                finishing.append(pool.submit(finish, opened, of_photo))
-            del batch
-            while len(finishing) > max(batch_size, workers):
-                scores.update(finishing.popleft().result())
-        while finishing:
-            scores.update(finishing.popleft().result())
+        coloured: deque[Future] = deque()
+        for path in names:
+            coloured.append(pool.submit(colour, path))
+            if len(coloured) > workers:
+                scores.update(coloured.popleft().result())
+        while coloured:
+            scores.update(coloured.popleft().result())
     finally:
         pool.shutdown(cancel_futures=True)
     return scores
-
-
-def _opened(
-    pool: ThreadPoolExecutor,
-    open_one: Callable[[str], _Opened | None],
-    paths: Sequence[str],
-    batch_size: int,
-) -> Iterator[_Opened]:
-    """Photos in their order, opened ahead while they are few or small."""
-    workers = os.cpu_count() or 1
-    waiting: deque[Future] = deque()
-    rest = iter(paths)
-    while True:
-        pixels = sum(_pixels(future.result()) for future in waiting if future.done())
-        while len(waiting) < workers or (
-            len(waiting) < 2 * batch_size and pixels < _MOST_WAITING_PIXELS
-        ):
-            path = next(rest, None)
-            if path is None:
-                break
-            waiting.append(pool.submit(open_one, path))
-        if not waiting:
-            return
-        opened = waiting.popleft().result()
-        if opened is not None:
-            yield opened
-
-
-def _batches(photos: Iterator[_Opened], batch_size: int) -> Iterator[list[_Opened]]:
-    batch: list[_Opened] = []
-    for opened in photos:
-        batch.append(opened)
-        if len(batch) == batch_size or sum(map(_pixels, batch)) > _MOST_WAITING_PIXELS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _pixels(opened: _Opened | None) -> int:
-    return opened.photo.pixels.size // 3 if opened else 0
 
 
 def has_colour(pixels: np.ndarray) -> bool:

@@ -87,19 +87,24 @@ class TrainedNetwork:
         }
 
     def build(self) -> tuple[Callable[..., tf.Tensor], Callable[[tf1.Session], None]]:
-        """Makes the weights variables of the current graph.
+        """Makes the weights part of the current graph.
+
+        Kernels of convolutions become constants, which oneDNN lays out to its liking once instead
+        of in every step; the large matrices of dense layers become variables.
 
         Returns:
-          `(predict, load)`. `predict(lightness, whole, pad=True)` adds the network to the graph: L*
-          in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and that which
-          global features are taken from, `[batch, 224, 224, 1]` (ignored unless `separate_whole`),
-          to a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. Without `pad` the last
-          bits of a photo may depend on the size of its batch. `load(session)` gives the variables
-          their values.
+          `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
+          0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and that which global
+          features are taken from, `[batch, 224, 224, 1]` (ignored unless `separate_whole`), to
+          a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. The last bits of a photo
+          may depend on the size of its batch. `load(session)` gives the variables their values.
         """
-        variables, assignments, values = {}, [], {}
+        constants, variables, assignments, values = {}, {}, [], {}
         with tf1.variable_scope("network"):
             for number, (name, value) in enumerate(self._weights.items()):
+                if value.ndim == 4:
+                    constants[name] = tf.constant(value)
+                    continue
                 dtype = tf.as_dtype(value.dtype)
                 variable = tf1.get_variable(
                     f"weight{number}",
@@ -113,21 +118,13 @@ class TrainedNetwork:
                 assignments.append(variable.assign(fed).op)
                 values[fed] = value
 
-        def predict(lightness: tf.Tensor, whole: tf.Tensor, pad: bool = True) -> tf.Tensor:
-            # TensorFlow multiplies a lone row by other kernels than several rows, with other last
-            # bits. Two at least, and a photo comes out the same whatever photos come with it.
-            count = tf.shape(lightness)[0]
-            lone = tf.maximum(2 - count, 0)
-
-            def padded(x: tf.Tensor) -> tf.Tensor:
-                return tf.concat([x, x[:lone]], 0) if pad else x
-
-            inputs = {"lightness:0": padded(lightness)}
+        def predict(lightness: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+            inputs = {"lightness:0": lightness, **constants}
             if self._separate:
-                inputs["whole:0"] = padded(whole)
+                inputs["whole:0"] = whole
             inputs.update((name, variable.read_value()) for name, variable in variables.items())
             (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
-            return chroma[:count] if pad else chroma
+            return chroma
 
         def load(session: tf1.Session) -> None:
             session.run(assignments, values)

@@ -256,7 +256,7 @@ def predict(model: str, network: Network, options: Options) -> None:
             output,
             report,
             bar.update,
-            batch_size=options.batch_size,
+            at_once=options.batch_size,
             quality=options.quality,
         )
     page = write_gallery(output, f"{model}.py", scores)

@@ -241,7 +241,8 @@ class Options:
 
     batch_size: int = _option(
         "training",
-        "photos per step (default: 16; 8 on the bundled photos)",
+        "photos per step; predict: photos to work on at the same time, at most "
+        "(default: 16; 8 on the bundled photos)",
         16,
         modes=_MODES_WITH_PHOTOS,
         type=_whole_number(1),

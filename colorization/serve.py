@@ -387,7 +387,7 @@ def _colour(wish: _Wish, path: Path, name: str) -> tuple[bytes, bytes, bytes]:
     whole = wish.style
     if whole is None:
         whole = colorizer.whole_lightness(photo.pixels, small)
-    (chroma,) = colorizer.predict([(small, whole)])
+    chroma = colorizer.predict(small, whole)
     coloured = colorizer.merge(photo.pixels, small, chroma * np.float32(wish.saturation))
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
     before = colorizer.gray(_reduced(photo.pixels))

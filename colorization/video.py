@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".mpg", ".mpeg")
 
-_BATCH = 8
 # Where L* stays the same from frame to frame, so much of the chroma comes from the frames before.
 _STEADINESS = 0.85
 # A change of L* that halves that share, and a mean one that is a cut to another scene.
@@ -102,22 +101,11 @@ def colour_film(
 def _coloured(colorizer: Colorizer, frames: Iterator) -> Iterator[tuple]:
     """Frames and their coloured pixels, in order."""
     smooth = Smoother()
-    batch: list[tuple] = []
-
-    def finish() -> Iterator[tuple]:
-        chroma = colorizer.predict([(small, whole) for _, _, small, whole in batch])
-        for (frame, pixels, small, _), of_frame in zip(batch, chroma, strict=True):
-            yield frame, colorizer.merge(pixels, small, smooth(small, of_frame))
-        batch.clear()
-
     for frame in frames:
         pixels = frame.to_ndarray(format="rgb24")
         small = colorizer.small_lightness(pixels)
-        batch.append((frame, pixels, small, colorizer.whole_lightness(pixels, small)))
-        if len(batch) == _BATCH:
-            yield from finish()
-    if batch:
-        yield from finish()
+        chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+        yield frame, colorizer.merge(pixels, small, smooth(small, chroma))
 
 
 class Smoother:

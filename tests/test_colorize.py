@@ -55,17 +55,6 @@ def test_grays_of_8_and_16_bits_and_paths_agree(colorizer, colourful, tmp_path):
     assert np.abs(deep / 257 - of_rgb).max() <= 1.5
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_photo_comes_out_the_same_whatever_comes_with_it(model_folder, colourful, precision):
-    colorizer = Colorizer(model_folder(), precision=precision)
-    smalls = [colorizer.small_lightness(colourful(60, 60, seed)) for seed in range(5)]
-    alone = [colorizer.predict([(small, small)])[0] for small in smalls]
-    for order in (range(5), (4, 2), (3, 1, 0)):
-        together = colorizer.predict([(smalls[number], smalls[number]) for number in order])
-        for number, chroma in zip(order, together, strict=True):
-            np.testing.assert_array_equal(chroma, alone[number])
-
-
 def test_threads_share_it(colorizer, colourful):
     photos = [colourful(50 + 7 * seed, 64, seed) for seed in range(6)]
     expected = [colorizer.colorize(photo) for photo in photos]
@@ -94,7 +83,7 @@ def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colou
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(folder))
         expected = 8 * session.run(logits)[0]
-    (chroma,) = colorizer.predict([(small, small)])
+    chroma = colorizer.predict(small, small)
     np.testing.assert_allclose(chroma, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -104,7 +93,7 @@ def test_working_size_keeps_proportions(model_folder, colourful, model):
     photo = colourful(60, 120)
     small = colorizer.small_lightness(photo)
     assert small.shape == (48, 96, 1)
-    (chroma,) = colorizer.predict([(small, colorizer.whole_lightness(photo, small))])
+    chroma = colorizer.predict(small, colorizer.whole_lightness(photo, small))
     assert chroma.shape == (24, 48, 2)
     assert colorizer.colorize(photo).shape == photo.shape
 
@@ -126,7 +115,7 @@ def test_the_basic_model_has_no_style(model_folder, colourful):
 def test_saturation_multiplies_chroma(colorizer, model_folder, colourful):
     half = Colorizer(model_folder(), precision="float32", saturation=0.5)
     small = colorizer.small_lightness(colourful())
-    (chroma,), (halved,) = (one.predict([(small, small)]) for one in (colorizer, half))
+    chroma, halved = (one.predict(small, small) for one in (colorizer, half))
     np.testing.assert_allclose(halved, chroma / 2, rtol=1e-6)
 
 

@@ -86,7 +86,7 @@ def test_tflite_agrees_with_tensorflow(model_folder, tmp_path):
     interpreter.invoke()
     result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     colorizer = Colorizer(model_folder("color"), precision="float32")
-    (expected,) = colorizer.predict([(small[0], small[0])])
+    expected = colorizer.predict(small[0], small[0])
     np.testing.assert_allclose(result[0], expected, atol=1e-3 * np.abs(expected).max())
 
 
@@ -99,7 +99,7 @@ def test_onnx_agrees_with_tensorflow(model_folder, tmp_path):
     small = np.random.default_rng(0).uniform(0, 100, [3, 224, 224, 1]).astype(np.float32)
     (result,) = session.run(None, {"lightness:0": small})
     colorizer = Colorizer(model_folder("color"), precision="float32")
-    expected = np.stack(colorizer.predict([(one, one) for one in small]))
+    expected = np.stack([colorizer.predict(one, one) for one in small])
     np.testing.assert_allclose(result, expected, atol=1e-3 * np.abs(expected).max())
 
 

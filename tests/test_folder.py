@@ -20,7 +20,7 @@ def colorizer(model_folder):
     return Colorizer(model_folder(), precision="float32")
 
 
-def colour(colorizer, photos, output, batch_size=2, format=None, report=None):
+def colour(colorizer, photos, output, at_once=2, format=None, report=None):
     paths = [str(path) for path in photos]
     done = []
     scores = colour_photos(
@@ -29,7 +29,7 @@ def colour(colorizer, photos, output, batch_size=2, format=None, report=None):
         output,
         report or Report(len(paths)),
         lambda: done.append(1),
-        batch_size=batch_size,
+        at_once=at_once,
         quality=95,
     )
     assert len(done) == len(paths)
@@ -92,18 +92,10 @@ def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, col
     assert scores["gray0.png"] == {}
 
 
-def test_bytes_depend_on_neither_batch_size_nor_order(colorizer, tmp_path, photo_folder):
+def test_bytes_depend_on_neither_company_nor_order(colorizer, tmp_path, photo_folder):
     photos = sorted(photo_folder(5).iterdir())
-    colour(colorizer, photos, tmp_path / "a", batch_size=1)
-    colour(colorizer, photos[::-1], tmp_path / "b", batch_size=3)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-
-
-def test_large_photos_come_in_smaller_batches(colorizer, tmp_path, photo_folder, monkeypatch):
-    photos = sorted(photo_folder(4).iterdir())
-    colour(colorizer, photos, tmp_path / "a", batch_size=4)
-    monkeypatch.setattr(folder, "_MOST_WAITING_PIXELS", 1)
-    colour(colorizer, photos, tmp_path / "b", batch_size=4)
+    colour(colorizer, photos, tmp_path / "a", at_once=1)
+    colour(colorizer, photos[::-1], tmp_path / "b", at_once=3)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 

@@ -169,7 +169,7 @@ def predicted(models, tmp_path_factory):
         output, report = tmp_path_factory.mktemp("predicted"), Report(len(paths))
         names = folder.picture_names(paths)
         folder.colour_photos(
-            colorizers[key], names, output, report, lambda: None, batch_size=2, quality=95
+            colorizers[key], names, output, report, lambda: None, at_once=2, quality=95
         )
         return {path.name: path.read_bytes() for path in (output / "predicted").iterdir()}
 
