@@ -250,7 +250,7 @@ class Options:
     )
     max_steps: int = _option(
         "training",
-        "steps in all, earlier runs counted in (default: 5000; 200 on the bundled photos)",
+        "steps in all, earlier runs counted in (default: 5000; 80 on the bundled photos)",
         5000,
         modes=_MODES_OF_TRAINING,
         type=_whole_number(1),

@@ -261,14 +261,17 @@ def test_script_draws_an_upright_photo(tmp_path):
         (["photo.png", "--output", "nowhere/x.png"], "cannot write nowhere/x.png: No such file"),
     ],
 )
-def test_script_refuses(tmp_path, arguments, complaint):
+def test_main_refuses(tmp_path, monkeypatch, capsys, arguments, complaint):
     save_photo(tmp_path / "photo.png")
     (tmp_path / "text.jpg").write_text("no picture")
     before = sorted(tmp_path.rglob("*"))
-    done = run_script(tmp_path, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"lab_convert.py: {complaint}")
-    assert done.stderr.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lab_convert.py", *arguments])
+    assert lab_convert.main() == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith(f"lab_convert.py: {complaint}")
+    assert errors.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
