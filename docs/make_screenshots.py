@@ -2,7 +2,7 @@
 
     python color_global.py --mode train      # on the bundled photos
     python color_global.py --mode predict
-    python color_global.py --mode compare
+    python color_global.py --mode compare --max_steps 200
     python docs/make_screenshots.py
 
 Needs requirements-dev.txt and Debian's packages chromium and chromium-driver.
