@@ -34,6 +34,30 @@ def files(folder):
     )
 
 
+@pytest.fixture
+def run_here(monkeypatch, capfd):
+    """Like `run`, but in this process, which has TensorFlow already."""
+    log = logging.getLogger("colorization")
+    handlers = log.handlers[:]
+
+    def run_script(script, *arguments, folder):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
+
+    yield run_script
+    log.handlers[:] = handlers
+
+
+def refused(result, *words):
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a full model of two steps and the photos it has seen."""
@@ -71,9 +95,10 @@ def test_training_says_what_it_did_and_what_to_do_next(trained):
     assert "models/color_global/settings.json" in files(folder)
 
 
-def test_evaluation_is_printed_and_stored(trained):
+def test_evaluation_is_printed_and_stored(trained, run_here):
     folder, _ = trained
-    result = run("color_global.py", "--mode", "evaluate", "--test_data", "photos", folder=folder)
+    arguments = ("--mode", "evaluate", "--test_data", "photos")
+    result = run_here("color_global.py", *arguments, folder=folder)
     assert result.returncode == 0, result.stderr
     figures = json.loads((folder / "models/color_global/evaluation.json").read_text())
     assert figures["photos"] == 3
@@ -100,11 +125,11 @@ def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
     assert "photo 2.png" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tmp_path):
+def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tmp_path, run_here):
     folder, _ = trained
     photo = folder / "photos" / "photo 0.png"
     arguments = ("--mode", "predict", "--input", photo, "--output", tmp_path / "out")
-    assert run("color_global.py", *arguments, folder=folder).returncode == 0
+    assert run_here("color_global.py", *arguments, folder=folder).returncode == 0
     picture = tmp_path / "out" / "predicted" / "photo 0.png"
     piped = subprocess.run(
         [
@@ -121,18 +146,18 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     assert (piped.returncode, piped.stderr) == (0, b"")
     assert piped.stdout == picture.read_bytes()
     picture.write_bytes(b"finished")
-    again = run("color_global.py", *arguments, folder=folder)
+    again = run_here("color_global.py", *arguments, folder=folder)
     assert (again.returncode, "Skipping 1 finished" in again.stdout) == (0, True)
     assert picture.read_bytes() == b"finished"
-    assert run("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
+    assert run_here("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
     assert picture.read_bytes() == piped.stdout
 
 
-def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path):
+def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")
     settings = ("--train_data", folder / "photos", "--test_data", folder / "photos")
-    done = run("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
+    done = run_here("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
     assert (done.returncode, "--max_steps" in done.stdout) == (0, True)
     more = run(
         "color_global.py", *settings, "--batch_size", "1", "--max_steps", "3", folder=tmp_path
@@ -140,30 +165,6 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path):
     assert more.returncode == 0, more.stderr
     assert "Going on from step 2" in more.stdout
     assert "model.ckpt-3" in more.stdout
-
-
-@pytest.fixture
-def run_here(monkeypatch, capfd):
-    """Like `run`, but in this process, which has TensorFlow already."""
-    log = logging.getLogger("colorization")
-    handlers = log.handlers[:]
-
-    def run_script(script, *arguments, folder):
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-        return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
-
-    yield run_script
-    log.handlers[:] = handlers
-
-
-def refused(result, *words):
-    assert result.returncode == 2, result.stderr
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, result.stderr
-    assert all(word in lines[0] for word in words), lines[0]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     assert "color.py --train_data" in output.splitlines()[-1]
 
 
-def test_photos_are_prepared_and_trained_on(trained, tmp_path):
+def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     folder, _ = trained
     arguments = ("--mode", "prepare", "--input", folder / "photos", "--output", "prepared")
     done = run("color.py", *arguments, folder=tmp_path)
@@ -248,16 +249,15 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path):
         "Prepared 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
     )
     assert lines[-1] == "  python color.py --train_data prepared"
-    again = run("color.py", *arguments, folder=tmp_path)
+    again = run_here("color.py", *arguments, folder=tmp_path)
     assert (again.returncode, "prepared before" in again.stdout) == (0, True)
     other = (*arguments, "--split", "0.5")
-    refused(run("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
+    refused(run_here("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
     data = ("--train_data", "prepared", "--test_data", "prepared")
     result = run("color.py", *data, "--batch_size", "1", "--max_steps", "1", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
     shard = tmp_path / "prepared" / "00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    refused(
-        run("color.py", *data, "--max_steps", "2", folder=tmp_path), str(shard.name), "checksum"
-    )
+    damaged = run_here("color.py", *data, "--max_steps", "2", folder=tmp_path)
+    refused(damaged, str(shard.name), "checksum")
