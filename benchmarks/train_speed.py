@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     arguments = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
@@ -163,9 +164,9 @@ def main() -> None:
         processes.append(process)
         pipes[name] = ours
 
-    variants = [("TensorFlow", ("matrix", "", precision)) for precision in PRECISIONS]
+    variants = [("TensorFlow", ("matrix", "", one)) for one in arguments.precisions]
     for model, precision, kind in itertools.product(
-        arguments.models, PRECISIONS, ("train", "predict")
+        arguments.models, arguments.precisions, ("train", "predict")
     ):
         variants.append(("TensorFlow", (kind, model, precision)))
         variants += [("PyTorch", (f"{kind}_{f}", model, precision)) for f in ("eager", "compile")]
@@ -188,13 +189,15 @@ def main() -> None:
     def median(framework: str, *request: str) -> float:
         return statistics.median(times[framework, request])
 
-    peak = {p: 2 * MATRIX**3 / median("TensorFlow", "matrix", "", p) for p in PRECISIONS}
+    peak = {
+        one: 2 * MATRIX**3 / median("TensorFlow", "matrix", "", one) for one in arguments.precisions
+    }
     print(f"batch {arguments.batch_size}; matrix products: ", end="")
     print(", ".join(f"{p} {rate / 1e9:.0f} GFLOP/s" for p, rate in peak.items()))
     print(f"{'photos/s':38}{'ours':>8}{'eager':>8}{'compile':>9}{'ratio':>7}{'share of peak':>15}")
     ratios = {}
     for model, kind, precision in itertools.product(
-        arguments.models, ("train", "predict"), PRECISIONS
+        arguments.models, ("train", "predict"), arguments.precisions
     ):
         ours = median("TensorFlow", kind, model, precision)
         eager = median("PyTorch", f"{kind}_eager", model, precision)
