@@ -1,0 +1,72 @@
+"""How much the colours of a film flicker, before and after they are steadied.
+
+    python benchmarks/flicker.py [FILM] --model_dir models/color_global [--frames 48]
+
+Mean absolute change of a*b* from frame to frame where lightness stays the same to within one unit
+(`colorization.video.flicker`). Without a film, one is made of a bundled photo: a slow pan with the
+grain of old film.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+_GRAIN = 4.0  # standard deviation, of 255
+_SIDE = 360
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("film", nargs="?")
+    parser.add_argument("--model_dir", required=True)
+    parser.add_argument("--frames", type=int, default=48, help="to look at, at most")
+    options = parser.parse_args()
+
+    from colorization.quiet import import_tensorflow
+
+    import_tensorflow(verbose=False)
+    from colorization.colorize import Colorizer
+    from colorization.video import Smoother, flicker
+
+    colorizer, smooth = Colorizer(options.model_dir), Smoother()
+    lightness, before, after = [], [], []
+    frames = film_frames(options.film) if options.film else made_frames()
+    for pixels in itertools.islice(frames, options.frames):
+        small = colorizer.small_lightness(pixels)
+        chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+        lightness.append(small[::2, ::2, 0])
+        before.append(chroma)
+        after.append(smooth(small, chroma))
+    for name, chroma in (("before", before), ("after", after)):
+        print(f"{name:8}{flicker(np.stack(lightness), np.stack(chroma)):8.3f}")
+
+
+def film_frames(path: str) -> Iterator[np.ndarray]:
+    import av
+
+    with av.open(path) as film:
+        for frame in film.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def made_frames() -> Iterator[np.ndarray]:
+    from skimage import data
+
+    photo = data.astronaut()
+    random = np.random.default_rng(0)
+    for shift in range(len(photo) - _SIDE):
+        window = photo[:_SIDE, shift // 4 : shift // 4 + _SIDE]
+        grain = random.normal(0, _GRAIN, [*window.shape[:2], 1])
+        yield (window + grain).clip(0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
