@@ -114,7 +114,8 @@ def stages(
 
     decoded = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: tf.shape(tf.io.decode_jpeg(tf.io.read_file(path), channels=3)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        # Not AUTOTUNE: an epoch is over before it has found this out.
+        num_parallel_calls=os.cpu_count(),
     )
     steps = len(paths) // BATCH_SIZE
     # Endless, as in training; what piled up while others were measured is passed over first.
