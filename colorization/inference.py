@@ -99,12 +99,11 @@ class TrainedNetwork:
           a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. The last bits of a photo
           may depend on the size of its batch. `load(session)` gives the variables their values.
         """
-        constants, variables, assignments, values = {}, {}, [], {}
+        kernels = {name: value for name, value in self._weights.items() if value.ndim == 4}
+        variables, assignments, values = {}, [], {}
         with tf1.variable_scope("network"):
-            for number, (name, value) in enumerate(self._weights.items()):
-                if value.ndim == 4:
-                    constants[name] = tf.constant(value)
-                    continue
+            for number, name in enumerate(sorted(self._weights.keys() - kernels.keys())):
+                value = self._weights[name]
                 dtype = tf.as_dtype(value.dtype)
                 variable = tf1.get_variable(
                     f"weight{number}",
@@ -119,9 +118,11 @@ class TrainedNetwork:
                 values[fed] = value
 
         def predict(lightness: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-            inputs = {"lightness:0": lightness, **constants}
+            inputs = {"lightness:0": lightness}
             if self._separate:
                 inputs["whole:0"] = whole
+            # Made where they are used, which may be the body of a loop.
+            inputs.update((name, tf.constant(value)) for name, value in kernels.items())
             inputs.update((name, variable.read_value()) for name, variable in variables.items())
             (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
             return chroma
