@@ -21,7 +21,7 @@ def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.
 
     Args:
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
-        (224 x 224 in training).
+        (224 x 224 in training, or 112 x 112).
       training: whether layers behave as in training.
       params: `precision` and `normalization`; see `colorization.layers.Layers`.
 

@@ -27,7 +27,7 @@ def network(
 
     Args:
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
-        (224 x 224 in training).
+        (224 x 224 in training, or 112 x 112).
       training: whether layers behave as in training.
       params: `precision` and `normalization`, see `colorization.layers.Layers`;
         `global_features` ("single" or "paper") and, for "single", `global_channels`; `classes`,
@@ -48,7 +48,7 @@ def network(
     if whole is not None:
         with nn.shared_variables():
             low = low_level(nn, nn.input(whole))  # 28 x 28 x 512
-    features = global_features(nn, low, params)  # 512
+    features = global_features(nn, nn.resized(low, 28), params)  # 512
     x = nn.dense(features, 256, "global/dense3")  # 256
     x = nn.fuse(mid, x, 256, "fusion")  # 28 x 28 x 256
     logits = colorization(nn, x)  # 112 x 112 x 2

@@ -49,6 +49,7 @@ def steps_in_minutes(
         "minutes": minutes,
         "batch_size": options.batch_size,
         "accumulate_steps": options.accumulate_steps,
+        "half_size_share": options.half_size_share,
     }
     try:
         stored = json.loads(noted.read_bytes())
@@ -58,7 +59,13 @@ def steps_in_minutes(
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         pass
     print("Timing a few steps.", flush=True)
-    steps = max(1, round(60 * minutes / _seconds_per_step(network, options, settings, data)))
+    share = options.half_size_share
+    seconds = sum(
+        of_steps * _seconds_per_step(network, options, settings, data, half_size)
+        for of_steps, half_size in ((share, True), (1 - share, False))
+        if of_steps
+    )
+    steps = max(1, round(60 * minutes / seconds))
     checkpoint.write_json(noted, {**budget, "steps": steps})
     return steps
 
@@ -82,7 +89,11 @@ class _StepTimes(hooks.SessionRunHook):
 
 
 def _seconds_per_step(
-    network: Network, options: Options, settings: dict[str, Any], data: list[str] | Shards
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+    half_size: bool,
 ) -> float:
     """Trains a model that is thrown away."""
     times = _StepTimes()
@@ -100,7 +111,12 @@ def _seconds_per_step(
         )
         estimator.train(
             lambda: dataset.train_dataset(
-                data, batch_size, settings["chroma_scale"], options.seed, report
+                data,
+                batch_size,
+                settings["chroma_scale"],
+                options.seed,
+                report,
+                half_size=half_size,
             ),
             hooks=[times],
         )

@@ -257,11 +257,13 @@ def _summary(
         f"{count:,}"
         for count in dict.fromkeys(_trained_steps(curves[name], models[name]) for name in models)
     )
+    small = max(of_one.hyperparameters.get("half_size_share", 0) for of_one in curves.values())
+    sizes = f", the first {small:.0%} of them on photos of half the size" if small else ""
     sentences = [
         f"On {tested} the full model’s loss is <b>{loss}</b> the basic model’s, its a*b* error "
         f"<b>{error}</b>.",
         f"Both were trained alike: the same {train_photos:,} photos (gray ones left out), {steps} "
-        "steps, the same seed.",
+        f"steps{sizes}, the same seed.",
     ]
     return " ".join(sentences)
 

@@ -289,6 +289,8 @@ def train_dataset(
     chroma_scale: float,
     seed: int,
     report: Report,
+    *,
+    half_size: bool = False,
 ) -> tf.data.Dataset:
     """Endless training batches: shuffled anew every epoch, cropped, mirrored.
 
@@ -298,12 +300,13 @@ def train_dataset(
       chroma_scale: of the sigmoid code, in CIE units.
       seed: fixes order, crops and mirroring.
       report: takes note of the photos left out.
+      half_size: shrink the crops, by means over 2 x 2.
 
     Returns:
       Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
       [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units, "code":
-      its sigmoid code in 0..1, both float32 [batch, 112, 112, 2]}`. Empty, not endless, if no photo
-      is usable.
+      its sigmoid code in 0..1, both float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and
+      56 x 56. Empty, not endless, if no photo is usable.
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
@@ -327,6 +330,11 @@ def train_dataset(
         lightness, chroma = tf.numpy_function(crop, [places, randoms], [tf.uint8] * 2)
         lightness = tf.ensure_shape(lightness, [batch_size, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
+        if half_size:
+            lightness, chroma = (
+                tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
+                for values in (lightness, chroma)
+            )
         return _examples(lightness, chroma, paths, chroma_scale)
 
     return (

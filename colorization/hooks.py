@@ -51,10 +51,11 @@ class TrainProgress(SessionRunHook):
     batch is there.
     """
 
-    def __init__(self, max_steps: int, batch_size: int, model_dir: str):
+    def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):
         self._max_steps = max_steps
         self._batch_size = batch_size
         self._model_dir = model_dir
+        self._what = what
 
     def begin(self) -> None:
         self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
@@ -72,7 +73,7 @@ class TrainProgress(SessionRunHook):
         # Counts photos, not steps: that is the rate people compare.
         self._bar = progress_bar(
             self._max_steps * self._batch_size,
-            "training",
+            self._what,
             " photos",
             initial=int(self._last_step) * self._batch_size,
         )

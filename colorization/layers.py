@@ -44,10 +44,14 @@ def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
     )
 
 
-def follow(average: tf.Variable, value: tf.Tensor) -> tf.Tensor:
-    """What a moving average is after this step's value; the step's update operations change it."""
-    step = tf.cast(tf.compat.v1.train.get_or_create_global_step(), tf.float32)
-    # Shorter averages at first, so that the initial values are soon forgotten.
+def follow(average: tf.Variable, value: tf.Tensor, anew_from: int = 0) -> tf.Tensor:
+    """What a moving average is after this step's value; the step's update operations change it.
+
+    Averages are shorter at first, so that the initial values are soon forgotten, and again from
+    the step `anew_from` on.
+    """
+    step = tf.compat.v1.train.get_or_create_global_step()
+    step = tf.cast(tf.where(step < anew_from, step, step - anew_from), tf.float32)
     decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
     change = (value - average) * (1 - decay)
     tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
@@ -75,11 +79,13 @@ class Layers:
         Args:
           training: normalize by the batch's own statistics and update the moving averages;
             otherwise by the moving averages.
-          params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none").
+          params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
+            `half_size_steps`, after which the photos, and so their statistics, change.
         """
         self._training = training
         self._dtype = tf.as_dtype(params["precision"])
         self._normalized = params["normalization"] == "batch"
+        self._half_size_steps = params.get("half_size_steps", 0)
 
     def shared_variables(self) -> contextlib.AbstractContextManager:
         """Within it, layers use the variables of the earlier ones of the same names."""
@@ -130,6 +136,13 @@ class Layers:
             return self._activated(
                 channels, kernel, lambda kernel: upsample_conv(x, self._cast(kernel))
             )
+
+    def resized(self, x: tf.Tensor, size: int) -> tf.Tensor:
+        """Bilinear: `[batch, height, width, channels]` to `[batch, size, size, channels]`."""
+        if x.shape[1:3] == [size, size]:
+            return x
+        with tf.compat.v1.name_scope("resized"):
+            return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
 
     def flatten(self, x: tf.Tensor) -> tf.Tensor:
         """`[batch, height, width, channels]` to `[batch, height * width * channels]`."""
@@ -231,7 +244,7 @@ class Layers:
             product(kernel), scale, offset, epsilon=_VARIANCE_EPSILON
         )[:3]
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
-            follow(average, value)
+            follow(average, value, self._half_size_steps)
         return tf.nn.relu(x)
 
     def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:

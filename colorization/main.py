@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DATA = Path("data")
 # What suits few and vivid photos on two processor cores.
-_BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 80, "chroma_scale": 20.0}
+_BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260, "chroma_scale": 20.0}
 
 _log = logging.getLogger("colorization")
 
@@ -85,8 +85,11 @@ def train(model: str, network: Network, options: Options) -> None:
     if task.task_type == "ps":
         cluster.serve_parameters(task)
         return
-    if options.patience and task.cluster_spec:
-        raise UserError("--patience is for one machine: leave it out in a TF_CONFIG cluster")
+    if task.cluster_spec:
+        for name in ("patience", "half_size_share"):
+            if name in options.given:
+                raise UserError(f"--{name} is for one machine: leave it out in a TF_CONFIG cluster")
+        options = dataclasses.replace(options, half_size_share=0.0)
     _require_writable(options.model_dir, "model_dir")
     options, train_data, test_data = _training_photos(options)
     if task.num_worker_replicas > 1:

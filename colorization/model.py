@@ -25,10 +25,10 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
     Returns:
       A `model_fn`. Its `features` and `labels` are those of `colorization.dataset`; its `params`
       hold `chroma_scale`, what the network and `colorization.loss` want, and for training
-      `learning_rate`, `learning_rate_schedule`, `warmup_steps`, `max_steps`, `clip_norm` (the
-      largest norm of all gradients together), `accumulate_steps` (the parts that each batch is
-      worked through in) and, in a cluster whose workers train in step, `sync`. Predictions are
-      `chroma`, a*b* in CIE units, float32 `[batch, 112, 112, 2]`, and the features' `path`.
+      what `learning_rate` wants, `clip_norm` (the largest norm of all gradients together),
+      `accumulate_steps` (the parts that each batch is worked through in) and, in a cluster whose
+      workers train in step, `sync`. Predictions are `chroma`, a*b* in CIE units, float32
+      `[batch, 112, 112, 2]`, and the features' `path`.
     """
 
     def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
@@ -122,8 +122,8 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
 
     Args:
       step: of the update, from 0.
-      params: `learning_rate` (the peak), `learning_rate_schedule`, `warmup_steps`, `max_steps`. The
-        warm-up takes a fifth of the steps at most.
+      params: `learning_rate` (the peak), `learning_rate_schedule`, `max_steps`, `warmup_steps`, a
+        fifth of them at most, and `half_size_steps`, which are a quarter of the way of the others.
 
     Returns:
       float32 scalar.
@@ -132,7 +132,13 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
     warmup = min(params["warmup_steps"], params["max_steps"] // 5)
     rate = tf.constant(params["learning_rate"], tf.float32)
     if params["learning_rate_schedule"] == "cosine":
-        progress = tf.clip_by_value((step - warmup) / max(params["max_steps"] - warmup, 1), 0, 1)
+        small = float(params.get("half_size_steps", 0))
+        # By pixels, not steps: what was learnt at half size has yet to settle at full size.
+        begin, now, end = (
+            tf.minimum(count, small) / 4 + tf.maximum(count - small, 0)
+            for count in (float(warmup), step, float(params["max_steps"]))
+        )
+        progress = tf.clip_by_value((now - begin) / (end - begin), 0, 1)
         rate *= (1 + tf.cos(math.pi * progress)) / 2
     return rate * tf.minimum((step + 1) / (warmup + 1), 1)
 

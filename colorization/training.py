@@ -31,6 +31,7 @@ _HYPERPARAMETERS = (
     "learning_rate",
     "learning_rate_schedule",
     "warmup_steps",
+    "half_size_share",
     "accumulate_steps",
     "clip_norm",
     "warm_start",
@@ -65,7 +66,12 @@ def make_estimator(
     return tf_estimator.Estimator(
         make_model_fn(network),
         config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
-        params={**dataclasses.asdict(options), **settings, "precision": precision},
+        params={
+            **dataclasses.asdict(options),
+            **settings,
+            "half_size_steps": options.half_size_steps,
+            "precision": precision,
+        },
         warm_start_from=warm_start_from,
     )
 
@@ -107,14 +113,40 @@ def train_task(
     signals = hooks.Signals()
     strategy = estimator.config.train_distribute
     replicas = strategy.num_replicas_in_sync if strategy else 1
-    train_spec, eval_spec = _specs(options, settings, task, done, train, test, signals, replicas)
+    best = _BestCheckpoint()
+    eval_spec = _eval_spec(options, settings, task, test, signals, best)
+
+    def train_spec(last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
+        watching = _train_hooks(options, task, signals, best, last_step, half_size)
+        batch_size = options.batch_size * options.accumulate_steps // replicas
+        return tf_estimator.TrainSpec(
+            # A seed of its own for each start: going on must not begin the same epoch again.
+            lambda: dataset.train_dataset(
+                train.data,
+                batch_size,
+                settings["chroma_scale"],
+                options.seed + done,
+                train.report,
+                half_size=half_size,
+            ),
+            max_steps=last_step,
+            hooks=watching,
+        )
+
     if task.task_type == "evaluator":
-        cluster.evaluate_until_trained(estimator, train_spec, eval_spec)
+        spec = train_spec(options.max_steps, done, half_size=False)
+        cluster.evaluate_until_trained(estimator, spec, eval_spec)
         return None
     try:
         # Workers have nothing to save: a signal ends them at once.
         with signals.noted() if task.is_chief else contextlib.nullcontext():
-            result = tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+            if done < options.half_size_steps:
+                spec = train_spec(options.half_size_steps, done, half_size=True)
+                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
+                done = checkpoint.trained_steps(options.model_dir)
+            if done >= options.half_size_steps:
+                spec = train_spec(options.max_steps, done, half_size=False)
+                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
@@ -203,43 +235,47 @@ def _warm_start(
     return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in taken])
 
 
-def _specs(
+def _train_hooks(
+    options: Options,
+    task: tf_estimator.RunConfig,
+    signals: hooks.Signals,
+    best: _BestCheckpoint,
+    last_step: int,
+    half_size: bool,
+) -> list[hooks.SessionRunHook]:
+    """What watches training until a step."""
+    if not task.is_chief:
+        return []
+    photos_per_step = options.batch_size * options.accumulate_steps
+    if options.sync:
+        photos_per_step *= task.num_worker_replicas
+    what = "training at half size" if half_size else "training"
+    watching = [
+        hooks.TrainProgress(last_step, photos_per_step, options.model_dir, what),
+        hooks.StopOnSignal(signals, options.model_dir),
+        hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+        hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+    ]
+    if options.patience:
+        watching.append(hooks.StopWithoutProgress(best.evaluations_since, options.patience))
+    if options.profile:
+        watching.append(hooks.TraceStep(options.profile, options.model_dir))
+    return watching
+
+
+def _eval_spec(
     options: Options,
     settings: dict[str, Any],
     task: tf_estimator.RunConfig,
-    done: int,
-    train: Photos,
     test: Photos,
     signals: hooks.Signals,
-    replicas: int,
-) -> tuple[tf_estimator.TrainSpec, tf_estimator.EvalSpec]:
-    """What to train and to evaluate on, and what watches it."""
-    scale = settings["chroma_scale"]
-    batch_size = options.batch_size * options.accumulate_steps
-    best = _BestCheckpoint()
-    train_hooks = []
-    if task.is_chief:
-        photos_per_step = batch_size * (task.num_worker_replicas if options.sync else 1)
-        train_hooks = [
-            hooks.TrainProgress(options.max_steps, photos_per_step, options.model_dir),
-            hooks.StopOnSignal(signals, options.model_dir),
-            hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
-            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
-        ]
-        if options.patience:
-            train_hooks.append(hooks.StopWithoutProgress(best.evaluations_since, options.patience))
-        if options.profile:
-            train_hooks.append(hooks.TraceStep(options.profile, options.model_dir))
-    train_spec = tf_estimator.TrainSpec(
-        # A seed of its own for each start: going on must not begin the same epoch again.
-        lambda: dataset.train_dataset(
-            train.data, batch_size // replicas, scale, options.seed + done, train.report
+    best: _BestCheckpoint,
+) -> tf_estimator.EvalSpec:
+    """What to evaluate on, and what watches it; always at full size, at which models are used."""
+    return tf_estimator.EvalSpec(
+        lambda: dataset.eval_dataset(
+            test.data, options.batch_size, settings["chroma_scale"], test.report
         ),
-        max_steps=options.max_steps,
-        hooks=train_hooks,
-    )
-    eval_spec = tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(test.data, options.batch_size, scale, test.report),
         steps=None,
         hooks=[
             hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
@@ -249,4 +285,3 @@ def _specs(
         start_delay_secs=0,
         throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
     )
-    return train_spec, eval_spec

@@ -121,6 +121,22 @@ def test_training_order_follows_the_seed(photo_folder, monkeypatch, share_of_mem
     assert list(paths[:6]) != list(paths[6:])
 
 
+def test_half_size_examples_are_the_means_of_the_others(photo_folder):
+    folder = photo_folder(3)
+    settings = {"count": 2, "make": train_dataset, "batch_size": 3, "seed": 1}
+    whole, _ = batches(folder, **settings)
+    half, _ = batches(folder, half_size=True, **settings)
+    for part, name in ((0, "lightness"), (1, "chroma")):
+        values, expected = joined(half, part, name), joined(whole, part, name)
+        count, height, width, channels = expected.shape
+        expected = expected.reshape(count, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+        np.testing.assert_allclose(values, expected, atol=1e-4)
+    np.testing.assert_allclose(
+        joined(half, 1, "code"), 1 / (1 + np.exp(-joined(half, 1, "chroma") / SCALE)), atol=1e-6
+    )
+    np.testing.assert_array_equal(joined(half, 0, "path"), joined(whole, 0, "path"))
+
+
 def test_training_examples_are_windows_of_the_sheet_some_mirrored(tmp_path, colourful):
     photo = Image.fromarray(colourful(256, 256))
     photo.save(tmp_path / "photo.png")

@@ -278,6 +278,20 @@ def test_learning_rate(schedule, warmup, expected):
     assert max(float(learning_rate(tf.constant(step), params)) for step in range(101)) <= 0.5
 
 
+def test_the_cosine_falls_by_the_pixels_seen():
+    # 80 steps at half size are 20 of 40 steps' worth of pixels.
+    params = {
+        "learning_rate": 1.0,
+        "learning_rate_schedule": "cosine",
+        "warmup_steps": 0,
+        "half_size_steps": 80,
+        "max_steps": 100,
+    }
+    rates = [float(learning_rate(tf.constant(step), params)) for step in (0, 40, 80, 90, 100)]
+    expected = [(1 + np.cos(np.pi * share)) / 2 for share in (0, 0.25, 0.5, 0.75, 1)]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
 def test_normalization_is_updated_in_training_only(tmp_path):
     from colorization.layers import Layers
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from skimage.transform import resize
 
 import color
 import color_global
@@ -119,13 +120,15 @@ def reference(lightness, variables, params, training=False):
     low = x
     x = conv(conv(low, "mid_level/conv1"), "mid_level/conv2")
     if "fusion/kernel" in variables:
+        whole = np.stack(
+            [resize(x, (28, 28), order=1, mode="edge", anti_aliasing=False) for x in low]
+        )
         if params["global_features"] == "paper":
-            whole = low
             for layer in range(1, 5):
                 whole = conv(whole, f"global/conv{layer}")
         else:
             kernel = variables["global/conv1/kernel"]
-            whole = activated(convolve(low, kernel, 1), "global/conv1")
+            whole = activated(convolve(whole, kernel, 1), "global/conv1")
         whole = whole.reshape(len(whole), -1)
         whole = dense(dense(whole, "global/dense1"), "global/dense2")
         if params.get("classes"):

@@ -47,6 +47,8 @@ def test_values_are_converted_and_remembered_as_given():
         (["--input", "a"], ["--input", "predict"]),
         (["--mode", "prepare"], ["--mode prepare", "--input"]),
         (["--mode", "prepare", "--input", "a", "--split", "1"], ["--split", "below 1", "'1'"]),
+        (["--half_size_share", "-0.1"], ["--half_size_share", "from 0 to below 1", "'-0.1'"]),
+        (["--half_size_share", "nan"], ["--half_size_share", "from 0 to below 1", "'nan'"]),
         (["--mode", "prepare", "--input", "a", "--seed", "1"], ["--seed", "prepare"]),
         (["--split", "0.1"], ["--split", "prepare"]),
         (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),

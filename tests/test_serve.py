@@ -99,6 +99,15 @@ def loaded(models):
     return serve.Models(str(models / "color_global"), PRECISION)
 
 
+def files(folder):
+    """Paths in a folder; unlike `Path.rglob`, os.walk bears that some are going meanwhile."""
+    return {
+        Path(parent, name)
+        for parent, folders, names in os.walk(folder)
+        for name in folders + names
+    }
+
+
 @pytest.fixture(scope="module")
 def server(loaded, tmp_path_factory):
     """A running server: `url`, its private `folder`, and the paths of `files` in there."""
@@ -110,7 +119,7 @@ def server(loaded, tmp_path_factory):
         watching.append("here")
         with serve.serving(loaded, {"example": example}, port=free_port()) as url:
             (private,) = temporary.glob("colorize-*")
-            yield SimpleNamespace(url=url, folder=private, files=lambda: set(private.rglob("*")))
+            yield SimpleNamespace(url=url, folder=private, files=lambda: files(private))
         assert not list(temporary.glob("colorize-*"))
         local = (str, bytes)
         elsewhere = [

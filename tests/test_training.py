@@ -31,15 +31,16 @@ def run(photo_folder, tmp_path, capsys):
     """Trains in `tmp_path/model`; returns what was printed."""
     photos = {name: str(photo_folder(3, name=name)) for name in ("train", "test")}
 
-    def run(*arguments, folder="model", mode=train, steps=3):
+    def run(*arguments, folder="model", mode=train, steps=3, network=network):
         data = ["--train_data", photos["train"]] if mode is train else ["--mode", mode.__name__]
         command = [
             *data, "--test_data", photos["test"], "--model_dir", str(tmp_path / folder),
             "--batch_size", "2", "--global_channels", "3", *map(str, arguments),
         ]  # fmt: skip
         if mode is train:
-            # One evaluation, unless asked otherwise.
-            command = ["--save_checkpoints_steps", "100", *command, "--max_steps", str(steps)]
+            # One evaluation of one stage, unless asked otherwise.
+            brief = ["--save_checkpoints_steps", "100", "--half_size_share", "0"]
+            command = [*brief, *command, "--max_steps", str(steps)]
         mode("color_global", network, parse("color_global", command))
         return capsys.readouterr().out
 
@@ -74,12 +75,38 @@ def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
     assert checkpoint.best_checkpoint(str(folder)) == checkpoint.latest_checkpoint(str(folder))
 
 
+def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
+    made = []
+
+    def spy(lightness, training, params):
+        if training:
+            made.append((lightness.shape[1], checkpoint.trained_steps(str(tmp_path / "model"))))
+        return network(lightness, training, params)
+
+    run("--half_size_share", 0.5, network=spy, steps=4)
+    assert made == [(112, 0), (224, 2)]
+    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 4
+    # Going on with more steps, of which eight are at half size.
+    run("--half_size_share", 0.9, network=spy, steps=9)
+    assert made[2:] == [(112, 4), (224, 8)]
+
+
 def test_patience_stops_training_that_gets_nowhere(run, tmp_path):
     run(
         "--save_checkpoints_steps", 1, "--learning_rate", 1e-12, "--patience", 2,
-        "--normalization", "none", steps=50,
+        "--normalization", "none", "--half_size_share", 0.5, steps=50,
     )  # fmt: skip
+    # Not on to the steps at full size either.
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) < 10
+
+
+@pytest.mark.parametrize(("option", "value"), [("--patience", 2), ("--half_size_share", 0.5)])
+def test_what_needs_one_machine_is_refused_in_a_cluster(run, monkeypatch, option, value):
+    cluster = {"chief": ["localhost:1"], "worker": ["localhost:2"], "ps": ["localhost:3"]}
+    task = {"cluster": cluster, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    with pytest.raises(UserError, match=f"{option} is for one machine"):
+        run(option, value)
 
 
 def test_a_warm_start_takes_what_fits(run, tmp_path):
