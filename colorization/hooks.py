@@ -47,8 +47,8 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
 class TrainProgress(SessionRunHook):
     """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
 
-    Photos per second and the share are logged too. A step waits from its start to the moment its
-    batch is there.
+    Photos per second and the share are logged too. A step waits from its first operations to the
+    moment its batch is there, rather less: other operations may come between.
     """
 
     def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):
@@ -62,8 +62,10 @@ class TrainProgress(SessionRunHook):
         self._step = tf.compat.v1.train.get_global_step()
         graph = tf.compat.v1.get_default_graph()
         batches = [op for op in graph.get_operations() if op.type in _NEXT_BATCH]
-        with tf.control_dependencies(batches), tf.device("/cpu:0"):
-            self._batch_arrived = tf.timestamp()
+        with tf.device("/cpu:0"):
+            self._begun = tf.timestamp()
+            with tf.control_dependencies(batches):
+                self._batch_arrived = tf.timestamp()
 
     def after_create_session(self, session, coord) -> None:
         self._last_step = session.run(self._step)
@@ -79,12 +81,13 @@ class TrainProgress(SessionRunHook):
         )
 
     def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
-        self._started = time.time()
-        return tf.compat.v1.train.SessionRunArgs([self._loss, self._step, self._batch_arrived])
+        return tf.compat.v1.train.SessionRunArgs(
+            [self._loss, self._step, self._begun, self._batch_arrived]
+        )
 
     def after_run(self, run_context, run_values) -> None:
-        self._loss_value, step, arrived = run_values.results
-        self._waited += max(0.0, arrived - self._started)
+        self._loss_value, step, begun, arrived = run_values.results
+        self._waited += max(0.0, arrived - begun)
         self._show(int(step))
         if step - self._last_step >= SUMMARY_STEPS:
             self._log_rate(step)

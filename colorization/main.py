@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DATA = Path("data")
 # What suits few and vivid photos on two processor cores.
-_BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260, "chroma_scale": 20.0}
+_BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
 _log = logging.getLogger("colorization")
 

@@ -430,8 +430,8 @@ class Options:
     )
     chroma_scale: float = _option(
         "network",
-        "scale of the sigmoid code of a*b*, in CIE units (default: 8; 20 on the bundled photos)",
-        8.0,
+        "scale of the sigmoid code of a*b*, in CIE units (default: 20)",
+        20.0,
         type=_positive_number,
         metavar="X",
     )
