@@ -102,9 +102,7 @@ def loaded(models):
 def files(folder):
     """Paths in a folder; unlike `Path.rglob`, os.walk bears that some are going meanwhile."""
     return {
-        Path(parent, name)
-        for parent, folders, names in os.walk(folder)
-        for name in folders + names
+        Path(parent, name) for parent, folders, names in os.walk(folder) for name in folders + names
     }
 
 
