@@ -149,8 +149,9 @@ def test_every_task_trains_to_the_end_and_ends(monkeypatch, tmp_path, sync):
     assert set(ends) == set(threads)
     newest = tf.train.latest_checkpoint(str(tmp_path))
     reached = int(tf.train.load_variable(newest, "global_step"))
-    # Without --sync each of the others may be in the middle of a step when the last is counted.
-    assert STEPS <= reached <= STEPS + (0 if sync else 2)
+    # Without --sync two others may be in the middle of a step when the last is counted, and what
+    # each of the three has read may be the count from before its own update.
+    assert STEPS <= reached <= STEPS + (0 if sync else 5)
     assert ends["ps 0"] > max(ends[name] for name in ("chief 0", "worker 0", "worker 1"))
     assert np.any(tf.train.load_variable(newest, "low/moving_mean") != 0)
     assert list((tmp_path / "eval").glob("events.out.tfevents.*"))
