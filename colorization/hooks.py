@@ -47,8 +47,8 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
 class TrainProgress(SessionRunHook):
     """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
 
-    Photos per second and the share are logged too. A step waits from its first operations to the
-    moment its batch is there, rather less: other operations may come between.
+    Photos per second and the share are logged too. A step waits from its first operation until its
+    batch is there; in truth less, for other operations may come between.
     """
 
     def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):

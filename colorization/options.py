@@ -50,24 +50,21 @@ def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], i
     return parse
 
 
-def _positive_number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"needs a number above 0, not {text!r}")
-    return value
+def _number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"needs a number {wanted}, not {text!r}")
+        return value
+
+    return parse
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"needs a number from 0 to below 1, not {text!r}")
-    return value
+_positive_number = _number(lambda value: 0 < value < math.inf, "above 0")
+_share = _number(lambda value: 0 <= value < 1, "from 0 to below 1")
 
 
 def _gpus(text: str) -> int | str:
@@ -446,7 +443,7 @@ class Options:
 
     @property
     def half_size_steps(self) -> int:
-        """The first steps, those at half size; the last step is never one of them."""
+        """How many steps, the first ones, are at half size; the last step never is."""
         return int(self.half_size_share * self.max_steps)
 
 
