@@ -154,8 +154,8 @@ def _opened(
         already is not opened again.
 
     Returns:
-      A data set of `(sheet, path)`: uint8 `[384, 256]`, string; with a `memory`, of
-      `(position, path)`, the sheets being there.
+      A data set of a few `(sheets, paths)` at a time: uint8 `[n, 384, 256]`, string `[n]`; with a
+      `memory`, of `(positions, paths)`, the sheets being there. To be rebatched.
     """
     # Handing over positions instead of paths keeps the graph small with millions of photos.
     table = np.array(paths, dtype=object)
@@ -192,7 +192,7 @@ def _opened(
 
     # Several photos at a time, since each call of Python costs as much as a fifth of a photo.
     opened = indices.batch(_PHOTOS_AT_A_TIME).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
-    return opened.unbatch()
+    return opened.filter(lambda found, names: tf.size(names) > 0)
 
 
 def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Dataset:
@@ -227,7 +227,7 @@ def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Datase
 
 
 def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
-    """Sheets from records, as `_opened` gives them."""
+    """A data set of `(sheet, path)` from records: uint8 `[384, 256]`, string."""
 
     def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.name_scope(_RECORD):
@@ -313,7 +313,7 @@ def train_dataset(
     crop = sheets.cropped
     if isinstance(data, Shards):
         # Repeating the records and not the sheets leaves no gap between two epochs.
-        found = _prepared(_records(data, report, seed).repeat())
+        found = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
         if _fits_into_memory(len(data)):
@@ -323,7 +323,7 @@ def train_dataset(
         else:
             found = _opened(data, indices, report, True)
         # Repeating after the filter lets a set without any usable photo end, not go round for ever.
-        found = found.repeat()
+        found = found.repeat().rebatch(batch_size, drop_remainder=True)
 
     def examples(found: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
         places, paths = found
@@ -338,8 +338,7 @@ def train_dataset(
         return _examples(lightness, chroma, paths, chroma_scale)
 
     return (
-        tf.data.Dataset.zip((found, tf.data.Dataset.random(seed)))
-        .batch(batch_size, drop_remainder=True)
+        tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
         .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -353,18 +352,15 @@ def eval_dataset(
     The last batch may be smaller.
     """
     if isinstance(data, Shards):
-        found = _prepared(_records(data, report, None))
+        found = _prepared(_records(data, report, None)).batch(batch_size)
     else:
-        found = _opened(data, tf.data.Dataset.range(len(data)), report, True)
+        opened = _opened(data, tf.data.Dataset.range(len(data)), report, True)
+        found = opened.rebatch(batch_size)
 
     def examples(found: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
         return _examples(_whole_lightness(found), _whole_chroma(found), paths, chroma_scale)
 
-    return (
-        found.batch(batch_size)
-        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return found.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
@@ -375,7 +371,7 @@ def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf
 
     return (
         _opened(paths, tf.data.Dataset.range(len(paths)), report, False)
-        .batch(batch_size)
+        .rebatch(batch_size)
         .map(features, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
