@@ -1,6 +1,7 @@
 """Colouring photos beside the usual way: scikit-image's conversions, the same network, Pillow.
 
-    python benchmarks/predict.py PHOTOS [--model_dir models/color_global] [--json FILE] [--rounds 3]
+    python benchmarks/predict.py PHOTOS [--model_dir models/color_global] [--precision float32]
+        [--json FILE] [--rounds 3]
 
 Reports, all in one run with the model loaded before:
   speedup_12mp       12-megapixel JPEG to JPEG, median time of the usual way / of this program
@@ -45,12 +46,14 @@ def main() -> None:
     parser.add_argument("--model_dir")
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options = parser.parse_args()
 
     from colorization.quiet import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.colorize import Colorizer
+    from colorization.inference import TrainedNetwork
     from colorization.photos import find_photos
 
     paths = find_photos(options.photos)
@@ -60,12 +63,13 @@ def main() -> None:
         files = {size: f"{scratch}/{size}.jpg" for size in large}
         for size, pixels in large.items():
             enlarge(paths[0], pixels, files[size])
-        colorizer = Colorizer(model_dir)
+        colorizer = Colorizer(model_dir, precision=options.precision)
+        trained = TrainedNetwork(model_dir, precision=options.precision)
         figures = {
             "speedup_12mp": speedup(colorizer, files[12], options.rounds),
             "memory_12mp_mb": memory(model_dir, files[12]),
             "memory_50mp_mb": memory(model_dir, files[50]),
-            "folder_vs_network": folder_rate(colorizer, model_dir, paths, scratch, options.rounds),
+            "folder_vs_network": folder_rate(colorizer, trained, paths, scratch, options.rounds),
         }
     for name, value in figures.items():
         print(f"{name:20}{value:10.2f}")
@@ -119,19 +123,18 @@ def memory(model_dir: str, path: str) -> float:
     return float(result.stdout)
 
 
-def folder_rate(colorizer, model_dir: str, paths: list[str], scratch: str, rounds: int) -> float:
+def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int) -> float:
     import tensorflow as tf
 
     from colorization.dataset import Report
     from colorization.folder import colour_photos, picture_names
-    from colorization.inference import TrainedNetwork
     from colorization.photos import read_file
     from colorization.pictures import decode
 
     smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in paths]
     names = picture_names(paths)
     with tf.Graph().as_default() as graph:
-        predict, load = TrainedNetwork(model_dir).build()
+        predict, load = trained.build()
         batch = tf.compat.v1.placeholder(tf.float32, [None, 224, 224, 1])
         chroma = predict(batch, batch)
         session = tf.compat.v1.Session(graph=graph)
@@ -171,17 +174,19 @@ def enlarge(path: str, size: tuple[int, int], target: str) -> None:
     picture.save(target, quality=92)
 
 
-def random_model(folder: str) -> str:
+def random_model(folder: str, model: str = "color_global") -> str:
+    """Stores a model of random weights and returns its folder."""
     import dataclasses
+    import importlib
 
     import tensorflow as tf
 
-    from color_global import network
     from colorization.checkpoint import store_settings
     from colorization.options import NETWORK_SETTINGS, Options
 
+    network = importlib.import_module(model).network
     values = dataclasses.asdict(Options())
-    settings = {"model": "color_global", **{name: values[name] for name in NETWORK_SETTINGS}}
+    settings = {"model": model, **{name: values[name] for name in NETWORK_SETTINGS}}
     store_settings(folder, settings)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.train.get_or_create_global_step()

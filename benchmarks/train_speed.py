@@ -5,8 +5,8 @@
 
 Everything is measured in turn, round by round, in one run; figures are medians over the rounds.
 "Share of peak" counts the multiplications that the network needs, upsampling fused with its
-convolution, against the rate of large matrix products in the same precision. TensorFlow and
-PyTorch each have a process of their own.
+convolution, against the rate of large matrix products in the same precision. What TensorFlow runs
+has a process for each row, so that memory is that of one; PyTorch has one for all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import multiprocessing
 import resource
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -39,27 +40,26 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
     import_tensorflow(verbose=False)
     import numpy as np
     import tensorflow as tf
+    from predict import random_model
 
     from colorization.estimator import tf_estimator
+    from colorization.inference import TrainedNetwork
     from colorization.model import make_model_fn
+
+    tf1 = tf.compat.v1
+    random = np.random.default_rng(1)
+    photos = 100 * random.random([batch, 224, 224, 1], np.float32)
 
     def make_step(kind: str, model: str, precision: str) -> Callable:
         with tf.Graph().as_default():
+            session = tf1.Session()
             if kind == "matrix":
                 operands = tf.random.normal([2, MATRIX, MATRIX])
-                variables = tf.compat.v1.get_variable("x", initializer=tf.cast(operands, precision))
+                variables = tf1.get_variable("x", initializer=tf.cast(operands, precision))
                 run = tf.matmul(variables[0], variables[1])[0, 0]
-            else:
-                training = kind == "train"
-                random = np.random.default_rng(1)
-                photos = 100 * random.random([batch, 224, 224, 1], np.float32)
-                features = {
-                    "lightness": variable("lightness", photos),
-                    "path": tf.fill([batch], ""),
-                }
+            elif kind == "train":
+                features = {"lightness": variable("lightness", photos)}
                 code = random.random([batch, 112, 112, 2], np.float32)
-                labels = {"code": variable("code", code)} if training else None
-                mode = tf_estimator.ModeKeys.TRAIN if training else tf_estimator.ModeKeys.PREDICT
                 params = {
                     "precision": precision,
                     "normalization": "batch",
@@ -71,16 +71,23 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
                     "warmup_steps": 0,
                     "max_steps": 1000,
                 }
-                network = importlib.import_module(model).network
-                spec = make_model_fn(network)(features, labels, mode, params, None)
-                run = spec.train_op if training else spec.predictions["chroma"][0, 0, 0]
-            session = tf.compat.v1.Session()
-            session.run(tf.compat.v1.global_variables_initializer())
+                model_fn = make_model_fn(importlib.import_module(model).network)
+                labels = {"code": variable("code", code)}
+                run = model_fn(features, labels, tf_estimator.ModeKeys.TRAIN, params, None).train_op
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    trained = TrainedNetwork(random_model(folder, model), precision=precision)
+                lightness = variable("lightness", photos)
+                predict, load = trained.build()
+                run = predict(lightness, lightness)[0, 0, 0]
+            session.run(tf1.global_variables_initializer())
+            if kind == "predict":
+                load(session)
             return session.make_callable(run)
 
     def variable(name: str, value: np.ndarray) -> tf.Tensor:
         # A constant would be folded into what depends on nothing else.
-        return tf.compat.v1.get_variable(name, initializer=value, trainable=False) + 0.0
+        return tf1.get_variable(name, initializer=value, trainable=False) + 0.0
 
     _answer(requests, make_step)
 
@@ -155,15 +162,6 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     arguments = parser.parse_args()
 
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = {}, []
-    for name, worker in (("TensorFlow", tensorflow_worker), ("PyTorch", torch_worker)):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=worker, args=(theirs, arguments.batch_size), daemon=True)
-        process.start()
-        processes.append(process)
-        pipes[name] = ours
-
     variants = [("TensorFlow", ("matrix", "", one)) for one in arguments.precisions]
     for model, precision, kind in itertools.product(
         arguments.models, arguments.precisions, ("train", "predict")
@@ -171,20 +169,31 @@ def main() -> None:
         variants.append(("TensorFlow", (kind, model, precision)))
         variants += [("PyTorch", (f"{kind}_{f}", model, precision)) for f in ("eager", "compile")]
 
+    context = multiprocessing.get_context("spawn")
+
+    def start(worker: Callable) -> Connection:
+        ours, theirs = context.Pipe()
+        context.Process(target=worker, args=(theirs, arguments.batch_size), daemon=True).start()
+        return ours
+
+    torch = start(torch_worker)
+    pipes = {
+        variant: start(tensorflow_worker) if variant[0] == "TensorFlow" else torch
+        for variant in variants
+    }
     times: dict[tuple, list[float]] = {variant: [] for variant in variants}
     peaks = {}
     for round_number in range(arguments.rounds):
         for framework, request in variants:
             print(f"\rround {round_number + 1}/{arguments.rounds} {request}" + " " * 20, end="",
                   file=sys.stderr, flush=True)  # fmt: skip
-            pipes[framework].send(request)
-            took, peaks[framework] = pipes[framework].recv()
+            pipe = pipes[framework, request]
+            pipe.send(request)
+            took, peaks[framework, request] = pipe.recv()
             times[framework, request].append(took)
     print(file=sys.stderr)
-    for pipe in pipes.values():
+    for pipe in {*pipes.values()}:
         pipe.send(None)
-    for process in processes:
-        process.join()
 
     def median(framework: str, *request: str) -> float:
         return statistics.median(times[framework, request])
@@ -214,8 +223,14 @@ def main() -> None:
             ratios[f"{kind}_vs_torch_{precision}"] = ratio
             if kind == "train":
                 ratios[f"share_of_peak_{precision}"] = share
-    ratios["peak_memory_mb"] = peaks["TensorFlow"]
-    print(f"peak memory of the TensorFlow process: {peaks['TensorFlow']:.0f} MB")
+    memory = {
+        f"{request[1]} {request[2]}": megabytes
+        for (framework, request), megabytes in peaks.items()
+        if framework == "TensorFlow" and request[0] == "train"
+    }
+    ratios["peak_memory_mb"] = max(memory.values())
+    print("peak memory of training: ", end="")
+    print(", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in memory.items()))
     if arguments.json:
         arguments.json.write_text(json.dumps(ratios, indent=2) + "\n", encoding="utf-8")
 

@@ -123,7 +123,7 @@ def colour_photos(
         return {name: scores}
 
     remove_left_behind(output)
-    workers = min(at_once, os.cpu_count() or 1)
+    workers = min(at_once, 1 + (os.cpu_count() or 1))
     scores: dict[str, dict[str, float]] = {}
     pool = ThreadPoolExecutor(workers)
     try:

@@ -85,6 +85,13 @@ class TrainedNetwork:
         self._weights: dict[str, np.ndarray] = {
             tensor.name: value for tensor, value in zip(weights, values, strict=True)
         }
+        # One photo is a matrix of one row, which takes half the time with each output's weights
+        # lying side by side.
+        for node in self._graph_def.node:
+            if node.op == "MatMul" and f"{node.input[1]}:0" in self._weights:
+                name = f"{node.input[1]}:0"
+                node.attr["transpose_b"].b = True
+                self._weights[name] = np.ascontiguousarray(self._weights[name].T)
 
     def build(self) -> tuple[Callable[..., tf.Tensor], Callable[[tf1.Session], None]]:
         """Makes the weights part of the current graph.

@@ -17,16 +17,23 @@ from colorization import lab_tables
 from colorization.merge import GUIDE_EPSILON, GUIDE_RADIUS
 from lab_convert import RATIOS_FROM_RGB
 
-_RGB_FROM_RATIOS = np.linalg.inv(RATIOS_FROM_RGB).astype(np.float32)
+# Of X and Z, which are ratios, and of Y, which is counted like the result.
+_RGB_FROM_XZ = (lab_tables.ONE * np.linalg.inv(RATIOS_FROM_RGB)[:, ::2]).astype(np.float32)
+_RGB_FROM_Y = np.linalg.inv(RATIOS_FROM_RGB)[:, 1].astype(np.float32)
+# What a* and b* add to f(Y / Yn) to make it f(X / Xn) and f(Z / Zn), CIE 15:2004.
+_ROOT_FROM_CHROMA = np.array([[1 / 500], [-1 / 200]], np.float32)
 _DELTA = np.float32(6 / 29)
 # How far beyond 0..1 linear light is taken for rounding; in counts.
 _ROUNDING = 1e-4 * lab_tables.ONE
 
-# Smaller strips stay in a core's own cache from one step to the next, but then threads mostly wait
-# for each other between steps: a quarter of this takes twice the time on two cores.
-_STRIP_PIXELS = 2**17
 # From how many pixels on it pays to start threads.
 _SEVERAL_CORES = 2**20
+# Small strips stay in a core's own cache from one step to the next, but of these several threads
+# mostly wait for each other between steps.
+_STRIP_PIXELS = 2**17
+_STRIP_PIXELS_OF_SEVERAL = 2**18
+# Below which sRGB cannot show so few colours of a strip that trying more at once is faster.
+_FEW_COLOURS = 2**11
 
 
 def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -39,15 +46,34 @@ def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
       L* in 0..100, float32 `[*size, 1]`.
     """
-    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
-    if picture.mode == "I;16":
-        picture = Image.fromarray(pixels[..., 0].astype(np.float32))
     # Whole blocks first where many pixels become one: hardly another picture, in half the time.
-    small = picture.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=4.0)
+    height, width, _ = pixels.shape
+    down, across = max(1, height // (4 * size[0])), max(1, width // (4 * size[1]))
+    picture = _reduced(pixels, down, across)
+    box = (0, 0, width / across, height / down)
+    small = picture.resize(size[::-1], Image.Resampling.BILINEAR, box)
     if picture.mode == "F":
         small = np.rint(np.asarray(small)).clip(0, 65535).astype(np.uint16)
     _, root = lab_tables.luminance_and_root(np.atleast_3d(small))
     return (116 * root - 16)[..., None]
+
+
+def _reduced(pixels: np.ndarray, down: int, across: int) -> Image.Image:
+    """Means over blocks of `down` x `across` pixels; smaller blocks at the far edges."""
+
+    def picture(rows: np.ndarray) -> Image.Image:
+        if rows.dtype == np.uint16:
+            return Image.fromarray(rows[..., 0].astype(np.float32))
+        return Image.fromarray(rows if rows.shape[2] == 3 else rows[..., 0])
+
+    if down == across == 1:
+        return picture(pixels)
+    # Strip by strip, for a copy of the whole, in memory of its own, takes most of the time.
+    height, width, _ = pixels.shape
+    step = down * max(1, _STRIP_PIXELS // (down * width))
+    strips = (pixels[start : start + step] for start in range(0, height, step))
+    reduced = [np.asarray(picture(strip).reduce((across, down))) for strip in strips]
+    return Image.fromarray(np.concatenate(reduced))
 
 
 def gray(pixels: np.ndarray) -> np.ndarray:
@@ -78,6 +104,7 @@ def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.n
     result = np.empty([height, width, 3], pixels.dtype)
     rows, columns, _ = chroma.shape
     coefficients = _guided_coefficients(lightness[..., 0], np.moveaxis(chroma, -1, 0))
+    coefficients = _over_root(coefficients)
     # Across first, columns being lines, then strip by strip down.
     coefficients = coefficients.transpose(2, 0, 1).reshape(columns, -1)
     across = _interpolated(coefficients, slice(0, width), width)
@@ -123,6 +150,16 @@ def _guided_coefficients(lightness: np.ndarray, chroma: np.ndarray) -> np.ndarra
     return np.concatenate([slope, chroma - slope * guide]).swapaxes(0, 1)
 
 
+def _over_root(coefficients: np.ndarray) -> np.ndarray:
+    """Slopes and offsets of f(X / Xn) and f(Z / Zn) over f(Y / Yn) = (L* + 16) / 116.
+
+    Takes and returns float32 `[rows, 4, columns]`.
+    """
+    slopes, offsets = coefficients[:, :2], coefficients[:, 2:]
+    slopes, offsets = slopes * _ROOT_FROM_CHROMA, (offsets - 16 * slopes) * _ROOT_FROM_CHROMA
+    return np.concatenate([1 + 116 * slopes, offsets], axis=1)
+
+
 def _window_sums(planes: np.ndarray) -> np.ndarray:
     """Sums over the windows of `GUIDE_RADIUS` around each pixel of `[..., rows, columns]`."""
     for axis in (-1, -2):
@@ -136,7 +173,8 @@ def _window_sums(planes: np.ndarray) -> np.ndarray:
 
 
 def _strips(height: int, width: int) -> Iterator[slice]:
-    step = max(1, _STRIP_PIXELS // width)
+    several = height * width >= _SEVERAL_CORES
+    step = max(1, (_STRIP_PIXELS_OF_SEVERAL if several else _STRIP_PIXELS) // width)
     return (slice(start, min(start + step, height)) for start in range(0, height, step))
 
 
@@ -164,55 +202,42 @@ def _interpolated(lines: np.ndarray, rows: slice, whole: int) -> np.ndarray:
 
 
 def _merge_strip(pixels: np.ndarray, coefficients: np.ndarray, result: np.ndarray) -> None:
-    """`merge` with coefficients at full size, `[height, 4, width]`, which it overwrites."""
+    """`merge` with coefficients as of `_over_root` at full size, `[height, 4, width]`."""
     luminance, root = lab_tables.luminance_and_root(pixels)
-    lightness = root * np.float32(116)
-    lightness -= 16
-    slope_a, slope_b, offset_a, offset_b = np.moveaxis(coefficients, 1, 0)
-    slope_a *= lightness
-    slope_a += offset_a
-    slope_b *= lightness
-    slope_b += offset_b
-    a, b = slope_a, slope_b
-    linear = _linear_rgb(luminance, root, a, b)
-    beyond = np.nonzero(_beyond(linear))
-    if beyond[0].size:
-        linear[(slice(None), *beyond)] = _fitting(
-            *(plane[beyond] for plane in (luminance, root, a, b))
-        )
+    slopes_and_offsets = np.moveaxis(coefficients, 1, 0)
+    roots = slopes_and_offsets[:2] * root
+    roots += slopes_and_offsets[2:]
+    linear = _linear_rgb(luminance, roots)
+    beyond = np.flatnonzero(_beyond(linear))
+    if beyond.size:
+        found = (values.take(beyond) for values in (luminance, root))
+        fitting = _fitting(*found, roots.reshape(2, -1).take(beyond, axis=1))
+        linear.reshape(3, -1)[:, beyond] = fitting
     for channel, plane in enumerate(lab_tables.encoded(linear, result.dtype)):
         result[..., channel] = plane
 
 
-def _linear_rgb(
-    luminance: np.ndarray, root: np.ndarray, a: np.ndarray, b: np.ndarray
-) -> np.ndarray:
+def _linear_rgb(luminance: np.ndarray, roots: np.ndarray) -> np.ndarray:
     """Linear red, green and blue in counts, float32 `[3, ...]`; sRGB shows 0..ONE.
 
-    Takes shapes that go together as in `luminance + a`; a and b have the larger one.
+    Takes luminance in counts, `[..., n]`, and f(X / Xn) and f(Z / Zn), `[2, ..., n]`.
     """
-    roots = np.empty([2, *a.shape], np.float32)
-    np.multiply(a, np.float32(1 / 500), out=roots[0])
-    np.multiply(b, np.float32(-1 / 200), out=roots[1])
-    roots += root
     x, z = _cube(roots)
-    linear = np.multiply.outer(_RGB_FROM_RATIOS[:, 0], x)
-    linear += np.multiply.outer(_RGB_FROM_RATIOS[:, 2], z)
-    linear += np.multiply.outer(_RGB_FROM_RATIOS[:, 1], np.broadcast_to(luminance, a.shape))
+    linear = np.multiply.outer(_RGB_FROM_XZ[:, 0], x)
+    linear += np.multiply.outer(_RGB_FROM_XZ[:, 1], z)
+    linear += np.multiply.outer(_RGB_FROM_Y, np.broadcast_to(luminance, x.shape))
     return linear
 
 
 def _cube(f: np.ndarray) -> np.ndarray:
-    """The inverse of f(t) of CIE 15:2004, in counts; overwrites its argument."""
-    line = f - _DELTA
-    np.minimum(line, 0, out=line)
-    line *= np.float32(lab_tables.ONE * 108 / 841)
-    np.maximum(f, _DELTA, out=f)
-    cube = f * f
-    cube *= f
-    cube *= np.float32(lab_tables.ONE)
-    cube += line
-    return cube
+    """The inverse of f(t) of CIE 15:2004."""
+    curved = np.maximum(f, _DELTA)
+    line = f - curved
+    line *= np.float32(108 / 841)
+    ratios = curved * curved
+    ratios *= curved
+    ratios += line
+    return ratios
 
 
 def _beyond(linear: np.ndarray) -> np.ndarray:
@@ -220,13 +245,16 @@ def _beyond(linear: np.ndarray) -> np.ndarray:
     return (linear.min(axis=0) < -_ROUNDING) | (linear.max(axis=0) > lab_tables.ONE + _ROUNDING)
 
 
-def _fitting(luminance: np.ndarray, root: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _fitting(luminance: np.ndarray, root: np.ndarray, roots: np.ndarray) -> np.ndarray:
     """Linear RGB `[3, n]` of colours whose chroma is reduced as in `lab_convert.fit_gamut`."""
-    factor = np.zeros_like(a)
-    # One digit after the other, all seven at once: there are mostly so few colours that each call
-    # of NumPy costs more than its numbers do.
-    for step in (2.0**-3, 2.0**-6, 2.0**-9, 2.0**-12):
-        larger = factor + np.float32(step) * np.arange(1, 8, dtype=np.float32)[:, None]
-        shown = ~_beyond(_linear_rgb(luminance, root, larger * a, larger * b))
-        factor += np.float32(step) * shown.sum(axis=0, dtype=np.float32)
-    return _linear_rgb(luminance, root, factor * a, factor * b)
+    chroma = (roots - root)[:, None]
+    # By bisection, twelve binary digits. Of few colours several digits at once, all their values
+    # tried together: each call of NumPy costs more than its numbers do.
+    digits = 3 if root.size < _FEW_COLOURS else 1
+    tried = np.arange(1, 2**digits, dtype=np.float32)[:, None]
+    factor = np.zeros_like(root)
+    for found in range(digits, 12 + digits, digits):
+        larger = factor + tried * np.float32(2.0**-found)
+        shown = ~_beyond(_linear_rgb(luminance, root + larger * chroma))
+        factor += np.float32(2.0**-found) * shown.sum(axis=0, dtype=np.float32)
+    return _linear_rgb(luminance, root + factor * chroma[:, 0])

@@ -43,6 +43,9 @@ _KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
 _EXIF_IFD = 0x8769
 _KEPT_IFDS = (_EXIF_IFD, 0x8825)
 
+# Of what is turned from Pillow's memory into an array at once.
+_STRIP_PIXELS = 2**18
+
 
 class CannotEncode(Exception):
     """A picture that its format cannot hold; the message says so in a few words."""
@@ -94,16 +97,31 @@ def decode(data: bytes) -> Photo:
     elif mode in ("LA", "RGBA", "PA", "RGBa", "La") or "transparency" in header.info:
         open_photo(data, draft_size=1)
         picture = ImageOps.exif_transpose(header).convert("RGBA")
-        alpha = np.asarray(picture.getchannel("A"))
-        pixels = np.asarray(picture.convert("RGB"))
+        alpha = _to_array(picture.getchannel("A"))
+        pixels = _to_array(picture.convert("RGB"))
         if (alpha == 255).all():
             alpha = None
     else:
         picture = open_photo(data)
         if mode in ("L", "1") and plain:
             picture = picture.getchannel("G")
-        pixels = np.atleast_3d(np.asarray(picture))
+        pixels = np.atleast_3d(_to_array(picture))
     return Photo(pixels, alpha, exif, dpi, kind)
+
+
+def _to_array(picture: Image.Image) -> np.ndarray:
+    """As `np.asarray`, which takes four times as long for large pictures: it joins many pieces."""
+    width, height = picture.size
+    rows = max(1, _STRIP_PIXELS // width)
+    if rows >= height:
+        return np.asarray(picture)
+    strips = ((0, top, width, min(top + rows, height)) for top in range(0, height, rows))
+    first = np.asarray(picture.crop(next(strips)))
+    pixels = np.empty([height, *first.shape[1:]], first.dtype)
+    pixels[:rows] = first
+    for strip in strips:
+        pixels[strip[1] : strip[3]] = np.asarray(picture.crop(strip))
+    return pixels
 
 
 def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:

@@ -19,6 +19,7 @@ def merged(pixels, lightness, chroma):
 @pytest.mark.parametrize("strip", [1, 700, 2**15])
 def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip, several_cores):
     monkeypatch.setattr(merge_tables, "_STRIP_PIXELS", strip)
+    monkeypatch.setattr(merge_tables, "_STRIP_PIXELS_OF_SEVERAL", strip)
     monkeypatch.setattr(merge_tables, "_SEVERAL_CORES", several_cores)
     photo = colourful(61, 83) // 2 + 64
     before = photo.copy()
@@ -32,8 +33,10 @@ def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip
 
 @pytest.mark.parametrize("shape", [(61, 83, 3), (1, 1, 3), (300, 2, 1), (2, 300, 3)])
 @pytest.mark.parametrize("strength", [5, 60])
-def test_they_are_those_of_exported_models(colourful, shape, strength):
+@pytest.mark.parametrize("few_colours", [0, 2**20])
+def test_they_are_those_of_exported_models(colourful, monkeypatch, shape, strength, few_colours):
     """To one level, where sRGB cannot show the colour included."""
+    monkeypatch.setattr(merge_tables, "_FEW_COLOURS", few_colours)
     photo = colourful(*shape[:2])[..., : shape[2]]
     chroma = RNG.normal(0, strength, [28, 28, 2]).astype(np.float32)
     lightness = merge.small_lightness(tf.constant(photo), [56, 56])
@@ -109,6 +112,16 @@ def test_small_lightness_is_that_of_exported_models(shape, dtype):
     result = merge_tables.small_lightness(photo, (224, 200))
     assert (result.shape, result.dtype) == ((224, 200, 1), np.float32)
     np.testing.assert_allclose(result, expected, atol=0.8)
+
+
+@pytest.mark.parametrize("shape", [(1803, 905, 3), (77, 4001, 1), (3001, 50, 3)])
+def test_small_lightness_is_that_of_pillow_reducing_first(monkeypatch, shape):
+    monkeypatch.setattr(merge_tables, "_STRIP_PIXELS", 30000)
+    photo = RNG.integers(0, 256, shape, np.uint8)
+    picture = Image.fromarray(photo.squeeze())
+    small = picture.resize((48, 56), Image.Resampling.BILINEAR, reducing_gap=4.0)
+    expected = merge_tables.small_lightness(np.asarray(small).reshape(56, 48, -1), (56, 48))
+    np.testing.assert_array_equal(merge_tables.small_lightness(photo, (56, 48)), expected)
 
 
 def test_gray_keeps_lightness(colourful):

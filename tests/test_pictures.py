@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from skimage.io import imread
 
+from colorization import pictures
 from colorization.photos import UnreadablePhoto
 from colorization.pictures import CannotEncode, Photo, decode, encode, format_of_name
 
@@ -80,6 +81,17 @@ def test_every_mode_is_decoded(mode):
     photo = decode(saved(picture.convert(mode), "TIFF"))
     assert photo.pixels.shape[:2] == (20, 30)
     assert photo.pixels.shape[2] == (1 if mode in ("1", "L", "I;16") else 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_large_pictures_are_decoded_whole(monkeypatch, mode):
+    monkeypatch.setattr(pictures, "_STRIP_PIXELS", 300)
+    channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
+    values = np.random.default_rng(0).integers(0, 256, [67, 40, channels], np.uint8)
+    photo = decode(saved(Image.fromarray(values.squeeze()), "PNG"))
+    np.testing.assert_array_equal(photo.pixels, values[..., :3])
+    if mode == "RGBA":
+        np.testing.assert_array_equal(photo.alpha, values[..., 3])
 
 
 @pytest.mark.parametrize("data", [b"nothing", b"", b"\xff\xd8\xff\xe0 cut"])
