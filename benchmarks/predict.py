@@ -145,10 +145,11 @@ def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int)
             session.run(chroma, {batch: smalls[start : start + BATCH]})
 
     def folder() -> None:
+        # A new one each time: replacing files waits for the disk.
         colour_photos(
             colorizer,
             names,
-            Path(scratch) / "results",
+            Path(tempfile.mkdtemp(dir=scratch)),
             Report(len(paths)),
             lambda: None,
             at_once=BATCH,
