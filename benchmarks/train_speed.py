@@ -2,6 +2,7 @@
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/train_speed.py [--json FILE] [--batch_size 16] [--rounds 5]
+        [--models color_global] [--precisions float32]
 
 Everything is measured in turn, round by round, in one run; figures are medians over the rounds.
 "Share of peak" counts the multiplications that the network needs, upsampling fused with its
@@ -199,6 +200,8 @@ def main() -> None:
     print(file=sys.stderr)
     for pipe in {*pipes.values()}:
         pipe.send(None)
+    for process in multiprocessing.active_children():
+        process.join()
 
     def median(framework: str, *request: str) -> float:
         return statistics.median(times[framework, request])

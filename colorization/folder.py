@@ -89,7 +89,7 @@ def colour_photos(
       report: takes note of photos that cannot be opened or written in their format.
       progress: called after each photo.
       at_once: photos to work on at the same time, at most; there are never more than processor
-        cores. Opening, the network, merging and writing of different photos overlap.
+        cores and one. Opening, the network, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
 
     Returns:
@@ -123,6 +123,7 @@ def colour_photos(
         return {name: scores}
 
     remove_left_behind(output)
+    # One more than cores, for one mostly waits for Python or the disk.
     workers = min(at_once, 1 + (os.cpu_count() or 1))
     scores: dict[str, dict[str, float]] = {}
     pool = ThreadPoolExecutor(workers)

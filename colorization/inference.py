@@ -87,11 +87,13 @@ class TrainedNetwork:
         }
         # One photo is a matrix of one row, which takes half the time with each output's weights
         # lying side by side.
+        transposed = set()
         for node in self._graph_def.node:
-            if node.op == "MatMul" and f"{node.input[1]}:0" in self._weights:
-                name = f"{node.input[1]}:0"
+            if node.op == "MatMul" and (name := f"{node.input[1]}:0") in self._weights:
                 node.attr["transpose_b"].b = True
-                self._weights[name] = np.ascontiguousarray(self._weights[name].T)
+                transposed.add(name)
+        for name in transposed:
+            self._weights[name] = np.ascontiguousarray(self._weights[name].T)
 
     def build(self) -> tuple[Callable[..., tf.Tensor], Callable[[tf1.Session], None]]:
         """Makes the weights part of the current graph.

@@ -82,7 +82,7 @@ def gray(pixels: np.ndarray) -> np.ndarray:
     Takes uint8 RGB `[height, width, 3]`.
     """
     result = np.empty(pixels.shape[:2], np.uint8)
-    for strip in _strips(*result.shape):
+    for strip in _strips(*result.shape, _STRIP_PIXELS):
         result[strip] = lab_tables.gray_bytes(pixels[strip])
     return result
 
@@ -114,13 +114,12 @@ def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.n
         enlarged = _interpolated(lines, strip, height).reshape(-1, 4, width)
         _merge_strip(pixels[strip], enlarged, result[strip])
 
-    strips = _strips(height, width)
     if height * width < _SEVERAL_CORES:
-        for strip in strips:
+        for strip in _strips(height, width, _STRIP_PIXELS):
             work(strip)
     else:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(work, strips):
+            for _ in pool.map(work, _strips(height, width, _STRIP_PIXELS_OF_SEVERAL)):
                 pass
     return result
 
@@ -172,9 +171,8 @@ def _window_sums(planes: np.ndarray) -> np.ndarray:
     return planes
 
 
-def _strips(height: int, width: int) -> Iterator[slice]:
-    several = height * width >= _SEVERAL_CORES
-    step = max(1, (_STRIP_PIXELS_OF_SEVERAL if several else _STRIP_PIXELS) // width)
+def _strips(height: int, width: int, pixels: int) -> Iterator[slice]:
+    step = max(1, pixels // width)
     return (slice(start, min(start + step, height)) for start in range(0, height, step))
 
 
