@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from train_speed import necessary_flops
+
 from colorization.quiet import import_tensorflow
 
-# Forward 17.1 GFLOP at 224 x 224; backward twice that.
-FLOPS_PER_PHOTO = 3 * 17.1e9
 CLUSTERS = ((1, 1), (8, 1), (8, 4), (8, 8), (64, 4), (64, 16), (64, 64))
 
 
@@ -46,7 +46,8 @@ def main() -> None:
         print(f"{name:25} {count:11,} {count * 4 / 1e6:14.1f}")
     moved = 2 * 4 * counts["color_global"]
 
-    computing = options.batch_size * FLOPS_PER_PHOTO / (options.tflops * 1e12)
+    flops = options.batch_size * necessary_flops("color_global", training=True)
+    computing = flops / (options.tflops * 1e12)
     print(f"\ncolor_global, {computing * 1e3:.0f} ms of computation a step:")
     print("workers  servers  ms of transfer   photos/s  efficiency  minutes an epoch")
     rows = [
