@@ -12,8 +12,9 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -27,6 +28,9 @@ from colorization.sheets import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
 
 # Sheets stay in memory after their first epoch if all of them fit into this share of it.
 CACHE_SHARE_OF_MEMORY = 0.25
+
+# Bytes, in control groups of version 2.
+_CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 _PHOTOS_AT_A_TIME = 8
 
@@ -247,6 +251,9 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
 
 def _fits_into_memory(photos: int) -> bool:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # A container may have less than its machine; "max" says that it has not.
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
     return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory
 
 

@@ -10,7 +10,7 @@ from skimage.color import rgb2lab
 from colorization import dataset
 from colorization.dataset import Report, eval_dataset, predict_dataset, train_dataset
 from colorization.errors import UserError
-from colorization.photos import find_photos
+from colorization.photos import find_photos, read_file
 from colorization.sheets import to_sheet
 
 SCALE = 8.0
@@ -215,6 +215,21 @@ def test_remembered_pictures_are_those_of_the_first_epoch(photo_folder, monkeypa
     # Eight photos an epoch, each once.
     paths = joined(remembered, 0, "path")
     assert len(set(paths[:8])) == len(set(paths[8:16])) == 8
+
+
+def test_what_a_container_may_not_hold_is_opened_again(photo_folder, tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(dataset, "_CONTAINER_MEMORY", limit)
+    opened = []
+    monkeypatch.setattr(
+        dataset, "read_file", lambda path: (opened.append(path), read_file(path))[1]
+    )
+    folder = photo_folder(2)
+    for text, again in (("max\n", False), (str(2**16), True)):
+        limit.write_text(text)
+        opened.clear()
+        batches(folder, count=8, make=train_dataset, batch_size=2, seed=1)
+        assert (len(opened) > 2) == again
 
 
 def test_remembered_photos_are_not_opened_again(photo_folder):
