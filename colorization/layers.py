@@ -53,9 +53,11 @@ def follow(average: tf.Variable, value: tf.Tensor, anew_from: int = 0) -> tf.Ten
     step = tf.compat.v1.train.get_or_create_global_step()
     step = tf.cast(tf.where(step < anew_from, step, step - anew_from), tf.float32)
     decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
-    change = (value - average) * (1 - decay)
+    # Read once: a second reading might come after the update.
+    before = tf.identity(average)
+    change = (value - before) * (1 - decay)
     tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
-    return average + change
+    return before + change
 
 
 def _processor_flags() -> set[str]:

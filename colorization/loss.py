@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,7 +108,8 @@ def photo_classes(paths: tf.Tensor, classes: Sequence[str]) -> tf.Tensor:
     Returns:
       Index into `classes`, int32 `[batch]`; -1 for another folder.
     """
-    folders = tf.strings.regex_replace(paths, "^(?:.*/)?([^/]*)/[^/]*$", r"\1")
-    found = tf.equal(folders[:, None], tf.constant(list(classes)))
+    # Names are any bytes, so not a regular expression, which wants UTF-8.
+    folders = tf.strings.split(paths, "/")[:, -2:-1].to_tensor(shape=[None, 1])
+    found = tf.equal(folders, tf.constant([os.fsencode(name) for name in classes]))
     index = tf.argmax(found, axis=1, output_type=tf.int32)
     return tf.where(tf.reduce_any(found, axis=1), index, -tf.ones_like(index))

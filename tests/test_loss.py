@@ -1,5 +1,7 @@
 """Rare colours and classes in the loss."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -60,6 +62,21 @@ def test_colour_weights_agree_with_a_reference():
     np.testing.assert_allclose(weights_of(batches), expected_weights(batches), rtol=1e-4)
 
 
+def test_the_update_of_the_frequencies_does_not_count_twice():
+    """Weights and update in one step, as training runs them."""
+    (batch,) = chromas(1)
+    expected = expected_weights([batch])
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.train.get_or_create_global_step()
+        weights = colour_weights(tf.constant(batch), True)
+        (update,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+        start = tf.compat.v1.global_variables_initializer()
+        for _ in range(200):
+            session.run(start)
+            found, _ = session.run([weights, update])
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_rare_colours_weigh_more_and_the_mean_is_one():
     common = np.full([1, 30, 30, 2], 2, np.float32)
     common[0, 0, :3] = [70, 50]
@@ -112,3 +129,6 @@ def test_classes_are_names_of_folders():
     ]
     found = photo_classes(tf.constant(paths), ["a", "b", "c"])
     np.testing.assert_array_equal(found, [0, 2, 1, -1, 0, -1])
+    paths = [b"p/\xff/a.jpg", "p/\u00e4/a.jpg".encode()]
+    found = photo_classes(tf.constant(paths), [os.fsdecode(b"\xff"), "\u00e4"])
+    np.testing.assert_array_equal(found, [0, 1])
