@@ -158,6 +158,8 @@ def _training(
 
     parts = params.get("accumulate_steps", 1)
     total, gradients, updates = 0.0, [], []
+    # Those of other replicas, which have the same graph, are theirs.
+    others = len(tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
     for part in range(parts):
         # One after the other, so that only one of them takes memory at a time.
         with (
@@ -173,9 +175,11 @@ def _training(
             [sum(pair) for pair in zip(gradients, found, strict=True)] if gradients else found
         )
         # Moving averages of batch normalization.
-        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[others:]
     if params.get("clip_norm"):
-        gradients, _ = tf.clip_by_global_norm(gradients, params["clip_norm"])
+        # Those of all replicas are summed.
+        limit = params["clip_norm"] / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
     train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
     return total, tf.group(train_op, *updates), hooks
 

@@ -23,6 +23,10 @@ CARRIED = hasattr(tf, "estimator")
 PACKAGE = "tensorflow_estimator"
 PIP = "tensorflow-estimator"
 ROOT = Path(__file__).parent.parent
+TRAINING = {
+    "chroma_scale": 8.0, "learning_rate": 0.01, "learning_rate_schedule": "constant",
+    "warmup_steps": 0, "max_steps": 40, "precision": "float32",
+}  # fmt: skip
 CLUSTER = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": ["127.0.0.1:3"]}
 
 
@@ -249,7 +253,9 @@ curves = {
     normalization: test_estimator.loss_curves(f"{sys.argv[1]}/{normalization}", normalization)
     for normalization in ("none", "batch")
 }
-print(json.dumps({"altered": altered, "added": added, "mirrored": mirrored, "curves": curves}))
+clipped = test_estimator.clipped_norm(f"{sys.argv[1]}/clipped", 1e-3)
+print(json.dumps({"altered": altered, "added": added, "mirrored": mirrored, "curves": curves,
+                  "clipped": clipped}))
 """
 
 
@@ -262,21 +268,36 @@ def train_on_two_cpus(model_dir):
     return strategy.num_replicas_in_sync, int(metrics["global_step"])
 
 
+def network(lightness, training, params):
+    nn = Layers(training, params)
+    x = nn.conv(nn.input(lightness), 8, "hidden", stride=2)
+    return nn.output(x, 2, "output")
+
+
+def examples(batch_size):
+    random = np.random.default_rng(0)
+    lightness = random.uniform(0, 100, [32, 16, 16, 1]).astype(np.float32)
+    code = 0.3 + lightness[:, ::2, ::2] * np.float32([0.003, 0.001])
+    labels = {"code": code, "chroma": code}
+    features = {"lightness": lightness, "path": np.array(["photo"] * 32)}
+    return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size).repeat()
+
+
+def clipped_norm(folder, limit):
+    """Of the gradients that two devices take a step with, from Adam's second moments."""
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
+    trained = tf_estimator.Estimator(
+        make_model_fn(network),
+        config=tf_estimator.RunConfig(folder, tf_random_seed=1, train_distribute=strategy),
+        params={**TRAINING, "normalization": "none", "clip_norm": limit},
+    )
+    trained.train(lambda: examples(4), max_steps=1)
+    moments = [name for name in trained.get_variable_names() if name.endswith("/Adam_1")]
+    return float(np.sqrt(sum(trained.get_variable_value(name).sum() for name in moments) / 0.001))
+
+
 def loss_curves(folder, normalization):
     """Losses of one device with batches of 8 and of two that share them; moving means of both."""
-
-    def network(lightness, training, params):
-        nn = Layers(training, params)
-        x = nn.conv(nn.input(lightness), 8, "hidden", stride=2)
-        return nn.output(x, 2, "output")
-
-    def examples(batch_size):
-        random = np.random.default_rng(0)
-        lightness = random.uniform(0, 100, [32, 16, 16, 1]).astype(np.float32)
-        code = 0.3 + lightness[:, ::2, ::2] * np.float32([0.003, 0.001])
-        labels = {"code": code, "chroma": code}
-        features = {"lightness": lightness, "path": np.array(["photo"] * 32)}
-        return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size).repeat()
 
     class Losses(tf.compat.v1.train.SessionRunHook):
         def begin(self):
@@ -289,10 +310,6 @@ def loss_curves(folder, normalization):
         def after_run(self, run_context, run_values):
             self.values.append(float(run_values.results))
 
-    params = {
-        "chroma_scale": 8.0, "learning_rate": 0.01, "learning_rate_schedule": "constant",
-        "warmup_steps": 0, "max_steps": 40, "precision": "float32", "normalization": normalization,
-    }  # fmt: skip
     found = {}
     for replicas in (1, 2):
         strategy = mirrored_strategy(["CPU:0", "CPU:1"]) if replicas == 2 else None
@@ -301,7 +318,7 @@ def loss_curves(folder, normalization):
             config=tf_estimator.RunConfig(
                 f"{folder}/{replicas}", tf_random_seed=1, train_distribute=strategy
             ),
-            params=params,
+            params={**TRAINING, "normalization": normalization},
         )
         losses = Losses()
         trained.train(lambda r=replicas: examples(8 // r), max_steps=40, hooks=[losses])
@@ -347,6 +364,11 @@ def test_several_devices_with_batch_normalization(fresh_process):
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=0.25)
     # The mean over both halves is the mean over the batch.
     np.testing.assert_allclose(two["moving_means"], one["moving_means"], rtol=0.05, atol=0.01)
+
+
+def test_gradients_of_several_devices_are_clipped_together(fresh_process):
+    # Each device's own are clipped, so that their sum, of nearly parallel ones, is hardly shorter.
+    assert 0.8e-3 < fresh_process.clipped <= 1.0001e-3
 
 
 @pytest.mark.parametrize(("found", "gpus", "words"), [(0, "all", "sees 0"), (1, 2, "sees 1")])
