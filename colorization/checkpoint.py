@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from colorization.errors import UserError
@@ -75,21 +76,23 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
       metrics: what came out, `loss` among it.
 
     Returns:
-      How many evaluations ago the best one was; 0 if it is this one.
+      How many evaluations ago the best one was; 0 if it is this one, or if there is none because
+      the checkpoint has been deleted meanwhile.
     """
     folder = Path(model_dir) / _BEST
     figures = {name: float(value) for name, value in metrics.items()}
     best = _stored_evaluation(folder)
-    if best and _same_photos(best, figures) and figures["loss"] >= best["loss"]:
+    if best and not _same_photos(best, figures):
+        best = None
+    better = best is None or figures["loss"] < best["loss"]
+    if not (better and _copied(checkpoint, folder)):
+        if best is None:
+            return 0
         since = int(best["evaluations_since"]) + 1
         write_json(folder / _EVALUATION, {**best, "evaluations_since": since})
         return since
     write_file(folder / _SETTINGS, (Path(model_dir) / _SETTINGS).read_bytes())
     name = os.path.basename(checkpoint)
-    # The index last: without it there is no checkpoint.
-    for source in sorted(Path(model_dir).glob(f"{name}.[di]*")):
-        with replacing(folder / source.name) as target:
-            shutil.copyfile(source, target)
     kept = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
     write_json(folder / _EVALUATION, {**figures, "evaluations_since": 0})
@@ -98,6 +101,20 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
         if not file.name.startswith(f"{name}."):
             file.unlink()
     return 0
+
+
+def _copied(checkpoint: str, folder: Path) -> bool:
+    """Copies a checkpoint, unless the training has deleted it meanwhile."""
+    folder.mkdir(exist_ok=True)
+    index = Path(f"{checkpoint}.index")
+    # The index last: without it there is no checkpoint. It is also what TensorFlow deletes first.
+    try:
+        for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
+            with replacing(folder / source.name) as target:
+                shutil.copyfile(source, target)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _stored_evaluation(folder: Path) -> dict[str, float] | None:
@@ -235,7 +252,7 @@ def _index_files(model_dir: str) -> Iterator[Path]:
 
 
 def _damage(checkpoint: str) -> str | None:
-    """What is wrong with a checkpoint; None if every tensor can be read.
+    """What is wrong with a checkpoint; None if every tensor can be read and is finite.
 
     Reading compares each tensor with its checksum. Before that, what the index claims is compared
     with the size of the data, so that no claim makes the process allocate more than that.
@@ -253,7 +270,8 @@ def _damage(checkpoint: str) -> str | None:
         if claimed > held:
             return f"{held:,} bytes where its index claims {claimed:,}"
         for variable in shapes:
-            reader.get_tensor(variable)
+            if not np.isfinite(reader.get_tensor(variable)).all():
+                return f"{variable} holds values that are not finite"
     except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
         return str(error).strip().splitlines()[0].split(" [[")[0]
     return None

@@ -11,6 +11,8 @@ import pytest
 import tensorflow as tf
 
 from colorization.checkpoint import (
+    best_checkpoint,
+    keep_if_best,
     latest_checkpoint,
     locked,
     newest_whole,
@@ -260,3 +262,27 @@ def test_a_second_training_is_refused_until_the_first_has_gone(tmp_path):
         first.join()
     with locked(str(tmp_path)):
         assert f"process {os.getpid()} " in (tmp_path / "training.lock").read_text()
+
+
+def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path):
+    save(tmp_path, 1, extra=np.float32("nan"))
+    with pytest.raises(UserError, match="extra holds values that are not finite"):
+        latest_checkpoint(str(tmp_path))
+
+
+def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
+    """An evaluator may be slower than the training, which keeps only the newest few."""
+    folder = str(tmp_path)
+    save(folder, 1, 2)
+    store_settings(folder, WANTED)
+    yardsticks = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
+    first, second = f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-2"
+    assert keep_if_best(folder, first, {"loss": 1.0, **yardsticks}) == 0
+    for path in files_of(folder, 2):
+        path.unlink()
+    assert keep_if_best(folder, second, {"loss": 0.5, **yardsticks}) == 1
+    assert best_checkpoint(folder) == f"{folder}/best/model.ckpt-1"
+    # Without a best one yet.
+    shutil.rmtree(tmp_path / "best")
+    assert keep_if_best(folder, second, {"loss": 0.5, **yardsticks}) == 0
+    assert best_checkpoint(folder) == first
