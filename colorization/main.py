@@ -45,6 +45,10 @@ def run(model: str, network: Network) -> NoReturn:
     """
     try:
         options = parse(model, sys.argv[1:])
+        if options.xla:
+            # Read once, when TensorFlow first looks for devices; processors ask for it.
+            flags = os.environ.get("TF_XLA_FLAGS", "")
+            os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit"
         import_tensorflow(options.verbose)
         _log_to_console()
         modes = {
@@ -79,7 +83,7 @@ def run(model: str, network: Network) -> NoReturn:
 
 def train(model: str, network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
-    from colorization import cluster, shards
+    from colorization import cluster
 
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
@@ -92,8 +96,6 @@ def train(model: str, network: Network, options: Options) -> None:
         options = dataclasses.replace(options, half_size_share=0.0)
     _require_writable(options.model_dir, "model_dir")
     options, train_data, test_data = _training_photos(options)
-    if task.num_worker_replicas > 1:
-        train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
     trained = _train_model(model, network, options, task, train_data, test_data)
     if not trained or not task.is_chief:
         return
@@ -111,12 +113,12 @@ def _train_model(
     train_data: list[str] | Shards,
     test_data: list[str] | Shards,
 ) -> bool:
-    """Trains one model, or does one task of it, and says how it went.
+    """Trains one model, or does one task of it on its share of the photos, and says how it went.
 
     Returns:
       False if nothing was left to train.
     """
-    from colorization import checkpoint, cluster
+    from colorization import checkpoint, cluster, shards
     from colorization.dataset import Report
     from colorization.hooks import Interrupted
     from colorization.training import Photos, train_task
@@ -127,6 +129,8 @@ def _train_model(
     if options.classes:
         wanted["classes"] = _class_names(train_data)
     settings = checkpoint.settled(options.model_dir, wanted, options.given)
+    if task.num_worker_replicas > 1:
+        train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
     for data in (train_data, test_data):
         _require_usable(data)
     if options.profile and options.profile > options.max_steps:

@@ -38,9 +38,11 @@ def pictures_hook(
     ]
     for channel, name in enumerate("ab"):
         for kind, chroma in (("truth", truth_chroma), ("predicted", predicted_chroma)):
+            # Histograms of anything else are an error; that the loss is not finite says enough.
+            finite = tf.where(tf.math.is_finite(chroma), chroma, tf.zeros_like(chroma))
             summaries.append(
                 tf.compat.v1.summary.histogram(
-                    f"chroma/{name}_{kind}", chroma[..., channel], collections=[]
+                    f"chroma/{name}_{kind}", finite[..., channel], collections=[]
                 )
             )
     # So many steps apart that only the first batch is drawn.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -63,9 +63,16 @@ def make_estimator(
       **run_config: passed on to `RunConfig`.
     """
     precision = fast_precision() if options.precision == "auto" else options.precision
+    config = tf_estimator.RunConfig(model_dir=options.model_dir, **run_config)
+    if options.xla:
+        session_config = config.session_config or tf.compat.v1.ConfigProto()
+        session_config.allow_soft_placement = True
+        optimizer_options = session_config.graph_options.optimizer_options
+        optimizer_options.global_jit_level = tf.compat.v1.OptimizerOptions.ON_2
+        config = config.replace(session_config=session_config)
     return tf_estimator.Estimator(
         make_model_fn(network),
-        config=tf_estimator.RunConfig(model_dir=options.model_dir, **run_config),
+        config=config,
         params={
             **dataclasses.asdict(options),
             **settings,
@@ -133,11 +140,11 @@ def train_task(
             hooks=watching,
         )
 
-    if task.task_type == "evaluator":
-        spec = train_spec(options.max_steps, done, half_size=False)
-        cluster.evaluate_until_trained(estimator, spec, eval_spec)
-        return None
     try:
+        if task.task_type == "evaluator":
+            spec = train_spec(options.max_steps, done, half_size=False)
+            cluster.evaluate_until_trained(estimator, spec, eval_spec)
+            return None
         # Workers have nothing to save: a signal ends them at once.
         with signals.noted() if task.is_chief else contextlib.nullcontext():
             if done < options.half_size_steps:
@@ -165,6 +172,10 @@ class _BestCheckpoint(tf_estimator.Exporter):
         self._since = 0
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        if not math.isfinite(eval_result["loss"]):
+            # Its weights may be finite yet, but nobody shall go on from it.
+            tf.compat.v1.train.remove_checkpoint(checkpoint_path)
+            raise tf.compat.v1.train.NanLossDuringTrainingError
         self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
 
     def evaluations_since(self) -> int:
@@ -174,7 +185,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
 def _training_estimator(
     network: Network, options: Options, settings: dict[str, Any], task: tf_estimator.RunConfig
 ) -> tf_estimator.Estimator:
-    estimator = make_estimator(
+    return make_estimator(
         network,
         options,
         settings,
@@ -190,12 +201,6 @@ def _training_estimator(
         # each other anyway.
         experimental_max_worker_delay_secs=0 if options.sync else None,
     )
-    if options.xla:
-        # Processors ask for the second switch; both are read when the first session starts.
-        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_cpu_global_jit"
-        optimizer_options = estimator.config.session_config.graph_options.optimizer_options
-        optimizer_options.global_jit_level = tf.compat.v1.OptimizerOptions.ON_2
-    return estimator
 
 
 def _warm_start(

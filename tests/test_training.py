@@ -1,6 +1,10 @@
 """What training options do, through `--mode train` with a network of three small layers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +147,69 @@ def test_one_step_is_traced(run, tmp_path):
         if event.HasField("tagged_run_metadata")
     ]
     assert tags == ["step 2"]
+
+
+@pytest.mark.parametrize("steps_between", [1, 100])
+def test_a_loss_that_is_not_finite_stops_training(run, tmp_path, steps_between):
+    """Found by an evaluation, or by the next step."""
+    run(steps=1)
+    with pytest.raises(UserError, match=r"no longer finite; the last good checkpoint is .*ckpt-1:"):
+        run("--learning_rate", 1e38, "--save_checkpoints_steps", steps_between, steps=9)
+    run("--learning_rate", 1e-5, steps=2)
+    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 2
+
+
+def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monkeypatch):
+    """Neither of the two has photos of all classes among its own."""
+    photos = photo_folder(4, name="train")
+    photo_folder(1, name="test")
+    for number, name in enumerate(("cat", "cat", "dog", "emu")):
+        (photos / name).mkdir(exist_ok=True)
+        (photos / f"colour{number}.png").rename(photos / name / f"{number}.png")
+    cluster = {"chief": ["localhost:1"], "worker": ["localhost:2"], "ps": ["localhost:3"]}
+    found = []
+    for kind in ("chief", "worker"):
+        task = {"cluster": cluster, "task": {"type": kind, "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        monkeypatch.setattr(
+            "colorization.training.train_task",
+            lambda network, options, settings, *others: found.append(settings["classes"]),
+        )
+        monkeypatch.setattr("colorization.cluster.report_finished", lambda task: None)
+        monkeypatch.setattr("colorization.checkpoint.latest_checkpoint", lambda folder: "")
+        command = [
+            "--classes", "--train_data", str(tmp_path / "train"),
+            "--test_data", str(tmp_path / "test"), "--model_dir", str(tmp_path / "model"),
+        ]  # fmt: skip
+        train("color_global", network, parse("color_global", command))
+    assert found == [["cat", "dog", "emu"]] * 2
+
+
+def test_xla_compiles_the_network(run, tmp_path):
+    """In a process of its own, for TensorFlow decides before it looks for devices."""
+    script = "from test_training import network; from colorization.main import run; "
+    tests = Path(__file__).parent
+    done = subprocess.run(
+        [
+            sys.executable, "-c", f"{script} run('color_global', network)", "--xla",
+            "--train_data", str(tmp_path / "train"), "--test_data", str(tmp_path / "test"),
+            "--model_dir", str(tmp_path / "model"), "--max_steps", "2", "--batch_size", "2",
+            "--global_channels", "3", "--half_size_share", "0", "--profile", "2",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tests.parent, tests)))},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    traces = [
+        event.tagged_run_metadata.run_metadata
+        for path in (tmp_path / "model").glob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        if event.HasField("tagged_run_metadata")
+    ]
+    assert len(traces) == 1
+    assert b"_XlaRun" in traces[0]
 
 
 def test_accumulation_counts_steps_not_batches(run, tmp_path):
