@@ -31,7 +31,7 @@ _PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
 _MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
 
 
-def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+def _whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             value = int(text)
@@ -41,7 +41,7 @@ def _whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], i
             raise argparse.ArgumentTypeError(
                 f"needs a whole number of at least {minimum}, not {text!r}"
             )
-        if maximum is not None and value > maximum:
+        if value > maximum:
             raise argparse.ArgumentTypeError(
                 f"needs a whole number of at most {maximum}, not {text!r}"
             )
@@ -64,6 +64,7 @@ def _number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], fl
 
 
 _positive_number = _number(lambda value: 0 < value < math.inf, "above 0")
+_factor = _number(lambda value: 1e-3 <= value <= 1e3, "from 0.001 to 1000")
 _share = _number(lambda value: 0 <= value < 1, "from 0 to below 1")
 
 
@@ -197,7 +198,7 @@ class Options:
         "the network sees photos at their own proportions, the longer side of N pixels, a "
         "multiple of 8 (default: squashed to 224 x 224)",
         modes=("predict",),
-        type=_whole_number(8),
+        type=_whole_number(8, 4096),
         metavar="N",
     )
     style: str | None = _option(
@@ -212,7 +213,7 @@ class Options:
         "factor on the predicted chroma (default: 1)",
         1.0,
         modes=("predict",),
-        type=_positive_number,
+        type=_factor,
         metavar="X",
     )
 
@@ -245,7 +246,7 @@ class Options:
         "(default: 16; 8 on the bundled photos)",
         16,
         modes=_MODES_WITH_PHOTOS,
-        type=_whole_number(1),
+        type=_whole_number(1, 65536),
         metavar="N",
     )
     max_steps: int = _option(
@@ -415,7 +416,7 @@ class Options:
         "channels of the single global convolution (default: 32)",
         32,
         models=("color_global",),
-        type=_whole_number(1),
+        type=_whole_number(1, 4096),
         metavar="N",
     )
     normalization: str = _option(
@@ -429,7 +430,7 @@ class Options:
         "network",
         "scale of the sigmoid code of a*b*, in CIE units (default: 20)",
         20.0,
-        type=_positive_number,
+        type=_factor,
         metavar="X",
     )
     precision: str = _option(
@@ -532,6 +533,16 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError(
             f"--format {values['format']} means nothing in --mode {mode}; "
             f"choose from {', '.join(formats)}"
+        )
+    for name, value in values.items():
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            raise UserError(f"--{name} is empty; name something or leave it out")
+    # TensorFlow finds checkpoints by patterns.
+    special = sorted(set(values.get("model_dir", "")) & set("*[\\"))
+    if special:
+        raise UserError(
+            f"--model_dir {values['model_dir']}: TensorFlow finds no checkpoints in folders with "
+            f"{' or '.join(special)} in their path; name another"
         )
     if values.get("working_size", 8) % 8:
         raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")
