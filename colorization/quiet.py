@@ -17,7 +17,7 @@ def _captured_stderr() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held_back.seek(0)
             os.write(original, held_back.read())
             raise

@@ -48,6 +48,25 @@ def test_out_of_memory(error):
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: (folder / "file" / "below").mkdir(),
+        lambda folder: (folder / "missing" / "below").mkdir(),
+        lambda folder: (folder / "file").mkdir(),
+        lambda folder: folder.write_bytes(b""),
+        lambda folder: (folder / ("x" * 300)).exists() or (folder / ("x" * 300)).mkdir(),
+    ],
+)
+def test_paths_that_cannot_be_used(tmp_path, make):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError) as error:
+        make(tmp_path)
+    line = explain(error.value, 16)
+    assert line.startswith(f"cannot use {tmp_path}")
+    assert "name another path" in line
+
+
+@pytest.mark.parametrize(
     "error",
     [
         ValueError("bug"),
