@@ -184,6 +184,24 @@ def newest_whole(model_dir: str) -> str | None:
     return None
 
 
+def require_fitting(checkpoint: str) -> None:
+    """Compares a checkpoint with the variables of the current graph.
+
+    TensorFlow gives variables values of another shape without a word.
+
+    Raises:
+      UserError: a shape differs.
+    """
+    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    for variable in tf.compat.v1.global_variables():
+        name, shape = variable.op.name, variable.shape.as_list()
+        if stored.get(name, shape) != shape:
+            raise UserError(
+                f"{checkpoint} does not fit its network: {name} is {stored[name]}, not {shape}; "
+                "restore it and settings.json from one backup, or train anew in another --model_dir"
+            )
+
+
 def resume(model_dir: str) -> int:
     """Readies a folder for training to go on in it; the caller holds its lock.
 

@@ -12,7 +12,7 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
-from colorization.errors import UserError
+from colorization import checkpoint
 
 SessionRunHook = tf.compat.v1.train.SessionRunHook
 
@@ -239,27 +239,14 @@ class TraceStep(SessionRunHook):
 
 
 class FitsCheckpoint(SessionRunHook):
-    """Refuses a checkpoint whose variables have other shapes, which TensorFlow restores silently.
+    """Refuses a checkpoint that does not fit; see `checkpoint.require_fitting`."""
 
-    Raises (when the session is about to be made):
-      UserError: a shape differs.
-    """
-
-    def __init__(self, checkpoint: str | None):
-        self._checkpoint = checkpoint
+    def __init__(self, prefix: str | None):
+        self._prefix = prefix
 
     def begin(self) -> None:
-        if self._checkpoint is None:
-            return
-        stored = tf.train.load_checkpoint(self._checkpoint).get_variable_to_shape_map()
-        for variable in tf.compat.v1.global_variables():
-            name, shape = variable.op.name, variable.shape.as_list()
-            if stored.get(name, shape) != shape:
-                raise UserError(
-                    f"{self._checkpoint} does not fit its network: {name} is {stored[name]}, not "
-                    f"{shape}; restore it and settings.json from one backup, or train anew in "
-                    "another --model_dir"
-                )
+        if self._prefix is not None:
+            checkpoint.require_fitting(self._prefix)
 
 
 class SaveEverySeconds(SessionRunHook):

@@ -51,8 +51,7 @@ class TrainedNetwork:
             have any size or another photo's style.
 
         Raises:
-          UserError: the folder holds no trained model, or `separate_whole` is asked of a model
-            without global features together with a style.
+          UserError: the folder holds no trained model, or one that its settings do not fit.
         """
         restored = checkpoint.best_checkpoint(model_dir)
         settings = checkpoint.stored_settings(model_dir)
@@ -78,6 +77,7 @@ class TrainedNetwork:
                 arguments.append(inputs[1])
             logits = network(*arguments)
             tf.multiply(logits, settings["chroma_scale"], name="chroma")
+            checkpoint.require_fitting(restored)
             tf1.train.Saver().restore(session, restored)
             weights = _derived_from_variables(graph, inputs)
             values = session.run(weights)

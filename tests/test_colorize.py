@@ -1,4 +1,6 @@
 import io
+import json
+import shutil
 import threading
 
 import numpy as np
@@ -140,3 +142,9 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
         Colorizer(model_folder(), working_size=100)
     with pytest.raises(UserError, match="no trained model"):
         Colorizer(str(tmp_path))
+    altered = tmp_path / "altered"
+    shutil.copytree(model_folder(), altered)
+    settings = json.loads((altered / "settings.json").read_text())
+    (altered / "settings.json").write_text(json.dumps({**settings, "global_channels": 5}))
+    with pytest.raises(UserError, match="does not fit its network"):
+        Colorizer(str(altered))
