@@ -10,9 +10,12 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; put in place of `path` at the end, removed on failure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+def replacing(path: Path, ending: str = "") -> Iterator[Path]:
+    """A temporary name to write to; put in place of `path` at the end, removed on failure.
+
+    It ends in `ending`, for writers that go by that.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp{ending}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -23,8 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def remove_left_behind(folder: Path) -> None:
     """Removes the temporary files below a folder whose processes are gone: they were killed."""
-    for path in folder.rglob(".*.tmp"):
-        process, _, _ = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
+    for path in folder.rglob(".*.tmp*"):
+        process, _, _ = path.name.rpartition(".tmp")[0].rpartition(".")[2].partition("-")
         if process.isdecimal() and not _is_running(int(process)):
             path.unlink(missing_ok=True)
 

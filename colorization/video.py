@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from colorization.errors import UserError
+from colorization.files import remove_left_behind, replacing
 
 if TYPE_CHECKING:
     from colorization.colorize import Colorizer
@@ -55,9 +55,13 @@ def colour_film(
         ) from error
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    remove_left_behind(target.parent)
     try:
-        with av.open(source) as film, av.open(str(temporary), "w") as result:
+        with (
+            replacing(target, target.suffix) as temporary,
+            av.open(source) as film,
+            av.open(str(temporary), "w") as result,
+        ):
             if not film.streams.video:
                 raise UserError(f"{source} holds no pictures; name a film")
             pictures = film.streams.video[0]
@@ -90,12 +94,9 @@ def colour_film(
                 count += 1
                 progress()
             result.mux(out.encode(None))
-        os.replace(temporary, target)
         return count
     except (av.FFmpegError, EOFError) as error:
         raise UserError(f"cannot colour {source} ({error}); check that it plays") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _coloured(colorizer: Colorizer, frames: Iterator) -> Iterator[tuple]:

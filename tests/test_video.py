@@ -1,3 +1,4 @@
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_film_keeps_its_timing_and_sound(film, model_folder, tmp_path):
     assert float(rate) == pytest.approx(float(own_rate), rel=1e-3)
     assert sound == own_sound
     assert [path.name for path in target.parent.iterdir()] == ["film.mp4"]
+
+
+def test_what_a_killed_process_left_behind_is_removed(film, model_folder, tmp_path):
+    source, target = film(), tmp_path / "results" / "film.mp4"
+    colorizer = Colorizer(model_folder(), precision="float32")
+
+    def leave_behind():
+        for begun in list(target.parent.iterdir()):
+            # A number above those that processes get.
+            begun.with_name(begun.name.replace(str(os.getpid()), str(2**30))).touch()
+
+    colour_film(colorizer, str(source), target, leave_behind)
+    assert len(list(target.parent.iterdir())) == 2
+    colour_film(colorizer, str(source), target, lambda: None)
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_broken_film_is_refused(model_folder, tmp_path):
