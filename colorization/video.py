@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,16 @@ from colorization.errors import UserError
 from colorization.files import remove_left_behind, replacing
 
 if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import OutputContainer
+
     from colorization.colorize import Colorizer
 
 ENDINGS = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".mpg", ".mpeg")
+
+# Encoders and their options, which give about the same quality in about the same time.
+_H264 = ("libx264", {"crf": "16"})
+_VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
 
 # Where L* stays the same from frame to frame, so much of the chroma comes from the frames before.
 _STEADINESS = 0.85
@@ -36,15 +44,16 @@ def colour_film(
     Args:
       colorizer: the model.
       source: a film that FFmpeg reads.
-      target: MP4 or another container, by its name: H.264 at the source's frame times, the
-        source's sound copied. Written under a temporary name and renamed.
+      target: MP4 or another container, by its name: upright H.264 at the source's frame times, or
+        VP9 in WebM; the source's sound copied. Written under a temporary name and renamed.
       progress: called after each frame.
 
     Returns:
       The number of frames.
 
     Raises:
-      UserError: PyAV is not installed, the source is no film, or it breaks off.
+      UserError: PyAV is not installed, the source is no film, or it breaks off; the container does
+        not take its sound.
     """
     try:
         import av
@@ -57,25 +66,22 @@ def colour_film(
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(target.parent)
     try:
+        # Beforehand, because sound is written as it comes, and no stream can be added after that.
+        with av.open(source) as film:
+            first = next(film.decode(video=0), None) if film.streams.video else None
+        if first is None:
+            raise UserError(f"{source} holds no pictures; name a film")
         with (
             replacing(target, target.suffix) as temporary,
             av.open(source) as film,
             av.open(str(temporary), "w") as result,
         ):
-            if not film.streams.video:
-                raise UserError(f"{source} holds no pictures; name a film")
             pictures = film.streams.video[0]
             sounds = {
                 stream.index: result.add_stream_from_template(stream)
                 for stream in film.streams.audio
             }
-            out = result.add_stream("libx264", rate=pictures.average_rate or 25)
-            # H.264 of the usual kind wants even sides.
-            out.width, out.height = pictures.width & ~1, pictures.height & ~1
-            out.pix_fmt = "yuv420p"
-            out.options = {"crf": "16"}
-            out.time_base = pictures.time_base
-            out.codec_context.time_base = pictures.time_base
+            out = _add_pictures(result, pictures, first)
 
             def frames() -> Iterator:
                 for packet in film.demux(pictures, *film.streams.audio):
@@ -88,22 +94,66 @@ def colour_film(
 
             count = 0
             for frame, rgb in _coloured(colorizer, frames()):
-                coloured = av.VideoFrame.from_ndarray(rgb[: out.height, : out.width], "rgb24")
+                coloured = av.VideoFrame.from_ndarray(rgb, "rgb24")
                 coloured.pts, coloured.time_base = frame.pts, frame.time_base
                 result.mux(out.encode(coloured))
                 count += 1
                 progress()
             result.mux(out.encode(None))
         return count
-    except (av.FFmpegError, EOFError) as error:
-        raise UserError(f"cannot colour {source} ({error}); check that it plays") from error
+    # A ValueError is what PyAV raises where a container does not take a codec.
+    except (av.FFmpegError, EOFError, ValueError) as error:
+        raise UserError(
+            f"cannot colour {source} ({error}); check that it plays and that its ending is right"
+        ) from error
+
+
+def _add_pictures(result: OutputContainer, pictures: VideoStream, first: VideoFrame) -> VideoStream:
+    """Adds the stream for coloured pictures, like those of a film but upright."""
+    pixels, lying = _upright(first)
+    height, width, _ = pixels.shape
+    aspect = pictures.sample_aspect_ratio or Fraction(1)
+    if lying:
+        aspect = 1 / aspect
+    webm = result.format.name == "webm"
+    if webm:
+        # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
+        width, aspect = round(width * aspect / 2) * 2, 1
+    codec, options = _VP9 if webm else _H264
+    out = result.add_stream(codec, rate=pictures.average_rate or 25, options=options)
+    out.width, out.height = width, height
+    out.pix_fmt = "yuv420p"
+    out.codec_context.sample_aspect_ratio = aspect
+    out.time_base = pictures.time_base
+    out.codec_context.time_base = pictures.time_base
+    return out
+
+
+def _upright(frame: VideoFrame) -> tuple[np.ndarray, bool]:
+    """A frame as it is to be shown.
+
+    Returns:
+      RGB, uint8 `[height, width, 3]`, its sides even, as H.264 of the usual kind wants them; and
+      whether its rows are stored as columns.
+    """
+    pixels = frame.to_ndarray(format="rgb24")
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    # A stored pixel's (x, y, 1) times this is where it is shown.
+    matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
+    (a, b, _), (c, d, _), _ = matrix
+    lying = abs(b) > abs(a)
+    if lying:
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    height, width, _ = pixels.shape
+    return np.ascontiguousarray(pixels[: height & ~1, : width & ~1]), lying
 
 
 def _coloured(colorizer: Colorizer, frames: Iterator) -> Iterator[tuple]:
     """Frames and their coloured pixels, in order."""
     smooth = Smoother()
     for frame in frames:
-        pixels = frame.to_ndarray(format="rgb24")
+        pixels, _ = _upright(frame)
         small = colorizer.small_lightness(pixels)
         chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
         yield frame, colorizer.merge(pixels, small, smooth(small, chroma))

@@ -1,4 +1,5 @@
 import os
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -8,31 +9,63 @@ from colorization.colorize import Colorizer
 from colorization.errors import UserError
 from colorization.video import Smoother, colour_film, flicker, is_film
 
+# Matrix of an MP4's track header, for a picture that is shown as it is stored.
+AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)
+
 
 @pytest.fixture
 def film(tmp_path, colourful):
     av = pytest.importorskip("av")
 
-    def make(frames=11):
-        path = tmp_path / "film.mp4"
+    def make(name="film.mp4", frames=11, sound=True, aspect=1, matrix=None):
+        path = tmp_path / name
+        vp9 = path.suffix == ".webm"
         picture = colourful(48, 64)
         with av.open(str(path), "w") as container:
-            video = container.add_stream("libx264", rate=Fraction(24000, 1001))
+            rate = Fraction(24000, 1001)
+            video = container.add_stream("libvpx-vp9" if vp9 else "libx264", rate=rate)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            audio = container.add_stream("aac", rate=44100, layout="mono")
+            video.codec_context.sample_aspect_ratio = aspect
+            if sound:
+                rate = 48000 if vp9 else 44100
+                codec = "libopus" if vp9 else "aac"
+                audio = container.add_stream(codec, rate=rate, layout="mono")
             for number in range(frames):
                 shifted = np.roll(picture, number, axis=1)
                 container.mux(video.encode(av.VideoFrame.from_ndarray(shifted, "rgb24")))
             container.mux(video.encode(None))
-            for number in range(20):
-                wave = np.sin(np.arange(1024) * 0.06)[None].astype(np.float32)
-                sound = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
-                sound.sample_rate, sound.pts = 44100, 1024 * number
-                container.mux(audio.encode(sound))
-            container.mux(audio.encode(None))
+            for number in range(20 if sound else 0):
+                wave = np.sin(np.arange(960) * 0.06)[None].astype(np.float32)
+                heard = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
+                heard.sample_rate, heard.pts = rate, 960 * number
+                container.mux(audio.encode(heard))
+            if sound:
+                container.mux(audio.encode(None))
+        if matrix:
+            data = path.read_bytes()
+            start = data.index(AS_STORED, data.index(b"tkhd"))
+            numbers = [2**16 * number for number in matrix]
+            stored = struct.pack(">9i", *numbers[:2], 0, *numbers[2:], 0, 0, 0, 2**30)
+            path.write_bytes(data[:start] + stored + data[start + len(stored) :])
         return path
 
     return make
+
+
+def grays(path):
+    """Of all frames as they are stored, `[frames, height, width]`."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    return np.stack(frames)
+
+
+def pixel_aspect(path):
+    import av
+
+    with av.open(str(path)) as container:
+        return container.streams.video[0].sample_aspect_ratio
 
 
 def contents(path):
@@ -46,23 +79,72 @@ def contents(path):
     return times, rate, sound
 
 
-def test_film_keeps_its_timing_and_sound(film, model_folder, tmp_path):
-    source = film()
-    target = tmp_path / "results" / "film.mp4"
+@pytest.fixture
+def colorizer(model_folder):
+    return Colorizer(model_folder(), precision="float32")
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
+def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
+    source = film(name)
+    target = tmp_path / "results" / name
     done = []
-    colorizer = Colorizer(model_folder(), precision="float32")
     assert colour_film(colorizer, str(source), target, lambda: done.append(1)) == 11
     assert len(done) == 11
     (times, rate, sound), (own_times, own_rate, own_sound) = contents(target), contents(source)
     np.testing.assert_allclose(times, own_times, atol=1e-3)
     assert float(rate) == pytest.approx(float(own_rate), rel=1e-3)
     assert sound == own_sound
-    assert [path.name for path in target.parent.iterdir()] == ["film.mp4"]
+    assert [path.name for path in target.parent.iterdir()] == [name]
 
 
-def test_what_a_killed_process_left_behind_is_removed(film, model_folder, tmp_path):
+@pytest.mark.parametrize(
+    ("matrix", "upright"),
+    [
+        ((0, 1, -1, 0), lambda frames: np.rot90(frames, -1, (1, 2))),
+        ((0, -1, 1, 0), lambda frames: np.rot90(frames, 1, (1, 2))),
+        ((-1, 0, 0, -1), lambda frames: frames[:, ::-1, ::-1]),
+        ((-1, 0, 0, 1), lambda frames: frames[:, :, ::-1]),
+        ((0, 1, 1, 0), lambda frames: frames.swapaxes(1, 2)),
+    ],
+    ids=["clockwise", "anticlockwise", "upside down", "mirrored", "transposed"],
+)
+def test_a_film_comes_out_upright(film, colorizer, tmp_path, matrix, upright):
+    source = film(frames=2, sound=False, matrix=matrix)
+    target = tmp_path / "results" / "film.mp4"
+    assert colour_film(colorizer, str(source), target, lambda: None) == 2
+    expected = upright(grays(source))
+    assert grays(target).shape == expected.shape
+    assert np.corrcoef(grays(target).ravel(), expected.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"), [(None, Fraction(4, 3)), ((0, 1, -1, 0), Fraction(3, 4))]
+)
+def test_the_shape_of_pixels_stays(film, colorizer, tmp_path, matrix, expected):
+    source = film(frames=1, sound=False, aspect=Fraction(4, 3), matrix=matrix)
+    target = tmp_path / "results" / "film.mp4"
+    colour_film(colorizer, str(source), target, lambda: None)
+    assert pixel_aspect(target) == expected
+
+
+def test_webm_gets_square_pixels(film, colorizer, tmp_path):
+    source = film(frames=1, sound=False, aspect=Fraction(5, 4))
+    target = tmp_path / "results" / "film.webm"
+    colour_film(colorizer, str(source), target, lambda: None)
+    assert grays(target).shape == (1, 48, 80)
+    assert pixel_aspect(target) == 1
+
+
+def test_sound_that_the_container_does_not_take_is_refused(film, colorizer, tmp_path):
+    target = tmp_path / "results" / "film.webm"
+    with pytest.raises(UserError, match=r"film\.mp4.*aac"):
+        colour_film(colorizer, str(film(frames=1)), target, lambda: None)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_what_a_killed_process_left_behind_is_removed(film, colorizer, tmp_path):
     source, target = film(), tmp_path / "results" / "film.mp4"
-    colorizer = Colorizer(model_folder(), precision="float32")
 
     def leave_behind():
         for begun in list(target.parent.iterdir()):
@@ -75,10 +157,9 @@ def test_what_a_killed_process_left_behind_is_removed(film, model_folder, tmp_pa
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_broken_film_is_refused(model_folder, tmp_path):
+def test_a_broken_film_is_refused(colorizer, tmp_path):
     pytest.importorskip("av")
     (tmp_path / "film.mp4").write_bytes(b"no film")
-    colorizer = Colorizer(model_folder(), precision="float32")
     with pytest.raises(UserError, match=r"film\.mp4"):
         colour_film(colorizer, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", lambda: None)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
