@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import html
+import itertools
 import logging
 import os
 import secrets
@@ -412,12 +413,15 @@ def _preview(pixels: np.ndarray, photo: Photo) -> bytes:
 
 def _picture_names(photos: Sequence[Path]) -> list[str]:
     """What the pictures are called, each differently; see `folder.picture_names`."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
+    taken = {path.name for path in photos}
     for path in photos:
-        seen[path.name] = seen.get(path.name, 0) + 1
-        count = f" ({seen[path.name]})" if seen[path.name] > 1 else ""
-        names.append(f"{path.stem}{count}{path.suffix}")
+        name = path.name
+        if name in names:
+            more = (f"{path.stem} ({number}){path.suffix}" for number in itertools.count(2))
+            name = next(one for one in more if one not in taken)
+            taken.add(name)
+        names.append(name)
     named = picture_names(names)
     return [named[name] for name in names]
 

@@ -237,14 +237,14 @@ def test_model_saturation_and_style_are_those_of_predict(client, predicted, phot
 
 def test_equal_names_stay_apart(client, colourful, tmp_path):
     paths = []
-    for number in range(3):
-        path = tmp_path / f"{number}" / "photo.png"
+    for number, name in enumerate(["photo", "photo", "photo (2)", "photo"]):
+        path = tmp_path / f"{number}" / f"{name}.png"
         path.parent.mkdir()
         Image.fromarray(colourful(20, 20, number)).save(path)
         paths.append(str(path))
     pictures, _ = colorize(client, paths)
-    assert set(pictures) == {"photo.png", "photo (2).png", "photo (3).png"}
-    assert len(set(pictures.values())) == 3
+    assert list(pictures) == ["photo.png", "photo (3).png", "photo (2).png", "photo (4).png"]
+    assert len(set(pictures.values())) == 4
 
 
 def test_what_is_no_photo_is_named_and_the_others_are_coloured(client, photos, no_photos):
