@@ -347,6 +347,7 @@ def _colour_all(
       with the reasons.
 
     Raises:
+      FileNotFoundError: the session has ended.
       gr.Error: none could be coloured.
     """
     problems: dict[str, str] = {}
@@ -357,6 +358,8 @@ def _colour_all(
         try:
             files = _colour(wish, path, name)
         except (UnreadablePhoto, CannotEncode) as error:
+            if request.ended:
+                raise FileNotFoundError(path) from error
             problems[path.name] = str(error)
             continue
         except MemoryError:
@@ -491,17 +494,17 @@ def _page(models: Models, visits: Visits, examples: Sequence[str]) -> gr.Blocks:
             yield nothing()
             return
         wish = _understood(models, visits, photos, model, saturation, style)
-        begun = visits.begin(_session(request), _uploads(visits, photos, style))
         chosen = None
-        for finished, problems in _colour_all(wish, begun, progress):
-            archive = None
-            if finished and len(begun.results) > 1:
-                archive = _zip(begun.results, begun.folder / "coloured.zip")
-            # Later results leave alone what may be looked at already.
-            chosen = choice(begun.results[0]) if chosen is None else (gr.skip(), gr.skip())
-            yield *chosen, *others(begun.results, archive)
-            if finished and problems:
-                gr.Warning(html.escape(_named(problems), quote=False), duration=None)
+        with running(request, photos, style) as begun:
+            for finished, problems in _colour_all(wish, begun, progress):
+                archive = None
+                if finished and len(begun.results) > 1:
+                    archive = _zip(begun.results, begun.folder / "coloured.zip")
+                # Later results leave alone what may be looked at already.
+                chosen = choice(begun.results[0]) if chosen is None else (gr.skip(), gr.skip())
+                yield *chosen, *others(begun.results, archive)
+                if finished and problems:
+                    gr.Warning(html.escape(_named(problems), quote=False), duration=None)
 
     def colorize(
         photos: Any,
@@ -512,9 +515,20 @@ def _page(models: Models, visits: Visits, examples: Sequence[str]) -> gr.Blocks:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[list[str], dict[str, str]]:
         wish = _understood(models, visits, photos, model, saturation, style)
-        begun = visits.begin(_session(request), _uploads(visits, photos, style))
-        *_, (_, problems) = _colour_all(wish, begun, progress)
+        with running(request, photos, style) as begun:
+            *_, (_, problems) = _colour_all(wish, begun, progress)
         return [str(result.picture) for result in begun.results], problems
+
+    @contextlib.contextmanager
+    def running(request: gr.Request, photos: Any, style: Any) -> Iterator[Request]:
+        """A request that stops without a traceback when its session ends."""
+        with visits.request(_session(request), _uploads(visits, photos, style)) as begun:
+            try:
+                yield begun
+            except FileNotFoundError as error:
+                if begun.ended:
+                    raise _refusal("The session has ended.") from error
+                raise
 
     def nothing() -> tuple:
         return None, *(gr.update(value=None, visible=False) for _ in range(3))

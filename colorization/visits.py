@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +31,20 @@ class Request:
     Attributes:
       folder: for its results; its name cannot be guessed.
       results: of the photos coloured so far.
+      running: whether more may come.
     """
 
     def __init__(self, folder: Path, uploads: set[Path]):
         self.folder = folder
         self.uploads = uploads
         self.results: list[Result] = []
+        self.running = True
         self.time = time.time()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its session has ended, and its files are gone."""
+        return not self.folder.exists()
 
 
 class Visits:
@@ -50,7 +57,7 @@ class Visits:
     def __init__(self, folder: Path):
         """Takes charge of a folder, given by its real path, into which Gradio puts uploads."""
         self._folder = folder
-        self._requests: dict[str, deque[Request]] = {}
+        self._requests: dict[str, list[Request]] = {}
         # When the uploads of these requests were made, in nanoseconds.
         self._made: dict[Path, int] = {}
         self._lock = threading.Lock()
@@ -70,8 +77,13 @@ class Visits:
         real = Path(os.path.realpath(path))
         return real if self._folder in real.parents and real.is_file() else None
 
-    def begin(self, session: str, uploads: Iterable[Path]) -> Request:
-        """Begins a request of a session; the files of its oldest ones may be removed."""
+    @contextlib.contextmanager
+    def request(self, session: str, uploads: Iterable[Path]) -> Iterator[Request]:
+        """A request of a session, which runs as long as the body.
+
+        Files of the session's oldest ones that run no more may be removed; those of one that runs
+        stay, unless the session ends.
+        """
         folder = self._folder / secrets.token_urlsafe(24)
         folder.mkdir()
         request = Request(folder, {path for path in uploads if path.parent not in self._permanent})
@@ -80,11 +92,14 @@ class Visits:
                 with contextlib.suppress(OSError):
                     self._made[path] = path.stat().st_mtime_ns
                     os.utime(path.parent)
-            requests = self._requests.setdefault(session, deque())
+            requests = self._requests.setdefault(session, [])
             requests.append(request)
-            while len(requests) > _MOST_REQUESTS:
-                self._remove(requests.popleft())
-        return request
+            self._expire(session, lambda _: len(requests) > _MOST_REQUESTS)
+        try:
+            yield request
+        finally:
+            with self._lock:
+                request.running, request.time = False, time.time()
 
     def latest(self, session: str) -> list[Result]:
         """Results of the last request of a session; empty if there is none."""
@@ -102,20 +117,32 @@ class Visits:
         """Removes all files that have not been asked for since so long."""
         before = time.time() - seconds
         with self._lock:
-            for session, requests in list(self._requests.items()):
-                while requests and requests[0].time < before:
-                    self._remove(requests.popleft())
-                if not requests:
+            for session in list(self._requests):
+                self._expire(session, lambda request: request.time < before)
+                if not self._requests[session]:
                     del self._requests[session]
-            for path in set(self._folder.iterdir()) - self._permanent:
+            kept = self._permanent.union(
+                *([one.folder, *(path.parent for path in one.uploads)] for one in self._held())
+            )
+            for path in set(self._folder.iterdir()) - kept:
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime < before:
                         _remove(path)
 
+    def _held(self) -> Iterator[Request]:
+        return itertools.chain.from_iterable(self._requests.values())
+
+    def _expire(self, session: str, due: Callable[[Request], bool]) -> None:
+        """Removes requests of a session, from the oldest on, that are due and run no more."""
+        requests = self._requests[session]
+        for request in list(requests):
+            if not request.running and due(request):
+                requests.remove(request)
+                self._remove(request)
+
     def _remove(self, request: Request) -> None:
         _remove(request.folder)
-        held = (one.uploads for requests in self._requests.values() for one in requests)
-        for path in request.uploads.difference(*held):
+        for path in request.uploads.difference(*(one.uploads for one in self._held())):
             # One that has changed was uploaded anew, for a request that has yet to come.
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime_ns == self._made.pop(path, None):

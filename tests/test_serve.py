@@ -313,6 +313,34 @@ def test_files_go_when_the_session_ends(server, client, photos):
     wait_for(lambda: server.files() <= before)
 
 
+def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monkeypatch, capsys):
+    before, colour = server.files(), serve._colour
+    begun, ended = threading.Event(), threading.Event()
+    coloured = []
+
+    def slow(wish, path, name):
+        files = colour(wish, path, name)
+        coloured.append(name)
+        begun.set()
+        assert ended.wait(30)
+        return files
+
+    monkeypatch.setattr(serve, "_colour", slow)
+    heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
+    with httpx.stream("GET", heartbeat) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        files = [gradio_client.handle_file(path) for path in photos]
+        job = client.submit(files, api_name="/colorize")
+        assert begun.wait(30)
+    wait_for(lambda: server.files() <= before)
+    ended.set()
+    with pytest.raises(gradio_client.exceptions.AppError, match="session has ended"):
+        job.result(timeout=30)
+    assert coloured == ["gray.png"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
 # What strangers may try
 
 

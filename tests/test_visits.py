@@ -25,6 +25,12 @@ def files(folder):
     return sorted(path for path in folder.rglob("*"))
 
 
+def begin(visits, session, uploads):
+    """A request that has ended already."""
+    with visits.request(session, uploads) as request:
+        return request
+
+
 def test_only_files_in_the_folder_are_uploads(folder, tmp_path):
     visits = Visits(folder)
     path = put(folder)
@@ -53,7 +59,7 @@ def test_sessions_keep_their_last_requests(folder):
     visits = Visits(folder)
     requests = []
     for number in range(30):
-        requests.append(visits.begin("a", [put(folder, f"hash{number}/photo.png")]))
+        requests.append(begin(visits, "a", [put(folder, f"hash{number}/photo.png")]))
         (requests[-1].folder / "picture.png").write_bytes(b"picture")
     kept = [request for request in requests if request.folder.exists()]
     assert kept == requests[-8:]
@@ -64,11 +70,36 @@ def test_sessions_keep_their_last_requests(folder):
     assert files(folder) == []
 
 
+def test_a_request_that_goes_on_is_kept(folder):
+    visits = Visits(folder)
+    upload = put(folder, "long/photo.png")
+    with visits.request("a", [upload]) as long:
+        for number in range(20):
+            begin(visits, "a", [put(folder, f"hash{number}/photo.png")])
+        assert len(list(folder.iterdir())) == 2 * 8
+        visits.sweep(-10)
+        assert files(folder) == sorted([long.folder, upload.parent, upload])
+    visits.sweep(60)
+    assert upload.exists()
+    visits.sweep(-10)
+    assert files(folder) == []
+
+
+def test_a_session_may_end_before_its_requests(folder):
+    visits = Visits(folder)
+    with visits.request("a", [put(folder)]) as request:
+        assert not request.ended
+        visits.end("a")
+        assert request.ended
+        assert files(folder) == []
+    assert visits.latest("a") == []
+
+
 def test_equal_uploads_stay_until_nobody_needs_them(folder):
     visits = Visits(folder)
     path = put(folder)
-    visits.begin("a", [path])
-    visits.begin("b", [path])
+    begin(visits, "a", [path])
+    begin(visits, "b", [path])
     visits.end("a")
     assert path.exists()
     visits.end("b")
@@ -78,7 +109,7 @@ def test_equal_uploads_stay_until_nobody_needs_them(folder):
 def test_an_upload_that_was_repeated_is_not_removed(folder):
     visits = Visits(folder)
     path = put(folder)
-    visits.begin("a", [path])
+    begin(visits, "a", [path])
     os.utime(path, ns=(1, 1))  # as a second upload, which nobody has asked to colour yet
     visits.end("a")
     assert path.exists()
@@ -88,7 +119,7 @@ def test_what_is_permanent_stays(folder):
     visits = Visits(folder)
     example = visits.permanent_folder() / "example.png"
     example.write_bytes(b"example")
-    visits.begin("a", [example])
+    begin(visits, "a", [example])
     visits.end("a")
     visits.sweep(-10)
     assert files(folder) == [example.parent, example]
@@ -96,7 +127,7 @@ def test_what_is_permanent_stays(folder):
 
 def test_sweeping_removes_what_is_old(folder):
     visits = Visits(folder)
-    request = visits.begin("a", [put(folder)])
+    request = begin(visits, "a", [put(folder)])
     put(folder, "never asked for/photo.png")
     (folder / "broken off").write_bytes(b"")
     visits.sweep(60)
