@@ -112,12 +112,6 @@ def planes_to_rgb(
     return _as_integers(tf.transpose(rgb, [*range(1, rgb.shape.rank), 0]), dtype)
 
 
-def lightness_to_gray(lightness: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """The grays of L*, the inverse of `gray_to_lightness`; dtypes as for `planes_to_rgb`."""
-    _check_dtype(dtype, (tf.float32, tf.uint8, tf.uint16))
-    return _as_integers(_encoded(_cube((lightness + 16.0) / 116.0)), dtype)
-
-
 def fit_gamut(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Reduces the chroma of colours beyond sRGB until it can show them; L* and hue stay.
 

@@ -99,23 +99,20 @@ class Layers:
         with tf.compat.v1.name_scope("input"):
             return tf.cast(lightness / 50 - 1, self._dtype)
 
-    def conv(
-        self, x: tf.Tensor, channels: int, name: str, *, kernel_size: int = 3, stride: int = 1
-    ) -> tf.Tensor:
-        """Convolution with SAME padding, then ReLU.
+    def conv(self, x: tf.Tensor, channels: int, name: str, *, stride: int = 1) -> tf.Tensor:
+        """3x3 convolution with SAME padding, then ReLU.
 
         Args:
           x: `[batch, height, width, in]`.
           channels: output channels.
           name: scope of ops and variables.
-          kernel_size: height and width of the kernel.
           stride: of both directions.
 
         Returns:
           `[batch, ceil(height / stride), ceil(width / stride), channels]`.
         """
         with tf.compat.v1.variable_scope(name):
-            kernel = self._kernel([kernel_size, kernel_size, x.shape[-1], channels])
+            kernel = self._kernel([3, 3, x.shape[-1], channels])
             return self._activated(
                 channels,
                 kernel,

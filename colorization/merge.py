@@ -73,7 +73,7 @@ def merge(picture: tf.Tensor, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Ten
         a, b = slope_a * strip + offset_a, slope_b * strip + offset_b
         return lab_convert.planes_to_rgb(strip, a, b, picture.dtype)
 
-    return _by_strips(merged, height, width, picture.dtype, 3)
+    return _by_strips(merged, height, width, picture.dtype)
 
 
 def _by_strips(
@@ -81,9 +81,8 @@ def _by_strips(
     height: tf.Tensor,
     width: tf.Tensor,
     dtype: tf.DType,
-    channels: int,
 ) -> tf.Tensor:
-    """Joins what `strip(first row, row behind the last)` gives for all rows of a picture."""
+    """Joins what `strip(first row, row behind the last)` gives for all rows of an RGB picture."""
     step = tf.maximum(1, _STRIP_PIXELS // width)
     count = -(-height // step)
 
@@ -91,11 +90,11 @@ def _by_strips(
         start = number * step
         return number + 1, strips.write(number, strip(start, tf.minimum(start + step, height)))
 
-    strips = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, channels])
+    strips = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, 3])
     _, strips = tf.while_loop(
         lambda number, strips: number < count, write, [0, strips], parallel_iterations=4
     )
-    return tf.ensure_shape(strips.concat(), [None, None, channels])
+    return tf.ensure_shape(strips.concat(), [None, None, 3])
 
 
 def _full_lightness(picture: tf.Tensor) -> tf.Tensor:
