@@ -273,7 +273,7 @@ def _draw(photo: np.ndarray, path: Path) -> None:
         panel.paste(Image.fromarray(lab_to_rgb(shown, tf.uint8).numpy()), (0, caption))
         sheet.paste(panel, (i * width, 0))
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}.tmp")
     try:
         sheet.save(temporary, kind)
         os.replace(temporary, path)

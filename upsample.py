@@ -261,7 +261,7 @@ def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
 
 def _save(image: Image.Image, path: Path, picture_format: str, profile: bytes) -> None:
     """Writes all of the file or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{os.getpid()}.tmp")
     with open(temporary, "x+b") as file:
         try:
             image.save(file, picture_format, quality=95, icc_profile=profile)

@@ -15,7 +15,9 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
 
     It ends in `ending`, for writers that go by that.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp{ending}")
+    process = f"{os.getpid()}-{threading.get_ident()}"
+    # Only the beginning of the name, which may be as long as names can be already.
+    temporary = path.with_name(f".{path.name[:40]}.{process}.tmp{ending}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections import deque
@@ -86,7 +87,8 @@ def colour_photos(
       output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
         colour, `truth/NAME` (the photo's own bytes where its format is kept). Each is written under
         a temporary name and renamed, `predicted` last: what exists is finished.
-      report: takes note of photos that cannot be opened or written in their format.
+      report: takes note of photos that cannot be opened, or not be written in their format or
+        under their name.
       progress: called after each photo.
       at_once: photos to work on at the same time, at most; there are never more than processor
         cores and one. Opening, the network, merging and writing of different photos overlap.
@@ -117,6 +119,11 @@ def colour_photos(
             write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
+            return {}
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            report.add_unreadable(path, error.strerror.lower())
             return {}
         finally:
             progress()

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, ph
     scores = colour(colorizer, photos, tmp_path / "results", report=report)
     assert sorted(scores) == ["colour0.png", "colour1.png"]
     assert [Path(path).name for path in report.unreadable] == ["damaged0.jpg"]
+
+
+def test_names_as_long_as_file_systems_allow(colorizer, tmp_path, photo_folder):
+    """Those that get even longer by `.png` are reported."""
+    photos = photo_folder(1)
+    long, longer = photos / f"{'a' * 251}.png", photos / ("b" * 255)
+    shutil.copy(photos / "colour0.png", long)
+    shutil.copy(photos / "colour0.png", longer)
+    report = Report(3)
+    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results", report=report)
+    assert sorted(scores) == [long.name, "colour0.png"]
+    assert report.unreadable == {str(longer): "file name too long"}
+    assert (tmp_path / "results" / "predicted" / long.name).exists()
+    assert not [name for name in contents(tmp_path / "results") if name.endswith(".tmp")]
 
 
 def test_what_a_format_cannot_hold_is_reported(colorizer, tmp_path):

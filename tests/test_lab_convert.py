@@ -300,7 +300,7 @@ def test_main_refuses_broken_photo(tmp_path, monkeypatch, capsys):
 
 def test_main_reduces_large_photos(tmp_path, monkeypatch):
     save_photo(tmp_path / "photo.jpg", (1536, 300))
-    output = tmp_path / "channels.jpg"
+    output = tmp_path / f"{'a' * 251}.jpg"  # as long as names can be
     arguments = ["lab_convert.py", str(tmp_path / "photo.jpg"), "--output", str(output)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert lab_convert.main() == 0

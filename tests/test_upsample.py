@@ -303,6 +303,12 @@ def test_script_turns_photos_upright_and_keeps_their_profile(tmp_path, monkeypat
         assert 0x0112 not in image.getexif()
 
 
+def test_script_writes_names_as_long_as_file_systems_allow(tmp_path, monkeypatch):
+    Image.fromarray(pixels(3, 3, 3)).save(tmp_path / "in.png")
+    run_main(monkeypatch, tmp_path / "in.png", tmp_path / f"{'a' * 251}.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.png", f"{'a' * 251}.png"}
+
+
 BAD = {
     "missing": ("missing.png", "out.png"),
     "not a picture": ("text.png", "out.png"),
