@@ -97,7 +97,7 @@ def prepare(
 
 def _common_folder(paths: Sequence[str]) -> str:
     """What all paths begin with, up to a slash; not `os.path.commonpath`, which spoils URLs."""
-    folders = [os.path.dirname(path) + "/" for path in paths]
+    folders = [path[: path.rfind("/") + 1] for path in paths]
     shared, last = min(folders), max(folders)
     while not last.startswith(shared):
         shared = shared[: shared.rfind("/", 0, -1) + 1]

@@ -86,6 +86,22 @@ def test_the_manifest_and_the_list_of_unreadable_photos_say_what_happened(prepar
     assert reason
 
 
+def test_photos_of_the_working_folder_keep_their_names(photo_folder, tmp_path, monkeypatch):
+    """Lists that differ in first letters only are different lists."""
+    photos = photo_folder(2)
+    for number, name in enumerate(("a1.png", "b1.png", "c1.png")):
+        shutil.copy(photos / f"colour{number % 2}.png", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    prepare(["a1.png", "b1.png"], "out")
+    (shard,) = (tmp_path / "out").glob("*.tfrecord")
+    assert sorted(record["path"] for record in records(shard)) == [b"a1.png", b"b1.png"]
+    with pytest.raises(UserError, match="not empty"):
+        prepare(["a1.png", "c1.png"], "out")
+    prepare(["a1.png", "photos/colour0.png"], "mixed")
+    (shard,) = (tmp_path / "mixed").glob("*.tfrecord")
+    assert sorted(record["path"] for record in records(shard)) == [b"a1.png", b"photos/colour0.png"]
+
+
 # Three photos a shard; waits before the last ones, so as not to be done before it is killed.
 PREPARE = """
 import sys
