@@ -15,6 +15,7 @@ import numpy as np
 
 from colorization import lab_tables
 from colorization.files import remove_left_behind, write_file
+from colorization.finished import add_finished, photo_id
 from colorization.photos import UnreadablePhoto, read_file
 from colorization.pictures import (
     FORMATS,
@@ -34,18 +35,21 @@ _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
 
 
-def picture_names(paths: Sequence[str], format: str | None = None) -> dict[str, str]:
+def picture_names(
+    paths: Sequence[str], format: str | None = None, finished: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Where the pictures of photos go, relative to a results folder.
 
     Args:
       paths: photos, each once.
       format: a key of `pictures.FORMATS`, for all of them; by default the photos' own.
+      finished: pictures that the results folder holds: name -> `finished.photo_id` of its photo.
 
     Returns:
       path -> name: the path below the folder that all photos have in common, its ending that of
       the format. Names of formats that hold no coloured photo get `.png` added; so does, with its
-      own ending, a name that another photo has already. No two names are equal, not even on file
-      systems that know no capitals.
+      own ending, a name that another photo has already, or it gets a number. No two names are
+      equal, not even on file systems that know no capitals.
     """
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     own = {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
@@ -57,14 +61,22 @@ def picture_names(paths: Sequence[str], format: str | None = None) -> dict[str, 
     ending = FORMATS[format or "png"][0]
     names: dict[str, str] = {}
     taken: set[str] = set()
+    photos = {name.casefold(): photo for name, photo in (finished or {}).items()}
+
+    def is_free(name: str, path: str) -> bool:
+        key, photo = name.casefold(), photo_id(path)
+        return key not in taken and photos.get(key, photo) == photo
+
     # Those that keep their names first, so that no other takes one.
     for path in sorted(paths, key=keeps_its_name, reverse=True):
         name = own[path]
-        stem = os.path.splitext(name)[0] if format_of_name(name) else name
-        tries = [name] if keeps_its_name(path) else [f"{stem}{ending}", f"{name}{ending}"]
-        more = (f"{name} ({number}){ending}" for number in itertools.count(2))
-        free = (one for one in itertools.chain(tries, more) if one.casefold() not in taken)
-        names[path] = next(free)
+        stem, its_ending = os.path.splitext(name) if format_of_name(name) else (name, "")
+        if keeps_its_name(path):
+            tries, numbered = [name], (stem, its_ending)
+        else:
+            tries, numbered = [f"{stem}{ending}", f"{name}{ending}"], (name, ending)
+        more = (f" ({number})".join(numbered) for number in itertools.count(2))
+        names[path] = next(one for one in itertools.chain(tries, more) if is_free(one, path))
         taken.add(names[path].casefold())
     return {path: names[path] for path in paths}
 
@@ -86,7 +98,7 @@ def colour_photos(
       names: path -> name of the picture, from `picture_names`.
       output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
         colour, `truth/NAME` (the photo's own bytes where its format is kept). Each is written under
-        a temporary name and renamed, `predicted` last: what exists is finished.
+        a temporary name and renamed, `predicted` last; then it is added to `finished.jsonl`.
       report: takes note of photos that cannot be opened, or not be written in their format or
         under their name.
       progress: called after each photo.
@@ -117,6 +129,7 @@ def colour_photos(
                 write_file(output / "truth" / name, truth)
                 scores = _scores(predicted, photo.pixels)
             write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
+            add_finished(output, name, path, scores)
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
             return {}

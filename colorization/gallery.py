@@ -9,14 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import html
-import json
 import math
 import mimetypes
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Real
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -62,9 +60,8 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
       folder: holds `gray`, `predicted` and, where the input had colour, `truth`, each with the
         same NAMEs, which may lie in sub-folders. Files with a leading dot are not shown.
       title: heading of the page.
-      scores: for pictures of this run, by NAME (with forward slashes): `rmse` of a*b* in CIE units
-        and `psnr` of RGB in dB; nothing where there is no truth. Those of earlier runs are kept
-        in `scores.json`.
+      scores: by NAME (with forward slashes): `rmse` of a*b* in CIE units and `psnr` of RGB in dB;
+        nothing where there is no truth.
 
     Returns:
       The path of the page, `folder / "index.html"`.
@@ -76,9 +73,8 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = _list_pictures(folder / "predicted")
-    figures = _update_scores(folder / "scores.json", names, scores)
     views = _view_all(folder, names)
-    entries = [_Entry(name, views[name], figures.get(name, {})) for name in names]
+    entries = [_Entry(name, views[name], scores.get(name, {})) for name in names]
     page = folder / "index.html"
     with replacing(page) as temporary:
         temporary.write_bytes(_render(title, entries))
@@ -167,46 +163,6 @@ def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple
 
 def _is_thumbnail(path: Path) -> bool:
     return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
-
-
-# Figures
-
-
-def _update_scores(
-    path: Path, names: Collection[str], scores: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, float]]:
-    """Figures of all pictures: of this run, else of earlier ones. Stores them for later runs."""
-    merged = {**_read_scores(path), **scores}
-    figures = {name: _clean(merged[name]) for name in names if name in merged}
-    figures = {name: values for name, values in figures.items() if values}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    return figures
-
-
-def _read_scores(path: Path) -> dict[str, object]:
-    """What earlier runs stored. A file that makes no sense is put aside, not overwritten."""
-    try:
-        stored = json.loads(path.read_bytes(), parse_int=float)
-        if isinstance(stored, dict):
-            return stored
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError):
-        pass
-    os.replace(path, path.with_name("scores.damaged.json"))
-    return {}
-
-
-def _clean(figures: object) -> dict[str, float]:
-    """The believable ones: RMSE and PSNR are never negative; the PSNR of equals is infinite."""
-    if not isinstance(figures, Mapping):
-        return {}
-    return {
-        str(key): float(value)
-        for key, value in figures.items()
-        if isinstance(value, Real) and not isinstance(value, bool) and value >= 0
-    }
 
 
 # The page

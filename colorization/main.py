@@ -229,6 +229,7 @@ def _measure(
 def predict(model: str, network: Network, options: Options) -> None:
     """Colours photos and writes the pictures and the gallery page."""
     from colorization import dataset, folder, hooks, photos, video
+    from colorization.finished import read_finished
     from colorization.gallery import write_gallery
 
     if "-" in (*options.input, options.output):
@@ -247,11 +248,10 @@ def predict(model: str, network: Network, options: Options) -> None:
         if not paths:
             return
     _require_readable(paths)
-    names = folder.picture_names(paths, options.format)
+    finished = {name: picture.photo for name, picture in read_finished(output).items()}
+    names = folder.picture_names(paths, options.format, finished)
     if not options.overwrite:
-        names = {
-            path: name for path, name in names.items() if not (output / "predicted" / name).exists()
-        }
+        names = {path: name for path, name in names.items() if name not in finished}
         if len(names) < len(paths):
             skipped = len(paths) - len(names)
             print(f"Skipping {skipped:,} finished photos; --overwrite colours them anew.")
@@ -266,7 +266,8 @@ def predict(model: str, network: Network, options: Options) -> None:
             at_once=options.batch_size,
             quality=options.quality,
         )
-    page = write_gallery(output, f"{model}.py", scores)
+    of_all = {name: picture.scores for name, picture in read_finished(output).items()}
+    page = write_gallery(output, f"{model}.py", of_all)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
     print(f"See them in {page}")
     if report.unreadable:

@@ -153,6 +153,25 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     assert picture.read_bytes() == piped.stdout
 
 
+def test_a_photo_of_the_same_name_is_another_photo(trained, tmp_path, run_here):
+    folder, _ = trained
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        shutil.copy(folder / "photos" / f"photo {number}.png", tmp_path / name / "x.png")
+    arguments = ("--mode", "predict", "--output", tmp_path / "out", "--input")
+    for name in ("a", "b"):
+        result = run_here("color_global.py", *arguments, tmp_path / name, folder=folder)
+        assert (result.returncode, "Coloured 1 photos" in result.stdout) == (0, True)
+    truth = tmp_path / "out" / "truth"
+    assert (truth / "x.png").read_bytes() == (tmp_path / "a" / "x.png").read_bytes()
+    assert (truth / "x (2).png").read_bytes() == (tmp_path / "b" / "x.png").read_bytes()
+    for name in ("a", "b"):
+        again = run_here("color_global.py", *arguments, tmp_path / name, folder=folder)
+        assert "Skipping 1 finished" in again.stdout
+    # Figures of all runs.
+    assert (tmp_path / "out" / "index.html").read_text().count(" data-rmse=") == 2
+
+
 def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")

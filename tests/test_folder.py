@@ -13,6 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from colorization import folder
 from colorization.colorize import Colorizer
 from colorization.dataset import Report
+from colorization.finished import read_finished
 from colorization.folder import colour_photos, picture_names
 
 
@@ -67,10 +68,20 @@ def test_names_never_collide(format):
         assert found["/photos/a.jpg"] != "a.png"
 
 
+def test_names_of_other_photos_pictures_are_not_taken():
+    finished = {"a.jpg": "/x/a.jpg", "B.png": "/x/B.png", "a (2).jpg": "/y/a.jpg"}
+    wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
+    assert picture_names(list(wanted), finished=finished) == wanted
+    for photo in ("/x/a.jpg", "/y/a.jpg"):
+        (name,) = picture_names([photo], finished=finished).values()
+        assert finished[name] == photo
+
+
 def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, colourful):
     photos = photo_folder(2, gray=1)
     scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results")
     assert sorted(contents(tmp_path / "results")) == [
+        "finished.jsonl",
         "gray/colour0.png",
         "gray/colour1.png",
         "gray/gray0.png",
@@ -97,7 +108,8 @@ def test_bytes_depend_on_neither_company_nor_order(colorizer, tmp_path, photo_fo
     photos = sorted(photo_folder(5).iterdir())
     colour(colorizer, photos, tmp_path / "a", at_once=1)
     colour(colorizer, photos[::-1], tmp_path / "b", at_once=3)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    for kind in ("gray", "predicted", "truth"):
+        assert contents(tmp_path / "a" / kind) == contents(tmp_path / "b" / kind)
 
 
 def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_folder):
@@ -110,6 +122,26 @@ def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_fol
     colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
     hidden = {name for name in contents(tmp_path / "results") if Path(name).name.startswith(".")}
     assert hidden == {f"truth/.colour0.png.{os.getpid()}-123.tmp", ".notes.tmp"}
+
+
+def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_folder):
+    photos, output = sorted(photo_folder(6).iterdir()), tmp_path / "results"
+    done = []
+
+    def stop():
+        done.append(1)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    names = picture_names([str(photo) for photo in photos])
+    with pytest.raises(KeyboardInterrupt):
+        colour_photos(colorizer, names, output, Report(6), stop, at_once=1, quality=95)
+    finished = read_finished(output)
+    assert 3 <= len(finished) < 6
+    assert set(finished) == set(contents(output / "predicted"))
+    scores = colour(colorizer, photos, tmp_path / "whole")
+    for name, picture in finished.items():
+        assert (picture.photo, picture.scores) == (str(photos[0].parent / name), scores[name])
 
 
 def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, photo_folder):

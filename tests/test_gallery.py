@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -163,7 +162,6 @@ def test_names_that_are_no_unicode(tmp_path):
     (entry,) = page.entries.values()
     assert page.file(entry["links"]["truth"]).is_file()
     assert Page(write_gallery(tmp_path, "color", {})).names == page.names
-    assert name in json.loads((tmp_path / "scores.json").read_text())
 
 
 def test_page_needs_nothing_from_outside(tmp_path):
@@ -227,57 +225,6 @@ def test_missing_truth_or_gray_leaves_the_others(tmp_path):
     page = Page(write_gallery(tmp_path, "color", {}))
     assert list(page.entries["old.jpg"]["links"]) == ["gray", "predicted"]
     assert list(page.entries["alone.jpg"]["links"]) == ["predicted"]
-
-
-def test_scores_of_earlier_runs_are_kept_until_their_picture_goes(tmp_path):
-    for name in ("a.jpg", "b.jpg", "c.jpg"):
-        add(tmp_path, name)
-    write_gallery(tmp_path, "color", {"a.jpg": {"rmse": 1.5}, "b.jpg": {"rmse": 2.5}})
-    (tmp_path / "predicted" / "b.jpg").unlink()
-    scores = {"a.jpg": {"rmse": 3.5}, "c.jpg": {"rmse": 4.5}, "elsewhere.jpg": {"rmse": 5.5}}
-    write_gallery(tmp_path, "color", scores)
-    page = Page(write_gallery(tmp_path, "color", {}))
-    assert {name: entry["keys"]["data-rmse"] for name, entry in page.entries.items()} == {
-        "a.jpg": "3.5",
-        "c.jpg": "4.5",
-    }
-    assert set(json.loads((tmp_path / "scores.json").read_text())) == {"a.jpg", "c.jpg"}
-    # Without truth now: the former figures are not this picture's.
-    page = Page(write_gallery(tmp_path, "color", {"a.jpg": {}}))
-    assert "data-rmse" not in page.entries["a.jpg"]["keys"]
-
-
-@pytest.mark.parametrize(
-    "damage", [b'{"a.jpg": {"rmse": 1', b"\xff\xfe\x00", b"[1, 2]", b"[" * 100_000]
-)
-def test_damaged_scores_are_put_aside(tmp_path, damage):
-    add(tmp_path, "a.jpg")
-    (tmp_path / "scores.json").write_bytes(damage)
-    page = Page(write_gallery(tmp_path, "color", {"a.jpg": {"rmse": 7.0}}))
-    assert page.entries["a.jpg"]["keys"]["data-rmse"] == "7"
-    assert (tmp_path / "scores.damaged.json").read_bytes() == damage
-    assert json.loads((tmp_path / "scores.json").read_text()) == {"a.jpg": {"rmse": 7.0}}
-
-
-def test_lying_scores_are_ignored_one_by_one(tmp_path):
-    lies = {
-        "a.jpg": {"rmse": "<script>", "psnr": -3, "note": None},
-        "b.jpg": "great",
-        "c.jpg": {"rmse": True, "psnr": [1]},
-        "d.jpg": {"rmse": float("nan"), "psnr": 20},
-        "e.jpg": {"rmse": 10**400, "psnr": 21},
-        "../../etc/passwd": {"rmse": 1},
-    }
-    for name in lies:
-        if ".." not in name:
-            add(tmp_path, name)
-    (tmp_path / "scores.json").write_text(json.dumps(lies))
-    page = Page(write_gallery(tmp_path, "color", {}))
-    assert page.names == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
-    assert "mean PSNR <b>20.5" in page.text
-    for name in ("a.jpg", "b.jpg", "c.jpg"):
-        assert not [key for key in page.entries[name]["keys"] if key.startswith("data-")]
-    assert page.entries["d.jpg"]["keys"]["data-psnr"] == "20"
 
 
 def test_broken_picture_gets_a_placeholder(tmp_path):
@@ -373,7 +320,7 @@ def test_nothing_temporary_is_left_even_when_writing_fails(tmp_path, monkeypatch
             write_gallery(tmp_path, "second", {})
     assert page.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {
-        "gray", "predicted", "truth", "thumbnails", "scores.json", "index.html",
+        "gray", "predicted", "truth", "thumbnails", "index.html",
     }  # fmt: skip
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     assert page.stat().st_mode == (tmp_path / "predicted" / "a.jpg").stat().st_mode
