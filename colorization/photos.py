@@ -185,7 +185,7 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
             picture.draft(None, (draft_size, draft_size))
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        picture = _to_srgb(picture)
+        picture = _over_white(picture)
         if draft_size is not None and max(picture.size) >= 2 * draft_size:
             picture = picture.reduce(tuple(max(1, side // draft_size) for side in picture.size))
         return picture
@@ -203,37 +203,59 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
         raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """RGB in sRGB over white, from any mode."""
+def transparency(picture: Image.Image) -> Image.Image | None:
+    """Alpha of a loaded picture, of mode L, 255 where it is opaque; None if it has none."""
+    if not picture.has_transparency_data:
+        return None
+    if picture.mode.startswith("I;16"):
+        # Pillow compares 8 bits with the key of 16.
+        opaque = np.asarray(picture) != picture.info["transparency"]
+        return Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
+    return picture.convert("RGBA").getchannel("A")
+
+
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """The colours of a picture of any mode: RGB in sRGB, whatever is transparent."""
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_8_bits(picture)
-    if picture.mode in ("P", "PA"):
-        picture = picture.convert("RGBA")
-    opaque = picture
-    if picture.mode in ("LA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        opaque = Image.new("RGB", picture.size, "white")
-        opaque.paste(picture, mask=picture.getchannel("A"))
+    if picture.mode == "LA":
+        picture = picture.convert("L")
+    elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
+        picture = picture.convert("RGBA").convert("RGB")
     profile = picture.info.get("icc_profile")
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(opaque, source, _SRGB, outputMode="RGB")
+            return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError):
             # A profile that is damaged or of another colour space says nothing about the photo.
             pass
     # Converting copies, even to the same mode.
-    return opaque if opaque.mode == "RGB" else opaque.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    colours, alpha = to_srgb(picture), transparency(picture)
+    if alpha is None:
+        return colours
+    opaque = Image.new("RGB", picture.size, "white")
+    opaque.paste(colours, mask=alpha)
+    return opaque
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """Gray of 16 or 32 bits, or of floats in 0..1 or 0..255, to mode L."""
+    """Gray of 16 or 32 bits, or of floats in 0..1 or 0..255, to mode L; its transparency is lost.
+
+    What is above 16 bits is scaled so that the brightest pixel becomes white.
+    """
     values = np.asarray(picture)
     if picture.mode == "F":
         values = np.nan_to_num(values, posinf=255)
         values = values * 255 if values.max(initial=0) <= 1 else values
     else:
-        values = values / 257 if values.max(initial=0) > 255 or "16" in picture.mode else values
+        most = values.max(initial=0)
+        if most > 255 or "16" in picture.mode:
+            values = values * (255 / max(most, 65535))
     gray = Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
-    gray.info.update(picture.info)
+    gray.info.update((key, value) for key, value in picture.info.items() if key != "transparency")
     return gray

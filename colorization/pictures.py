@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorization.photos import open_photo
+from colorization.photos import open_photo, to_srgb, transparency
 
 # --format: the ending of names and Pillow's name.
 FORMATS = {
@@ -90,17 +90,18 @@ def decode(data: bytes) -> Photo:
     mode, kind = header.mode, "JPEG" if header.format == "MPO" else header.format
     dpi, exif = _dpi(header), _exif(header)
     plain = not header.info.get("icc_profile") and "transparency" not in header.info
-    pixels = alpha = None
-    if mode.startswith("I;16") and kind in ("PNG", "TIFF"):
+    alpha = None
+    is_deep = mode.startswith("I;16") and kind in ("PNG", "TIFF")
+    if is_deep or mode in ("LA", "RGBA", "PA", "RGBa", "La") or "transparency" in header.info:
         open_photo(data, draft_size=1)  # refuses what is damaged or too large
-        pixels = np.asarray(ImageOps.exif_transpose(header)).astype(np.uint16)[..., None]
-    elif mode in ("LA", "RGBA", "PA", "RGBa", "La") or "transparency" in header.info:
-        open_photo(data, draft_size=1)
-        picture = ImageOps.exif_transpose(header).convert("RGBA")
-        alpha = _to_array(picture.getchannel("A"))
-        pixels = _to_array(picture.convert("RGB"))
-        if (alpha == 255).all():
-            alpha = None
+        picture = ImageOps.exif_transpose(header)
+        if is_deep:
+            pixels = np.asarray(picture).astype(np.uint16)[..., None]
+        else:
+            pixels = _to_array(to_srgb(picture))
+        if mask := transparency(picture):
+            alpha = _to_array(mask)
+            alpha = None if (alpha == 255).all() else alpha
     else:
         picture = open_photo(data)
         if mode in ("L", "1") and plain:
@@ -137,13 +138,11 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
     Raises:
       CannotEncode: the picture has more pixels a side than the kind allows.
     """
-    if rgb.dtype == np.uint16 and rgb.ndim == 3:
-        if kind == "PNG":
-            return _png_of_16_bits(rgb, photo)
-        if kind == "TIFF":
-            return _tiff_of_16_bits(rgb, photo)
-    if rgb.dtype == np.uint16 and kind not in ("PNG", "TIFF"):
-        rgb = (rgb // 257).astype(np.uint8)
+    if rgb.dtype == np.uint16:
+        if kind not in ("PNG", "TIFF"):
+            rgb = (rgb // 257).astype(np.uint8)
+        elif rgb.ndim == 3 or photo.alpha is not None:
+            return (_png_of_16_bits if kind == "PNG" else _tiff_of_16_bits)(rgb, photo)
     picture = Image.fromarray(rgb)
     if photo.alpha is not None:
         mask = Image.fromarray(photo.alpha)
@@ -198,7 +197,13 @@ def _date(photo: Photo) -> str | None:
     return exif.get(_DATE_TIME) or exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
 
 
-# Pillow writes no RGB of 16 bits.
+# Pillow writes neither RGB nor transparency of 16 bits.
+
+
+def _with_alpha(rgb: np.ndarray, photo: Photo) -> np.ndarray:
+    """`[height, width, channels]`, of which alpha, if there is any, is the last."""
+    alpha = () if photo.alpha is None else (photo.alpha * np.uint16(257),)
+    return np.dstack([rgb, *alpha])
 
 
 def _png_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
@@ -210,14 +215,16 @@ def _png_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(name + body))
         return struct.pack(">I", len(body)) + name + body + checksum
 
-    height, width, _ = rgb.shape
+    pixels = _with_alpha(rgb, photo)
+    height, width, channels = pixels.shape
+    colour_type, size = {2: 4, 3: 2, 4: 6}[channels], 2 * channels
     # Each byte less that of the pixel before it: filter type 1, which gradients need.
-    lines = rgb.astype(">u2").view(np.uint8).reshape(height, width * 6)
-    filtered = np.empty([height, 1 + width * 6], np.uint8)
+    lines = pixels.astype(">u2").view(np.uint8).reshape(height, width * size)
+    filtered = np.empty([height, 1 + width * size], np.uint8)
     filtered[:, 0] = 1
-    filtered[:, 1:7] = lines[:, :6]
-    np.subtract(lines[:, 6:], lines[:, :-6], out=filtered[:, 7:])
-    chunks = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
+    filtered[:, 1 : 1 + size] = lines[:, :size]
+    np.subtract(lines[:, size:], lines[:, :-size], out=filtered[:, 1 + size :])
+    chunks = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))]
     if photo.dpi:
         across, down = (round(value / 0.0254) for value in photo.dpi)
         chunks.append(chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
@@ -230,11 +237,14 @@ def _png_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
 def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
     import tifffile
 
+    # Hardly any program opens grays with alpha.
+    rgb = np.dstack([rgb] * 3) if rgb.ndim == 2 else rgb
     with io.BytesIO() as file:
         tifffile.imwrite(
             file,
-            rgb,
+            _with_alpha(rgb, photo),
             photometric="rgb",
+            extrasamples=None if photo.alpha is None else ["unassalpha"],
             resolution=photo.dpi,
             resolutionunit="INCH" if photo.dpi else None,
             datetime=_date(photo),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -20,6 +20,15 @@ def colourful():
         return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def swapped_profile() -> bytes:
+    """An ICC profile of sRGB, but that red and blue primaries have changed places."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = profile.index(b"rXYZ"), profile.index(b"bXYZ")
+    profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(profile)
 
 
 @pytest.fixture

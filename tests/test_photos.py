@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, features
+from PIL import Image, features
 
 from colorization import photos
 from colorization.errors import UserError
@@ -112,9 +112,21 @@ def test_16_bit_gray_is_scaled():
     values = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
     opened = np.asarray(open_photo(encoded(Image.fromarray(values), "PNG")))
     np.testing.assert_array_equal(opened[0, :, 0], [0, 1, 128, 255])
+    transparent = encoded(Image.fromarray(values), "PNG", transparency=128 * 257)
+    np.testing.assert_array_equal(np.asarray(open_photo(transparent))[0, :, 0], [0, 1, 255, 255])
     floats = Image.fromarray(np.array([[0, 0.5, 1, np.nan]], np.float32))
     opened = np.asarray(open_photo(encoded(floats, "TIFF")))
     np.testing.assert_array_equal(opened[0, :, 1], [0, 128, 255, 0])
+
+
+def test_32_bit_gray_is_scaled():
+    """By the brightest pixel where there are more than 16 bits."""
+    values = np.array([[0, 2**29, 2**30]], np.int32)
+    opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+    values = np.array([[0, 128 * 257, 65535]], np.int32)
+    opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
 
 
 def test_cmyk_is_converted():
@@ -124,14 +136,16 @@ def test_cmyk_is_converted():
         assert np.abs(pixel - [255, 0, 0]).max() <= 3
 
 
-def test_colour_profiles_are_applied(colourful):
+def test_colour_profiles_are_applied(colourful, swapped_profile):
     picture = Image.fromarray(colourful(20, 20))
-    # In this profile red and blue primaries have changed places.
-    swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, blue = swapped.index(b"rXYZ"), swapped.index(b"bXYZ")
-    swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    opened = open_photo(encoded(picture, "PNG", icc_profile=bytes(swapped)))
+    opened = open_photo(encoded(picture, "PNG", icc_profile=swapped_profile))
     difference = np.asarray(opened, int) - np.asarray(picture, int)[..., ::-1]
+    assert np.abs(difference).max() <= 2
+    transparent = picture.copy()
+    transparent.putalpha(Image.linear_gradient("L").resize(picture.size))
+    opened = open_photo(encoded(transparent, "PNG", icc_profile=swapped_profile))
+    unprofiled = open_photo(encoded(transparent, "PNG"))
+    difference = np.asarray(opened, int) - np.asarray(unprofiled, int)[..., ::-1]
     assert np.abs(difference).max() <= 2
     nonsense = open_photo(encoded(picture, "PNG", icc_profile=b"nonsense"))
     np.testing.assert_array_equal(nonsense, picture)

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage.io import imread
 
@@ -51,6 +52,39 @@ def test_transparency_survives(colourful, kind):
     flat = np.asarray(opened(encode(photo.pixels, photo, "BMP", 95)).convert("RGB"))
     expected = photo.pixels * (alpha[..., None] / 255) + 255 - alpha[..., None].astype(float)
     assert np.abs(flat - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P"])
+def test_transparent_photos_come_out_in_srgb_too(swapped_profile, mode):
+    picture = Image.new("RGBA", (2, 1), (250, 0, 0, 255))
+    picture.putpixel((1, 0), (0, 0, 0, 0))
+    photo = decode(saved(picture.convert(mode), "PNG", icc_profile=swapped_profile))
+    assert np.abs(photo.pixels[0, 0].astype(int) - [0, 0, 250]).max() <= 2
+    np.testing.assert_array_equal(photo.alpha, [[255, 0]])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_transparency_of_16_bit_grays_survives(kind):
+    values = np.random.default_rng(0).integers(0, 65536, [7, 9], np.uint16)
+    values[2, 3] = 40000
+    photo = decode(saved(Image.fromarray(values), "PNG", transparency=40000))
+    np.testing.assert_array_equal(photo.pixels[..., 0], values)
+    alpha = np.where(values == 40000, 0, 255)
+    np.testing.assert_array_equal(photo.alpha, alpha)
+    for pixels in (values, np.dstack([values, values // 2, values // 3])):
+        data = encode(pixels, photo, kind, 95)
+        np.testing.assert_array_equal(opened(data).convert("RGBA").getchannel("A"), alpha)
+        if kind == "PNG":
+            import tensorflow as tf
+
+            read = tf.io.decode_png(data, channels=4, dtype=tf.uint16)[..., :3]
+            np.testing.assert_array_equal(read, np.broadcast_to(np.atleast_3d(pixels), read.shape))
+        if kind == "TIFF":
+            read = tifffile.imread(io.BytesIO(data))
+            assert read.dtype == np.uint16
+            np.testing.assert_array_equal(
+                read[..., :3], np.broadcast_to(np.atleast_3d(pixels), [7, 9, 3])
+            )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
