@@ -50,27 +50,47 @@ def find_photos(sources: Iterable[str]) -> list[str]:
     """Lists the photos that the sources name.
 
     Args:
-      sources: folders (searched recursively), globs, single files, or `.txt` files with one path
-        a line, relative to the text file's own folder.
+      sources: folders (searched recursively, linked ones too, but none twice), globs, single
+        files, or `.txt` files with one path a line, relative to the text file's own folder.
 
     Returns:
       Paths in a fixed order, each once. Folders give up every file whose name does not say that it
       is something else than a picture; what the files really are shows when they are opened.
 
     Raises:
-      UserError: a source does not exist or holds no candidate.
+      UserError: a source does not exist, cannot be opened or holds no candidate.
     """
     paths: dict[str, None] = {}
     for source in sources:
-        found = list(_candidates(source))
+        with explained(source):
+            found = list(_candidates(source))
         if not found:
             raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
         paths.update(dict.fromkeys(found))
     return list(paths)
 
 
+@contextlib.contextmanager
+def explained(source: str) -> Iterator[None]:
+    """Turns what goes wrong when a source of photos is opened into a `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and "://" not in source:
+            raise
+        raise UserError(f"cannot open {source} ({_reason(error)}); name another") from error
+
+
+def _reason(error: Exception) -> str:
+    """In a few words; the errors of remote file systems have a `message`, but no type in common."""
+    reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return (reason or type(error).__name__).lower().splitlines()[0]
+
+
 def _candidates(source: str) -> Iterator[str]:
-    files = _files(source)
+    files = file_system(source)
     if files.isdir(source):
         for folder, subfolders, names in files.walk(source):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -102,27 +122,42 @@ def _may_be_photo(path: str) -> bool:
 
 def _begins_as_picture(path: str) -> bool:
     try:
-        with _files(path).open(path, "rb") as file:
+        with file_system(path).open(path, "rb") as file:
             start = file.read(16).decode("latin-1")
     except Exception:
         return False
     return any(fnmatch.fnmatchcase(start, signature) for signature in _SIGNATURES)
 
 
-class _LocalFiles:
-    """The calls of `tf.io.gfile` that are needed here, without its detours."""
+class _Local:
+    """The calls of `tf.io.gfile` that are needed, without its detours and for any name."""
 
     exists = staticmethod(os.path.exists)
     isdir = staticmethod(os.path.isdir)
     open = staticmethod(open)
-    walk = staticmethod(os.walk)
+    size = staticmethod(os.path.getsize)
+
+    @staticmethod
+    def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        """As `os.walk`, then through linked folders; through none that it has seen."""
+        seen, tops = set(), [top]
+        for start in tops:
+            for folder, subfolders, names in os.walk(start):
+                real = os.path.realpath(folder)
+                if real in seen:
+                    subfolders.clear()
+                    continue
+                seen.add(real)
+                yield folder, subfolders, names
+                paths = (os.path.join(folder, name) for name in subfolders)
+                tops += filter(os.path.islink, paths)
 
     @staticmethod
     def glob(pattern: str) -> list[str]:
         return glob.glob(pattern, recursive=True)
 
 
-class _RemoteFiles:
+class _Remote:
     """The same for whatever else TensorFlow opens: gs://, s3://, file:// and so on."""
 
     def __init__(self):
@@ -131,10 +166,12 @@ class _RemoteFiles:
         self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
         self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
         self.walk = tf.io.gfile.walk
+        self.size = lambda path: tf.io.gfile.stat(path).length
 
 
-def _files(path: str) -> _LocalFiles | _RemoteFiles:
-    return _RemoteFiles() if "://" in path else _LocalFiles()
+def file_system(path: str) -> _Local | _Remote:
+    """What to open a path with; TensorFlow's own calls know no local names that are no UTF-8."""
+    return _Remote() if "://" in path else _Local()
 
 
 def read_file(path: str) -> bytes:
@@ -147,14 +184,10 @@ def read_file(path: str) -> bytes:
       UnreadablePhoto: it is empty or cannot be read.
     """
     try:
-        with _files(path).open(path, "rb") as file:
+        with file_system(path).open(path, "rb") as file:
             data = file.read()
-    except OSError as error:
-        raise UnreadablePhoto((error.strerror or str(error)).lower()) from error
-    # The errors of remote file systems have no type in common but this one.
     except Exception as error:
-        reason = getattr(error, "message", None) or str(error)
-        raise UnreadablePhoto(reason.lower().splitlines()[0]) from error
+        raise UnreadablePhoto(_reason(error)) from error
     if not data:
         raise UnreadablePhoto("empty file")
     return data

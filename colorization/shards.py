@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from colorization.errors import UserError
-from colorization.photos import find_photos
+from colorization.photos import explained, file_system, find_photos
 
 MANIFEST = "manifest.json"
 FORMAT = 2
@@ -54,11 +54,9 @@ class Shards:
         Raises:
           UserError: it is missing or not what was prepared.
         """
-        try:
-            found = shard_checksum(shard)
-        except tf.errors.NotFoundError as error:
-            raise UserError(_altered(shard, "it is missing")) from error
-        if found != self.checksums[shard]:
+        if not file_system(shard).exists(shard):
+            raise UserError(_altered(shard, "it is missing"))
+        if shard_checksum(shard) != self.checksums[shard]:
             raise UserError(_altered(shard, "its checksum differs"))
 
 
@@ -89,7 +87,7 @@ def _altered(shard: str, how: str) -> str:
 def shard_checksum(shard: str) -> str:
     """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
-    with tf.io.gfile.GFile(shard, "rb") as file:
+    with file_system(shard).open(shard, "rb") as file:
         while piece := file.read(2**22):
             digest.update(piece)
     return digest.hexdigest()
@@ -112,11 +110,15 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     Shards are compared with their manifests by size here, and by checksum when they are read.
 
     Raises:
-      UserError: a source does not exist, holds nothing, is damaged or only half prepared, or
-        prepared folders and photos are mixed.
+      UserError: a source does not exist, cannot be opened, holds nothing, is damaged or only half
+        prepared, or prepared folders and photos are mixed.
     """
     sources = list(sources)
-    prepared = [source for source in sources if _is_prepared(source)]
+    prepared = []
+    for source in sources:
+        with explained(source):
+            if _is_prepared(source):
+                prepared.append(source)
     if not prepared:
         return find_photos(sources)
     if len(prepared) < len(sources):
@@ -136,14 +138,15 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
 
 
 def _is_prepared(source: str) -> bool:
-    if not tf.io.gfile.isdir(source):
+    files = file_system(source)
+    if not files.isdir(source):
         return False
-    if tf.io.gfile.exists(os.path.join(source, MANIFEST)):
+    if files.exists(os.path.join(source, MANIFEST)):
         return True
-    if tf.io.gfile.exists(os.path.join(source, "train", MANIFEST)):
+    if files.exists(os.path.join(source, "train", MANIFEST)):
         raise UserError(f"{source} was split when prepared; name {source}/train or {source}/test")
     for folder in (source, os.path.dirname(source.rstrip("/"))):
-        if tf.io.gfile.exists(os.path.join(progress_folder(folder), "settings.json")):
+        if files.exists(os.path.join(progress_folder(folder), "settings.json")):
             raise UserError(f"{source} is only half prepared; run the same --mode prepare again")
     return False
 
@@ -155,10 +158,11 @@ def progress_folder(output: str) -> str:
 
 def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
     """Path of a shard -> number of photos, checksum and names of the folders they lay in."""
-    path = os.path.join(folder, MANIFEST)
+    path, files = os.path.join(folder, MANIFEST), file_system(folder)
+    with explained(path), files.open(path, "rb") as file:
+        data = file.read()
     try:
-        with tf.io.gfile.GFile(path) as file:
-            manifest = json.loads(file.read())
+        manifest = json.loads(data)
         if manifest["format"] != FORMAT:
             raise UserError(
                 f"{path} was written by another version of this program; prepare the photos anew"
@@ -175,10 +179,10 @@ def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged; prepare the photos anew") from error
     for shard, size in zip(shards, sizes, strict=True):
-        try:
-            found = tf.io.gfile.stat(shard).length
-        except tf.errors.NotFoundError as error:
-            raise UserError(_altered(shard, "it is missing")) from error
+        with explained(shard):
+            found = files.size(shard) if files.exists(shard) else None
+        if found is None:
+            raise UserError(_altered(shard, "it is missing"))
         if found != size:
             raise UserError(_altered(shard, f"{found:,} bytes instead of {size:,}"))
     return shards

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import resource
 import struct
 import zlib
@@ -54,6 +55,32 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     assert names(f"{folder}/notes.txt") == ["sub/c.tif", "a.png"]
     (tmp_path / "photos" / "notes.txt").write_text("gs://bucket/photo.jpg\n")
     assert find_photos([f"{folder}/notes.txt"]) == ["gs://bucket/photo.jpg"]
+
+
+def test_linked_folders_are_searched_once_and_loops_end(tmp_path):
+    for name in ("photos/b/1.jpg", "elsewhere/c/2.jpg", "elsewhere/.hidden/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folder = tmp_path / "photos"
+    for link, target in {
+        "photos/a": "photos/b",  # is searched as b
+        "photos/other": "elsewhere",
+        "photos/.hidden": "elsewhere/.hidden",
+        "photos/b/up": "photos",
+        "elsewhere/c/back": "photos/b",
+        "elsewhere/c/out": "elsewhere",
+        "photos/gone": "nowhere",
+    }.items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    found = [os.path.relpath(path, folder) for path in find_photos([str(folder)])]
+    assert found == ["gone", "b/1.jpg", "other/c/2.jpg"]
+    assert find_photos([str(folder / "a")])[0] == str(folder / "a" / "1.jpg")
+
+
+@pytest.mark.parametrize("source", ["foo://bucket/x.jpg", "foo://bucket/*.jpg", "foo://list.txt"])
+def test_addresses_that_cannot_be_opened_are_refused(source):
+    with pytest.raises(UserError, match=rf"cannot open {re.escape(source)} \(.*'foo'"):
+        find_photos([source])
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.jpg", "empty", "only_text"])

@@ -329,6 +329,28 @@ def test_workers_share_the_shards_without_overlap(
         divided(data, 0, 14)
 
 
+def test_folders_whose_names_are_no_unicode(photo_folder, tmp_path):
+    paths = find_photos([str(photo_folder(2))])
+    prepare(paths, str(tmp_path / "out"))
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has only Unicode names")
+    (folder / "a.jpg").touch()
+    assert find_data([str(folder)]) == [str(folder / "a.jpg")]
+    shutil.copytree(tmp_path / "out", folder / "prepared")
+    data = find_data([str(folder / "prepared")])
+    assert len(data) == 2
+    for shard in data.photos:
+        data.check(shard)
+
+
+def test_addresses_that_cannot_be_opened_are_refused():
+    with pytest.raises(UserError, match=r"cannot open foo://bucket/prepared .*'foo'"):
+        find_data(["foo://bucket/prepared"])
+
+
 def test_any_path_that_gfile_opens(photo_folder, tmp_path):
     """file:// goes the way of gs://."""
     folder = photo_folder(4)
