@@ -43,6 +43,8 @@ def run(model: str, network: Network) -> NoReturn:
       model: name of the script, `"color"` or `"color_global"`.
       network: its network.
     """
+    # Names of photos need not be what standard output can hold.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(model, sys.argv[1:])
         if options.xla:

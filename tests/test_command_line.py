@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import runpy
 import shutil
 import signal
@@ -256,6 +257,22 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     step = int(output.split("Stopped after step ")[1].split(";")[0])
     assert f"models/color/model.ckpt-{step}.index" in files(tmp_path)
     assert "color.py --train_data" in output.splitlines()[-1]
+
+
+def test_names_that_the_terminal_cannot_show(trained, tmp_path):
+    """Also where standard output is strict, as it is in a UTF-8 locale."""
+    folder, _ = trained
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"nothing")
+    except OSError:
+        pytest.skip("this file system has only Unicode names")
+    shutil.copy(folder / "photos" / "photo 0.png", tmp_path)
+    result = run(
+        "color.py", "--mode", "prepare", "--input", ".", "--output", "prepared", folder=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert r"1 unreadable: caf\udce9.jpg (not a picture)." in result.stdout
 
 
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
