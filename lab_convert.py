@@ -289,7 +289,8 @@ def _failed(attempt: str, error: Exception) -> int:
 
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
-    from PIL import Image, ImageOps
+    # As a module this imports nothing of the project.
+    from colorization.photos import UnreadablePhoto, open_photo, read_file
 
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")
@@ -297,9 +298,8 @@ def main() -> int:
     options = parser.parse_args()
     output = options.output or f"{Path(options.photo).stem}_lab.png"
     try:
-        with Image.open(options.photo) as image:
-            photo = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # what Pillow raises on broken files is not limited to OSError
+        photo = open_photo(read_file(options.photo))
+    except UnreadablePhoto as error:
         return _failed(f"read {options.photo}", error)
     photo.thumbnail((1024, 1024))
     try:

@@ -229,17 +229,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _read(path: Path) -> Image.Image:
-    """The upright picture, as L, LA, RGB, RGBA or, of 16 bits, I;16 or I (Pillow 10)."""
+    """The upright picture as L, LA, RGB or RGBA; of 16 bits as I;16, opaque; of 32 bits as I."""
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
     if image.mode == "F":
         raise ValueError("floating-point pictures are not supported")
     if image.mode == "CMYK":
         image.info.pop("icc_profile", None)  # says nothing about the RGB it becomes
+    if image.mode.startswith("I;16"):
+        # Whatever the byte order was. Pillow would clip them to make their transparency alpha.
+        native = Image.fromarray(np.asarray(image).astype(np.uint16))
+        native.info.update(image.info)
+        return native
     gray = image.mode in ("1", "L", "LA")
     if image.has_transparency_data:
         return image.convert("LA" if gray else "RGBA")
-    if image.mode in ("I;16", "I"):
+    if image.mode == "I":
         return image
     return image.convert("L" if gray else "RGB")
 

@@ -256,8 +256,8 @@ def test_script_draws_an_upright_photo(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["missing.jpg"], "cannot read missing.jpg: No such file or directory"),
-        (["text.jpg"], "cannot read text.jpg: cannot identify image file"),
+        (["missing.jpg"], "cannot read missing.jpg: no such file or directory"),
+        (["text.jpg"], "cannot read text.jpg: not a picture"),
         (["photo.png", "--output", "nowhere/x.png"], "cannot write nowhere/x.png: No such file"),
     ],
 )
@@ -306,6 +306,17 @@ def test_main_reduces_large_photos(tmp_path, monkeypatch):
     assert lab_convert.main() == 0
     with Image.open(output) as sheet:
         assert sheet.format == "JPEG" and sheet.size == (3 * 1024, 200 + 24)
+
+
+def test_main_draws_photos_of_16_bits(tmp_path, monkeypatch):
+    values = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(8, axis=0)
+    Image.fromarray(values).save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png"])
+    assert lab_convert.main() == 0
+    with Image.open("photo_lab.png") as sheet:
+        grays = np.asarray(sheet)[-8:, :64, 0]
+    assert np.abs(grays - values / 257).max() <= 1
 
 
 def fit_reference(lab: np.ndarray) -> np.ndarray:

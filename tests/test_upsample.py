@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from PIL import Image
 
 import upsample
@@ -278,6 +279,16 @@ def test_script_converts_other_modes(tmp_path, monkeypatch, mode, result):
     with Image.open(tmp_path / "out.png") as image:
         assert image.mode == result
         np.testing.assert_array_equal(image, picture.convert(result))
+
+
+def test_script_keeps_16_bits_of_any_byte_order_and_with_transparency(tmp_path, monkeypatch):
+    values = pixels(3, 5, dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "key.png", transparency=40000)
+    tifffile.imwrite(tmp_path / "big.tif", values, byteorder=">", photometric="minisblack")
+    for name in ("key.png", "big.tif"):
+        run_main(monkeypatch, tmp_path / name, tmp_path / "out.png", "--method", "nearest")
+        with Image.open(tmp_path / "out.png") as image:
+            np.testing.assert_array_equal(image, values.repeat(2, axis=0).repeat(2, axis=1))
 
 
 def test_script_hides_the_colour_of_invisible_pixels(tmp_path, monkeypatch):
