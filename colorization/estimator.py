@@ -1,4 +1,4 @@
-"""The official tf.estimator on every supported TensorFlow, 2.12 to 2.21.
+"""The official tf.estimator on every supported TensorFlow, 2.15 to 2.21.
 
     from colorization.estimator import tf_estimator
 

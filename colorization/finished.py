@@ -1,7 +1,8 @@
 """The record of a results folder: which photo each picture was made from, and its figures.
 
 `finished.jsonl` grows by a line with every picture, so that a run that is cut short loses none. A
-line that makes no sense, such as one that was cut short itself, says nothing about the others.
+line that makes no sense, such as one that was cut short itself, says nothing about the others. A
+picture without a line is not finished, whoever left it there.
 """
 
 from __future__ import annotations
