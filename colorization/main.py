@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from colorization.shards import Shards
 
 _DATA = Path("data")
+# As many steps as photos, but not fewer or more than these: few photos are soon learnt by heart,
+# and the learning rate has to fall before that. See benchmarks/README.md, "Recipe".
+_STEPS = 1000, 5000
 # What suits few and vivid photos on two processor cores.
 _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
@@ -449,18 +452,20 @@ def _training_photos(options: Options) -> tuple[Options, list[str] | Shards, lis
     """The photos to train and to test on, and the options with the defaults that suit them."""
     from colorization.shards import find_data
 
-    if options.train_data:
-        return options, find_data(options.train_data), _test_photos(options)
     own = _DATA / "train"
-    if own.is_dir() and any(own.iterdir()):
-        return options, find_data([str(own)]), _test_photos(options)
-    print(
-        "No --train_data and nothing in data/train: "
-        "training on the photos bundled with scikit-image."
-    )
-    unset = {k: value for k, value in _BUNDLED_DEFAULTS.items() if k not in options.given}
-    options = dataclasses.replace(options, **unset)
-    return options, find_data([str(_bundled() / "train")]), _test_photos(options)
+    if options.train_data or (own.is_dir() and any(own.iterdir())):
+        train_data = find_data(options.train_data or [str(own)])
+        fewest, most = _STEPS
+        suitable = {"max_steps": max(fewest, min(len(train_data), most))}
+    else:
+        print(
+            "No --train_data and nothing in data/train: "
+            "training on the photos bundled with scikit-image."
+        )
+        train_data = find_data([str(_bundled() / "train")])
+        suitable = _BUNDLED_DEFAULTS
+    unset = {name: value for name, value in suitable.items() if name not in options.given}
+    return dataclasses.replace(options, **unset), train_data, _test_photos(options)
 
 
 def _test_photos(options: Options) -> list[str] | Shards:

@@ -251,7 +251,8 @@ class Options:
     )
     max_steps: int = _option(
         "training",
-        "steps in all, earlier runs counted in (default: 5000; 260 on the bundled photos)",
+        "steps in all, earlier runs counted in (default: as many as photos, but from 1000 to 5000; "
+        "260 on the bundled photos)",
         5000,
         modes=_MODES_OF_TRAINING,
         type=_whole_number(1),
