@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import math
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from colorization import files
 from colorization.errors import UserError
-from colorization.files import replacing, write_file
+from colorization.files import replacing, writable, write_file
 
 _SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
@@ -295,46 +293,9 @@ def _damage(checkpoint: str) -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def locked(model_dir: str) -> Iterator[None]:
-    """Keeps other trainings out of a folder for the duration of the body.
-
-    The kernel holds the lock for this process and releases it whichever way the process ends, so
-    that nothing stale is ever left; the file stays.
-
-    Raises:
-      UserError: another training has the lock, or the folder cannot be written.
-    """
-    with _writing(model_dir):
-        os.makedirs(model_dir, exist_ok=True)
-        descriptor = os.open(Path(model_dir) / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
-        try:
-            # Not flock: child processes would inherit that, and outlive this one with it.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise UserError(
-                    f"another training is writing to {model_dir} ({file.read(200).strip()}); "
-                    "wait for it, stop it or choose another --model_dir"
-                ) from None
-            _log.warning(
-                "%s is on a file system without locks: keep other trainings out of it", model_dir
-            )
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _writing(model_dir: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {model_dir} ({error.strerror}); choose another --model_dir"
-        ) from error
+def locked(model_dir: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings out of a folder for the duration of the body; see `files.locked`."""
+    return files.locked(Path(model_dir) / _LOCK, model_dir, "training", "model_dir")
 
 
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
@@ -430,6 +391,6 @@ def store_settings(model_dir: str, settings: dict[str, Any]) -> None:
     Raises:
       UserError: the folder cannot be written.
     """
-    with _writing(model_dir):
+    with writable(model_dir, "model_dir"):
         os.makedirs(model_dir, exist_ok=True)
         write_json(Path(model_dir) / _SETTINGS, settings)

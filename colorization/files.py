@@ -1,12 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process at a time writes to."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from colorization.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -49,3 +57,52 @@ def write_file(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
+    """Keeps others from the same work in a folder for the duration of the body.
+
+    The kernel holds the lock for this process and releases it whichever way the process ends, so
+    that nothing stale is ever left; the file stays.
+
+    Args:
+      file: local; its folder is made if need be.
+      folder: what is written to; for the messages, as are the others.
+      work: what is done there, in a word.
+      option: that names the folder.
+
+    Raises:
+      UserError: another process has the lock, or the file cannot be written.
+    """
+    with writable(folder, option):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    with open(descriptor, "r+", encoding="utf-8", errors="replace") as opened:
+        try:
+            # Not flock: child processes would inherit that, and outlive this one with it.
+            fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise UserError(
+                    f"another {work} is writing to {folder} ({opened.read(200).strip()}); "
+                    f"wait for it, stop it or choose another --{option}"
+                ) from None
+            _log.warning(
+                "%s is on a file system without locks: keep any other %s out of it", folder, work
+            )
+        opened.truncate()
+        opened.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        opened.flush()
+        yield
+
+
+@contextlib.contextmanager
+def writable(folder: str, option: str) -> Iterator[None]:
+    """Turns what goes wrong when a folder is written to into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}); choose another --{option}"
+        ) from error

@@ -7,11 +7,13 @@ blocks noted are whole, and the others come out the same when they are done agai
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +21,7 @@ import tensorflow as tf
 from colorization import sheets
 from colorization.dataset import Report
 from colorization.errors import UserError
+from colorization.files import locked
 from colorization.photos import UnreadablePhoto, open_photo, read_file
 from colorization.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
 
@@ -49,8 +52,9 @@ def prepare(
       an earlier call has finished all of it.
 
     Raises:
-      UserError: the folder holds something else or cannot be written, or more than half of the
-        photos are unreadable.
+      UserError: the folder holds something else, cannot be written or another call is writing to
+        it (which is not noticed where it is remote), or more than half of the photos are
+        unreadable.
     """
     root = _common_folder(paths)
     listing = hashlib.sha256(os.fsencode("\n".join(path[len(root) :] for path in paths)))
@@ -63,35 +67,51 @@ def prepare(
         "list_sha256": listing.hexdigest(),
     }
     parts = ("train", "test") if split else ("",)
-    report = Report(len(paths))
+    report = None
     try:
-        if _finished(output, parts, settings):
-            _remove(progress_folder(output))
-            return None
-        blocks = _begin(output, settings, parts)
-        for block in blocks:
-            _count(block, paths, report)
-            progress(block["listed"])
-        order = np.random.default_rng(0).permutation(len(paths))[len(blocks) * photos_per_shard :]
-        photos = _opened(paths, len(root), order)
-        for number in itertools.count(len(blocks)):
-            block = _write_block(
-                itertools.islice(photos, photos_per_shard), output, parts, number, split, progress
-            )
-            if not block["listed"]:
-                break
-            _count(block, paths, report)
-            if report.too_many_unreadable:
-                report.write_unreadable(os.path.join(output, UNREADABLE))
-                report.require_readable()
-            _write_json(_progress_file(output, number), block)
-            blocks.append(block)
-        report.write_unreadable(os.path.join(output, UNREADABLE))
-        for part in parts:
-            _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
+        if not _finished(output, parts, settings):
+            _require_unclaimed(output, settings)
+            with _locked(output):
+                # Looked at anew: the call that had the lock may have finished.
+                if not _finished(output, parts, settings):
+                    report = _prepare_rest(paths, len(root), output, parts, settings, progress)
         _remove(progress_folder(output))
     except tf.errors.OpError as error:
         raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
+    return report
+
+
+def _prepare_rest(
+    paths: Sequence[str],
+    root: int,
+    output: str,
+    parts: Sequence[str],
+    settings: dict,
+    progress: Callable[[int], object],
+) -> Report:
+    """Prepares what no earlier call has finished; `root` as in `_opened`."""
+    report = Report(len(paths))
+    photos_per_shard = settings["photos_per_shard"]
+    blocks = _begin(output, settings, parts)
+    for block in blocks:
+        _count(block, paths, report)
+        progress(block["listed"])
+    order = np.random.default_rng(0).permutation(len(paths))[len(blocks) * photos_per_shard :]
+    photos = _opened(paths, root, order)
+    for number in itertools.count(len(blocks)):
+        some = itertools.islice(photos, photos_per_shard)
+        block = _write_block(some, output, parts, number, settings["split"], progress)
+        if not block["listed"]:
+            break
+        _count(block, paths, report)
+        if report.too_many_unreadable:
+            report.write_unreadable(os.path.join(output, UNREADABLE))
+            report.require_readable()
+        _write_json(_progress_file(output, number), block)
+        blocks.append(block)
+    report.write_unreadable(os.path.join(output, UNREADABLE))
+    for part in parts:
+        _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
     return report
 
 
@@ -114,13 +134,21 @@ def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
 
 
 def _remove(folder: str) -> None:
-    if tf.io.gfile.isdir(folder):
+    # Another call that finds all of it finished may remove it too.
+    with contextlib.suppress(tf.errors.NotFoundError):
         tf.io.gfile.rmtree(folder)
 
 
-def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:
-    """Makes the folders, and reads what blocks an earlier call has finished."""
-    noted = os.path.join(progress_folder(output), "settings.json")
+def _locked(output: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other preparations out of a folder; where it is remote, nothing can."""
+    if "://" in output:
+        return contextlib.nullcontext()
+    return locked(Path(progress_folder(output)) / "lock", output, "preparation", "output")
+
+
+def _require_unclaimed(output: str, settings: dict) -> None:
+    """Stops where a folder holds anything but the beginning of the same preparation."""
+    noted = _noted_settings(output)
     if tf.io.gfile.exists(noted):
         if _read_json(noted) != settings:
             raise UserError(
@@ -131,8 +159,12 @@ def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:
         found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
         if found - {os.path.basename(progress_folder(output))}:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
+
+
+def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:
+    """Makes the folders, and reads what blocks an earlier call has finished."""
     tf.io.gfile.makedirs(progress_folder(output))
-    _write_json(noted, settings)
+    _write_json(_noted_settings(output), settings)
     for part in parts:
         tf.io.gfile.makedirs(os.path.join(output, part))
     blocks = []
@@ -251,6 +283,10 @@ def _manifest(blocks: Sequence[dict], part: str, settings: dict) -> dict:
         "settings": settings,
         "shards": shards,
     }
+
+
+def _noted_settings(output: str) -> str:
+    return os.path.join(progress_folder(output), "settings.json")
 
 
 def _progress_file(output: str, number: int) -> str:

@@ -154,6 +154,21 @@ def test_killed_at_random_and_resumed_it_writes_the_same(photo_folder, tmp_path)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+def test_two_preparations_at_once_do_not_mix(photo_folder, tmp_path):
+    folder = photo_folder(22)
+    paths = find_photos([str(folder)])
+    prepare(paths, str(tmp_path / "whole"), 0.3, photos_per_shard=3)
+    first = start_preparation(folder, tmp_path / "out")
+    first.stdout.readline()
+    for _ in range(2):
+        with pytest.raises(UserError, match=rf"another .*process {first.pid} .*--output"):
+            prepare(paths, str(tmp_path / "out"), 0.3, photos_per_shard=3)
+    first.communicate("go on\n")
+    assert first.returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert prepare(paths, str(tmp_path / "out"), 0.3, photos_per_shard=3) is None
+
+
 def test_an_interrupted_preparation_is_not_mixed_with_another(photo_folder, tmp_path):
     paths = find_photos([str(photo_folder(7))])
 
