@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colorization import lab_tables
+from colorization import gallery, lab_tables
+from colorization.errors import UserError
 from colorization.files import remove_left_behind, write_file
 from colorization.finished import add_finished, photo_id
 from colorization.photos import UnreadablePhoto, read_file
@@ -33,6 +34,29 @@ if TYPE_CHECKING:
 # Of rows looked at together for colour.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
+
+
+def without_results(paths: Sequence[str], output: Path) -> list[str]:
+    """The photos that lie in none of the folders which the pictures of a results folder go to.
+
+    So no picture is coloured again, and none takes the place of a photo.
+
+    Raises:
+      UserError: there are none.
+    """
+    results = tuple(os.path.join(os.path.realpath(output / name), "") for name in gallery.FOLDERS)
+
+    def is_result(path: str) -> bool:
+        # No file has such a name, which a list of photos may hold and `realpath` cannot bear.
+        return "\0" not in path and os.path.realpath(path).startswith(results)
+
+    kept = [path for path in paths if not is_result(path)]
+    if not kept:
+        raise UserError(
+            f"no photos but those in {output}/{{{','.join(gallery.FOLDERS)}}}, where results go; "
+            "name others or choose another --output"
+        )
+    return kept
 
 
 def picture_names(

@@ -26,6 +26,8 @@ from colorization.files import replacing
 from colorization.page import render, thumbnail
 
 KINDS = ("gray", "predicted", "truth")
+# All that a results folder has.
+FOLDERS = (*KINDS, "thumbnails")
 THUMBNAIL_SIDE = 320
 
 # Rows hold pictures of equal height, which needs each picture's shape: width / height, in steps

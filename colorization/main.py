@@ -246,6 +246,9 @@ def predict(model: str, network: Network, options: Options) -> None:
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
     output = Path(options.output)
+    found, paths = len(paths), folder.without_results(paths, output)
+    if len(paths) < found:
+        print(f"Leaving out what lies in the folders of {output} that results go to.")
     films = [path for path in paths if video.is_film(path)]
     if films:
         _colour_films(colorizer, films, output, options.overwrite)

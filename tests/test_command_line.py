@@ -232,6 +232,37 @@ def test_a_set_without_usable_photos_is_refused(trained, run_here, mode):
     assert files(folder) == before
 
 
+@pytest.mark.parametrize("output", ["photos", "photos/out"])
+def test_results_are_not_coloured_again(trained, tmp_path, run_here, output):
+    folder, _ = trained
+    shutil.copytree(folder / "test", tmp_path / "photos")
+    model = ("--mode", "predict", "--model_dir", folder / "models/color_global")
+    arguments = (*model, "--input", "photos", "--output", output)
+    first = run_here("color_global.py", *arguments, folder=tmp_path)
+    assert (first.returncode, "Coloured 4 photos" in first.stdout) == (0, True), first.stderr
+    written = files(tmp_path)
+    for _ in range(2):
+        again = run_here("color_global.py", *arguments, folder=tmp_path)
+        assert "Skipping 4 finished" in again.stdout
+        assert "Leaving out" in again.stdout
+        assert files(tmp_path) == written
+
+
+@pytest.mark.parametrize("kind", ["gray", "predicted", "truth"])
+def test_photos_are_not_overwritten(trained, tmp_path, run_here, kind):
+    folder, _ = trained
+    shutil.copytree(folder / "test", tmp_path / "out" / kind)
+    (tmp_path / "link").symlink_to(tmp_path / "out" / kind)
+    photo = tmp_path / "out" / kind / "photo 0.png"
+    content, written = photo.read_bytes(), files(tmp_path)
+    model = ("--mode", "predict", "--model_dir", folder / "models/color_global")
+    for source in (photo.parent, photo, "link"):
+        arguments = (*model, "--input", source, "--output", "out", "--overwrite")
+        refused(run_here("color_global.py", *arguments, folder=tmp_path), "another --output")
+    assert photo.read_bytes() == content
+    assert files(tmp_path) == written
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     folder, _ = trained

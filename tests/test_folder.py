@@ -13,8 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from colorization import folder
 from colorization.colorize import Colorizer
 from colorization.dataset import Report
+from colorization.errors import UserError
 from colorization.finished import read_finished
-from colorization.folder import colour_photos, picture_names
+from colorization.folder import colour_photos, picture_names, without_results
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,15 @@ def test_names_of_other_photos_pictures_are_not_taken():
     for photo in ("/x/a.jpg", "/y/a.jpg"):
         (name,) = picture_names([photo], finished=finished).values()
         assert finished[name] == photo
+
+
+def test_results_are_told_from_photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos = ["out/a.jpg", "out/predicted.jpg", "predicted/a.jpg", "a\0.jpg"]
+    results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg"), "out/thumbnails/gray/a.jpg"]
+    assert without_results([*results, *photos], Path("out")) == photos
+    with pytest.raises(UserError, match="another --output"):
+        without_results(results, Path("out"))
 
 
 def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, colourful):
