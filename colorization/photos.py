@@ -8,8 +8,10 @@ import glob
 import io
 import mimetypes
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -134,8 +136,15 @@ class _Local:
 
     exists = staticmethod(os.path.exists)
     isdir = staticmethod(os.path.isdir)
-    open = staticmethod(open)
     size = staticmethod(os.path.getsize)
+
+    @staticmethod
+    def open(path: str, mode: str) -> BinaryIO:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        # Pipes and devices may never end, or wait for somebody to write to them.
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            raise OSError("not a file")
+        return open(path, mode)
 
     @staticmethod
     def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -181,7 +190,7 @@ def read_file(path: str) -> bytes:
       path: local, or anything that `tf.io.gfile` opens.
 
     Raises:
-      UnreadablePhoto: it is empty or cannot be read.
+      UnreadablePhoto: it is empty, cannot be read or is no file but a pipe, say.
     """
     try:
         with file_system(path).open(path, "rb") as file:

@@ -2,6 +2,7 @@ import io
 import os
 import re
 import resource
+import socket
 import struct
 import zlib
 
@@ -268,6 +269,23 @@ def test_any_path_that_gfile_opens_is_read(tmp_path):
         read_file(f"file://{tmp_path}/missing")
     with pytest.raises(UnreadablePhoto, match="directory"):
         read_file(str(tmp_path))
+
+
+def test_pipes_sockets_and_devices_are_passed_over(tmp_path):
+    """Whatever their names say; none of them is waited for."""
+    for name in ("pipe.jpg", "pipe.mp4", "list.txt"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "photo.jpg").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+        found = [os.path.basename(path) for path in find_photos([str(tmp_path)])]
+        assert found == ["device.jpg", "photo.jpg", "pipe.jpg", "socket.jpg"]
+        for name in ("device.jpg", "pipe.jpg", "socket.jpg"):
+            with pytest.raises(UnreadablePhoto, match=r"^not a file$"):
+                read_file(str(tmp_path / name))
+    with pytest.raises(UserError, match=r"list.txt \(not a file\)"):
+        find_photos([str(tmp_path / "list.txt")])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
