@@ -78,6 +78,8 @@ def prepare(
         _remove(progress_folder(output))
     except tf.errors.OpError as error:
         raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"cannot write to {output} (no UTF-8); change --output") from error
     return report
 
 

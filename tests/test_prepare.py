@@ -361,6 +361,14 @@ def test_folders_whose_names_are_no_unicode(photo_folder, tmp_path):
         data.check(shard)
 
 
+def test_an_output_that_is_no_unicode_is_refused(photo_folder, tmp_path):
+    paths = find_photos([str(photo_folder(1))])
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"no UTF-8.*change --output"):
+        prepare(paths, str(tmp_path / os.fsdecode(b"caf\xe9")))
+    assert contents(tmp_path) == before
+
+
 def test_addresses_that_cannot_be_opened_are_refused():
     with pytest.raises(UserError, match=r"cannot open foo://bucket/prepared .*'foo'"):
         find_data(["foo://bucket/prepared"])
