@@ -232,10 +232,8 @@ def _measure(
 
 
 def predict(model: str, network: Network, options: Options) -> None:
-    """Colours photos and writes the pictures and the gallery page."""
-    from colorization import dataset, folder, hooks, photos, video
-    from colorization.finished import read_finished
-    from colorization.gallery import write_gallery
+    """Colours photos and films and writes the pictures and the gallery page."""
+    from colorization import dataset, photos, video
 
     if "-" in (*options.input, options.output):
         _predict_pipe(model, network, options)
@@ -249,13 +247,33 @@ def predict(model: str, network: Network, options: Options) -> None:
     found, paths = len(paths), folder.without_results(paths, output)
     if len(paths) < found:
         print(f"Leaving out what lies in the folders of {output} that results go to.")
+    _require_readable(paths)
+    report = dataset.Report(len(paths))
     films = [path for path in paths if video.is_film(path)]
     if films:
-        _colour_films(colorizer, films, output, options.overwrite)
+        _colour_films(colorizer, films, output, options.overwrite, report)
         paths = [path for path in paths if path not in films]
-        if not paths:
-            return
-    _require_readable(paths)
+    if paths:
+        _colour_photos(model, colorizer, paths, output, options, report)
+    if report.unreadable:
+        print(f"{len(report.unreadable):,} photos could not be coloured:", file=sys.stderr)
+        for path, reason in sorted(report.unreadable.items()):
+            print(f"  {path}: {reason}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _colour_photos(
+    model: str,
+    colorizer: Colorizer,
+    paths: list[str],
+    output: Path,
+    options: Options,
+    report: Report,
+) -> None:
+    from colorization import folder, hooks
+    from colorization.finished import read_finished
+    from colorization.gallery import write_gallery
+
     finished = {name: picture.photo for name, picture in read_finished(output).items()}
     names = folder.picture_names(paths, options.format, finished)
     if not options.overwrite:
@@ -263,7 +281,6 @@ def predict(model: str, network: Network, options: Options) -> None:
         if len(names) < len(paths):
             skipped = len(paths) - len(names)
             print(f"Skipping {skipped:,} finished photos; --overwrite colours them anew.")
-    report = dataset.Report(len(names))
     with hooks.progress_bar(len(names), "colouring", " photos") as bar:
         scores = folder.colour_photos(
             colorizer,
@@ -278,14 +295,11 @@ def predict(model: str, network: Network, options: Options) -> None:
     page = write_gallery(output, f"{model}.py", of_all)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
     print(f"See them in {page}")
-    if report.unreadable:
-        print(f"{len(report.unreadable):,} photos could not be coloured:", file=sys.stderr)
-        for path, reason in sorted(report.unreadable.items()):
-            print(f"  {path}: {reason}", file=sys.stderr)
-        sys.exit(1)
 
 
-def _colour_films(colorizer: Colorizer, films: list[str], output: Path, overwrite: bool) -> None:
+def _colour_films(
+    colorizer: Colorizer, films: list[str], output: Path, overwrite: bool, report: Report
+) -> None:
     from colorization import hooks, video
 
     root = os.path.commonpath([os.path.dirname(os.path.abspath(film)) for film in films])
@@ -295,7 +309,11 @@ def _colour_films(colorizer: Colorizer, films: list[str], output: Path, overwrit
             print(f"Skipping {film}, which is finished; --overwrite colours it anew.")
             continue
         with hooks.progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
-            frames = video.colour_film(colorizer, film, target, bar.update)
+            try:
+                frames = video.colour_film(colorizer, film, target, bar.update)
+            except video.UnreadableFilm as error:
+                report.add_unreadable(film, str(error))
+                continue
         print(f"Coloured {frames:,} frames into {target}.")
 
 
@@ -529,20 +547,24 @@ def _require_usable(data: list[str] | Shards) -> None:
 
 
 def _require_readable(paths: list[str]) -> None:
-    """Reads on until the first photo that can be opened; names the others only if there is none.
+    """Reads on until the first photo or film that can be opened; else names those that cannot.
 
     Raises:
       UserError: there is none.
     """
     from colorization.dataset import named_reasons
     from colorization.photos import UnreadablePhoto, open_photo, read_file
+    from colorization.video import UnreadableFilm, first_frame, is_film
 
     unreadable = {}
     for path in paths:
         try:
-            open_photo(read_file(path), 1)
+            if is_film(path):
+                first_frame(path)
+            else:
+                open_photo(read_file(path), 1)
             return
-        except UnreadablePhoto as error:
+        except (UnreadablePhoto, UnreadableFilm) as error:
             unreadable[path] = str(error)
     raise UserError(f"no usable photo: {named_reasons(unreadable)}; name a folder with photos")
 

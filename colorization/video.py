@@ -31,9 +31,42 @@ _HALVING_CHANGE = 4.0
 _CUT = 15.0
 
 
+class UnreadableFilm(Exception):
+    """A file that is no film, or a damaged one; the message says which in a few words."""
+
+
 def is_film(path: str) -> bool:
     """Whether a file's name says that it is a film."""
     return path.lower().endswith(ENDINGS)
+
+
+def first_frame(source: str) -> VideoFrame:
+    """The first picture of a film.
+
+    Raises:
+      UnreadableFilm: it has none.
+      UserError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            f"{source} is a film, and films need another package ({error}); "
+            "pip install -r requirements-video.txt"
+        ) from error
+
+    try:
+        with av.open(source) as film:
+            first = next(film.decode(video=0), None) if film.streams.video else None
+    except (av.FFmpegError, EOFError) as error:
+        raise UnreadableFilm(_reason(error)) from error
+    if first is None:
+        raise UnreadableFilm("holds no pictures")
+    return first
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def colour_film(
@@ -52,25 +85,18 @@ def colour_film(
       The number of frames.
 
     Raises:
-      UserError: PyAV is not installed, the source is no film, or it breaks off; the container does
-        not take its sound.
+      UnreadableFilm: the source is no film, or it breaks off; the container does not take its
+        sound.
+      UserError: PyAV is not installed.
+      OSError: the target cannot be written or the disk is full.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(
-            f"{source} is a film, and films need another package ({error}); "
-            "pip install -r requirements-video.txt"
-        ) from error
+    # Beforehand, because sound is written as it comes, and no stream can be added after that.
+    first = first_frame(source)
+    import av
 
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(target.parent)
     try:
-        # Beforehand, because sound is written as it comes, and no stream can be added after that.
-        with av.open(source) as film:
-            first = next(film.decode(video=0), None) if film.streams.video else None
-        if first is None:
-            raise UserError(f"{source} holds no pictures; name a film")
         with (
             replacing(target, target.suffix) as temporary,
             av.open(source) as film,
@@ -103,9 +129,9 @@ def colour_film(
         return count
     # A ValueError is what PyAV raises where a container does not take a codec.
     except (av.FFmpegError, EOFError, ValueError) as error:
-        raise UserError(
-            f"cannot colour {source} ({error}); check that it plays and that its ending is right"
-        ) from error
+        if isinstance(error, OSError) and error.filename not in (None, source):
+            raise
+        raise UnreadableFilm(_reason(error)) from error
 
 
 def _add_pictures(result: OutputContainer, pictures: VideoStream, first: VideoFrame) -> VideoStream:

@@ -1,3 +1,4 @@
+import errno
 import os
 import struct
 from fractions import Fraction
@@ -5,9 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import color_global
+from colorization import main
 from colorization.colorize import Colorizer
 from colorization.errors import UserError
-from colorization.video import Smoother, colour_film, flicker, is_film
+from colorization.options import parse
+from colorization.video import Smoother, UnreadableFilm, colour_film, flicker, is_film
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
 AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)
@@ -138,7 +142,7 @@ def test_webm_gets_square_pixels(film, colorizer, tmp_path):
 
 def test_sound_that_the_container_does_not_take_is_refused(film, colorizer, tmp_path):
     target = tmp_path / "results" / "film.webm"
-    with pytest.raises(UserError, match=r"film\.mp4.*aac"):
+    with pytest.raises(UnreadableFilm, match=r"webm.*aac"):
         colour_film(colorizer, str(film(frames=1)), target, lambda: None)
     assert list(target.parent.iterdir()) == []
 
@@ -160,9 +164,46 @@ def test_what_a_killed_process_left_behind_is_removed(film, colorizer, tmp_path)
 def test_a_broken_film_is_refused(colorizer, tmp_path):
     pytest.importorskip("av")
     (tmp_path / "film.mp4").write_bytes(b"no film")
-    with pytest.raises(UserError, match=r"film\.mp4"):
+    with pytest.raises(UnreadableFilm, match="invalid data"):
         colour_film(colorizer, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", lambda: None)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def predict(model_folder, output, *inputs):
+    options = ["--mode", "predict", "--model_dir", model_folder(), "--output", output, "--input"]
+    options = parse("color_global", [*map(str, options), *map(str, inputs)])
+    main.predict("color_global", color_global.network, options)
+
+
+def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, capsys):
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    inputs = (tmp_path / "bad.mp4", film(frames=2, sound=False), photo_folder(1))
+    with pytest.raises(SystemExit) as caught:
+        predict(model_folder, tmp_path / "out", *inputs)
+    assert caught.value.code == 1
+    assert f"{tmp_path / 'bad.mp4'}: invalid data" in capsys.readouterr().err
+    written = {path.name for path in (tmp_path / "out" / "predicted").rglob("*.*")}
+    assert written == {"film.mp4", "colour0.png"}
+
+
+def test_without_any_good_film_nothing_is_written(model_folder, tmp_path):
+    pytest.importorskip("av")
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    with pytest.raises(UserError, match=r"no usable photo: bad\.mp4 \(invalid data"):
+        predict(model_folder, tmp_path / "out", tmp_path / "bad.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.mp4"]
+
+
+def test_trouble_with_the_target_is_not_the_films(film, colorizer, tmp_path):
+    av = pytest.importorskip("av")
+    target = tmp_path / "results" / "film.mp4"
+
+    def fill_the_disk():
+        raise av.error.OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    with pytest.raises(OSError, match="No space"):
+        colour_film(colorizer, str(film()), target, fill_the_disk)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_smoothing_takes_flicker_out_and_lets_cuts_in():
