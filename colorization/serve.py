@@ -303,6 +303,8 @@ def _understood(
     Raises:
       gr.Error: there is none in it.
     """
+    if not photos:
+        raise _refusal("Send one photo or more.")
     paths = [_upload(visits, photo) for photo in (photos if isinstance(photos, list) else [photos])]
     if model not in models.names:
         raise _refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")

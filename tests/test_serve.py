@@ -275,6 +275,12 @@ def test_settings_without_sense_are_refused(client, photos, settings, said):
         colorize(client, photos[:1], **settings)
 
 
+@pytest.mark.parametrize("nothing", [[], None])
+def test_a_request_without_photos_is_refused(client, nothing):
+    with pytest.raises(gradio_client.exceptions.AppError, match=r"Send one photo or more\."):
+        client.predict(nothing, model="color_global", saturation=1, api_name="/colorize")
+
+
 def test_uploads_are_limited_in_bytes(server):
     before = server.files()
     long = {"files": ("long.png", os.urandom(2**21 + 1))}
