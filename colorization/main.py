@@ -233,7 +233,7 @@ def _measure(
 
 def predict(model: str, network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
-    from colorization import dataset, photos, video
+    from colorization import dataset, folder, photos, video
 
     if "-" in (*options.input, options.output):
         _predict_pipe(model, network, options)
