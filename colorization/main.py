@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import logging
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -47,7 +48,8 @@ def run(model: str, network: Network) -> NoReturn:
       network: its network.
     """
     # Names of photos need not be what standard output can hold.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(model, sys.argv[1:])
         if options.xla:
@@ -66,10 +68,16 @@ def run(model: str, network: Network) -> NoReturn:
             "compare": compare,
         }
         modes[options.mode](model, network, options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
         print(f"{model}.py: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # Nobody reads on; what is still to be written at the end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -104,10 +112,11 @@ def train(model: str, network: Network, options: Options) -> None:
     trained = _train_model(model, network, options, task, train_data, test_data)
     if not trained or not task.is_chief:
         return
-    folder = f" --model_dir {options.model_dir}" if "model_dir" in options.given else ""
+    folder = ["--model_dir", options.model_dir] if "model_dir" in options.given else []
+    logs = os.path.dirname(options.model_dir) or "."
     print("Next:")
-    print(f"  python {model}.py --mode predict{folder}")
-    print(f"  tensorboard --logdir {os.path.dirname(options.model_dir) or '.'}")
+    print(f"  {shlex.join(['python', f'{model}.py', '--mode', 'predict', *folder])}")
+    print(f"  {shlex.join(['tensorboard', '--logdir', logs])}")
 
 
 def _train_model(
@@ -168,7 +177,7 @@ def _train_model(
         except Interrupted as interruption:
             print(
                 f"\nStopped after step {interruption.step}; a checkpoint is saved. "
-                f"To go on:\n  {_command()}"
+                f"To go on:\n  {shlex.join(['python', *sys.argv])}"
             )
             sys.exit(128 + interruption.signal_number)
         finally:
@@ -281,7 +290,7 @@ def _colour_photos(
         if len(names) < len(paths):
             skipped = len(paths) - len(names)
             print(f"Skipping {skipped:,} finished photos; --overwrite colours them anew.")
-    with hooks.progress_bar(len(names), "colouring", " photos") as bar:
+    with hooks.progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
         scores = folder.colour_photos(
             colorizer,
             names,
@@ -343,13 +352,15 @@ def _predict_pipe(model: str, network: Network, options: Options) -> None:
     """Colours the one photo on standard input; the picture goes to standard output.
 
     Raises:
-      UserError: only one of the two ends is `-`, or what came in is no photo.
+      UserError: only one of the two ends is `-`, one is closed, or what came in is no photo.
     """
     from colorization.photos import UnreadablePhoto
     from colorization.pictures import FORMATS, CannotEncode
 
     if options.input != ("-",) or options.output != "-":
         raise UserError("- stands for a pipe; give both --input - and --output -")
+    if sys.stdin is None or sys.stdout is None:
+        raise UserError("standard input or output is closed; connect both to a file or a pipe")
     data = sys.stdin.buffer.read()
     kind = FORMATS[options.format][1] if options.format else None
     try:
@@ -393,9 +404,11 @@ def prepare(model: str, network: Network, options: Options) -> None:
     )
     if report and report.unreadable:
         print(f"All unreadable photos: {os.path.join(options.output, preparation.UNREADABLE)}")
-    part = os.path.join(options.output, "train") if options.split else options.output
-    test = f" --test_data {os.path.join(options.output, 'test')}" if options.split else ""
-    print(f"Next:\n  python {model}.py --train_data {part}{test}")
+    data = ["--train_data", options.output]
+    if options.split:
+        train, test = (os.path.join(options.output, part) for part in ("train", "test"))
+        data = ["--train_data", train, "--test_data", test]
+    print(f"Next:\n  {shlex.join(['python', f'{model}.py', *data])}")
 
 
 def serve(model: str, network: Network, options: Options) -> None:
@@ -602,9 +615,3 @@ def _print_metrics(metrics: dict[str, Any], report: object) -> None:
 
 def _row(metrics: dict[str, Any], names: list[str], digits: int) -> list[str]:
     return [f"{metrics[name]:.{digits}f}" for name in names]
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join(["python", *sys.argv])

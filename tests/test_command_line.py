@@ -150,6 +150,18 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     again = run_here("color_global.py", *arguments, folder=folder)
     assert (again.returncode, "Skipping 1 finished" in again.stdout) == (0, True)
     assert picture.read_bytes() == b"finished"
+    assert "colouring" not in again.stderr
+    # Nobody reads what it prints.
+    unread = subprocess.Popen(
+        [sys.executable, str(ROOT / "color_global.py"), *map(str, arguments)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    unread.stdout.close()
+    with unread.stderr:
+        assert unread.stderr.read() == b""
+    assert unread.wait(100) == 1
     assert run_here("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
     assert picture.read_bytes() == piped.stdout
 
@@ -176,15 +188,21 @@ def test_a_photo_of_the_same_name_is_another_photo(trained, tmp_path, run_here):
 def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")
+    shutil.copytree(folder / "models" / "color_global", tmp_path / "own models" / "(1)")
     settings = ("--train_data", folder / "photos", "--test_data", folder / "photos")
     done = run_here("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
     assert (done.returncode, "--max_steps" in done.stdout) == (0, True)
     more = run(
-        "color_global.py", *settings, "--batch_size", "1", "--max_steps", "3", folder=tmp_path
-    )
+        "color_global.py", *settings, "--batch_size", "1", "--max_steps", "3",
+        "--model_dir", "own models/(1)", folder=tmp_path,
+    )  # fmt: skip
     assert more.returncode == 0, more.stderr
     assert "Going on from step 2" in more.stdout
     assert "model.ckpt-3" in more.stdout
+    # As a shell takes them.
+    *_, predicting, watching = more.stdout.splitlines()
+    assert predicting.endswith("--mode predict --model_dir 'own models/(1)'")
+    assert watching.endswith("--logdir 'own models'")
 
 
 @pytest.mark.parametrize(
@@ -308,7 +326,12 @@ def test_names_that_the_terminal_cannot_show(trained, tmp_path):
 
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     folder, _ = trained
-    arguments = ("--mode", "prepare", "--input", folder / "photos", "--output", "prepared")
+    arguments = ("--mode", "prepare", "--input", folder / "photos", "--output")
+    split = run_here("color.py", *arguments, "in [2]", "--split", "0.5", folder=tmp_path)
+    assert split.stdout.splitlines()[-1] == (
+        "  python color.py --train_data 'in [2]/train' --test_data 'in [2]/test'"
+    )
+    arguments = (*arguments, "prepared")
     done = run("color.py", *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
