@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from colorization import sheets
 from colorization.errors import UserError
-from colorization.photos import UnreadablePhoto, open_photo, read_file
+from colorization.photos import UnreadablePhoto, open_photo, read_file, shown
 from colorization.shards import FEATURES, Shards
 from colorization.sheets import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
 
@@ -70,7 +70,7 @@ class Report:
             known = path in self.unreadable
             self.unreadable[path] = reason
         if not known:
-            _log.warning("skipped %s: %s", path, reason)
+            _log.warning("skipped %s: %s", shown(path), reason)
 
     def stop(self, problem: UserError) -> NoReturn:
         """Ends the reading for a reason that the user should hear."""
@@ -111,7 +111,8 @@ class Report:
     def write_unreadable(self, file: str) -> None:
         """Writes the unreadable photos and their reasons, one a line, or removes an old list."""
         with self._lock:
-            lines = [f"{path}\t{reason}\n" for path, reason in sorted(self.unreadable.items())]
+            unreadable = sorted(self.unreadable.items())
+        lines = [f"{shown(path)}\t{reason}\n" for path, reason in unreadable]
         if not lines:
             if tf.io.gfile.exists(file):
                 tf.io.gfile.remove(file)
@@ -136,7 +137,7 @@ class Report:
 def named_reasons(unreadable: Mapping[str, str], most: int = 3) -> str:
     """A few unreadable photos with their reasons, and how many more there are."""
     paths = sorted(unreadable)
-    named = [f"{os.path.basename(path)} ({unreadable[path]})" for path in paths[:most]]
+    named = [f"{shown(os.path.basename(path))} ({unreadable[path]})" for path in paths[:most]]
     return ", ".join(named) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
 
 

@@ -267,7 +267,7 @@ def predict(model: str, network: Network, options: Options) -> None:
     if report.unreadable:
         print(f"{len(report.unreadable):,} photos could not be coloured:", file=sys.stderr)
         for path, reason in sorted(report.unreadable.items()):
-            print(f"  {path}: {reason}", file=sys.stderr)
+            print(f"  {photos.shown(path)}: {reason}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -8,6 +8,7 @@ import glob
 import io
 import mimetypes
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,11 @@ _SIGNATURES = (
 
 class UnreadablePhoto(Exception):
     """A file that is no picture, or a damaged one; the message says which in a few words."""
+
+
+def shown(path: str) -> str:
+    """A path as it is printed, in one line: control characters, such as newlines, escaped."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], path)
 
 
 def find_photos(sources: Iterable[str]) -> list[str]:

@@ -192,8 +192,10 @@ def test_the_list_of_unreadable_photos_is_written_and_removed(tmp_path, caplog):
     report = Report(3)
     report.add_unreadable("b/caf\udce9.jpg", "empty file")
     report.add_unreadable("a.jpg", "not a picture")
+    report.add_unreadable("c/two\nlines.jpg", "empty file")
+    assert "two\\nlines.jpg (empty file)" in str(report)
     report.write_unreadable(str(tmp_path / "list.txt"))
-    expected = b"a.jpg\tnot a picture\nb/caf\xe9.jpg\tempty file\n"
+    expected = b"a.jpg\tnot a picture\nb/caf\xe9.jpg\tempty file\nc/two\\nlines.jpg\tempty file\n"
     assert (tmp_path / "list.txt").read_bytes() == expected
     Report(3).write_unreadable(str(tmp_path / "list.txt"))
     assert list(tmp_path.iterdir()) == []
