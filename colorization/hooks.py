@@ -32,9 +32,16 @@ class Interrupted(Exception):
         self.step = step
 
 
+class _Bar(tqdm):
+    def refresh(self, *args, **settings) -> None:
+        # `tqdm.write` shows a bar before its delay is over; `close` would not end its line then.
+        self.delay = 0
+        super().refresh(*args, **settings)
+
+
 def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
     """A progress bar with rate and time left; seldom redrawn where it cannot be overwritten."""
-    return tqdm(
+    return _Bar(
         total=total,
         desc=what,
         unit=unit,

@@ -324,6 +324,15 @@ def test_names_that_the_terminal_cannot_show(trained, tmp_path):
     assert r"1 unreadable: caf\udce9.jpg (not a picture)." in result.stdout
 
 
+def test_an_error_has_a_line_to_itself(tmp_path, run_here):
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    arguments = ("--mode", "prepare", "--input", "broken.jpg", "--output", "prepared")
+    result = run_here("color.py", *arguments, folder=tmp_path)
+    assert result.returncode == 2
+    # Not by splitlines, for which a progress bar's return to its beginning ends a line.
+    assert result.stderr.split("\n")[-2].startswith("color.py: 1 of 1 photos are unreadable")
+
+
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     folder, _ = trained
     arguments = ("--mode", "prepare", "--input", folder / "photos", "--output")
