@@ -451,6 +451,8 @@ def compare(model: str, network: Network, options: Options) -> None:
         runs[name] = (its, own, settings)
     for data in (train_data, test_data):
         _require_usable(data)
+    # Before the training: not every folder that seems writable is.
+    Path(options.output).mkdir(parents=True, exist_ok=True)
     if options.minutes:
         for name, (its, own, settings) in runs.items():
             steps = budget.steps_in_minutes(options.minutes, its, own, settings, train_data)

@@ -130,6 +130,15 @@ def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys)
     }
 
 
+def test_an_output_that_cannot_be_made_is_found_before_training(tmp_path, photo_folder):
+    photos, models = photo_folder(1), tmp_path / "models"
+    data = ("--train_data", photos, "--test_data", photos, "--model_dir", models)
+    # A folder that is said to be writable, at least to root.
+    with pytest.raises((OSError, UserError), match="/proc/compare"):
+        compare(*data, "--max_steps", 1, "--output", "/proc/compare")
+    assert not models.exists()
+
+
 def test_minutes_become_steps_and_stay_so(tmp_path, photo_folder):
     photos = [str(path) for path in photo_folder(2).iterdir()]
     options = parse(
