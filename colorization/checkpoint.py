@@ -302,7 +302,7 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     """What `store_settings` noted; None where nothing is stored.
 
     Raises:
-      UserError: it is damaged, or missing beside a checkpoint.
+      UserError: it is damaged, or missing beside a checkpoint; `model_dir` is no folder.
     """
     path = Path(model_dir) / _SETTINGS
     try:
@@ -315,6 +315,8 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
                 "it was not made by this program, choose another --model_dir"
             ) from None
         return None
+    except NotADirectoryError as error:
+        raise UserError(f"{model_dir} is not a folder; choose another --model_dir") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
     if not isinstance(stored, dict) or stored.get("model") not in ("color", "color_global"):

@@ -213,6 +213,11 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
         ("color_global.py", ["--train_data", "texts"], ["no photos in texts"]),
         ("color_global.py", ["--mode", "predict", "--model_dir", "empty"], ["no trained model"]),
         ("color_global.py", ["--mode", "evaluate", "--model_dir", "x"], ["no trained model in x"]),
+        (
+            "color_global.py",
+            ["--mode", "predict", "--model_dir", "photos/gray.png"],
+            ["photos/gray.png is not a folder", "--model_dir"],
+        ),
         ("color_global.py", ["--mode", "predict", "--global_channels", "8"], ["4, not 8"]),
         ("color_global.py", ["--mode", "evaluate", "--normalization", "none"], ["normalization"]),
         ("color.py", ["--mode", "predict", "--model_dir", "models/color_global"], ["color.py"]),
