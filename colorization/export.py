@@ -13,6 +13,7 @@ from colorization import merge
 from colorization.errors import UserError
 from colorization.files import write_file
 from colorization.inference import NETWORK_SIZE, TrainedNetwork
+from colorization.quiet import captured_stderr
 
 tf1 = tf.compat.v1
 
@@ -128,17 +129,19 @@ def export_tflite(trained: TrainedNetwork, path: Path) -> None:
       UserError: the result differs from TensorFlow's.
     """
     graph_def, lightness, expected = _frozen(trained, batch=1)
-    with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
+    # Both converter and interpreter chat, whatever TensorFlow has been told.
+    with captured_stderr(), tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
         tf.import_graph_def(graph_def, name="")
         inputs, outputs = (
             graph.get_tensor_by_name(f"{name}:0") for name in ("lightness", "chroma")
         )
         converter = tf1.lite.TFLiteConverter.from_session(session, [inputs], [outputs])
         data = converter.convert()
-    interpreter = tf.lite.Interpreter(model_content=data)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], lightness)
-    interpreter.invoke()
+    with captured_stderr():
+        interpreter = tf.lite.Interpreter(model_content=data)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], lightness)
+        interpreter.invoke()
     result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     _write_checked(path, data, result, expected)
 

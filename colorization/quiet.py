@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def _captured_stderr() -> Iterator[None]:
-    """Holds back what C++ code writes to standard error; shows it after all if the body fails."""
+def captured_stderr() -> Iterator[None]:
+    """Holds back standard error, also from C++; shows it after all if the body fails."""
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
@@ -41,6 +41,6 @@ def import_tensorflow(verbose: bool) -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow 2.16 and later print a few lines before they have read the level.
-    with _captured_stderr():
+    with captured_stderr():
         import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)

@@ -185,6 +185,18 @@ def test_a_photo_of_the_same_name_is_another_photo(trained, tmp_path, run_here):
     assert (tmp_path / "out" / "index.html").read_text().count(" data-rmse=") == 2
 
 
+def test_exporting_says_only_what_was_written(trained, tmp_path):
+    folder, _ = trained
+    result = run(
+        "color_global.py", "--mode", "export", "--format", "tflite", "--output", tmp_path,
+        folder=folder,
+    )  # fmt: skip
+    written = tmp_path / "color_global.tflite"
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"Exported to {written}\n"
+    assert files(tmp_path) == [written.name]
+
+
 def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")
