@@ -26,6 +26,7 @@ from colorization.pictures import (
     encode,
     format_of_name,
 )
+from colorization.video import is_film
 
 if TYPE_CHECKING:
     from colorization.colorize import Colorizer
@@ -62,25 +63,25 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
 def picture_names(
     paths: Sequence[str], format: str | None = None, finished: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Where the pictures of photos go, relative to a results folder.
+    """Where the pictures of photos and the coloured films go, relative to a results folder.
 
     Args:
-      paths: photos, each once.
-      format: a key of `pictures.FORMATS`, for all of them; by default the photos' own.
+      paths: photos or films, each once.
+      format: a key of `pictures.FORMATS`, for all photos; by default their own.
       finished: pictures that the results folder holds: name -> `finished.photo_id` of its photo.
 
     Returns:
       path -> name: the path below the folder that all photos have in common, its ending that of
-      the format. Names of formats that hold no coloured photo get `.png` added; so does, with its
-      own ending, a name that another photo has already, or it gets a number. No two names are
-      equal, not even on file systems that know no capitals.
+      the format, or a film's own. Names of formats that hold no coloured photo get `.png` added;
+      so does, with its own ending, a name that another photo has already, or it gets a number. No
+      two names are equal, not even on file systems that know no capitals.
     """
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     own = {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
     wanted = FORMATS[format][1] if format else None
 
     def keeps_its_name(path: str) -> bool:
-        return format_of_name(own[path]) in ((wanted,) if wanted else KINDS)
+        return is_film(path) or format_of_name(own[path]) in ((wanted,) if wanted else KINDS)
 
     ending = FORMATS[format or "png"][0]
     names: dict[str, str] = {}
@@ -94,7 +95,8 @@ def picture_names(
     # Those that keep their names first, so that no other takes one.
     for path in sorted(paths, key=keeps_its_name, reverse=True):
         name = own[path]
-        stem, its_ending = os.path.splitext(name) if format_of_name(name) else (name, "")
+        has_ending = is_film(path) or format_of_name(name)
+        stem, its_ending = os.path.splitext(name) if has_ending else (name, "")
         if keeps_its_name(path):
             tries, numbered = [name], (stem, its_ending)
         else:

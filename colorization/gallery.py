@@ -24,6 +24,7 @@ from PIL import Image
 
 from colorization.files import replacing
 from colorization.page import render, thumbnail
+from colorization.video import is_film
 
 KINDS = ("gray", "predicted", "truth")
 # All that a results folder has.
@@ -95,7 +96,8 @@ def _list_pictures(folder: Path) -> list[str]:
 def _may_be_picture(name: Path) -> bool:
     kind, _ = mimetypes.guess_type(f"name{name.suffix}")
     hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
-    return not hidden and (kind is None or kind.startswith("image/"))
+    # Not every system has a type for every kind of film.
+    return not hidden and not is_film(name.name) and (kind is None or kind.startswith("image/"))
 
 
 def _natural_key(name: str) -> tuple[list[str | int], str]:

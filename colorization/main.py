@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _DATA = Path("data")
 # As many steps as photos, but not fewer or more than these: few photos are soon learnt by heart,
-# and the learning rate has to fall before that. See benchmarks/README.md, "Recipe".
+# and training for longer gains nothing then. See benchmarks/README.md, "Recipe".
 _STEPS = 1000, 5000
 # What suits few and vivid photos on two processor cores.
 _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
@@ -41,7 +41,8 @@ def run(model: str, network: Network) -> NoReturn:
     """Does what the command line says, then ends the program.
 
     Exit codes: 0 done, 1 done but for photos that could not be coloured, 2 the user has something
-    to mend (one line says what), 128 + N stopped by signal N.
+    to mend (one line says what), 128 + N stopped by signal N; 141, for SIGPIPE, if nobody reads
+    standard output any more.
 
     Args:
       model: name of the script, `"color"` or `"color_global"`.
@@ -77,7 +78,7 @@ def run(model: str, network: Network) -> NoReturn:
     except BrokenPipeError:
         # Nobody reads on; what is still to be written at the end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -260,14 +261,16 @@ def predict(model: str, network: Network, options: Options) -> None:
     report = dataset.Report(len(paths))
     films = [path for path in paths if video.is_film(path)]
     if films:
-        _colour_films(colorizer, films, output, options.overwrite, report)
+        _colour_films(colorizer, films, output, options, report)
         paths = [path for path in paths if path not in films]
     if paths:
         _colour_photos(model, colorizer, paths, output, options, report)
     if report.unreadable:
-        print(f"{len(report.unreadable):,} photos could not be coloured:", file=sys.stderr)
-        for path, reason in sorted(report.unreadable.items()):
-            print(f"  {photos.shown(path)}: {reason}", file=sys.stderr)
+        print(
+            f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
+            "the lines above say why.",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
@@ -283,13 +286,7 @@ def _colour_photos(
     from colorization.finished import read_finished
     from colorization.gallery import write_gallery
 
-    finished = {name: picture.photo for name, picture in read_finished(output).items()}
-    names = folder.picture_names(paths, options.format, finished)
-    if not options.overwrite:
-        names = {path: name for path, name in names.items() if name not in finished}
-        if len(names) < len(paths):
-            skipped = len(paths) - len(names)
-            print(f"Skipping {skipped:,} finished photos; --overwrite colours them anew.")
+    names = _still_to_colour(paths, output, options, "photos")
     with hooks.progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
         scores = folder.colour_photos(
             colorizer,
@@ -307,23 +304,37 @@ def _colour_photos(
 
 
 def _colour_films(
-    colorizer: Colorizer, films: list[str], output: Path, overwrite: bool, report: Report
+    colorizer: Colorizer, films: list[str], output: Path, options: Options, report: Report
 ) -> None:
     from colorization import hooks, video
+    from colorization.finished import add_finished
 
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(film)) for film in films])
-    for film in films:
-        target = output / "predicted" / os.path.relpath(os.path.abspath(film), root)
-        if target.exists() and not overwrite:
-            print(f"Skipping {film}, which is finished; --overwrite colours it anew.")
-            continue
+    for film, name in _still_to_colour(films, output, options, "films").items():
+        target = output / "predicted" / name
         with hooks.progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
             try:
                 frames = video.colour_film(colorizer, film, target, bar.update)
             except video.UnreadableFilm as error:
                 report.add_unreadable(film, str(error))
                 continue
+        add_finished(output, name, film, {})
         print(f"Coloured {frames:,} frames into {target}.")
+
+
+def _still_to_colour(paths: list[str], output: Path, options: Options, what: str) -> dict[str, str]:
+    """Names of their pictures or films, see `folder.picture_names`; finished ones are left out."""
+    from colorization import folder
+    from colorization.finished import read_finished
+
+    finished = {name: picture.photo for name, picture in read_finished(output).items()}
+    names = folder.picture_names(paths, options.format, finished)
+    if options.overwrite:
+        return names
+    left = {path: name for path, name in names.items() if name not in finished}
+    if len(left) < len(names):
+        skipped = len(names) - len(left)
+        print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")
+    return left
 
 
 def export(model: str, network: Network, options: Options) -> None:

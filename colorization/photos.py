@@ -88,13 +88,16 @@ def explained(source: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) and "://" not in source:
             raise
-        raise UserError(f"cannot open {source} ({_reason(error)}); name another") from error
+        raise UserError(f"cannot open {source} ({reason(error)}); name another") from error
 
 
-def _reason(error: Exception) -> str:
-    """In a few words; the errors of remote file systems have a `message`, but no type in common."""
-    reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    return (reason or type(error).__name__).lower().splitlines()[0]
+def reason(error: Exception) -> str:
+    """What went wrong, in a few words of one line.
+
+    The errors of remote file systems have a `message`, but no type in common.
+    """
+    words = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return (words or type(error).__name__).lower().splitlines()[0]
 
 
 def _candidates(source: str) -> Iterator[str]:
@@ -202,7 +205,7 @@ def read_file(path: str) -> bytes:
         with file_system(path).open(path, "rb") as file:
             data = file.read()
     except Exception as error:
-        raise UnreadablePhoto(_reason(error)) from error
+        raise UnreadablePhoto(reason(error)) from error
     if not data:
         raise UnreadablePhoto("empty file")
     return data

@@ -11,6 +11,7 @@ import numpy as np
 
 from colorization.errors import UserError
 from colorization.files import remove_left_behind, replacing
+from colorization.photos import reason
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -59,14 +60,10 @@ def first_frame(source: str) -> VideoFrame:
         with av.open(source) as film:
             first = next(film.decode(video=0), None) if film.streams.video else None
     except (av.FFmpegError, EOFError) as error:
-        raise UnreadableFilm(_reason(error)) from error
+        raise UnreadableFilm(reason(error)) from error
     if first is None:
         raise UnreadableFilm("holds no pictures")
     return first
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def colour_film(
@@ -131,7 +128,7 @@ def colour_film(
     except (av.FFmpegError, EOFError, ValueError) as error:
         if isinstance(error, OSError) and error.filename not in (None, source):
             raise
-        raise UnreadableFilm(_reason(error)) from error
+        raise UnreadableFilm(reason(error)) from error
 
 
 def _add_pictures(result: OutputContainer, pictures: VideoStream, first: VideoFrame) -> VideoStream:

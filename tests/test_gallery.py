@@ -121,7 +121,7 @@ def test_every_picture_is_listed_once_in_natural_order(tmp_path):
 
 def test_files_that_are_no_pictures_are_left_out(tmp_path):
     add(tmp_path, "photo.jpg")
-    for name in ("notes.txt", ".photo.jpg.tmp", ".hidden/photo.jpg", "Thumbs.db"):
+    for name in ("notes.txt", ".photo.jpg.tmp", ".hidden/photo.jpg", "Thumbs.db", "film.mkv"):
         save(tmp_path / "predicted" / name)
     assert Page(write_gallery(tmp_path, "color", {})).names == ["photo.jpg"]
 

@@ -175,15 +175,29 @@ def predict(model_folder, output, *inputs):
     main.predict("color_global", color_global.network, options)
 
 
-def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, capsys):
+def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, caplog):
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     inputs = (tmp_path / "bad.mp4", film(frames=2, sound=False), photo_folder(1))
     with pytest.raises(SystemExit) as caught:
         predict(model_folder, tmp_path / "out", *inputs)
     assert caught.value.code == 1
-    assert f"{tmp_path / 'bad.mp4'}: invalid data" in capsys.readouterr().err
+    assert f"{tmp_path / 'bad.mp4'}: invalid data" in caplog.text
     written = {path.name for path in (tmp_path / "out" / "predicted").rglob("*.*")}
     assert written == {"film.mp4", "colour0.png"}
+
+
+def test_finished_films_are_skipped_but_not_others_of_the_same_name(
+    film, model_folder, tmp_path, capsys
+):
+    first = film(frames=2)
+    (tmp_path / "other").mkdir()
+    second = film("other/film.mp4", frames=3)
+    for source, said in ((first, "Coloured 2"), (second, "Coloured 3"), (first, "Skipping 1")):
+        predict(model_folder, tmp_path / "out", source)
+        assert said in capsys.readouterr().out
+    folder = tmp_path / "out" / "predicted"
+    frames = {path.name: len(contents(path)[0]) for path in folder.iterdir()}
+    assert frames == {"film.mp4": 2, "film (2).mp4": 3}
 
 
 def test_without_any_good_film_nothing_is_written(model_folder, tmp_path):
