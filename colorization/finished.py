@@ -16,20 +16,17 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
+from colorization.photos import photo_id
+
 _RECORD = "finished.jsonl"
 _lock = threading.Lock()
 
 
 class Finished(NamedTuple):
-    """What is known of a picture: its photo, as `photo_id` gives it, and its figures."""
+    """What is known of a picture: its photo, as `photos.photo_id` gives it, and its figures."""
 
     photo: str
     scores: dict[str, float]
-
-
-def photo_id(path: str) -> str:
-    """What tells a photo from others, in whichever folder the program runs."""
-    return path if "://" in path else os.path.abspath(path)
 
 
 def add_finished(output: Path, name: str, path: str, scores: Mapping[str, float]) -> None:

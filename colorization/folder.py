@@ -16,8 +16,8 @@ import numpy as np
 from colorization import gallery, lab_tables
 from colorization.errors import UserError
 from colorization.files import remove_left_behind, write_file
-from colorization.finished import add_finished, photo_id
-from colorization.photos import UnreadablePhoto, read_file
+from colorization.finished import add_finished
+from colorization.photos import UnreadablePhoto, photo_id, read_file
 from colorization.pictures import (
     FORMATS,
     KINDS,
@@ -68,7 +68,7 @@ def picture_names(
     Args:
       paths: photos or films, each once.
       format: a key of `pictures.FORMATS`, for all photos; by default their own.
-      finished: pictures that the results folder holds: name -> `finished.photo_id` of its photo.
+      finished: pictures that the results folder holds: name -> `photos.photo_id` of its photo.
 
     Returns:
       path -> name: the path below the folder that all photos have in common, its ending that of

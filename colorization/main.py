@@ -25,14 +25,8 @@ if TYPE_CHECKING:
     from colorization.dataset import Report
     from colorization.estimator import tf_estimator
     from colorization.model import Network
+    from colorization.selection import Selection
     from colorization.shards import Shards
-
-_DATA = Path("data")
-# As many steps as photos, but not fewer or more than these: few photos are soon learnt by heart,
-# and training for longer gains nothing then. See benchmarks/README.md, "Recipe".
-_STEPS = 1000, 5000
-# What suits few and vivid photos on two processor cores.
-_BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
 _log = logging.getLogger("colorization")
 
@@ -97,7 +91,7 @@ def run(model: str, network: Network) -> NoReturn:
 
 def train(model: str, network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
-    from colorization import cluster
+    from colorization import cluster, selection
 
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
@@ -109,8 +103,8 @@ def train(model: str, network: Network, options: Options) -> None:
                 raise UserError(f"--{name} is for one machine: leave it out in a TF_CONFIG cluster")
         options = dataclasses.replace(options, half_size_share=0.0)
     _require_writable(options.model_dir, "model_dir")
-    options, train_data, test_data = _training_photos(options)
-    trained = _train_model(model, network, options, task, train_data, test_data)
+    options, data = selection.photos_for_training(options)
+    trained = _train_model(model, network, options, task, data)
     if not trained or not task.is_chief:
         return
     folder = ["--model_dir", options.model_dir] if "model_dir" in options.given else []
@@ -125,15 +119,14 @@ def _train_model(
     network: Network,
     options: Options,
     task: tf_estimator.RunConfig,
-    train_data: list[str] | Shards,
-    test_data: list[str] | Shards,
+    data: Selection,
 ) -> bool:
     """Trains one model, or does one task of it on its share of the photos, and says how it went.
 
     Returns:
       False if nothing was left to train.
     """
-    from colorization import checkpoint, cluster, shards
+    from colorization import checkpoint, cluster, selection, shards
     from colorization.dataset import Report
     from colorization.hooks import Interrupted
     from colorization.training import Photos, train_task
@@ -142,12 +135,13 @@ def _train_model(
     if options.warm_start:
         wanted.update(checkpoint.starting_settings(options.warm_start, wanted, options.given))
     if options.classes:
-        wanted["classes"] = _class_names(train_data)
+        wanted["classes"] = selection.class_names(data.train)
     settings = checkpoint.settled(options.model_dir, wanted, options.given)
+    train_data, test_data = data.train, data.test
     if task.num_worker_replicas > 1:
         train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
-    for data in (train_data, test_data):
-        _require_usable(data)
+    for photos in (train_data, test_data):
+        selection.require_usable(photos)
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
     train_photos = Photos(train_data, Report(len(train_data)))
@@ -156,6 +150,7 @@ def _train_model(
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         if task.is_chief:
             checkpoint.store_settings(options.model_dir, settings)
+            selection.store_held_out(options.model_dir, data.held_out)
             done = checkpoint.resume(options.model_dir)
         else:
             done = checkpoint.trained_steps(options.model_dir)
@@ -199,15 +194,15 @@ def _train_model(
 
 def evaluate(model: str, network: Network, options: Options) -> None:
     """Measures the checkpoint that predict takes; prints the figures and stores them beside it."""
-    from colorization import checkpoint, dataset
+    from colorization import checkpoint, dataset, selection
 
     best = checkpoint.best_checkpoint(options.model_dir)
     settings = checkpoint.settled(
         options.model_dir, _network_settings(model, options), options.given
     )
-    data = _test_photos(options)
+    data = selection.photos_for_testing(options)
     report = dataset.Report(len(data))
-    _require_usable(data)
+    selection.require_usable(data)
     metrics = _measure(best, network, options, settings, data, report)
     print(f"Checkpoint: {best}")
     _print_metrics(metrics, report)
@@ -243,14 +238,18 @@ def _measure(
 
 def predict(model: str, network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
-    from colorization import dataset, folder, photos, video
+    from colorization import dataset, folder, photos, selection, video
 
     if "-" in (*options.input, options.output):
         _predict_pipe(model, network, options)
         return
     colorizer = _colorizer(model, network, options)
     _require_writable(options.output, "output")
-    paths = photos.find_photos(options.input) if options.input else _test_photos(options)
+    paths = (
+        photos.find_photos(options.input)
+        if options.input
+        else selection.photos_for_testing(options)
+    )
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
     output = Path(options.output)
@@ -445,7 +444,7 @@ def serve(model: str, network: Network, options: Options) -> None:
 
 def compare(model: str, network: Network, options: Options) -> None:
     """Trains both models on the same photos for as long, and writes a page that compares them."""
-    from colorization import budget, checkpoint, cluster, dataset
+    from colorization import budget, checkpoint, cluster, dataset, selection
     from colorization import compare as comparison
 
     task = cluster.read_cluster(False, None)
@@ -453,33 +452,33 @@ def compare(model: str, network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     _require_writable(options.model_dir, "model_dir")
     _require_writable(options.output, "output")
-    options, train_data, test_data = _training_photos(options)
+    options, data = selection.photos_for_training(options)
     runs = {}
     for name in comparison.TITLES:
         own = dataclasses.replace(options, model_dir=os.path.join(options.model_dir, name))
         its = network if name == model else importlib.import_module(name).network
         settings = checkpoint.settled(own.model_dir, _network_settings(name, own), own.given)
         runs[name] = (its, own, settings)
-    for data in (train_data, test_data):
-        _require_usable(data)
+    for photos in (data.train, data.test):
+        selection.require_usable(photos)
     # Before the training: not every folder that seems writable is.
     Path(options.output).mkdir(parents=True, exist_ok=True)
     if options.minutes:
         for name, (its, own, settings) in runs.items():
-            steps = budget.steps_in_minutes(options.minutes, its, own, settings, train_data)
+            steps = budget.steps_in_minutes(options.minutes, its, own, settings, data.train)
             print(f"{options.minutes:g} minutes of {name}.py are about {steps:,} steps.")
             runs[name] = (its, dataclasses.replace(own, max_steps=steps), settings)
     for name, (its, own, _) in runs.items():
         print(f"{name}.py, the {comparison.TITLES[name]} model:")
-        _train_model(name, its, own, task, train_data, test_data)
-    report = dataset.Report(len(test_data))
+        _train_model(name, its, own, task, data)
+    report = dataset.Report(len(data.test))
     models = {}
     for name, (its, own, settings) in runs.items():
         best = checkpoint.best_checkpoint(own.model_dir)
-        metrics = _measure(best, its, own, settings, test_data, report)
+        metrics = _measure(best, its, own, settings, data.test, report)
         models[name] = comparison.Model(its, own, settings, metrics)
     page = comparison.write_comparison(
-        Path(options.output), models, len(train_data), test_data, report
+        Path(options.output), models, len(data.train), data.test, report
     )
     print(f"See both models side by side in {page}")
 
@@ -495,81 +494,9 @@ def _log_to_console() -> None:
     _log.addHandler(Handler())
 
 
-def _training_photos(options: Options) -> tuple[Options, list[str] | Shards, list[str] | Shards]:
-    """The photos to train and to test on, and the options with the defaults that suit them."""
-    from colorization.shards import find_data
-
-    own = _DATA / "train"
-    if options.train_data or (own.is_dir() and any(own.iterdir())):
-        train_data = find_data(options.train_data or [str(own)])
-        fewest, most = _STEPS
-        suitable = {"max_steps": max(fewest, min(len(train_data), most))}
-    else:
-        print(
-            "No --train_data and nothing in data/train: "
-            "training on the photos bundled with scikit-image."
-        )
-        train_data = find_data([str(_bundled() / "train")])
-        suitable = _BUNDLED_DEFAULTS
-    unset = {name: value for name, value in suitable.items() if name not in options.given}
-    return dataclasses.replace(options, **unset), train_data, _test_photos(options)
-
-
-def _test_photos(options: Options) -> list[str] | Shards:
-    from colorization.shards import find_data
-
-    if options.test_data:
-        return find_data(options.test_data)
-    own = _DATA / "test"
-    if own.is_dir() and any(own.iterdir()):
-        return find_data([str(own)])
-    return find_data([str(_bundled() / "test")])
-
-
-def _bundled() -> Path:
-    from colorization.bundled import bundled_photos
-
-    return bundled_photos(_DATA / "bundled")
-
-
 def _network_settings(model: str, options: Options) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in NETWORK_SETTINGS}
     return {"model": model, **settings, "classes": []}
-
-
-def _class_names(data: list[str] | Shards) -> list[str]:
-    """Names of the folders that photos lie in.
-
-    Raises:
-      UserError: there is only one.
-    """
-    if isinstance(data, list):
-        names = sorted({os.path.basename(os.path.dirname(path)) for path in data})
-    else:
-        names = sorted(data.folders - {""})
-    if len(names) < 2:
-        raise UserError("--classes needs photos in several folders, one for each class")
-    return names
-
-
-def _require_usable(data: list[str] | Shards) -> None:
-    """Reads on until the first usable photo; names the others only if there is none.
-
-    Raises:
-      UserError: there is none.
-    """
-    from colorization import dataset
-
-    report = dataset.Report(len(data))
-    level = _log.level
-    _log.setLevel(logging.ERROR)
-    try:
-        with report.explained():
-            found = any(True for _ in dataset.eval_dataset(data, 1, 1.0, report).take(1))
-    finally:
-        _log.setLevel(level)
-    if not found:
-        raise UserError(f"no usable photo: {report}; name a folder with colour photos")
 
 
 def _require_readable(paths: list[str]) -> None:

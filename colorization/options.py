@@ -140,7 +140,7 @@ class Options:
     )
     test_data: tuple[str, ...] = _option(
         "photos",
-        "photos to evaluate on, likewise (default: data/test, else the bundled ones)",
+        "photos to test on, likewise (default: data/test, else some of --train_data, held out)",
         (),
         modes=_MODES_WITH_PHOTOS,
         nargs="+",

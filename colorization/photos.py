@@ -187,6 +187,11 @@ class _Remote:
         self.size = lambda path: tf.io.gfile.stat(path).length
 
 
+def photo_id(path: str) -> str:
+    """What tells a photo from others, in whichever folder the program runs."""
+    return path if "://" in path else os.path.abspath(path)
+
+
 def file_system(path: str) -> _Local | _Remote:
     """What to open a path with; TensorFlow's own calls know no local names that are no UTF-8."""
     return _Remote() if "://" in path else _Local()

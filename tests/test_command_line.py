@@ -1,5 +1,6 @@
 """Both scripts as a user runs them."""
 
+import functools
 import json
 import logging
 import os
@@ -349,6 +350,24 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
     assert result.returncode == 2
     # Not by splitlines, for which a progress bar's return to its beginning ends a line.
     assert result.stderr.split("\n")[-2].startswith("color.py: 1 of 1 photos are unreadable")
+
+
+def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_here):
+    photo_folder(20)
+    small = ("--max_steps", "1", "--global_channels", "3", "--half_size_share", "0")
+    run = functools.partial(run_here, "color_global.py", folder=tmp_path)
+    trained = run("--mode", "train", "--train_data", "photos", *small)
+    assert (trained.returncode, "Trained on 18 photos" in trained.stdout) == (0, True)
+    measured = run("--mode", "evaluate")
+    assert (measured.returncode, "Measured on 2 photos" in measured.stdout) == (0, True)
+    assert run("--mode", "predict").returncode == 0
+    held_out = json.loads((tmp_path / "models/color_global/held_out.json").read_text())
+    pictures = (tmp_path / "results/color_global/predicted").iterdir()
+    assert {picture.name for picture in pictures} == {Path(path).name for path in held_out}
+    # Not while others are named.
+    named = ("--test_data", "photos/colour0.png", "--max_steps", "2")
+    assert run("--mode", "train", "--train_data", "photos", *small, *named).returncode == 0
+    assert not (tmp_path / "models/color_global/held_out.json").exists()
 
 
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):

@@ -142,7 +142,7 @@ def test_a_warm_start_takes_over_the_settings(run, tmp_path):
 def test_few_photos_are_trained_on_for_fewer_steps(
     photo_folder, tmp_path, monkeypatch, photos, steps
 ):
-    monkeypatch.setattr("colorization.main._STEPS", (2, 4))
+    monkeypatch.setattr("colorization.selection._STEPS", (2, 4))
     folder = str(photo_folder(photos))
     command = ["--train_data", folder, "--test_data", folder, "--model_dir", str(tmp_path / "m")]
     command += ["--batch_size", "1", "--global_channels", "3"]
