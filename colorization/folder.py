@@ -49,7 +49,7 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
 
     def is_result(path: str) -> bool:
         # No file has such a name, which a list of photos may hold and `realpath` cannot bear.
-        return "\0" not in path and os.path.realpath(path).startswith(results)
+        return "\0" not in path and os.path.realpath(photo_id(path)).startswith(results)
 
     kept = [path for path in paths if not is_result(path)]
     if not kept:

@@ -188,8 +188,9 @@ class _Remote:
 
 
 def photo_id(path: str) -> str:
-    """What tells a photo from others, in whichever folder the program runs."""
-    return path if "://" in path else os.path.abspath(path)
+    """What tells a photo from others, in whichever folder the program runs and however named."""
+    local = path.removeprefix("file://")
+    return path if "://" in local else os.path.abspath(local)
 
 
 def file_system(path: str) -> _Local | _Remote:

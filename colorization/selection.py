@@ -76,9 +76,12 @@ def photos_for_testing(options: Options) -> list[str] | Shards:
     Raises:
       UserError: see `shards.find_data`.
     """
-    sources = _own_sources(options.test_data, "test")
-    held_out = [] if sources else _read_held_out(options.model_dir)
-    return held_out or find_data(sources or _bundled("test"))
+    if sources := _own_sources(options.test_data, "test"):
+        return find_data(sources)
+    if held_out := _read_held_out(options.model_dir):
+        return held_out
+    print("No photos are named: taking the test photos bundled with scikit-image.")
+    return find_data(_bundled("test"))
 
 
 def _divided(photos: list[str] | Shards, tests: list[str]) -> Selection:

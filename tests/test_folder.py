@@ -73,15 +73,16 @@ def test_names_of_other_photos_pictures_are_not_taken():
     finished = {"a.jpg": "/x/a.jpg", "B.png": "/x/B.png", "a (2).jpg": "/y/a.jpg"}
     wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
     assert picture_names(list(wanted), finished=finished) == wanted
-    for photo in ("/x/a.jpg", "/y/a.jpg"):
+    for photo in ("/x/a.jpg", "file:///x/a.jpg", "/y/a.jpg"):
         (name,) = picture_names([photo], finished=finished).values()
-        assert finished[name] == photo
+        assert finished[name] == photo.removeprefix("file://")
 
 
 def test_results_are_told_from_photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos = ["out/a.jpg", "out/predicted.jpg", "predicted/a.jpg", "a\0.jpg"]
     results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg"), "out/thumbnails/gray/a.jpg"]
+    results.append(f"file://{tmp_path}/out/gray/a.jpg")
     assert without_results([*results, *photos], Path("out")) == photos
     with pytest.raises(UserError, match="another --output"):
         without_results(results, Path("out"))

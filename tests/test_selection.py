@@ -111,7 +111,7 @@ def test_photos_in_the_data_folder_are_found(photo_folder, tmp_path):
     assert (len(selection.train), len(selection.test), selection.held_out) == (12, 2, [])
 
 
-def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path):
+def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path, capsys):
     held_out = select("--train_data", photo_folder(30)).held_out
     options = parse("color", ["--mode", "predict", "--model_dir", "model"])
     store_held_out("model", held_out)
@@ -122,7 +122,9 @@ def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path):
     assert len(photos_for_testing(other)) == 29
     store_held_out("model", [])
     assert list((tmp_path / "model").iterdir()) == []
+    capsys.readouterr()
     assert names(photos_for_testing(options)).isdisjoint(names(held_out))
+    assert "bundled" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("note", [b"", b"[1]", b'{"a": 1}', b"[" * 100_000, b'["a\\u0000b"]'])
