@@ -225,6 +225,35 @@ def resume(model_dir: str) -> int:
     return _step(whole)
 
 
+def go_on_from_best(model_dir: str, step: int) -> str:
+    """Makes the best checkpoint the newest one, as if it had been trained for more steps.
+
+    Args:
+      model_dir: folder of the model, whose lock the caller holds.
+      step: how many there shall have been.
+
+    Returns:
+      The best checkpoint, of which there is a copy now.
+
+    Raises:
+      UserError: there is none.
+      tf.errors.OpError: the copy cannot be written.
+    """
+    best = best_checkpoint(model_dir)
+    stored = tf.train.load_checkpoint(best)
+    tensors = {name: stored.get_tensor(name) for name in stored.get_variable_to_shape_map()}
+    tensors["global_step"] = np.int64(step)
+    copy = os.path.join(model_dir, f"{_BASENAME}-{step}")
+    tf.raw_ops.SaveV2(
+        prefix=copy,
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+    tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_listed(model_dir), copy])
+    return best
+
+
 def trained_steps(model_dir: str) -> int:
     """Steps that the newest whole checkpoint has been trained for; 0 where there is none."""
     whole = newest_whole(model_dir)

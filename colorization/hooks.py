@@ -201,7 +201,7 @@ class StopOnSignal(SessionRunHook):
 class StopWithoutProgress(SessionRunHook):
     """Ends training after so many evaluations in a row that were no better than the best."""
 
-    def __init__(self, evaluations_since_best: Callable[[], int], patience: int):
+    def __init__(self, evaluations_since_best: Callable[[], float], patience: int):
         self._evaluations_since_best = evaluations_since_best
         self._patience = patience
 

@@ -363,7 +363,8 @@ class Options:
     )
     patience: int | None = _option(
         "training",
-        "stop after so many evaluations in a row without a lower loss (default: never)",
+        "stop after so many evaluations in a row without a lower loss, at half size go on at full "
+        "size (default: never)",
         modes=("train",),
         type=_whole_number(1),
         metavar="N",

@@ -151,7 +151,14 @@ def train_task(
                 spec = train_spec(options.half_size_steps, done, half_size=True)
                 result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
                 done = checkpoint.trained_steps(options.model_dir)
+                if done < options.half_size_steps:
+                    # Half size alone leaves a model that has never seen photos as it will get them.
+                    done = options.half_size_steps
+                    source = checkpoint.go_on_from_best(options.model_dir, done)
+                    print(f"Half size no longer gains anything: full size goes on from {source}.")
             if done >= options.half_size_steps:
+                if options.half_size_steps:
+                    best.count_anew()
                 spec = train_spec(options.max_steps, done, half_size=False)
                 result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
@@ -170,6 +177,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
 
     def __init__(self) -> None:
         self._since = 0
+        self._counted = math.inf
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not math.isfinite(eval_result["loss"]):
@@ -177,9 +185,14 @@ class _BestCheckpoint(tf_estimator.Exporter):
             tf.compat.v1.train.remove_checkpoint(checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
         self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+        self._counted += 1
 
-    def evaluations_since(self) -> int:
-        return self._since
+    def count_anew(self) -> None:
+        """Evaluations up to now no longer count as evaluations since the best one."""
+        self._counted = 0
+
+    def evaluations_since(self) -> float:
+        return min(self._since, self._counted)
 
 
 def _training_estimator(

@@ -95,13 +95,34 @@ def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
     assert made[2:] == [(112, 4), (224, 8)]
 
 
+GETS_NOWHERE = (
+    "--save_checkpoints_steps", 1, "--learning_rate", 1e-12, "--patience", 2,
+    "--normalization", "none",
+)  # fmt: skip
+
+
 def test_patience_stops_training_that_gets_nowhere(run, tmp_path):
-    run(
-        "--save_checkpoints_steps", 1, "--learning_rate", 1e-12, "--patience", 2,
-        "--normalization", "none", "--half_size_share", 0.5, steps=50,
-    )  # fmt: skip
-    # Not on to the steps at full size either.
+    run(*GETS_NOWHERE, steps=50)
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) < 10
+
+
+def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path):
+    folder = tmp_path / "model"
+    printed = run(*GETS_NOWHERE, "--half_size_share", 0.5, "--keep_checkpoint_max", 20, steps=50)
+    source = printed.partition("full size goes on from ")[2].splitlines()[0].removesuffix(".")
+    assert 0 < int(source.rpartition("-")[2]) < 10
+    # The 25 steps at half size count as done; then the same patience at full size.
+    assert 27 <= step_of(checkpoint.latest_checkpoint(str(folder))) < 35
+    first, other = (
+        tf.train.load_checkpoint(str(folder / f"model.ckpt-{step}"))
+        for step in (source.rpartition("-")[2], 25)
+    )
+    shapes = first.get_variable_to_shape_map()
+    assert other.get_variable_to_shape_map() == shapes
+    for name in shapes.keys() - {"global_step"}:
+        np.testing.assert_array_equal(other.get_tensor(name), first.get_tensor(name))
+    # Going on, half size stays done.
+    assert "Half size" not in run(*GETS_NOWHERE, "--half_size_share", 0.5, steps=50)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--patience", 2), ("--half_size_share", 0.5)])
