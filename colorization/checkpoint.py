@@ -225,6 +225,14 @@ def resume(model_dir: str) -> int:
     return _step(whole)
 
 
+def discard(model_dir: str, checkpoint: str) -> None:
+    """Removes a checkpoint, from TensorFlow's list of them as well if others are left."""
+    tf.compat.v1.train.remove_checkpoint(checkpoint)
+    kept = [listed for listed in _listed(model_dir) if listed != checkpoint]
+    if kept:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, kept[-1], kept)
+
+
 def go_on_from_best(model_dir: str, step: int) -> str:
     """Makes the best checkpoint the newest one, as if it had been trained for more steps.
 

@@ -67,7 +67,7 @@ def run(model: str, network: Network) -> NoReturn:
             sys.stdout.flush()
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
-        print(f"{model}.py: {error}", file=sys.stderr)
+        _print_error(f"{model}.py: {error}")
         sys.exit(2)
     except BrokenPipeError:
         # Nobody reads on; what is still to be written at the end goes nowhere.
@@ -76,17 +76,24 @@ def run(model: str, network: Network) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        from tqdm import tqdm
-
         from colorization.failures import explain
 
         explanation = explain(error, options.batch_size)
         if explanation is None or options.verbose:
             raise
-        # Not print: a progress bar may stand in the line.
-        tqdm.write(f"{model}.py: {explanation}", file=sys.stderr)
+        _print_error(f"{model}.py: {explanation}")
         sys.exit(2)
     sys.exit(0)
+
+
+def _print_error(message: str) -> None:
+    """In a line of its own, even where a progress bar stands."""
+    try:
+        from tqdm import tqdm
+    except ImportError:  # which may be the error
+        print(message, file=sys.stderr)
+    else:
+        tqdm.write(message, file=sys.stderr)
 
 
 def train(model: str, network: Network, options: Options) -> None:

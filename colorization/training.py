@@ -182,7 +182,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not math.isfinite(eval_result["loss"]):
             # Its weights may be finite yet, but nobody shall go on from it.
-            tf.compat.v1.train.remove_checkpoint(checkpoint_path)
+            checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
         self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
         self._counted += 1

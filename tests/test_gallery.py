@@ -151,7 +151,6 @@ def test_hostile_names_stay_names_and_their_links_resolve(tmp_path):
     assert not handlers
 
 
-@pytest.mark.skipif(os.name == "nt", reason="file names are always Unicode there")
 def test_names_that_are_no_unicode(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     try:

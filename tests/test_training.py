@@ -183,11 +183,12 @@ def test_one_step_is_traced(run, tmp_path):
 
 
 @pytest.mark.parametrize("steps_between", [1, 100])
-def test_a_loss_that_is_not_finite_stops_training(run, tmp_path, steps_between):
+def test_a_loss_that_is_not_finite_stops_training(run, tmp_path, caplog, steps_between):
     """Found by an evaluation, or by the next step."""
     run(steps=1)
     with pytest.raises(UserError, match=r"no longer finite; the last good checkpoint is .*ckpt-1:"):
         run("--learning_rate", 1e38, "--save_checkpoints_steps", steps_between, steps=9)
+    assert "damaged" not in caplog.text
     run("--learning_rate", 1e-5, steps=2)
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 2
 
