@@ -13,7 +13,7 @@ from colorization.main import run
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from colorization.layers import Layers
+    from colorization.model.layers import Layers
 
 
 def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.Tensor:
@@ -23,13 +23,13 @@ def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training, or 112 x 112).
       training: whether layers behave as in training.
-      params: `precision` and `normalization`; see `colorization.layers.Layers`.
+      params: `precision` and `normalization`; see `colorization.model.layers.Layers`.
 
     Returns:
       Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`.
     """
     # Imported here so that a mistyped option is refused without waiting for TensorFlow.
-    from colorization.layers import Layers
+    from colorization.model.layers import Layers
 
     nn = Layers(training, params)
     x = low_level(nn, nn.input(lightness))  # 28 x 28 x 512

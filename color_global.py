@@ -14,7 +14,7 @@ from colorization.main import run
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from colorization.layers import Layers
+    from colorization.model.layers import Layers
 
 
 def network(
@@ -29,7 +29,7 @@ def network(
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training, or 112 x 112).
       training: whether layers behave as in training.
-      params: `precision` and `normalization`, see `colorization.layers.Layers`;
+      params: `precision` and `normalization`, see `colorization.model.layers.Layers`;
         `global_features` ("single" or "paper") and, for "single", `global_channels`; `classes`,
         names, if photos are to be classified.
       whole: `[batch, 224, 224, 1]` that global features are taken from, for photos of another
@@ -40,7 +40,7 @@ def network(
       and the logits of the classes, float32 `[batch, classes]`.
     """
     # Imported here so that a mistyped option is refused without waiting for TensorFlow.
-    from colorization.layers import Layers
+    from colorization.model.layers import Layers
 
     nn = Layers(training, params)
     low = low_level(nn, nn.input(lightness))  # 28 x 28 x 512

@@ -19,7 +19,7 @@ import numpy as np
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
 
@@ -290,7 +290,7 @@ def _failed(attempt: str, error: Exception) -> int:
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
     # As a module this imports nothing of the project.
-    from colorization.photos import UnreadablePhoto, open_photo, read_file
+    from colorization.data.photos import UnreadablePhoto, open_photo, read_file
 
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")

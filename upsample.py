@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
 

@@ -148,16 +148,16 @@ def wait_for(path: Path, process: subprocess.Popen | None = None) -> None:
 
 def train_task(options: argparse.Namespace) -> None:
     """One task of the measurement."""
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
     import numpy as np
     import tensorflow as tf
 
-    from colorization import cluster
     from colorization.estimator import tf_estimator
-    from colorization.layers import Layers
-    from colorization.model import make_model_fn
+    from colorization.model.layers import Layers
+    from colorization.model.model_fn import make_model_fn
+    from colorization.training import cluster
 
     folder = Path(options.task)
     config = cluster.read_cluster(options.sync and trainers() > 1, None)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from train_speed import necessary_flops
 
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 
 CLUSTERS = ((1, 1), (8, 1), (8, 4), (8, 8), (64, 4), (64, 16), (64, 64))
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from colorization.checkpoint import newest_whole, trained_steps
+from colorization.training.checkpoint import newest_whole, trained_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 SAVE_SECONDS = 2
@@ -33,10 +33,10 @@ KEPT = 5
 # Blocks of eight photos, so that there are many moments between two of them.
 _PREPARE = """
 import sys
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.photos import find_photos
-from colorization.prepare import prepare
+from colorization.data.photos import find_photos
+from colorization.data.prepare import prepare
 prepare(find_photos([sys.argv[1]]), sys.argv[2], photos_per_shard=8)
 """
 

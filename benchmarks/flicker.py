@@ -3,8 +3,8 @@
     python benchmarks/flicker.py [FILM] --model_dir models/color_global [--frames 48]
 
 Mean absolute change of a*b* from frame to frame where lightness stays the same to within one unit
-(`colorization.video.flicker`). Without a film, one is made of a bundled photo: a slow pan with the
-grain of old film.
+(`colorization.prediction.video.flicker`). Without a film, one is made of a bundled photo: a slow
+pan with the grain of old film.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48, help="to look at, at most")
     options = parser.parse_args()
 
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.colorize import Colorizer
-    from colorization.video import Smoother, flicker
+    from colorization.prediction.colorize import Colorizer
+    from colorization.prediction.video import Smoother, flicker
 
     colorizer, smooth = Colorizer(options.model_dir), Smoother()
     lightness, before, after = [], [], []

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from PIL import Image
 
-from colorization.bundled import bundled_photos
+from colorization.data.bundled import bundled_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -32,10 +32,10 @@ _PILED_UP = 16
 # Child processes: what they print comes back as JSON.
 _PREPARE = """
 import json, resource, time
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.photos import find_photos
-from colorization.prepare import prepare
+from colorization.data.photos import find_photos
+from colorization.data.prepare import prepare
 paths = find_photos([folder])
 start = time.perf_counter()
 report = prepare(paths, output)
@@ -47,9 +47,11 @@ _FIRST_BATCH = """
 import json, time
 import tensorflow as tf
 start = time.perf_counter()
-from colorization import dataset, shards
+from colorization.data import dataset
+from colorization.data import shards
+from colorization.data.report import Report
 data = shards.find_data([folder])
-batches = iter(dataset.train_dataset(data, 16, 8.0, 1, dataset.Report(len(data))))
+batches = iter(dataset.train_dataset(data, 16, 8.0, 1, Report(len(data))))
 next(batches)
 print(json.dumps(time.perf_counter() - start))
 del batches
@@ -102,10 +104,11 @@ def stages(
     """What to measure: name -> a function that gives photos per second, once per call."""
     import tensorflow as tf
 
-    from colorization import dataset, shards
+    from colorization.data import dataset, shards
+    from colorization.data.report import Report
 
     def batches(data) -> tf.data.Dataset:
-        report = dataset.Report(len(data))
+        report = Report(len(data))
         return dataset.train_dataset(data, BATCH_SIZE, CHROMA_SCALE, SEED, report)
 
     def consume(data: tf.data.Dataset) -> None:
@@ -155,8 +158,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7, metavar="N")
     options = parser.parse_args()
 
-    from colorization.photos import find_photos
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
+    from colorization.data.photos import find_photos
 
     paths = find_photos([options.folder])
     with (

@@ -31,9 +31,9 @@ BATCH = 16
 
 ONE_PHOTO = """
 import re, sys
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 import_tensorflow(verbose=False)
-from colorization.colorize import Colorizer
+from colorization.prediction.colorize import Colorizer
 coloured = Colorizer(sys.argv[1]).colorize_bytes(open(sys.argv[2], "rb").read())
 # Not getrusage: its maximum is handed on by the process that started this one.
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
@@ -49,12 +49,12 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options = parser.parse_args()
 
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.colorize import Colorizer
-    from colorization.inference import TrainedNetwork
-    from colorization.photos import find_photos
+    from colorization.data.photos import find_photos
+    from colorization.prediction.colorize import Colorizer
+    from colorization.prediction.trained_network import TrainedNetwork
 
     paths = find_photos(options.photos)
     with tempfile.TemporaryDirectory() as scratch:
@@ -126,10 +126,11 @@ def memory(model_dir: str, path: str) -> float:
 def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int) -> float:
     import tensorflow as tf
 
-    from colorization.dataset import Report
-    from colorization.folder import colour_photos, picture_names
-    from colorization.photos import read_file
-    from colorization.pictures import decode
+    from colorization.data.photos import read_file
+    from colorization.data.report import Report
+    from colorization.prediction.colorize_folder import colorize_photos
+    from colorization.prediction.pictures import decode
+    from colorization.prediction.results import picture_names
 
     smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in paths]
     names = picture_names(paths)
@@ -146,13 +147,13 @@ def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int)
 
     def folder() -> None:
         # A new one each time: replacing files waits for the disk.
-        colour_photos(
+        colorize_photos(
             colorizer,
             names,
             Path(tempfile.mkdtemp(dir=scratch)),
             Report(len(paths)),
             lambda: None,
-            at_once=BATCH,
+            workers=BATCH,
             quality=95,
         )
 
@@ -182,8 +183,8 @@ def random_model(folder: str, model: str = "color_global") -> str:
 
     import tensorflow as tf
 
-    from colorization.checkpoint import store_settings
     from colorization.options import NETWORK_SETTINGS, Options
+    from colorization.training.settings import store_settings
 
     network = importlib.import_module(model).network
     values = dataclasses.asdict(Options())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 
 
 def main() -> None:
@@ -34,12 +34,14 @@ def main() -> None:
 
 
 def soak(folder: Path, options: argparse.Namespace) -> int:
-    from colorization import checkpoint, dataset
-    from colorization.bundled import bundled_photos
+    from colorization.data import dataset
+    from colorization.data.bundled import bundled_photos
+    from colorization.data.photos import find_photos
+    from colorization.data.report import Report
     from colorization.estimator import tf_estimator
-    from colorization.layers import Layers
-    from colorization.model import make_model_fn
-    from colorization.photos import find_photos
+    from colorization.model.layers import Layers
+    from colorization.model.model_fn import make_model_fn
+    from colorization.training import checkpoint
 
     def network(lightness, training, params):
         nn = Layers(training, params)
@@ -62,7 +64,7 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
     print("round   photos   memory MB   open files", flush=True)
     with checkpoint.locked(model_dir):
         while time.monotonic() < until:
-            report = dataset.Report(len(paths))
+            report = Report(len(paths))
             checkpoint.resume(model_dir)
             estimator.train(
                 lambda report=report: dataset.train_dataset(paths, 8, 8.0, len(seen), report),

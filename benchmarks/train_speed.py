@@ -38,7 +38,7 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
     """Answers (kind, model, precision) with the seconds of one step."""
     import importlib
 
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
     import numpy as np
@@ -46,8 +46,8 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
     from predict import random_model
 
     from colorization.estimator import tf_estimator
-    from colorization.inference import TrainedNetwork
-    from colorization.model import make_model_fn
+    from colorization.model.model_fn import make_model_fn
+    from colorization.prediction.trained_network import TrainedNetwork
 
     tf1 = tf.compat.v1
     random = np.random.default_rng(1)

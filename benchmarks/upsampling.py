@@ -16,10 +16,10 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
-from colorization import merge
-from colorization.folder import has_colour
-from colorization.photos import find_photos, read_file
-from colorization.pictures import decode
+from colorization.data.photos import find_photos, read_file
+from colorization.lab import merge_ops
+from colorization.prediction.colorize_folder import has_color
+from colorization.prediction.pictures import decode
 
 SIZE = 112
 RADII = (1, 2, 3, 4)
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("photos", nargs="+")
     parser.add_argument("--grid", action="store_true", help="all radii and epsilons")
     options = parser.parse_args()
-    settings = [(merge.GUIDE_RADIUS, merge.GUIDE_EPSILON)]
+    settings = [(merge_ops.GUIDE_RADIUS, merge_ops.GUIDE_EPSILON)]
     if options.grid:
         settings = [(radius, epsilon) for radius in RADII for epsilon in EPSILONS]
 
@@ -39,12 +39,12 @@ def main() -> None:
     values = 0
     for path in find_photos(options.photos):
         pixels = decode(read_file(path)).pixels
-        if not has_colour(pixels):
+        if not has_color(pixels):
             continue
         lab = lab_convert.rgb_to_lab(pixels)[None]
         lightness, chroma = lab[..., :1], lab[..., 1:]
         height, width = pixels.shape[:2]
-        seen = merge.small_lightness(tf.constant(pixels), [2 * SIZE, 2 * SIZE])[None]
+        seen = merge_ops.small_lightness(tf.constant(pixels), [2 * SIZE, 2 * SIZE])[None]
         small_guide = tf.nn.avg_pool2d(seen, 2, 2, "VALID")
         halved = tf.image.resize(pixels, [SIZE, SIZE], antialias=True) / 255
         small = lab_convert.rgb_to_chroma(tf.clip_by_value(halved, 0, 1))[None]

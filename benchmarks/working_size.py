@@ -26,26 +26,27 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[192, 224, 256, 320, 448])
     options = parser.parse_args()
 
-    from colorization.quiet import import_tensorflow
+    from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.colorize import Colorizer
-    from colorization.dataset import Report
-    from colorization.folder import colour_photos, picture_names
-    from colorization.photos import find_photos
+    from colorization.data.photos import find_photos
+    from colorization.data.report import Report
+    from colorization.prediction.colorize import Colorizer
+    from colorization.prediction.colorize_folder import colorize_photos
+    from colorization.prediction.results import picture_names
 
     names = picture_names(find_photos(options.photos))
     print(f"{'longer side':24}{'a*b* RMSE':>10}")
     for size in (None, *options.sizes):
         colorizer = Colorizer(options.model_dir, working_size=size)
         with tempfile.TemporaryDirectory() as scratch:
-            scores = colour_photos(
+            scores = colorize_photos(
                 colorizer,
                 names,
                 Path(scratch),
                 Report(len(names)),
                 lambda: None,
-                at_once=os.cpu_count() or 1,
+                workers=os.cpu_count() or 1,
                 quality=95,
             )
         errors = [of_one["rmse"] for of_one in scores.values() if of_one]

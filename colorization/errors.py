@@ -1,5 +1,64 @@
-"""The one exception that is meant for the user's eyes."""
+"""What is said to the user, in one line, when something is wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
 
 
 class UserError(Exception):
     """Something the user can mend; its message is one line that says what is wrong and how."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What is wrong with a path rather than with a disk.
+_UNUSABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
+    *(errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+)
+# How TensorFlow, which has one exception for whatever has run out, words those two.
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded")
+
+
+def explain(error: BaseException, batch_size: int) -> str | None:
+    """One line that says what happened and how to mend it.
+
+    Args:
+      error: what ended the run.
+      batch_size: of the run.
+
+    Returns:
+      None for an error that is not known to be the machine's.
+    """
+    import tensorflow as tf
+
+    text = str(error)
+    if (isinstance(error, OSError) and error.errno in _FULL) or (
+        isinstance(error, tf.errors.OpError) and any(words in text for words in _FULL_WORDS)
+    ):
+        return (
+            f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is "
+            "whole: free some space, then run the same command again"
+        )
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
+        return (
+            f"cannot use {os.fsdecode(error.filename)} ({(error.strerror or '').lower()}); "
+            "mend that or name another path"
+        )
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        mend = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
+        return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {mend}"
+    if "Restoring from checkpoint failed" in text:
+        return (
+            "the checkpoint does not fit the network that settings.json beside it describes; "
+            "restore both from one backup, or train anew in another --model_dir"
+        )
+    return None
+
+
+def _telling_line(text: str, *words: str) -> str:
+    """The line with one of the words, else the first that is not TensorFlow's heading."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in words)]
+    others = [line for line in lines if line != "Graph execution error:"]
+    return (telling or others or [""])[0][:300]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import logging
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from colorization.errors import UserError
 
@@ -18,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, ending: str = "") -> Iterator[Path]:
+def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     """A temporary name to write to; put in place of `path` at the end, removed on failure.
 
     It ends in `ending`, for writers that go by that.
@@ -55,8 +57,13 @@ def _is_running(process: int) -> bool:
 def write_file(path: Path, data: bytes) -> None:
     """Writes a file, its folder too if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    write_file(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 @contextlib.contextmanager
@@ -106,3 +113,16 @@ def writable(folder: str, option: str) -> Iterator[None]:
         raise UserError(
             f"cannot write to {folder} ({error.strerror}); choose another --{option}"
         ) from error
+
+
+def require_writable(folder: str, option: str) -> None:
+    """Finds out whether a folder can be made and written to, without making it.
+
+    Raises:
+      UserError: it cannot.
+    """
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")

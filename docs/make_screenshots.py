@@ -31,7 +31,7 @@ from selenium import webdriver
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(_ROOT))
 
-from colorization.bundled import gray_photos  # noqa: E402
+from colorization.data.bundled import gray_photos  # noqa: E402
 
 _WIDTH, _HEIGHT = 1200, 800
 _MOST_BYTES = 300_000

@@ -58,7 +58,7 @@ def model_folder(tmp_path_factory):
 
     import color
     import color_global
-    from colorization.checkpoint import store_settings
+    from colorization.training.settings import store_settings
 
     made = {}
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from colorization.bundled import bundled_photos
+from colorization.data.bundled import bundled_photos
 from colorization.errors import UserError
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from colorization.charts import Series, line_chart, smoothed
+from colorization.pages.charts import Series, line_chart, smoothed
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from colorization import cluster
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
-from colorization.layers import Layers
-from colorization.model import make_model_fn
+from colorization.model.layers import Layers
+from colorization.model.model_fn import make_model_fn
+from colorization.training import cluster
 
 STEPS = 30
 PARAMS = {

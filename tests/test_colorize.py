@@ -9,9 +9,9 @@ import tensorflow as tf
 from PIL import Image
 from skimage.color import rgb2lab
 
-from colorization.colorize import Colorizer
+from colorization.data.photos import UnreadablePhoto
 from colorization.errors import UserError
-from colorization.photos import UnreadablePhoto
+from colorization.prediction.colorize import Colorizer
 
 
 @pytest.fixture(scope="module")

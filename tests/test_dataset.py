@@ -7,11 +7,12 @@ import pytest
 from PIL import Image, ImageCms
 from skimage.color import rgb2lab
 
-from colorization import dataset
-from colorization.dataset import Report, eval_dataset, predict_dataset, train_dataset
+from colorization.data import dataset
+from colorization.data.dataset import eval_dataset, predict_dataset, train_dataset
+from colorization.data.lab_planes import to_sheet
+from colorization.data.photos import find_photos, read_file
+from colorization.data.report import Report
 from colorization.errors import UserError
-from colorization.photos import find_photos, read_file
-from colorization.sheets import to_sheet
 
 SCALE = 8.0
 
@@ -180,7 +181,7 @@ def test_names_of_any_bytes_come_through(photo_folder, colourful):
 def test_more_than_half_unreadable_stops_the_run(photo_folder):
     paths = find_photos([str(photo_folder(2, damaged=3))])
     report = Report(len(paths))
-    with pytest.raises(UserError, match=r"3 of 5 .* damaged0\.jpg"), report.explained():
+    with pytest.raises(UserError, match=r"3 of 5 .* damaged0\.jpg"), report.as_user_error():
         list(train_dataset(paths, 1, SCALE, 1, report).take(20))
     predicted, report = batches(os.path.dirname(paths[0]), make=predict_dataset, batch_size=5)
     assert len(predicted[0]["path"]) == 2

@@ -16,8 +16,8 @@ import tensorflow as tf
 from colorization import estimator
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, mirrored_strategy, tf_estimator
-from colorization.layers import Layers
-from colorization.model import make_model_fn
+from colorization.model.layers import Layers
+from colorization.model.model_fn import make_model_fn
 
 CARRIED = hasattr(tf, "estimator")
 PACKAGE = "tensorflow_estimator"

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from colorization import export
-from colorization.colorize import Colorizer
 from colorization.errors import UserError
-from colorization.inference import TrainedNetwork
+from colorization.prediction import export
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.trained_network import TrainedNetwork
 
 SERVE = """
 import sys

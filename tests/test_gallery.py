@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from colorization.gallery import write_gallery
+from colorization.pages.gallery import write_gallery
 
 HOSTILE_NAMES = [
     "<script>alert(1)<",

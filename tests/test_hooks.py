@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from colorization.checkpoint import resume
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
-from colorization.hooks import (
+from colorization.training.checkpoint import resume
+from colorization.training.hooks import (
     FitsCheckpoint,
     Interrupted,
     SaveEverySeconds,

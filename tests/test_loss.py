@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import correlate1d
 
-from colorization.loss import (
+from colorization.model.loss import (
     classification_losses,
-    colour_losses,
-    colour_weights,
+    color_losses,
+    color_weights,
     photo_classes,
 )
 
@@ -20,7 +20,7 @@ def weights_of(batches, training=True):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         step = tf.compat.v1.train.get_or_create_global_step()
         chroma = tf.compat.v1.placeholder(tf.float32, [None, None, None, 2])
-        weights = colour_weights(chroma, training)
+        weights = color_weights(chroma, training)
         updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         session.run(tf.compat.v1.global_variables_initializer())
         for batch in batches:
@@ -68,7 +68,7 @@ def test_the_update_of_the_frequencies_does_not_count_twice():
     expected = expected_weights([batch])
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.train.get_or_create_global_step()
-        weights = colour_weights(tf.constant(batch), True)
+        weights = color_weights(tf.constant(batch), True)
         (update,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         start = tf.compat.v1.global_variables_initializer()
         for _ in range(200):
@@ -98,11 +98,11 @@ def test_colour_losses():
     code = random.uniform(size=[3, 4, 5, 2]).astype(np.float32)
     labels = {"code": tf.constant(code), "chroma": tf.constant(20 * chroma)}
     squares = (1 / (1 + np.exp(-logits)) - code) ** 2
-    losses = colour_losses(tf.constant(logits), labels, {}, training=False)
+    losses = color_losses(tf.constant(logits), labels, {}, training=False)
     np.testing.assert_allclose(losses, squares.mean((1, 2, 3)), rtol=1e-5)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         labels = {"code": tf.constant(code), "chroma": tf.constant(20 * chroma)}
-        losses = colour_losses(tf.constant(logits), labels, {"loss": "rebalanced"}, training=False)
+        losses = color_losses(tf.constant(logits), labels, {"loss": "rebalanced"}, training=False)
         session.run(tf.compat.v1.global_variables_initializer())
         weights = weights_of([20 * chroma], training=False)[..., None]
         expected = (squares * weights).mean((1, 2, 3))

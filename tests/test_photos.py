@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from colorization import photos
+from colorization.data import photos
+from colorization.data.photos import UnreadablePhoto, find_photos, open_photo, read_file
 from colorization.errors import UserError
-from colorization.photos import UnreadablePhoto, find_photos, open_photo, read_file
 
 
 def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
@@ -186,7 +186,7 @@ def test_avif_is_opened(colourful):
     assert np.abs(np.asarray(opened, int) - np.asarray(picture, int)).mean() < 4
 
 
-def png(width: int, height: int, colour_type: int, depth: int, data: bytes) -> bytes:
+def png(width: int, height: int, color_type: int, depth: int, data: bytes) -> bytes:
     """A PNG by the book (ISO/IEC 15948); Pillow writes no 16-bit colour."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -194,7 +194,7 @@ def png(width: int, height: int, colour_type: int, depth: int, data: bytes) -> b
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
     return start + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 

@@ -6,9 +6,9 @@ import tifffile
 from PIL import Image
 from skimage.io import imread
 
-from colorization import pictures
-from colorization.photos import UnreadablePhoto
-from colorization.pictures import CannotEncode, Photo, decode, encode, format_of_name
+from colorization.data.photos import UnreadablePhoto
+from colorization.prediction import pictures
+from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
 
 ORIENTATION, DATE = 0x0112, 0x0132
 

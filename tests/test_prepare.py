@@ -17,12 +17,20 @@ import tensorflow as tf
 from PIL import Image
 from test_dataset import SCALE, joined
 
-from colorization.dataset import Report, eval_dataset
+from colorization.data.dataset import eval_dataset
+from colorization.data.lab_planes import to_sheet
+from colorization.data.photos import find_photos
+from colorization.data.prepare import prepare
+from colorization.data.report import Report
+from colorization.data.shards import (
+    FEATURES,
+    FORMAT,
+    divided,
+    find_data,
+    serialized,
+    shard_checksum,
+)
 from colorization.errors import UserError
-from colorization.photos import find_photos
-from colorization.prepare import prepare
-from colorization.shards import FEATURES, FORMAT, divided, find_data, serialized, shard_checksum
-from colorization.sheets import to_sheet
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,10 +113,10 @@ def test_photos_of_the_working_folder_keep_their_names(photo_folder, tmp_path, m
 # Three photos a shard; waits before the last ones, so as not to be done before it is killed.
 PREPARE = """
 import sys
-from colorization.quiet import import_tensorflow
+from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.photos import find_photos
-from colorization.prepare import prepare
+from colorization.data.photos import find_photos
+from colorization.data.prepare import prepare
 done = 0
 def progress(photos):
     global done
@@ -256,7 +264,7 @@ def test_damaged_shards_are_named(prepared):
     def read():
         data = find_data([str(output)])
         report = Report(len(data))
-        with report.explained():
+        with report.as_user_error():
             return sum(
                 len(features["path"]) for features, _ in eval_dataset(data, 4, SCALE, report)
             )
@@ -309,7 +317,7 @@ def test_hostile_records_that_their_manifest_vouches_for(tmp_path, record):
     data = find_data([str(tmp_path)])
     report = Report(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(UserError, match="a prepared photo is damaged"), report.explained():
+    with pytest.raises(UserError, match="a prepared photo is damaged"), report.as_user_error():
         list(eval_dataset(data, 1, SCALE, report))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 

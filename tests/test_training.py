@@ -11,15 +11,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from colorization import checkpoint
+from colorization.data.prepare import prepare
 from colorization.errors import UserError
-from colorization.main import evaluate, train
+from colorization.modes import evaluate, train
 from colorization.options import parse
-from colorization.prepare import prepare
+from colorization.training import checkpoint
+from colorization.training.settings import stored_settings
 
 
 def network(lightness, training, params):
-    from colorization.layers import Layers
+    from colorization.model.layers import Layers
 
     nn = Layers(training, params)
     x = nn.conv(nn.input(lightness), params["global_channels"], "conv", stride=2)
@@ -36,7 +37,8 @@ def run(photo_folder, tmp_path, capsys):
     photos = {name: str(photo_folder(3, name=name)) for name in ("train", "test")}
 
     def run(*arguments, folder="model", mode=train, steps=3, network=network):
-        data = ["--train_data", photos["train"]] if mode is train else ["--mode", mode.__name__]
+        name = mode.__name__.rpartition(".")[2]
+        data = ["--train_data", photos["train"]] if mode is train else ["--mode", name]
         command = [
             *data, "--test_data", photos["test"], "--model_dir", str(tmp_path / folder),
             "--batch_size", "2", "--global_channels", "3", *map(str, arguments),
@@ -45,7 +47,7 @@ def run(photo_folder, tmp_path, capsys):
             # One evaluation of one stage, unless asked otherwise.
             brief = ["--save_checkpoints_steps", "100", "--half_size_share", "0"]
             command = [*brief, *command, "--max_steps", str(steps)]
-        mode("color_global", network, parse("color_global", command))
+        mode.run("color_global", network, parse("color_global", command))
         return capsys.readouterr().out
 
     return run
@@ -155,7 +157,7 @@ def test_a_warm_start_takes_what_fits(run, tmp_path):
 def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     run("--chroma_scale", 5, "--normalization", "none")
     run("--warm_start", tmp_path / "model", "--normalization", "batch", folder="tuned", steps=1)
-    settings = checkpoint.stored_settings(str(tmp_path / "tuned"))
+    settings = stored_settings(str(tmp_path / "tuned"))
     assert (settings["chroma_scale"], settings["normalization"]) == (5, "batch")
 
 
@@ -163,11 +165,11 @@ def test_a_warm_start_takes_over_the_settings(run, tmp_path):
 def test_few_photos_are_trained_on_for_fewer_steps(
     photo_folder, tmp_path, monkeypatch, photos, steps
 ):
-    monkeypatch.setattr("colorization.selection._STEPS", (2, 4))
+    monkeypatch.setattr("colorization.data.split._STEPS", (2, 4))
     folder = str(photo_folder(photos))
     command = ["--train_data", folder, "--test_data", folder, "--model_dir", str(tmp_path / "m")]
     command += ["--batch_size", "1", "--global_channels", "3"]
-    train("color_global", network, parse("color_global", command))
+    train.run("color_global", network, parse("color_global", command))
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "m"))) == steps
 
 
@@ -206,16 +208,16 @@ def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monk
         task = {"cluster": cluster, "task": {"type": kind, "index": 0}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(task))
         monkeypatch.setattr(
-            "colorization.training.train_task",
+            "colorization.modes.train.train_task",
             lambda network, options, settings, *others: found.append(settings["classes"]),
         )
-        monkeypatch.setattr("colorization.cluster.report_finished", lambda task: None)
-        monkeypatch.setattr("colorization.checkpoint.latest_checkpoint", lambda folder: "")
+        monkeypatch.setattr("colorization.training.cluster.report_finished", lambda task: None)
+        monkeypatch.setattr("colorization.training.checkpoint.latest_checkpoint", lambda folder: "")
         command = [
             "--classes", "--train_data", str(tmp_path / "train"),
             "--test_data", str(tmp_path / "test"), "--model_dir", str(tmp_path / "model"),
         ]  # fmt: skip
-        train("color_global", network, parse("color_global", command))
+        train.run("color_global", network, parse("color_global", command))
     assert found == [["cat", "dog", "emu"]] * 2
 
 
@@ -260,7 +262,7 @@ def test_classes_come_from_folders(run, tmp_path, colourful):
             )
     (tmp_path / "train" / "colour0.png").unlink()
     printed = run("--classes", steps=1)
-    settings = checkpoint.stored_settings(str(tmp_path / "model"))
+    settings = stored_settings(str(tmp_path / "model"))
     assert settings["classes"] == ["cat", "dog", "train"]
     assert "class accuracy" not in printed  # no test photo lies in one of these folders
     (tmp_path / "test" / "cat").mkdir()
@@ -270,7 +272,7 @@ def test_classes_come_from_folders(run, tmp_path, colourful):
     run(steps=2)
     prepare([str(path) for path in (tmp_path / "train").rglob("*.png")], str(tmp_path / "shards"))
     run("--classes", "--train_data", tmp_path / "shards", folder="prepared", steps=1)
-    settings = checkpoint.stored_settings(str(tmp_path / "prepared"))
+    settings = stored_settings(str(tmp_path / "prepared"))
     assert settings["classes"] == ["cat", "dog"]
 
 

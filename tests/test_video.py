@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import color_global
-from colorization import main
-from colorization.colorize import Colorizer
+from colorization.data.photos import is_film
 from colorization.errors import UserError
+from colorization.modes import predict as predict_mode
 from colorization.options import parse
-from colorization.video import Smoother, UnreadableFilm, colour_film, flicker, is_film
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.video import Smoother, UnreadableFilm, colorize_film, flicker
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
 AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)
@@ -93,7 +94,7 @@ def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
     source = film(name)
     target = tmp_path / "results" / name
     done = []
-    assert colour_film(colorizer, str(source), target, lambda: done.append(1)) == 11
+    assert colorize_film(colorizer, str(source), target, lambda: done.append(1)) == 11
     assert len(done) == 11
     (times, rate, sound), (own_times, own_rate, own_sound) = contents(target), contents(source)
     np.testing.assert_allclose(times, own_times, atol=1e-3)
@@ -116,7 +117,7 @@ def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
 def test_a_film_comes_out_upright(film, colorizer, tmp_path, matrix, upright):
     source = film(frames=2, sound=False, matrix=matrix)
     target = tmp_path / "results" / "film.mp4"
-    assert colour_film(colorizer, str(source), target, lambda: None) == 2
+    assert colorize_film(colorizer, str(source), target, lambda: None) == 2
     expected = upright(grays(source))
     assert grays(target).shape == expected.shape
     assert np.corrcoef(grays(target).ravel(), expected.ravel())[0, 1] > 0.9
@@ -128,14 +129,14 @@ def test_a_film_comes_out_upright(film, colorizer, tmp_path, matrix, upright):
 def test_the_shape_of_pixels_stays(film, colorizer, tmp_path, matrix, expected):
     source = film(frames=1, sound=False, aspect=Fraction(4, 3), matrix=matrix)
     target = tmp_path / "results" / "film.mp4"
-    colour_film(colorizer, str(source), target, lambda: None)
+    colorize_film(colorizer, str(source), target, lambda: None)
     assert pixel_aspect(target) == expected
 
 
 def test_webm_gets_square_pixels(film, colorizer, tmp_path):
     source = film(frames=1, sound=False, aspect=Fraction(5, 4))
     target = tmp_path / "results" / "film.webm"
-    colour_film(colorizer, str(source), target, lambda: None)
+    colorize_film(colorizer, str(source), target, lambda: None)
     assert grays(target).shape == (1, 48, 80)
     assert pixel_aspect(target) == 1
 
@@ -143,7 +144,7 @@ def test_webm_gets_square_pixels(film, colorizer, tmp_path):
 def test_sound_that_the_container_does_not_take_is_refused(film, colorizer, tmp_path):
     target = tmp_path / "results" / "film.webm"
     with pytest.raises(UnreadableFilm, match=r"webm.*aac"):
-        colour_film(colorizer, str(film(frames=1)), target, lambda: None)
+        colorize_film(colorizer, str(film(frames=1)), target, lambda: None)
     assert list(target.parent.iterdir()) == []
 
 
@@ -155,9 +156,9 @@ def test_what_a_killed_process_left_behind_is_removed(film, colorizer, tmp_path)
             # A number above those that processes get.
             begun.with_name(begun.name.replace(str(os.getpid()), str(2**30))).touch()
 
-    colour_film(colorizer, str(source), target, leave_behind)
+    colorize_film(colorizer, str(source), target, leave_behind)
     assert len(list(target.parent.iterdir())) == 2
-    colour_film(colorizer, str(source), target, lambda: None)
+    colorize_film(colorizer, str(source), target, lambda: None)
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -165,14 +166,14 @@ def test_a_broken_film_is_refused(colorizer, tmp_path):
     pytest.importorskip("av")
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(UnreadableFilm, match="invalid data"):
-        colour_film(colorizer, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", lambda: None)
+        colorize_film(colorizer, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", lambda: None)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
 def predict(model_folder, output, *inputs):
     options = ["--mode", "predict", "--model_dir", model_folder(), "--output", output, "--input"]
     options = parse("color_global", [*map(str, options), *map(str, inputs)])
-    main.predict("color_global", color_global.network, options)
+    predict_mode.run("color_global", color_global.network, options)
 
 
 def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, caplog):
@@ -216,7 +217,7 @@ def test_trouble_with_the_target_is_not_the_films(film, colorizer, tmp_path):
         raise av.error.OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with pytest.raises(OSError, match="No space"):
-        colour_film(colorizer, str(film()), target, fill_the_disk)
+        colorize_film(colorizer, str(film()), target, fill_the_disk)
     assert list(target.parent.iterdir()) == []
 
 

@@ -1,0 +1,1 @@
+"""From photos on disk to batches."""

@@ -1,0 +1,107 @@
+"""The embedded default: crops of the photos that scikit-image carries in its wheel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from colorization.errors import UserError
+
+# Photo -> axis along which it is cut. The training part and the test part overlap, so that so few
+# photos suffice to learn what is in the test part; the rest of that is new.
+_COLORED = {
+    "astronaut": 0,
+    "chelsea": 1,
+    "coffee": 1,
+    "immunohistochemistry": 0,
+    "retina": 1,
+    "rocket": 1,
+    "stereo_motorcycle": 1,
+}
+_TRAINING_ENDS = 0.75
+_TEST_STARTS = 0.45
+_EXAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
+_GRAY = {"train": ("camera", "coins", "moon", "page"), "test": ("grass", "text")}
+
+# Sides of the square training crops, as shares of the shorter side of the training part.
+_CROP_SIZES = (1.0, 0.7)
+
+
+def bundled_photos(folder: Path) -> Path:
+    """Cuts the bundled photos into files, unless that has been done.
+
+    Args:
+      folder: where to; its `train` and `test` are folders of PNGs afterwards. It appears whole or
+        not at all.
+
+    Returns:
+      `folder`.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    if folder.is_dir():
+        return folder
+    # Imported here because it is slow and only the first run needs it.
+    from skimage import data
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundled-") as temporary:
+            written = Path(temporary) / folder.name
+            for name, picture in _crops(data):
+                path = written / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(path)
+            os.chmod(written, 0o755)
+            shutil.move(written, folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the bundled photos to {folder} ({error.strerror}); "
+            "run in a writable folder or name photos of your own with --train_data"
+        ) from error
+    return folder
+
+
+def gray_photos() -> dict[str, np.ndarray]:
+    """Some of the bundled photos to try a model on: uint8 grays `[height, width]` by name."""
+    from skimage import data
+
+    photos = {name: getattr(data, name)() for name in _EXAMPLES}
+    return {name: np.asarray(Image.fromarray(photo).convert("L")) for name, photo in photos.items()}
+
+
+def _crops(data) -> Iterator[tuple[str, np.ndarray]]:
+    for name, axis in _COLORED.items():
+        photo = getattr(data, name)()
+        photo = photo[0] if isinstance(photo, tuple) else photo
+        length = photo.shape[axis]
+        for_training, _ = np.split(photo, [int(_TRAINING_ENDS * length)], axis)
+        _, for_test = np.split(photo, [int(_TEST_STARTS * length)], axis)
+        yield f"test/{name}", for_test
+        for number, crop in enumerate(_squares(for_training)):
+            yield f"train/{name}_{number:02d}", crop
+    for part, names in _GRAY.items():
+        for name in names:
+            yield f"{part}/{name}", getattr(data, name)()
+
+
+def _squares(photo: np.ndarray) -> Iterator[np.ndarray]:
+    """Squares of each size, half of them overlapping the next, that cover the photo."""
+    height, width = photo.shape[:2]
+    for size in _CROP_SIZES:
+        side = int(size * min(height, width))
+        for top in _starts(height, side):
+            for left in _starts(width, side):
+                yield photo[top : top + side, left : left + side]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    count = 1 + -(-(length - side) // (side // 2))
+    return np.linspace(0, length - side, count).astype(int).tolist()

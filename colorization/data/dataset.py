@@ -1,0 +1,281 @@
+"""From photos on disk to batches of lightness and chroma code.
+
+A photo becomes a sheet first (`sheets`), or comes as one from prepared shards. Sheets are cropped,
+mirrored and turned into floats batch by batch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from colorization.data import lab_planes
+from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
+from colorization.data.photos import UnreadablePhoto, open_photo, read_file
+from colorization.data.report import RECORD_SCOPE, Report
+from colorization.data.shards import FEATURES, Shards
+from colorization.errors import UserError
+
+# Sheets stay in memory after their first epoch if all of them fit into this share of it.
+CACHE_SHARE_OF_MEMORY = 0.25
+
+# Bytes, in control groups of version 2.
+_CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
+
+_PHOTOS_AT_A_TIME = 8
+
+# Photos are in random order within their shards, so shards in random order, several at a time and
+# a buffer of a few thousand small files are enough to shuffle them.
+_SHARDS_AT_A_TIME = 4
+_SHUFFLED_RECORDS = 2048
+
+
+def _opened(
+    paths: Sequence[str],
+    indices: tf.data.Dataset,
+    report: Report,
+    color_only: bool,
+    memory: dict[int, np.ndarray | None] | None = None,
+) -> tf.data.Dataset:
+    """Opens photos.
+
+    Args:
+      paths: all photos.
+      indices: int64 positions in `paths`, in the order in which to open them.
+      report: takes note of the photos left out.
+      color_only: leave gray photos out, and stop when more than half are unreadable.
+      memory: remembers position -> sheet, or None for a photo that was left out; what it has
+        already is not opened again.
+
+    Returns:
+      A data set of a few `(sheets, paths)` at a time: uint8 `[n, 384, 256]`, string `[n]`; with a
+      `memory`, of `(positions, paths)`, the sheets being there. To be rebatched.
+    """
+    # Handing over positions instead of paths keeps the graph small with millions of photos.
+    table = np.array(paths, dtype=object)
+
+    def open_sheet(path: str) -> np.ndarray | None:
+        try:
+            sheet, gray = lab_planes.to_sheet(open_photo(read_file(path), lab_planes.SIZE))
+        except UnreadablePhoto as error:
+            report.add_unreadable(path, str(error))
+            if color_only:
+                report.require_readable()
+            return None
+        if color_only and gray:
+            report.add_gray(path)
+            return None
+        return sheet
+
+    def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = {} if memory is None else memory
+        for index in indices.tolist():
+            if index not in known:
+                known[index] = open_sheet(table[index])
+        kept = np.array([index for index in indices if known[index] is not None], np.int64)
+        names = np.array([os.fsencode(table[index]) for index in kept], dtype=object)
+        if memory is not None:
+            return kept, names
+        found = np.array([known[index] for index in kept], np.uint8)
+        return found.reshape(-1, *SHEET_SHAPE), names
+
+    def load_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dtype, shape = (tf.uint8, SHEET_SHAPE) if memory is None else (tf.int64, [])
+        found, names = tf.numpy_function(load, [indices], [dtype, tf.string])
+        return tf.ensure_shape(found, [None, *shape]), tf.ensure_shape(names, [None])
+
+    # Several photos at a time, since each call of Python costs as much as a fifth of a photo.
+    opened = indices.batch(_PHOTOS_AT_A_TIME).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
+    return opened.filter(lambda found, names: tf.size(names) > 0)
+
+
+def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Dataset:
+    """One epoch of records; shuffled if there is a seed."""
+    files = tf.data.Dataset.from_tensor_slices(sorted(shards.photos))
+    checked: set[bytes] = set()
+
+    def check(file: bytes) -> bytes:
+        if file not in checked:
+            try:
+                shards.check(os.fsdecode(file))
+            except UserError as error:
+                report.stop(error)
+            checked.add(file)
+        return file
+
+    def read(file: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(
+            tf.ensure_shape(tf.numpy_function(check, [file], tf.string), []), buffer_size=2**20
+        )
+
+    if seed is None:
+        return files.flat_map(read).shard(shards.step, shards.first)
+    # Records are numbered in an order of files that is the same for every worker, then shuffled.
+    if shards.step > 1:
+        records = files.flat_map(read).shard(shards.step, shards.first)
+    else:
+        records = files.shuffle(len(shards.photos), seed).interleave(
+            read, cycle_length=_SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
+        )
+    return records.shuffle(_SHUFFLED_RECORDS, seed)
+
+
+def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
+    """A data set of `(sheet, path)` from records: uint8 `[384, 256]`, string."""
+
+    def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.name_scope(RECORD_SCOPE):
+            example = tf.io.parse_single_example(record, FEATURES)
+            # Before a header that lies about it makes the decoder take gigabytes.
+            size = tf.io.extract_jpeg_shape(example["sheet"])[:2]
+            with tf.control_dependencies([tf.debugging.assert_equal(size, SHEET_SHAPE)]):
+                # The fast method, no faster on processors of today, would take off half a step on
+                # average.
+                sheet = tf.io.decode_jpeg(
+                    example["sheet"], channels=1, dct_method="INTEGER_ACCURATE"
+                )
+            return tf.ensure_shape(tf.squeeze(sheet, -1), SHEET_SHAPE), example["path"]
+
+    return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _fits_into_memory(photos: int) -> bool:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # A container may have less than its machine; "max" says that it has not.
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
+    return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory
+
+
+def _cropped_from(
+    memory: Mapping[int, np.ndarray], positions: np.ndarray, randoms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`lab_planes.cropped` of those that lie at some positions in memory."""
+    return lab_planes.cropped([memory[position] for position in positions.tolist()], randoms)
+
+
+def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
+    """What the network sees: L* in 0..100, float32, from its bytes."""
+    return tf.cast(encoded, tf.float32) * (100 / 255)
+
+
+def _examples(
+    lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor, chroma_scale: float
+) -> tuple[dict, dict]:
+    """A batch of `(features, labels)` from encoded L* and a*b*."""
+    chroma = tf.cast(chroma, tf.float32) - 128
+    code = tf.sigmoid(chroma * (1 / chroma_scale))
+    features = {"lightness": _to_lightness(lightness), "path": paths}
+    return features, {"chroma": chroma, "code": code}
+
+
+def _whole_lightness(found: tf.Tensor) -> tf.Tensor:
+    """Encoded L* of whole photos, `[batch, 224, 224, 1]`, from sheets `[batch, 384, 256]`."""
+    return tf.image.resize(found[:, : lab_planes.SIZE, :, None], [LIGHTNESS_SIZE] * 2)
+
+
+def _whole_chroma(found: tf.Tensor) -> tf.Tensor:
+    """Encoded a*b* of whole photos, `[batch, 112, 112, 2]`, from sheets `[batch, 384, 256]`."""
+    a_and_b = tf.stack(tf.split(found[:, lab_planes.SIZE :], 2, axis=2), axis=-1)
+    return tf.image.resize(a_and_b, [CHROMA_SIZE] * 2)
+
+
+def train_dataset(
+    data: Sequence[str] | Shards,
+    batch_size: int,
+    chroma_scale: float,
+    seed: int,
+    report: Report,
+    *,
+    half_size: bool = False,
+) -> tf.data.Dataset:
+    """Endless training batches: shuffled anew every epoch, cropped, mirrored.
+
+    Args:
+      data: photos, or prepared ones.
+      batch_size: examples in a batch; every batch is full.
+      chroma_scale: of the sigmoid code, in CIE units.
+      seed: fixes order, crops and mirroring.
+      report: takes note of the photos left out.
+      half_size: shrink the crops, by means over 2 x 2.
+
+    Returns:
+      Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
+      [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units, "code":
+      its sigmoid code in 0..1, both float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and
+      56 x 56. Empty, not endless, if no photo is usable.
+
+    Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
+    """
+    crop = lab_planes.cropped
+    if isinstance(data, Shards):
+        # Repeating the records and not the sheets leaves no gap between two epochs.
+        found = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
+    else:
+        indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
+        if _fits_into_memory(len(data)):
+            memory: dict[int, np.ndarray | None] = {}
+            found = _opened(data, indices, report, True, memory)
+            crop = partial(_cropped_from, memory)
+        else:
+            found = _opened(data, indices, report, True)
+        # Repeating after the filter lets a set without any usable photo end, not go round for ever.
+        found = found.repeat().rebatch(batch_size, drop_remainder=True)
+
+    def examples(found: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
+        places, paths = found
+        lightness, chroma = tf.numpy_function(crop, [places, randoms], [tf.uint8] * 2)
+        lightness = tf.ensure_shape(lightness, [batch_size, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
+        chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
+        if half_size:
+            lightness, chroma = (
+                tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
+                for values in (lightness, chroma)
+            )
+        return _examples(lightness, chroma, paths, chroma_scale)
+
+    return (
+        tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
+        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def eval_dataset(
+    data: Sequence[str] | Shards, batch_size: int, chroma_scale: float, report: Report
+) -> tf.data.Dataset:
+    """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
+
+    The last batch may be smaller.
+    """
+    if isinstance(data, Shards):
+        found = _prepared(_records(data, report, None)).batch(batch_size)
+    else:
+        opened = _opened(data, tf.data.Dataset.range(len(data)), report, True)
+        found = opened.rebatch(batch_size)
+
+    def examples(found: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
+        return _examples(_whole_lightness(found), _whole_chroma(found), paths, chroma_scale)
+
+    return found.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
+    """For `Estimator.predict`: like `eval_dataset`, but gray photos too, and without labels."""
+
+    def features(found: tf.Tensor, paths: tf.Tensor) -> dict:
+        return {"lightness": _to_lightness(_whole_lightness(found)), "path": paths}
+
+    return (
+        _opened(paths, tf.data.Dataset.range(len(paths)), report, False)
+        .rebatch(batch_size)
+        .map(features, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,306 @@
+"""Photos to shards of sheets: the slow part of reading photos, done once.
+
+Photos are taken in a fixed random order, block by block. A block fills one shard, or a train and a
+test shard, and is noted as done once they have their final names: whatever is killed whenever, the
+blocks noted are whole, and the others come out the same when they are done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from colorization.data import lab_planes
+from colorization.data.photos import UnreadablePhoto, open_photo, read_file
+from colorization.data.report import Report
+from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
+from colorization.errors import UserError
+from colorization.files import locked
+
+JPEG_QUALITY = 95
+PHOTOS_PER_SHARD = 1024
+UNREADABLE = "unreadable.txt"
+
+
+def prepare(
+    paths: Sequence[str],
+    output: str,
+    split: float = 0.0,
+    photos_per_shard: int = PHOTOS_PER_SHARD,
+    progress: Callable[[int], object] = lambda photos: None,
+) -> Report | None:
+    """Prepares photos; goes on where an earlier, interrupted call has stopped.
+
+    Args:
+      paths: photos.
+      output: folder for the shards and their manifest, local or anything that `tf.io.gfile` writes;
+        with a split, they go to its subfolders `train` and `test`.
+      split: share of the photos to hold out for testing, decided by their content.
+      photos_per_shard: how many listed photos make a shard; it holds those of them with colour.
+      progress: called with the number of photos done since the last call.
+
+    Returns:
+      What became of the photos; the unreadable ones stand in `output/unreadable.txt` too. None if
+      an earlier call has finished all of it.
+
+    Raises:
+      UserError: the folder holds something else, cannot be written or another call is writing to
+        it (which is not noticed where it is remote), or more than half of the photos are
+        unreadable.
+    """
+    root = _common_folder(paths)
+    listing = hashlib.sha256(os.fsencode("\n".join(path[len(root) :] for path in paths)))
+    settings = {
+        "picture_size": lab_planes.SIZE,
+        "jpeg_quality": JPEG_QUALITY,
+        "photos_per_shard": photos_per_shard,
+        "split": split,
+        "photos_listed": len(paths),
+        "list_sha256": listing.hexdigest(),
+    }
+    parts = ("train", "test") if split else ("",)
+    report = None
+    try:
+        if not _finished(output, parts, settings):
+            _require_unclaimed(output, settings)
+            with _locked(output):
+                # Looked at anew: the call that had the lock may have finished.
+                if not _finished(output, parts, settings):
+                    report = _prepare_rest(paths, len(root), output, parts, settings, progress)
+        _remove(progress_folder(output))
+    except tf.errors.OpError as error:
+        raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"cannot write to {output} (no UTF-8); change --output") from error
+    return report
+
+
+def _prepare_rest(
+    paths: Sequence[str],
+    root: int,
+    output: str,
+    parts: Sequence[str],
+    settings: dict,
+    progress: Callable[[int], object],
+) -> Report:
+    """Prepares what no earlier call has finished; `root` as in `_opened`."""
+    report = Report(len(paths))
+    photos_per_shard = settings["photos_per_shard"]
+    blocks = _begin(output, settings, parts)
+    for block in blocks:
+        _count(block, paths, report)
+        progress(block["listed"])
+    order = np.random.default_rng(0).permutation(len(paths))[len(blocks) * photos_per_shard :]
+    photos = _opened(paths, root, order)
+    for number in itertools.count(len(blocks)):
+        some = itertools.islice(photos, photos_per_shard)
+        block = _write_block(some, output, parts, number, settings["split"], progress)
+        if not block["listed"]:
+            break
+        _count(block, paths, report)
+        if report.too_many_unreadable:
+            report.write_unreadable(os.path.join(output, UNREADABLE))
+            report.require_readable()
+        _write_json(_progress_file(output, number), block)
+        blocks.append(block)
+    report.write_unreadable(os.path.join(output, UNREADABLE))
+    for part in parts:
+        _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
+    return report
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """What all paths begin with, up to a slash; not `os.path.commonpath`, which spoils URLs."""
+    folders = [path[: path.rfind("/") + 1] for path in paths]
+    shared, last = min(folders), max(folders)
+    while not last.startswith(shared):
+        shared = shared[: shared.rfind("/", 0, -1) + 1]
+    return shared
+
+
+def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
+    """Whether all is there: every part has its manifest, of the same photos and options."""
+    try:
+        manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
+        return all(manifest["settings"] == settings for manifest in manifests)
+    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _remove(folder: str) -> None:
+    # Another call that finds all of it finished may remove it too.
+    with contextlib.suppress(tf.errors.NotFoundError):
+        tf.io.gfile.rmtree(folder)
+
+
+def _locked(output: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other preparations out of a folder; where it is remote, nothing can."""
+    if "://" in output:
+        return contextlib.nullcontext()
+    return locked(Path(progress_folder(output)) / "lock", output, "preparation", "output")
+
+
+def _require_unclaimed(output: str, settings: dict) -> None:
+    """Stops where a folder holds anything but the beginning of the same preparation."""
+    noted = _noted_settings(output)
+    if tf.io.gfile.exists(noted):
+        if _read_json(noted) != settings:
+            raise UserError(
+                f"{output} holds the beginning of a preparation with other photos or options; "
+                f"repeat those to finish it, or remove {output}, or choose another --output"
+            )
+    elif tf.io.gfile.isdir(output):
+        found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
+        if found - {os.path.basename(progress_folder(output))}:
+            raise UserError(f"{output} is not empty; remove it or choose another --output")
+
+
+def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:
+    """Makes the folders, and reads what blocks an earlier call has finished."""
+    tf.io.gfile.makedirs(progress_folder(output))
+    _write_json(_noted_settings(output), settings)
+    for part in parts:
+        tf.io.gfile.makedirs(os.path.join(output, part))
+    blocks = []
+    while tf.io.gfile.exists(_progress_file(output, len(blocks))):
+        blocks.append(_read_json(_progress_file(output, len(blocks))))
+    return blocks
+
+
+def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict]:
+    """Opens photos with all cores, in order.
+
+    Args:
+      paths: all photos.
+      root: length of the part of the paths that is not to be stored.
+      order: int64 positions in `paths`.
+
+    Yields:
+      `index`, `state` ("colour", "gray" or why it is unreadable), `folder` (name of the one it lies
+      in), `record` and `sha256`.
+    """
+    nothing = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
+
+    def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
+        try:
+            data = read_file(paths[index])
+            sheet, gray = lab_planes.to_sheet(open_photo(data, lab_planes.SIZE))
+        except UnreadablePhoto as error:
+            return nothing, b"", os.fsencode(str(error))
+        return sheet, hashlib.sha256(data).digest(), b"gray" if gray else b"colour"
+
+    def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        sheet, digest, state = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.string])
+        sheet = tf.ensure_shape(sheet, lab_planes.SHEET_SHAPE)[..., None]
+        return {
+            "index": index,
+            "state": state,
+            "sha256": digest,
+            "sheet": tf.io.encode_jpeg(sheet, format="grayscale", quality=JPEG_QUALITY),
+        }
+
+    cores = os.cpu_count() or 1
+    photos = tf.data.Dataset.from_tensor_slices(order).map(load, num_parallel_calls=cores)
+    for photo in photos.prefetch(2 * cores).as_numpy_iterator():
+        path = os.fsencode(paths[photo["index"]][root:])
+        yield {
+            "index": int(photo["index"]),
+            "state": os.fsdecode(photo["state"]),
+            "sha256": photo["sha256"],
+            "folder": os.path.basename(os.path.dirname(os.fsdecode(path))),
+            "record": serialized(photo["sheet"], path, photo["sha256"]),
+        }
+
+
+def _write_block(
+    photos: Iterable[dict],
+    output: str,
+    parts: Sequence[str],
+    number: int,
+    split: float,
+    progress: Callable[[int], object],
+) -> dict:
+    """Writes one shard for each part, and says what went into them."""
+    shards = [os.path.join(output, part, f"{number:05d}.tfrecord") for part in parts]
+    writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
+    counts = [0] * len(parts)
+    folders: list[set[str]] = [set() for _ in parts]
+    block = {"listed": 0, "gray": [], "unreadable": {}, "shards": {}}
+    for photo in photos:
+        block["listed"] += 1
+        if photo["state"] == "gray":
+            block["gray"].append(photo["index"])
+        elif photo["state"] != "colour":
+            block["unreadable"][photo["index"]] = photo["state"]
+        else:
+            # The same content, the same side.
+            held_out = int.from_bytes(photo["sha256"][:8], "big") < split * 2**64
+            writers[held_out].write(photo["record"])
+            counts[held_out] += 1
+            folders[held_out].add(photo["folder"])
+        progress(1)
+    for part, shard, writer, count, names in zip(
+        parts, shards, writers, counts, folders, strict=True
+    ):
+        writer.close()
+        if not count:
+            tf.io.gfile.remove(f"{shard}.unfinished")
+            continue
+        block["shards"][part] = {
+            "photos": count,
+            "bytes": tf.io.gfile.stat(f"{shard}.unfinished").length,
+            "sha256": shard_checksum(f"{shard}.unfinished"),
+            "folders": sorted(names),
+        }
+        tf.io.gfile.rename(f"{shard}.unfinished", shard, overwrite=True)
+    return block
+
+
+def _count(block: dict, paths: Sequence[str], report: Report) -> None:
+    for index in block["gray"]:
+        report.add_gray(paths[index])
+    for index, reason in block["unreadable"].items():
+        report.add_unreadable(paths[int(index)], reason)
+
+
+def _manifest(blocks: Sequence[dict], part: str, settings: dict) -> dict:
+    shards = {
+        f"{number:05d}.tfrecord": block["shards"][part]
+        for number, block in enumerate(blocks)
+        if part in block["shards"]
+    }
+    return {
+        "format": FORMAT,
+        "photos": sum(facts["photos"] for facts in shards.values()),
+        "gray_left_out": sum(len(block["gray"]) for block in blocks),
+        "unreadable": sum(len(block["unreadable"]) for block in blocks),
+        "settings": settings,
+        "shards": shards,
+    }
+
+
+def _noted_settings(output: str) -> str:
+    return os.path.join(progress_folder(output), "settings.json")
+
+
+def _progress_file(output: str, number: int) -> str:
+    return os.path.join(progress_folder(output), f"{number:05d}.json")
+
+
+def _read_json(path: str) -> dict:
+    with tf.io.gfile.GFile(path) as file:
+        return json.loads(file.read())
+
+
+def _write_json(path: str, value: dict) -> None:
+    with tf.io.gfile.GFile(f"{path}.unfinished", "w") as file:
+        file.write(json.dumps(value, indent=2) + "\n")
+    tf.io.gfile.rename(f"{path}.unfinished", path, overwrite=True)

@@ -1,0 +1,118 @@
+"""What became of the photos of a data set."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn
+
+import tensorflow as tf
+
+from colorization.console import printable
+from colorization.errors import UserError
+
+# Scope of what can fail for a damaged record; stands in the error then.
+RECORD_SCOPE = "prepared_record"
+
+_log = logging.getLogger(__name__)
+
+
+class Report:
+    """What became of the photos of one data set; filled in while the data set is read.
+
+    Attributes:
+      total: photos listed.
+      problem: what the user has to mend, once it has stopped the reading; see `as_user_error`.
+      gray: paths of the photos left out because they have no colour.
+      unreadable: path -> reason for the photos that could not be opened.
+    """
+
+    def __init__(self, total: int):
+        self.total = total
+        self.problem: UserError | None = None
+        self.gray: set[str] = set()
+        self.unreadable: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def add_gray(self, path: str) -> None:
+        with self._lock:
+            self.gray.add(path)
+
+    def add_unreadable(self, path: str, reason: str) -> None:
+        with self._lock:
+            known = path in self.unreadable
+            self.unreadable[path] = reason
+        if not known:
+            _log.warning("skipped %s: %s", printable(path), reason)
+
+    def stop(self, problem: UserError) -> NoReturn:
+        """Ends the reading for a reason that the user should hear."""
+        self.problem = problem
+        raise problem
+
+    @property
+    def too_many_unreadable(self) -> bool:
+        """Whether it is certain already that more than half of the photos are unreadable."""
+        return 2 * len(self.unreadable) > self.total
+
+    def require_readable(self) -> None:
+        """Stops when too many are unreadable."""
+        if self.too_many_unreadable:
+            reasons = named_reasons(self.unreadable)
+            self.stop(
+                UserError(
+                    f"{len(self.unreadable):,} of {self.total:,} photos are unreadable: {reasons}; "
+                    "mend them or name other photos"
+                )
+            )
+
+    @contextmanager
+    def as_user_error(self) -> Iterator[None]:
+        """Turns what TensorFlow makes of a `problem` that stopped the reading back into it."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            problem = self.problem
+            if problem is None and f"node {RECORD_SCOPE}/" in str(error):
+                problem = UserError("a prepared photo is damaged; prepare the photos anew")
+            if problem is None:
+                raise
+            # Lets go of the data set's iterator: its threads must not outlive Python's.
+            traceback.clear_frames(error.__traceback__)
+            raise problem from error
+
+    def write_unreadable(self, file: str) -> None:
+        """Writes the unreadable photos and their reasons, one a line, or removes an old list."""
+        with self._lock:
+            unreadable = sorted(self.unreadable.items())
+        lines = [f"{printable(path)}\t{reason}\n" for path, reason in unreadable]
+        if not lines:
+            if tf.io.gfile.exists(file):
+                tf.io.gfile.remove(file)
+            return
+        temporary = f"{file}.{os.getpid()}"
+        with tf.io.gfile.GFile(temporary, "wb") as output:
+            output.write(os.fsencode("".join(lines)))
+        tf.io.gfile.rename(temporary, file, overwrite=True)
+
+    @property
+    def usable(self) -> int:
+        return self.total - len(self.gray) - len(self.unreadable)
+
+    def __str__(self) -> str:
+        summary = (
+            f"{self.usable:,} photos, {len(self.gray):,} gray left out, "
+            f"{len(self.unreadable):,} unreadable"
+        )
+        return f"{summary}: {named_reasons(self.unreadable)}" if self.unreadable else summary
+
+
+def named_reasons(unreadable: Mapping[str, str], most: int = 3) -> str:
+    """A few unreadable photos with their reasons, and how many more there are."""
+    paths = sorted(unreadable)
+    named = [f"{printable(os.path.basename(path))} ({unreadable[path]})" for path in paths[:most]]
+    return ", ".join(named) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")

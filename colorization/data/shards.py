@@ -1,0 +1,188 @@
+"""Prepared photos: TFRecord shards of sheets beside a manifest that vouches for them.
+
+A prepared folder holds `manifest.json` and the shards that it names. A record is a
+`tf.train.Example` of `sheet` (`sheets.py`; a gray JPEG, 384 x 256), `path` (the photo's, below the
+folder that was prepared) and `sha256` (of the photo's own file).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from colorization.data.photos import as_user_error, file_system, find_photos
+from colorization.errors import UserError
+
+MANIFEST = "manifest.json"
+FORMAT = 2
+
+# Workers read files of their own if the uneven rest is small against what each of them gets.
+_SHARDS_PER_WORKER = 4
+
+FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("sheet", "path", "sha256")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """Prepared photos to read; their number is the length.
+
+    Attributes:
+      photos: path of a shard -> how many it holds.
+      checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
+      folders: names of the folders that the photos lay in.
+      first: the first record to read of all of them together.
+      step: from each record to the next one to read.
+    """
+
+    photos: dict[str, int]
+    checksums: dict[str, str]
+    folders: frozenset[str] = frozenset()
+    first: int = 0
+    step: int = 1
+
+    def __len__(self) -> int:
+        return len(range(self.first, sum(self.photos.values()), self.step))
+
+    def check(self, shard: str) -> None:
+        """Compares a shard with its checksum.
+
+        Raises:
+          UserError: it is missing or not what was prepared.
+        """
+        if not file_system(shard).exists(shard):
+            raise UserError(_altered(shard, "it is missing"))
+        if shard_checksum(shard) != self.checksums[shard]:
+            raise UserError(_altered(shard, "its checksum differs"))
+
+
+def divided(data: list[str] | Shards, worker: int, workers: int) -> list[str] | Shards:
+    """The part of the data that one of several workers reads; no two of them read the same photo.
+
+    Shards are divided as files where each worker gets several, else record by record, so that none
+    is left with nothing.
+
+    Raises:
+      UserError: there are fewer photos than workers.
+    """
+    if len(data) < workers:
+        raise UserError(f"{len(data)} photos are too few for {workers} workers; add photos")
+    if not isinstance(data, Shards):
+        return data[worker::workers]
+    if len(data.photos) < _SHARDS_PER_WORKER * workers:
+        return dataclasses.replace(data, first=worker, step=workers)
+    return dataclasses.replace(
+        data, photos={shard: data.photos[shard] for shard in sorted(data.photos)[worker::workers]}
+    )
+
+
+def _altered(shard: str, how: str) -> str:
+    return f"{shard} is not as it was prepared ({how}); copy it again or prepare the photos anew"
+
+
+def shard_checksum(shard: str) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with file_system(shard).open(shard, "rb") as file:
+        while piece := file.read(2**22):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
+    """A record."""
+    values = {"sheet": sheet, "path": path, "sha256": sha256}
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def find_data(sources: Iterable[str]) -> list[str] | Shards:
+    """What the sources of a data option name: photos, or folders of prepared ones.
+
+    Shards are compared with their manifests by size here, and by checksum when they are read.
+
+    Raises:
+      UserError: a source does not exist, cannot be opened, holds nothing, is damaged or only half
+        prepared, or prepared folders and photos are mixed.
+    """
+    sources = list(sources)
+    prepared = []
+    for source in sources:
+        with as_user_error(source):
+            if _is_prepared(source):
+                prepared.append(source)
+    if not prepared:
+        return find_photos(sources)
+    if len(prepared) < len(sources):
+        (other, *_) = (source for source in sources if source not in prepared)
+        raise UserError(
+            f"{prepared[0]} holds prepared photos and {other} does not; prepare both or neither"
+        )
+    facts = {shard: facts for folder in prepared for shard, facts in _read_manifest(folder).items()}
+    shards = Shards(
+        photos={shard: photos for shard, (photos, *_) in facts.items()},
+        checksums={shard: checksum for shard, (_, checksum, _) in facts.items()},
+        folders=frozenset(name for *_, names in facts.values() for name in names),
+    )
+    if not len(shards):
+        raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
+    return shards
+
+
+def _is_prepared(source: str) -> bool:
+    files = file_system(source)
+    if not files.isdir(source):
+        return False
+    if files.exists(os.path.join(source, MANIFEST)):
+        return True
+    if files.exists(os.path.join(source, "train", MANIFEST)):
+        raise UserError(f"{source} was split when prepared; name {source}/train or {source}/test")
+    for folder in (source, os.path.dirname(source.rstrip("/"))):
+        if files.exists(os.path.join(progress_folder(folder), "settings.json")):
+            raise UserError(f"{source} is only half prepared; run the same --mode prepare again")
+    return False
+
+
+def progress_folder(output: str) -> str:
+    """Where `--mode prepare` notes how far it is; gone when it is done."""
+    return os.path.join(output, ".progress")
+
+
+def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
+    """Path of a shard -> number of photos, checksum and names of the folders they lay in."""
+    path, files = os.path.join(folder, MANIFEST), file_system(folder)
+    with as_user_error(path), files.open(path, "rb") as file:
+        data = file.read()
+    try:
+        manifest = json.loads(data)
+        if manifest["format"] != FORMAT:
+            raise UserError(
+                f"{path} was written by another version of this program; prepare the photos anew"
+            )
+        shards = {
+            os.path.join(folder, name): (
+                int(facts["photos"]),
+                str(facts["sha256"]),
+                [str(name) for name in facts["folders"]],
+            )
+            for name, facts in manifest["shards"].items()
+        }
+        sizes = [int(facts["bytes"]) for facts in manifest["shards"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged; prepare the photos anew") from error
+    for shard, size in zip(shards, sizes, strict=True):
+        with as_user_error(shard):
+            found = files.size(shard) if files.exists(shard) else None
+        if found is None:
+            raise UserError(_altered(shard, "it is missing"))
+        if found != size:
+            raise UserError(_altered(shard, f"{found:,} bytes instead of {size:,}"))
+    return shards

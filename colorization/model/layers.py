@@ -1,0 +1,251 @@
+"""The layers both networks are built from; precision and normalization are decided here alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import tensorflow as tf
+
+from upsample import upsample_conv
+
+# Of moving averages; reached after some 1000 steps, see `follow`.
+_MOVING_AVERAGE_DECAY = 0.99
+_VARIANCE_EPSILON = 1e-3
+
+_HE_NORMAL = tf.compat.v1.initializers.variance_scaling(2.0, mode="fan_in")
+_SMALL = tf.compat.v1.initializers.random_normal(stddev=0.01)
+
+
+def fast_precision() -> str:
+    """The faster of "float32" and "bfloat16" on this machine.
+
+    Graphics processors from compute capability 8.0 (Ampere) on and processors with AVX-512 BF16
+    or AMX multiply bfloat16 numbers at least twice as fast.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        capable = all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    else:
+        capable = bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+    return "bfloat16" if capable else "float32"
+
+
+def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
+    """A float32 variable for `follow`; each replica of the model keeps one of its own."""
+    return tf.compat.v1.get_variable(
+        name,
+        shape,
+        initializer=tf.compat.v1.initializers.constant(initial),
+        trainable=False,
+        aggregation=tf.VariableAggregation.MEAN,
+        synchronization=tf.VariableSynchronization.ON_READ,
+    )
+
+
+def update_average(average: tf.Variable, value: tf.Tensor, anew_from: int = 0) -> tf.Tensor:
+    """What a moving average is after this step's value; the step's update operations change it.
+
+    Averages are shorter at first, so that the initial values are soon forgotten, and again from
+    the step `anew_from` on.
+    """
+    step = tf.compat.v1.train.get_or_create_global_step()
+    step = tf.cast(tf.where(step < anew_from, step, step - anew_from), tf.float32)
+    decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
+    # Read once: a second reading might come after the update.
+    before = tf.identity(average)
+    change = (value - before) * (1 - decay)
+    tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
+    return before + change
+
+
+def _processor_flags() -> set[str]:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("flags"):
+                return set(line.split(":", 1)[1].split())
+    return set()
+
+
+class Layers:
+    """Makes layers and their variables in the current graph.
+
+    Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
+    ReLU, after normalization if that is asked for, else after a bias.
+    """
+
+    def __init__(self, training: bool, params: dict[str, Any]):
+        """Settles what all layers have in common.
+
+        Args:
+          training: normalize by the batch's own statistics and update the moving averages;
+            otherwise by the moving averages.
+          params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
+            `half_size_steps`, after which the photos, and so their statistics, change.
+        """
+        self._training = training
+        self._dtype = tf.as_dtype(params["precision"])
+        self._normalized = params["normalization"] == "batch"
+        self._half_size_steps = params.get("half_size_steps", 0)
+
+    def shared_variables(self) -> contextlib.AbstractContextManager:
+        """Within it, layers use the variables of the earlier ones of the same names."""
+        scope = tf.compat.v1.get_variable_scope()
+        return tf.compat.v1.variable_scope(scope, reuse=True)
+
+    def input(self, lightness: tf.Tensor) -> tf.Tensor:
+        """L* in 0..100 to -1..1 in the working precision, same shape."""
+        with tf.compat.v1.name_scope("input"):
+            return tf.cast(lightness / 50 - 1, self._dtype)
+
+    def conv(self, x: tf.Tensor, channels: int, name: str, *, stride: int = 1) -> tf.Tensor:
+        """3x3 convolution with SAME padding, then ReLU.
+
+        Args:
+          x: `[batch, height, width, in]`.
+          channels: output channels.
+          name: scope of ops and variables.
+          stride: of both directions.
+
+        Returns:
+          `[batch, ceil(height / stride), ceil(width / stride), channels]`.
+        """
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([3, 3, x.shape[-1], channels])
+            return self._activated(
+                channels,
+                kernel,
+                lambda kernel: tf.nn.conv2d(x, self._cast(kernel), stride, "SAME"),
+            )
+
+    def upsample_conv(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """Doubles height and width by nearest neighbour, 3x3 convolution, then ReLU.
+
+        Args:
+          x: `[batch, height, width, in]`.
+          channels: output channels.
+          name: scope of ops and variables.
+
+        Returns:
+          `[batch, 2 * height, 2 * width, channels]`.
+        """
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([3, 3, x.shape[-1], channels])
+            return self._activated(
+                channels, kernel, lambda kernel: upsample_conv(x, self._cast(kernel))
+            )
+
+    def resized(self, x: tf.Tensor, size: int) -> tf.Tensor:
+        """Bilinear: `[batch, height, width, channels]` to `[batch, size, size, channels]`."""
+        if x.shape[1:3] == [size, size]:
+            return x
+        with tf.compat.v1.name_scope("resized"):
+            return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
+
+    def flatten(self, x: tf.Tensor) -> tf.Tensor:
+        """`[batch, height, width, channels]` to `[batch, height * width * channels]`."""
+        return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
+
+    def dense(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """Matrix product, then ReLU: `[batch, in]` to `[batch, channels]`.
+
+        Normalized, if at all, over the channels of each photo (Ba, Kiros and Hinton, "Layer
+        normalization", 2016): a batch of photos is too small a sample for a vector each.
+        """
+        with tf.compat.v1.variable_scope(name):
+            product = tf.linalg.matmul(x, self._cast(self._kernel([x.shape[-1], channels])))
+            if not self._normalized:
+                return self._biased(product, channels)
+            product = tf.cast(product, tf.float32)
+            mean, variance = tf.nn.moments(product, axes=[1], keepdims=True)
+            scale, offset = (
+                self._vector("scale", channels, 1.0),
+                self._vector("offset", channels, 0.0),
+            )
+            x = tf.nn.batch_normalization(product, mean, variance, offset, scale, _VARIANCE_EPSILON)
+            return tf.nn.relu(tf.cast(x, self._dtype))
+
+    def class_logits(self, x: tf.Tensor, classes: int, name: str) -> tf.Tensor:
+        """Dense layer without activation: `[batch, in]` to float32 `[batch, classes]`."""
+        with tf.compat.v1.variable_scope(name):
+            kernel = tf.compat.v1.get_variable("kernel", [x.shape[-1], classes], initializer=_SMALL)
+            logits = tf.linalg.matmul(x, self._cast(kernel))
+            return tf.cast(logits, tf.float32) + self._vector("bias", classes, 0.0)
+
+    def fuse(
+        self, local: tf.Tensor, global_features: tf.Tensor, channels: int, name: str
+    ) -> tf.Tensor:
+        """Dense layer over [local at each pixel ; global], then ReLU (paper, equation 4).
+
+        The product with the concatenation is the sum of two products, so the global features need
+        no copy for each pixel.
+
+        Args:
+          local: `[batch, height, width, in]`.
+          global_features: `[batch, features]`.
+          channels: output channels.
+          name: scope of ops and variables.
+
+        Returns:
+          `[batch, height, width, channels]`.
+        """
+        inputs = local.shape[-1] + global_features.shape[-1]
+        with tf.compat.v1.variable_scope(name):
+            kernel = self._kernel([inputs, channels])
+
+            def product(kernel: tf.Tensor) -> tf.Tensor:
+                of_local, of_global = tf.split(
+                    self._cast(kernel), [local.shape[-1], global_features.shape[-1]]
+                )
+                added = tf.linalg.matmul(global_features, of_global)
+                return tf.nn.conv2d(local, of_local[None, None], 1, "SAME") + added[:, None, None]
+
+            return self._activated(channels, kernel, product)
+
+    def output(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+        """3x3 convolution with a bias and no activation; float32 logits, starting near zero."""
+        with tf.compat.v1.variable_scope(name):
+            kernel = tf.compat.v1.get_variable(
+                "kernel", [3, 3, x.shape[-1], channels], initializer=_SMALL
+            )
+            bias = self._vector("bias", channels, 0.0)
+            logits = tf.nn.conv2d(x, self._cast(kernel), 1, "SAME")
+            return tf.cast(logits, tf.float32) + bias
+
+    def _cast(self, variable: tf.Tensor) -> tf.Tensor:
+        return tf.cast(variable, self._dtype)
+
+    def _kernel(self, shape: list[int]) -> tf.Tensor:
+        return tf.compat.v1.get_variable("kernel", shape, initializer=_HE_NORMAL)
+
+    def _vector(self, name: str, channels: int, value: float) -> tf.Tensor:
+        return tf.compat.v1.get_variable(
+            name, [channels], initializer=tf.compat.v1.initializers.constant(value)
+        )
+
+    def _activated(self, channels: int, kernel: tf.Tensor, product) -> tf.Tensor:
+        """`product(kernel)`, normalized or shifted, through ReLU."""
+        if not self._normalized:
+            return self._biased(product(kernel), channels)
+
+        scale = self._vector("scale", channels, 1.0)
+        offset = self._vector("offset", channels, 0.0)
+        mean = moving_average("moving_mean", [channels], 0.0)
+        variance = moving_average("moving_variance", [channels], 1.0)
+        if not self._training:
+            # What normalization does to the product it can as well do to the kernel.
+            factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
+            bias = self._cast(offset - mean * factor)
+            return tf.nn.relu(tf.nn.bias_add(product(kernel * factor), bias))
+
+        x, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(
+            product(kernel), scale, offset, epsilon=_VARIANCE_EPSILON
+        )[:3]
+        for average, value in ((mean, batch_mean), (variance, batch_variance)):
+            update_average(average, value, self._half_size_steps)
+        return tf.nn.relu(x)
+
+    def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:
+        bias = self._vector("bias", channels, 0.0)
+        return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))

@@ -1,0 +1,115 @@
+"""What training minimizes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from colorization.model.layers import moving_average, update_average
+
+# Zhang, Isola and Efros, "Colorful Image Colorization" (2016), section 2.2: a*b* in cells of 10
+# units, of which 313 can be displayed; half of the weight's denominator is the same for all
+# colours; frequencies are smoothed by a Gaussian of 5 units.
+_CELL = 10.0
+_CELLS = 22  # of each axis, from -110 to 110
+_DISPLAYABLE_CELLS = 313
+_UNIFORM_SHARE = 0.5
+_SMOOTHING = 5.0
+
+# Of the classification beside the colours (paper, "Colorization with Classification").
+_CLASSIFICATION_WEIGHT = 1 / 300
+
+
+def color_losses(
+    logits: tf.Tensor, labels: dict[str, tf.Tensor], params: dict[str, Any], training: bool
+) -> tf.Tensor:
+    """Mean squared error of the chroma code (paper, equation 6, up to a factor).
+
+    With `loss` "rebalanced", each pixel counts the more the rarer its true colour is.
+
+    Args:
+      logits: of the code, float32 `[batch, height, width, 2]`.
+      labels: `code` and `chroma`, of the same shape, see `colorization.data.dataset`.
+      params: `loss`, "mse" (the default) or "rebalanced".
+      training: whether colour frequencies follow the batch.
+
+    Returns:
+      Of each example, `[batch]`.
+    """
+    errors = tf.math.squared_difference(tf.sigmoid(logits), labels["code"])
+    if params.get("loss") == "rebalanced":
+        errors *= color_weights(labels["chroma"], training)[..., None]
+    return tf.reduce_mean(errors, axis=[1, 2, 3])
+
+
+def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
+    """How much each pixel counts: the rarer its colour in the training photos, the more.
+
+    After Zhang, Isola and Efros 2016, equation 4: w = 1 / ((1 - l) p + l / Q), scaled so that its
+    mean over all pixels is 1. The frequencies p are a moving average over batches, kept in the
+    checkpoint.
+
+    Args:
+      chroma: true a*b* in CIE units, float32 `[batch, height, width, 2]`.
+      training: whether the moving average follows this batch.
+
+    Returns:
+      `[batch, height, width]`.
+    """
+    cells = tf.cast((chroma + _CELL * _CELLS / 2) / _CELL, tf.int32)
+    cells = tf.clip_by_value(cells, 0, _CELLS - 1)
+    cells = cells[..., 0] * _CELLS + cells[..., 1]
+    with tf.compat.v1.variable_scope("colour_frequencies"):
+        frequencies = moving_average("moving_histogram", [_CELLS**2], 1 / _CELLS**2)
+        if training:
+            counts = tf.math.bincount(tf.reshape(cells, [-1]), minlength=_CELLS**2)
+            shares = tf.cast(counts, tf.float32) / tf.cast(tf.size(cells), tf.float32)
+            frequencies = update_average(frequencies, shares)
+    smooth = _smoothed(tf.reshape(frequencies, [_CELLS, _CELLS]))
+    weights = 1 / ((1 - _UNIFORM_SHARE) * smooth + _UNIFORM_SHARE / _DISPLAYABLE_CELLS)
+    weights = tf.reshape(weights, [-1])
+    return tf.gather(weights / tf.reduce_sum(frequencies * weights), cells)
+
+
+def _smoothed(frequencies: tf.Tensor) -> tf.Tensor:
+    """A histogram `[height, width]` after a Gaussian, cut off at four standard deviations."""
+    offsets = [offset * _CELL for offset in range(-2, 3)]
+    bell = tf.constant([math.exp(-((offset / _SMOOTHING) ** 2) / 2) for offset in offsets])
+    kernel = bell[:, None] * bell / tf.reduce_sum(bell) ** 2
+    return tf.nn.conv2d(frequencies[None, ..., None], kernel[..., None, None], 1, "SAME")[0, ..., 0]
+
+
+def classification_losses(class_logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Weighted cross-entropy of the photos' classes (paper, "Colorization with Classification").
+
+    Args:
+      class_logits: float32 `[batch, classes]`.
+      classes: int32 `[batch]`; -1 where the class is not known, which costs nothing.
+
+    Returns:
+      Of each example, `[batch]`.
+    """
+    known = classes >= 0
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(classes, 0), class_logits)
+    return _CLASSIFICATION_WEIGHT * tf.where(known, losses, tf.zeros_like(losses))
+
+
+def photo_classes(paths: tf.Tensor, classes: Sequence[str]) -> tf.Tensor:
+    """The class of each photo, which is the name of the folder it lies in.
+
+    Args:
+      paths: string `[batch]`.
+      classes: names.
+
+    Returns:
+      Index into `classes`, int32 `[batch]`; -1 for another folder.
+    """
+    # Names are any bytes, so not a regular expression, which wants UTF-8.
+    folders = tf.strings.split(paths, "/")[:, -2:-1].to_tensor(shape=[None, 1])
+    found = tf.equal(folders, tf.constant([os.fsencode(name) for name in classes]))
+    index = tf.argmax(found, axis=1, output_type=tf.int32)
+    return tf.where(tf.reduce_any(found, axis=1), index, -tf.ones_like(index))

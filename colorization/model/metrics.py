@@ -1,0 +1,105 @@
+"""How good coloured pictures are, beside predictions that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Metrics = dict[str, tuple[tf.Tensor, tf.Operation]]
+
+
+def colourfulness(pictures: tf.Tensor) -> tf.Tensor:
+    """Colourfulness after Hasler and Süsstrunk, "Measuring colourfulness in natural images", 2003.
+
+    With rg = R - G and yb = (R + G) / 2 - B in 0..255: the length of their standard deviations plus
+    0.3 times the length of their means. 0 is gray, about 15 slightly, 45 averagely, 80 highly
+    colourful.
+
+    Args:
+      pictures: float RGB in 0..1, `[batch, height, width, 3]`.
+
+    Returns:
+      `[batch]`.
+    """
+    red, green, blue = tf.unstack(255 * pictures, axis=-1)
+    opponents = tf.stack([red - green, (red + green) / 2 - blue], axis=-1)
+    mean, variance = tf.nn.moments(opponents, axes=[1, 2])
+    return tf.sqrt(tf.reduce_sum(variance, -1)) + 0.3 * tf.norm(mean, axis=-1)
+
+
+def picture_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
+    """PSNR (dB), SSIM (Wang et al. 2004) and colourfulness, each the mean over photos.
+
+    Args:
+      truth, predicted: float RGB in 0..1, `[batch, height, width, 3]`, sides of 11 at least.
+
+    Returns:
+      `psnr`, `ssim`, `colourfulness` and `colourfulness_truth` for an EstimatorSpec.
+    """
+    mean = tf.compat.v1.metrics.mean
+    return {
+        "psnr": mean(tf.image.psnr(truth, predicted, 1.0)),
+        "ssim": mean(tf.image.ssim(truth, predicted, 1.0)),
+        "colourfulness": mean(colourfulness(predicted)),
+        "colourfulness_truth": mean(colourfulness(truth)),
+    }
+
+
+def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
+    """Root mean squared error over all a* and b* values, in CIE units, and its baselines.
+
+    Args:
+      truth, predicted: a*b*, `[batch, height, width, 2]`.
+
+    Returns:
+      `ab_rmse`, `ab_rmse_no_colour` and `ab_rmse_mean_colour` for an EstimatorSpec.
+    """
+    rmse = tf.compat.v1.metrics.root_mean_squared_error(truth, predicted)
+    return {"ab_rmse": rmse, **baselines("ab_rmse", truth, 0.0, tf.sqrt)}
+
+
+def classification_metrics(classes: tf.Tensor, class_logits: tf.Tensor) -> Metrics:
+    """Share of the photos whose class is found, among those of known class.
+
+    Args:
+      classes: int32 `[batch]`, -1 where not known.
+      class_logits: `[batch, classes]`.
+
+    Returns:
+      `accuracy`, and `labelled`, the share of photos of known class, for an EstimatorSpec.
+    """
+    known = tf.cast(classes >= 0, tf.float32)
+    found = tf.argmax(class_logits, axis=1, output_type=tf.int32)
+    return {
+        "accuracy": tf.compat.v1.metrics.accuracy(classes, found, known),
+        "labelled": tf.compat.v1.metrics.mean(known),
+    }
+
+
+def baselines(
+    name: str, truth: tf.Tensor, no_colour: float, of_mean_square: Callable[[tf.Tensor], tf.Tensor]
+) -> Metrics:
+    """A metric for a prediction of no colour, and for the single colour that fits all photos best.
+
+    Args:
+      name: of the metric.
+      truth: `[batch, height, width, 2]`.
+      no_colour: value of both channels without colour.
+      of_mean_square: turns a mean squared error into the metric.
+
+    Returns:
+      `NAME_no_colour` and `NAME_mean_colour` for an EstimatorSpec.
+    """
+    truth = truth - no_colour
+    square, update_square = tf.compat.v1.metrics.mean(tf.square(truth))
+    mean, update_mean = tf.compat.v1.metrics.mean_tensor(
+        tf.reduce_mean(truth, axis=[0, 1, 2]), weights=tf.cast(tf.shape(truth)[0], tf.float32)
+    )
+    updates = tf.group(update_square, update_mean)
+    # The best constant is the mean; what it leaves is the variance.
+    variance = tf.maximum(square - tf.reduce_mean(tf.square(mean)), 0)
+    return {
+        f"{name}_no_colour": (of_mean_square(square), updates),
+        f"{name}_mean_colour": (of_mean_square(variance), updates),
+    }

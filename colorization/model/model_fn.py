@@ -1,0 +1,168 @@
+"""From a network to a `model_fn`: what is measured, and how a step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+import lab_convert
+import upsample
+from colorization.estimator import tf_estimator
+from colorization.model import loss, metrics, summaries
+from colorization.model.optimizer import learning_rate, synchronous
+
+Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
+
+
+def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]:
+    """Wraps a network for `tf.estimator`.
+
+    Args:
+      network: `(lightness, training, params) -> logits`, see `color.network`.
+
+    Returns:
+      A `model_fn`. Its `features` and `labels` are those of `data.dataset`; its `params` hold
+      `chroma_scale`, what the network and `model.loss` want, and for training
+      what `learning_rate` wants, `clip_norm` (the largest norm of all gradients together),
+      `accumulate_steps` (the parts that each batch is worked through in) and, in a cluster whose
+      workers train in step, `sync`. Predictions are `chroma`, a*b* in CIE units, float32
+      `[batch, 112, 112, 2]`, and the features' `path`.
+    """
+
+    def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
+        if mode == tf_estimator.ModeKeys.PREDICT:
+            logits = network(features["lightness"], False, {**params, "classes": ()})
+            predictions = {"chroma": _chroma(logits, params), "path": features["path"]}
+            return tf_estimator.EstimatorSpec(mode, predictions=predictions)
+        if mode == tf_estimator.ModeKeys.TRAIN:
+            total, train_op, hooks = _training(network, features, labels, params, config)
+            return tf_estimator.EstimatorSpec(
+                mode, loss=total, train_op=train_op, training_hooks=hooks
+            )
+        return _evaluation(network, features, labels, params, config)
+
+    return model_fn
+
+
+def _chroma(logits: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
+    # Not by way of the code: the inverse of a saturated sigmoid is lost.
+    return params["chroma_scale"] * logits
+
+
+def _losses(
+    network: Network, features: dict, labels: dict, params: dict[str, Any], training: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    """Of each example: what training minimizes, logits of the code, those of any classes."""
+    logits, class_logits = network(features["lightness"], training, params), None
+    if params.get("classes"):
+        logits, class_logits = logits
+    with tf.compat.v1.name_scope("objective"):
+        losses = loss.color_losses(logits, labels, params, training)
+        if class_logits is not None:
+            classes = loss.photo_classes(features["path"], params["classes"])
+            losses += loss.classification_losses(class_logits, classes)
+    return losses, logits, class_logits
+
+
+def _evaluation(
+    network: Network, features: dict, labels: dict, params: dict[str, Any], config: Any
+) -> tf_estimator.EstimatorSpec:
+    losses, logits, class_logits = _losses(network, features, labels, params, training=False)
+    lightness, chroma = features["lightness"], _chroma(logits, params)
+    with tf.compat.v1.name_scope("metrics"):
+        truth = to_rgb(lightness, labels["chroma"])
+        predicted = to_rgb(lightness, chroma)
+        measured = {
+            "average_loss": tf.compat.v1.metrics.mean_squared_error(
+                labels["code"], tf.sigmoid(logits)
+            ),
+            **metrics.baselines("loss", labels["code"], 0.5, tf.identity),
+            **metrics.chroma_metrics(labels["chroma"], chroma),
+            **metrics.picture_metrics(truth, predicted),
+        }
+        if class_logits is not None:
+            classes = loss.photo_classes(features["path"], params["classes"])
+            measured.update(metrics.classification_metrics(classes, class_logits))
+    # The loss of the baselines is a mean squared error: beside another one it says nothing.
+    tags = ("ab_rmse",) if params.get("loss") == "rebalanced" else ("loss", "ab_rmse")
+    baselines = {
+        name: {tag: measured[f"{tag}_{name}"][0] for tag in tags}
+        for name in ("no_colour", "mean_colour")
+    }
+    return tf_estimator.EstimatorSpec(
+        tf_estimator.ModeKeys.EVAL,
+        loss=tf.reduce_mean(losses),
+        eval_metric_ops=measured,
+        evaluation_hooks=[
+            summaries.pictures_hook(
+                lightness, truth, predicted, labels["chroma"], chroma, f"{config.model_dir}/eval"
+            ),
+            summaries.BaselinesHook(baselines, config.model_dir),
+        ],
+    )
+
+
+def to_rgb(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """Joins lightness and chroma of half the size to pictures.
+
+    Args:
+      lightness: L* in 0..100, `[batch, height, width, 1]`.
+      chroma: a*b* in CIE units, `[batch, height / 2, width / 2, 2]`.
+
+    Returns:
+      float32 RGB in 0..1, `[batch, height, width, 3]`.
+    """
+    return lab_convert.lab_to_rgb(tf.concat([lightness, upsample.bilinear(chroma, 2)], axis=-1))
+
+
+def _training(
+    network: Network, features: dict, labels: dict, params: dict[str, Any], config: Any
+) -> tuple[tf.Tensor, tf.Operation, list[tf.compat.v1.train.SessionRunHook]]:
+    """Loss of the batch, the operation that takes one step, and hooks it needs."""
+    step = tf.compat.v1.train.get_or_create_global_step()
+    with tf.compat.v1.name_scope("schedule"):
+        rate = learning_rate(step, params)
+    tf.compat.v1.summary.scalar("learning_rate", rate)
+    optimizer, hooks = tf.compat.v1.train.AdamOptimizer(rate), []
+    if params.get("sync"):
+        optimizer, hook = synchronous(optimizer, config)
+        hooks = [hook]
+
+    parts = params.get("accumulate_steps", 1)
+    total, gradients, updates = 0.0, [], []
+    # Those of other replicas, which have the same graph, are theirs.
+    others = len(tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
+    for part in range(parts):
+        # One after the other, so that only one of them takes memory at a time.
+        with (
+            tf.control_dependencies([*gradients, *updates]),
+            tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=part > 0),
+        ):
+            ours, theirs = (_part(values, part, parts) for values in (features, labels))
+            losses, *_ = _losses(network, ours, theirs, params, training=True)
+            mean = tf.reduce_mean(losses) / parts
+            found, variables = zip(*optimizer.compute_gradients(mean), strict=True)
+        total += mean
+        gradients = (
+            [sum(pair) for pair in zip(gradients, found, strict=True)] if gradients else found
+        )
+        # Moving averages of batch normalization.
+        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[others:]
+    if params.get("clip_norm"):
+        # Those of all replicas are summed.
+        limit = params["clip_norm"] / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
+    train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)
+    return total, tf.group(train_op, *updates), hooks
+
+
+def _part(values: dict[str, tf.Tensor], part: int, parts: int) -> dict[str, tf.Tensor]:
+    """One of several equal parts of a batch."""
+    if parts == 1:
+        return values
+    return {
+        name: tf.reshape(value, [parts, -1, *value.shape[1:]])[part]
+        for name, value in values.items()
+    }

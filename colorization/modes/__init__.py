@@ -1,0 +1,1 @@
+"""One module for each `--mode`, with one `run` each."""

@@ -1,0 +1,60 @@
+"""`--mode compare`: both models trained on the same photos, and a page that compares them."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from pathlib import Path
+
+from colorization.data import split
+from colorization.data.report import Report
+from colorization.errors import UserError
+from colorization.files import require_writable
+from colorization.model.model_fn import Network
+from colorization.modes.evaluate import measure
+from colorization.modes.train import train_model
+from colorization.options import Options
+from colorization.pages import comparison
+from colorization.training.checkpoint import best_checkpoint
+from colorization.training.cluster import read_cluster
+from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.step_budget import steps_in_minutes
+
+
+def run(model: str, network: Network, options: Options) -> None:
+    """Trains both models on the same photos for as long, and writes a page that compares them."""
+    task = read_cluster(False, None)
+    if task.cluster_spec:
+        raise UserError("--mode compare is for one machine; unset TF_CONFIG")
+    require_writable(options.model_dir, "model_dir")
+    require_writable(options.output, "output")
+    options, data = split.photos_for_training(options)
+    runs = {}
+    for name in comparison.TITLES:
+        own = dataclasses.replace(options, model_dir=os.path.join(options.model_dir, name))
+        its = network if name == model else importlib.import_module(name).network
+        settings = resolve_settings(own.model_dir, network_settings(name, own), own.given)
+        runs[name] = (its, own, settings)
+    for photos in (data.train, data.test):
+        split.require_usable(photos)
+    # Before the training: not every folder that seems writable is.
+    Path(options.output).mkdir(parents=True, exist_ok=True)
+    if options.minutes:
+        for name, (its, own, settings) in runs.items():
+            steps = steps_in_minutes(options.minutes, its, own, settings, data.train)
+            print(f"{options.minutes:g} minutes of {name}.py are about {steps:,} steps.")
+            runs[name] = (its, dataclasses.replace(own, max_steps=steps), settings)
+    for name, (its, own, _) in runs.items():
+        print(f"{name}.py, the {comparison.TITLES[name]} model:")
+        train_model(name, its, own, task, data)
+    report = Report(len(data.test))
+    models = {}
+    for name, (its, own, settings) in runs.items():
+        best = best_checkpoint(own.model_dir)
+        metrics = measure(best, its, own, settings, data.test, report)
+        models[name] = comparison.Model(its, own, settings, metrics)
+    page = comparison.write_comparison(
+        Path(options.output), models, len(data.train), data.test, report
+    )
+    print(f"See both models side by side in {page}")

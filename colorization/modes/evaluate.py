@@ -1,0 +1,76 @@
+"""`--mode evaluate`: the figures of a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from colorization.data import dataset, split
+from colorization.data.report import Report
+from colorization.data.shards import Shards
+from colorization.files import write_json
+from colorization.model.model_fn import Network
+from colorization.options import Options
+from colorization.training import hooks
+from colorization.training.checkpoint import best_checkpoint
+from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.training import make_estimator
+
+
+def run(model: str, network: Network, options: Options) -> None:
+    """Measures the checkpoint that predict takes; prints the figures and stores them beside it."""
+    best = best_checkpoint(options.model_dir)
+    settings = resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    data = split.photos_for_testing(options)
+    report = Report(len(data))
+    split.require_usable(data)
+    metrics = measure(best, network, options, settings, data, report)
+    print(f"Checkpoint: {best}")
+    print_metrics(metrics, report)
+    stored = Path(options.model_dir) / "evaluation.json"
+    figures = {name: value.item() for name, value in metrics.items()}
+    write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
+    print(f"Stored in {stored}")
+
+
+def measure(
+    checkpoint: str,
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+    report: Report,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
+    scale = settings["chroma_scale"]
+    with report.as_user_error():
+        return make_estimator(network, options, settings).evaluate(
+            lambda: dataset.eval_dataset(data, options.batch_size, scale, report),
+            hooks=[
+                hooks.EvalProgress(-(-len(data) // options.batch_size)),
+                hooks.FitsCheckpoint(checkpoint),
+            ],
+            checkpoint_path=checkpoint,
+        )
+
+
+def print_metrics(metrics: dict[str, Any], report: object) -> None:
+    """A small table: the model beside two predictions that need no model."""
+    rows = (
+        ("", "model", "no colour", "mean colour"),
+        ("average loss", *_row(metrics, ["average_loss", "loss_no_colour", "loss_mean_colour"], 4)),
+        ("a*b* RMSE", *_row(metrics, ["ab_rmse", "ab_rmse_no_colour", "ab_rmse_mean_colour"], 2)),
+        ("RGB PSNR, dB", *_row(metrics, ["psnr"], 2), "", ""),
+        ("RGB SSIM", *_row(metrics, ["ssim"], 3), "", ""),
+        ("colourfulness", *_row(metrics, ["colourfulness"], 1), "", ""),
+    )
+    if metrics.get("labelled"):
+        rows += (("class accuracy", *_row(metrics, ["accuracy"], 3), "", ""),)
+    print(f"Measured on {report}, step {metrics['global_step']}:")
+    for row in rows:
+        print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
+    print(f"Colourfulness of the photos themselves: {metrics['colourfulness_truth']:.1f}")
+
+
+def _row(metrics: dict[str, Any], names: list[str], digits: int) -> list[str]:
+    return [f"{metrics[name]:.{digits}f}" for name in names]

@@ -1,0 +1,171 @@
+"""`--mode predict`: photos and films to coloured ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from colorization.console import progress_bar
+from colorization.data.photos import UnreadablePhoto, find_photos, is_film, open_photo, read_file
+from colorization.data.report import Report, named_reasons
+from colorization.data.split import photos_for_testing
+from colorization.errors import UserError
+from colorization.files import require_writable
+from colorization.model.model_fn import Network
+from colorization.options import Options
+from colorization.pages.gallery import write_gallery
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.pictures import FORMATS, CannotEncode
+from colorization.prediction.results import (
+    add_finished,
+    picture_names,
+    read_finished,
+    without_results,
+)
+from colorization.prediction.video import UnreadableFilm, colorize_film, first_frame
+from colorization.training.settings import network_settings, resolve_settings
+
+
+def run(model: str, network: Network, options: Options) -> None:
+    """Colours photos and films and writes the pictures and the gallery page."""
+    if "-" in (*options.input, options.output):
+        _predict_pipe(model, network, options)
+        return
+    colorizer = _colorizer(model, network, options)
+    require_writable(options.output, "output")
+    paths = find_photos(options.input) if options.input else photos_for_testing(options)
+    if not isinstance(paths, list):
+        raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
+    output = Path(options.output)
+    found, paths = len(paths), without_results(paths, output)
+    if len(paths) < found:
+        print(f"Leaving out what lies in the folders of {output} that results go to.")
+    _require_readable(paths)
+    report = Report(len(paths))
+    films = [path for path in paths if is_film(path)]
+    if films:
+        _colorize_films(colorizer, films, output, options, report)
+        paths = [path for path in paths if path not in films]
+    if paths:
+        _colorize_photos(model, colorizer, paths, output, options, report)
+    if report.unreadable:
+        print(
+            f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
+            "the lines above say why.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _predict_pipe(model: str, network: Network, options: Options) -> None:
+    """Colours the one photo on standard input; the picture goes to standard output.
+
+    Raises:
+      UserError: only one of the two ends is `-`, one is closed, or what came in is no photo.
+    """
+    if options.input != ("-",) or options.output != "-":
+        raise UserError("- stands for a pipe; give both --input - and --output -")
+    if sys.stdin is None or sys.stdout is None:
+        raise UserError("standard input or output is closed; connect both to a file or a pipe")
+    data = sys.stdin.buffer.read()
+    kind = FORMATS[options.format][1] if options.format else None
+    try:
+        coloured = _colorizer(model, network, options).colorize_bytes(data, kind, options.quality)
+    except (UnreadablePhoto, CannotEncode) as error:
+        raise UserError(f"cannot colour standard input ({error}); give it one photo") from error
+    sys.stdout.buffer.write(coloured)
+    sys.stdout.buffer.flush()
+
+
+def _colorizer(model: str, network: Network, options: Options) -> Colorizer:
+
+    resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    try:
+        return Colorizer(
+            options.model_dir,
+            precision=options.precision,
+            working_size=options.working_size,
+            style=options.style,
+            saturation=options.saturation,
+            network=network,
+        )
+    except UnreadablePhoto as error:
+        raise UserError(f"cannot read --style {options.style} ({error}); name a photo") from error
+
+
+def _require_readable(paths: list[str]) -> None:
+    """Reads on until the first photo or film that can be opened; else names those that cannot.
+
+    Raises:
+      UserError: there is none.
+    """
+    unreadable = {}
+    for path in paths:
+        try:
+            if is_film(path):
+                first_frame(path)
+            else:
+                open_photo(read_file(path), 1)
+            return
+        except (UnreadablePhoto, UnreadableFilm) as error:
+            unreadable[path] = str(error)
+    raise UserError(f"no usable photo: {named_reasons(unreadable)}; name a folder with photos")
+
+
+def _colorize_photos(
+    model: str,
+    colorizer: Colorizer,
+    paths: list[str],
+    output: Path,
+    options: Options,
+    report: Report,
+) -> None:
+
+    names = _still_to_colorize(paths, output, options, "photos")
+    with progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
+        scores = colorize_photos(
+            colorizer,
+            names,
+            output,
+            report,
+            bar.update,
+            workers=options.batch_size,
+            quality=options.quality,
+        )
+    of_all = {name: picture.scores for name, picture in read_finished(output).items()}
+    page = write_gallery(output, f"{model}.py", of_all)
+    print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
+    print(f"See them in {page}")
+
+
+def _colorize_films(
+    colorizer: Colorizer, films: list[str], output: Path, options: Options, report: Report
+) -> None:
+
+    for film, name in _still_to_colorize(films, output, options, "films").items():
+        target = output / "predicted" / name
+        with progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
+            try:
+                frames = colorize_film(colorizer, film, target, bar.update)
+            except UnreadableFilm as error:
+                report.add_unreadable(film, str(error))
+                continue
+        add_finished(output, name, film, {})
+        print(f"Coloured {frames:,} frames into {target}.")
+
+
+def _still_to_colorize(
+    paths: list[str], output: Path, options: Options, what: str
+) -> dict[str, str]:
+    """Names of their pictures or films, see `results.picture_names`; finished ones are left out."""
+    finished = {name: picture.photo for name, picture in read_finished(output).items()}
+    names = picture_names(paths, options.format, finished)
+    if options.overwrite:
+        return names
+    left = {path: name for path, name in names.items() if name not in finished}
+    if len(left) < len(names):
+        skipped = len(names) - len(left)
+        print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")
+    return left

@@ -1,0 +1,246 @@
+"""The gallery: one page that shows what a model made of its pictures, beside gray and truth.
+
+`write_gallery` turns `results/MODEL/{gray,predicted,truth}/NAME` into `results/MODEL/index.html`,
+which needs nothing but that folder: no server, no network. `gallery.html` is the page's template.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import html
+import math
+import mimetypes
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+from urllib.parse import quote
+
+from PIL import Image
+
+from colorization.data.photos import is_film
+from colorization.files import atomic_write
+from colorization.pages.page import render, thumbnail
+from colorization.prediction.results import VIEWS
+
+THUMBNAIL_SIDE = 320
+
+# Rows hold pictures of equal height, which needs each picture's shape: width / height, in steps
+# of a hundredth, within limits that keep a single panorama from taking a whole row.
+_NARROWEST, _WIDEST = 0.4, 3.0
+
+
+class _View(NamedTuple):
+    """One kind of one picture: where it is, and its thumbnail unless it cannot be read."""
+
+    href: str
+    thumbnail: str = ""
+    width: int = 3
+    height: int = 2
+
+
+class _Entry(NamedTuple):
+    """All there is to show of one NAME: its views by kind, and its figures."""
+
+    name: str
+    views: Mapping[str, _View]
+    figures: Mapping[str, float]
+
+
+def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:
+    """Writes the page of a results folder, with every picture that lies in its `predicted`.
+
+    Thumbnails are made where missing or older than their picture. Every file is written under a
+    temporary name first, so that an interrupted run leaves the former page whole.
+
+    Args:
+      folder: holds `gray`, `predicted` and, where the input had colour, `truth`, each with the
+        same NAMEs, which may lie in sub-folders. Files with a leading dot are not shown.
+      title: heading of the page.
+      scores: by NAME (with forward slashes): `rmse` of a*b* in CIE units and `psnr` of RGB in dB;
+        nothing where there is no truth.
+
+    Returns:
+      The path of the page, `folder / "index.html"`.
+
+    Raises:
+      OSError: the folder cannot be written to. A picture that cannot be read raises nothing, it
+        is shown as such.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = _list_pictures(folder / "predicted")
+    views = _view_all(folder, names)
+    entries = [_Entry(name, views[name], scores.get(name, {})) for name in names]
+    page = folder / "index.html"
+    with atomic_write(page) as temporary:
+        temporary.write_bytes(_render(title, entries))
+    return page
+
+
+# Pictures
+
+
+def _list_pictures(folder: Path) -> list[str]:
+    """NAMEs of the pictures in a folder and its sub-folders, 2.jpg before 10.jpg."""
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted((name.as_posix() for name in names if _may_be_picture(name)), key=_natural_key)
+
+
+def _may_be_picture(name: Path) -> bool:
+    kind, _ = mimetypes.guess_type(f"name{name.suffix}")
+    hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
+    # Not every system has a type for every kind of film.
+    return not hidden and not is_film(name.name) and (kind is None or kind.startswith("image/"))
+
+
+def _natural_key(name: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]:
+    """Makes the thumbnails; removes those whose picture is gone."""
+
+    def view(name: str) -> dict[str, _View]:
+        found = ((kind, _view(folder, kind, name)) for kind in VIEWS)
+        return {kind: view for kind, view in found if view}
+
+    # Pillow decodes and scales outside Python's lock; a few large pictures at once fit in memory.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        views = dict(zip(names, threads.map(view, names), strict=True))
+    in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
+    for path in (folder / "thumbnails").glob("*/*"):
+        if path.relative_to(folder).as_posix() not in in_use and _is_thumbnail(path):
+            path.unlink(missing_ok=True)
+    return views
+
+
+def _view(folder: Path, kind: str, name: str) -> _View | None:
+    """One kind of a picture, its thumbnail made if need be; None where there is no such file."""
+    href = f"{kind}/{quote(os.fsencode(name))}"
+    # Of fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
+    base = hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
+    try:
+        picture = folder / kind / name
+        changed = picture.stat().st_mtime_ns
+        thumbnails = folder / "thumbnails" / kind
+        suffix, size = _find_thumbnail(thumbnails / base, changed) or _make_thumbnail(
+            picture, thumbnails / base, changed
+        )
+        return _View(href, f"thumbnails/{kind}/{base}{suffix}", *size)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    # Pillow's decoders meet damaged files with whatever exception comes up.
+    except Exception:
+        return _View(href)
+
+
+def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | None:
+    """Suffix and size of the thumbnail, unless it is older than its picture or damaged."""
+    for suffix in (".jpg", ".png"):
+        thumbnail = base.with_suffix(suffix)
+        with contextlib.suppress(OSError):
+            if thumbnail.stat().st_mtime_ns >= changed:
+                with Image.open(thumbnail) as image:
+                    return suffix, image.size
+    return None
+
+
+def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
+    """Suffix and size of a new thumbnail."""
+    with Image.open(picture) as image:
+        data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(base.with_suffix(suffix)) as temporary:
+        temporary.write_bytes(data)
+        # A picture that changes from now on is newer than its thumbnail, however soon it does.
+        os.utime(temporary, ns=(changed, changed))
+    return suffix, size
+
+
+def _is_thumbnail(path: Path) -> bool:
+    return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
+
+
+# The page
+
+
+def _render(title: str, entries: Sequence[_Entry]) -> bytes:
+    return render(
+        Path(__file__).with_suffix(".html"),
+        {"shapes": _shape_rules(entries)},
+        {
+            "title": html.escape(title),
+            "summary": _summary(entries),
+            "entries": "\n".join(map(_entry_html, entries)),
+        },
+    )
+
+
+def _shape(entry: _Entry) -> int:
+    """Width of a picture in hundredths of its height."""
+    view = max(entry.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
+    return round(100 * min(max(view.width / view.height, _NARROWEST), _WIDEST))
+
+
+def _shape_rules(entries: Sequence[_Entry]) -> str:
+    shapes = sorted({_shape(entry) for entry in entries})
+    return "\n".join(f".shape-{shape} {{ --shape: {shape / 100:g} }}" for shape in shapes)
+
+
+def _summary(entries: Sequence[_Entry]) -> str:
+    if not entries:
+        return "No pictures yet."
+    parts = [f"<b>{len(entries)}</b> {'picture' if len(entries) == 1 else 'pictures'}"]
+    scored = [entry.figures for entry in entries if entry.figures]
+    for key, label in (("rmse", "RMSE"), ("psnr", "PSNR")):
+        finite = [values[key] for values in scored if math.isfinite(values.get(key, math.nan))]
+        if finite:
+            parts.append(f"mean {label} <b>{_with_unit(key, fmean(finite))}</b>")
+    if scored and len(scored) < len(entries):
+        parts[-1] += f" over the <b>{len(scored)}</b> with truth"
+    return " <i>·</i> ".join(parts)
+
+
+def _with_unit(key: str, value: float) -> str:
+    number = f"{value:.1f}" if math.isfinite(value) else "∞"
+    return f"{number}&nbsp;dB" if key == "psnr" else number
+
+
+def _entry_html(entry: _Entry) -> str:
+    figures = {key: entry.figures[key] for key in ("rmse", "psnr") if key in entry.figures}
+    # Sort keys; finite, since JavaScript and Python spell infinity differently.
+    keys = "".join(f' data-{key}="{min(value, 1e9):.6g}"' for key, value in figures.items())
+    spans = " ".join(
+        f"<span>{key.upper()} <b>{_with_unit(key, value)}</b></span>"
+        for key, value in figures.items()
+    )
+    folder, slash, base = map(html.escape, entry.name.rpartition("/"))
+    name = f"<span>{folder}{slash}</span>{base}" if folder else base
+    caption = f'<h2 title="{html.escape(entry.name)}"><bdi>{name}</bdi></h2>'
+    if spans:
+        caption += f'<p class="figures">{spans}</p>'
+    views = "".join(_view_html(kind, view, entry.name) for kind, view in entry.views.items())
+    return (
+        f'<li class="shape-{_shape(entry)} views-{len(entry.views)}"{keys}>'
+        f'<article><div class="caption">{caption}</div>{views}</article></li>'
+    )
+
+
+def _view_html(kind: str, view: _View, name: str) -> str:
+    alt = html.escape(f"{kind}: {name}")
+    picture = (
+        f'<img src="{view.thumbnail}" alt="{alt}" width="{view.width}" height="{view.height}" '
+        'loading="lazy" decoding="async">'
+        if view.thumbnail
+        else f'<span role="img" aria-label="{alt} (cannot be read)">cannot be read</span>'
+    )
+    return (
+        f'<figure class="{kind}"><a href="{view.href}">{picture}</a>'
+        f'<figcaption aria-hidden="true">{kind.capitalize()}</figcaption></figure>'
+    )

@@ -1,0 +1,182 @@
+"""Colouring photos with a trained model: from Python, and whole folders from the command line.
+
+from colorization.prediction.colorize import Colorizer
+
+colorizer = Colorizer("models/color_global")
+picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from colorization.data.lab_planes import LIGHTNESS_SIZE
+from colorization.data.photos import read_file
+from colorization.errors import UserError
+from colorization.lab import merge_numpy
+from colorization.prediction.pictures import KINDS, Photo, decode, encode
+from colorization.prediction.trained_network import TrainedNetwork
+
+if TYPE_CHECKING:
+    from colorization.model.model_fn import Network
+
+tf1 = tf.compat.v1
+
+JPEG_QUALITY = 95
+
+
+class Colorizer:
+    """A trained model, loaded once, that colours photos of any size.
+
+    All methods may be called from several threads at the same time. The same photo always gives
+    the same picture, whatever is coloured with it.
+    """
+
+    def __init__(
+        self,
+        model_dir: str,
+        *,
+        precision: str = "auto",
+        working_size: int | None = None,
+        style: str | np.ndarray | None = None,
+        saturation: float = 1.0,
+        network: Network | None = None,
+    ):
+        """Loads a model.
+
+        Args:
+          model_dir: folder of a trained model, such as `"models/color_global"`.
+          precision: of the network: "float32", "bfloat16", or "auto" for the faster one here.
+          working_size: the network sees the photo at its own proportions, its longer side of so
+            many pixels, a multiple of 8; by default squashed to 224 x 224, as it was trained.
+            Global features come from 224 x 224 either way.
+          style: a photo, path or pixels as for `colorize`, whose global features replace those of
+            every photo, so that its mood takes over; for the full model only.
+          saturation: factor on the predicted chroma.
+          network: the network function, as in `color.py`; by default that of the script which the
+            model's settings name.
+
+        Raises:
+          UserError: there is no trained model, or it has no global features to take a style from.
+          photos.UnreadablePhoto: of the style photo.
+        """
+        separate = working_size is not None or style is not None
+        trained = TrainedNetwork(model_dir, network, precision, separate)
+        if style is not None and not trained.has_global_features:
+            raise UserError(
+                f"--style needs global features, and {model_dir} is a model of color.py, which "
+                "has none; use color_global.py"
+            )
+        if working_size is not None and (working_size < 8 or working_size % 8):
+            raise UserError(f"--working_size must be a multiple of 8, not {working_size}")
+        self._working_size = working_size
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            predict, load = trained.build()
+            # One photo at a time: TensorFlow multiplies batches of different sizes in different
+            # orders, and the last bits differ. Several at once, each in a thread of its own, are
+            # as fast as a batch of them.
+            side = None if separate else LIGHTNESS_SIZE
+            self._lightness = tf1.placeholder(tf.float32, [1, side, side, 1])
+            self._whole = tf1.placeholder(tf.float32, [1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
+            self._chroma = predict(self._lightness, self._whole)[0] * saturation
+        self._session = tf1.Session(graph=self._graph)
+        load(self._session)
+        self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
+
+    def colorize(self, image: str | os.PathLike | np.ndarray) -> np.ndarray:
+        """Colours one photo, at its own size and with its own lightness.
+
+        Args:
+          image: path of a photo of any kind, or its pixels: uint8 RGB `[height, width, 3]`, of
+            which only the lightness is used, or grays `[height, width]` or `[height, width, 1]`
+            of uint8 or uint16, in sRGB.
+
+        Returns:
+          RGB `[height, width, 3]`, uint8 or for grays of 16 bits uint16.
+
+        Raises:
+          photos.UnreadablePhoto: the path leads to no readable photo.
+          ValueError: the pixels have another shape or dtype, or there are none.
+        """
+        pixels = _photo(image).pixels
+        small = self.small_lightness(pixels)
+        chroma = self.predict(small, self.whole_lightness(pixels, small))
+        return self.merge(pixels, small, chroma)
+
+    def colorize_bytes(
+        self, data: bytes, kind: str | None = None, quality: int = JPEG_QUALITY
+    ) -> bytes:
+        """Colours one encoded photo; what `--mode predict` does with each file.
+
+        Args:
+          data: a file of any kind that Pillow reads.
+          kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; by default that of the photo, PNG if it is
+            another one.
+          quality: of JPEG and WebP, 1..100.
+
+        Returns:
+          The coloured picture, encoded; transparency, EXIF data and resolution are the photo's.
+
+        Raises:
+          photos.UnreadablePhoto: the data is no photo, or a damaged one.
+        """
+        photo = decode(data)
+        if kind is None:
+            kind = photo.kind if photo.kind in KINDS else "PNG"
+        return encode(self.colorize(photo.pixels), photo, kind, quality)
+
+    # The steps of `colorize`, for those who do something in between.
+
+    def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network sees of a photo: L* in 0..100, float32 `[height, width, 1]`."""
+        return merge_numpy.small_lightness(pixels, self._network_size(*pixels.shape[:2]))
+
+    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
+        """What global features are taken from: L* in 0..100, float32 `[224, 224, 1]`."""
+        if self._style is not None:
+            return self._style
+        return small if self._working_size is None else self._whole_lightness(pixels)
+
+    def predict(self, small: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Runs the network on what `small_lightness` and `whole_lightness` gave.
+
+        Returns:
+          a*b* in CIE units, float32 `[height / 2, width / 2, 2]`.
+        """
+        fed = {self._lightness: small[None], self._whole: whole[None]}
+        return self._session.run(self._chroma, fed)
+
+    def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+        """Gives a photo the predicted colours; see `merge_numpy.merge`."""
+        return merge_numpy.merge(pixels, small, chroma)
+
+    def gray(self, pixels: np.ndarray) -> np.ndarray:
+        """The photo without its colours: grays `[height, width]` of the same lightness."""
+        return pixels[..., 0] if pixels.shape[2] == 1 else merge_numpy.gray(pixels)
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        if self._working_size is None:
+            return LIGHTNESS_SIZE, LIGHTNESS_SIZE
+        scale = self._working_size / max(height, width)
+        return tuple(max(8, 8 * round(side * scale / 8)) for side in (height, width))
+
+    def _whole_lightness(self, pixels: np.ndarray) -> np.ndarray:
+        return merge_numpy.small_lightness(pixels, (LIGHTNESS_SIZE, LIGHTNESS_SIZE))
+
+
+def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
+    if not isinstance(image, np.ndarray):
+        return decode(read_file(os.fspath(image)))
+    pixels = image[..., None] if image.ndim == 2 else image
+    allowed = {(3, "uint8"), (1, "uint8"), (1, "uint16")}
+    if pixels.ndim != 3 or not pixels.size or (pixels.shape[2], pixels.dtype.name) not in allowed:
+        raise ValueError(
+            "pixels must be RGB [height, width, 3] of uint8 or grays [height, width] of uint8 or "
+            f"uint16, not {image.dtype} {list(image.shape)}"
+        )
+    return Photo(np.ascontiguousarray(pixels))

@@ -1,0 +1,132 @@
+"""Many photos to pictures on disk, several at the same time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colorization.data.photos import UnreadablePhoto, read_file
+from colorization.files import remove_left_behind, write_file
+from colorization.lab import lab_numpy
+from colorization.prediction.pictures import (
+    CannotEncode,
+    decode,
+    encode,
+    format_of_name,
+)
+from colorization.prediction.results import add_finished
+
+if TYPE_CHECKING:
+    from colorization.data.report import Report
+    from colorization.prediction.colorize import Colorizer
+
+# Of rows looked at together for colour.
+_STRIP_PIXELS = 2**20
+_SCORED_SIDE = 128
+
+
+def colorize_photos(
+    colorizer: Colorizer,
+    names: Mapping[str, str],
+    output: Path,
+    report: Report,
+    progress: Callable[[], object],
+    *,
+    workers: int,
+    quality: int,
+) -> dict[str, dict[str, float]]:
+    """Colours photos and writes what the gallery shows.
+
+    Args:
+      colorizer: the model.
+      names: path -> name of the picture, from `picture_names`.
+      output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
+        colour, `truth/NAME` (the photo's own bytes where its format is kept). Each is written under
+        a temporary name and renamed, `predicted` last; then it is added to `finished.jsonl`.
+      report: takes note of photos that cannot be opened, or not be written in their format or
+        under their name.
+      progress: called after each photo.
+      workers: photos to work on at the same time, at most; there are never more than processor
+        cores and one. Opening, the network, merging and writing of different photos overlap.
+      quality: of JPEG and WebP.
+
+    Returns:
+      Name -> `rmse` (of a* and b*, in CIE units) and `psnr` (of the RGB picture, in dB), over at
+      most some 128 x 128 evenly spaced pixels; empty where there is no truth.
+
+    Raises:
+      OSError: the folder cannot be written or the disk is full.
+    """
+
+    def colour(path: str) -> dict[str, dict[str, float]]:
+        name, scores = names[path], {}
+        kind = format_of_name(name)
+        try:
+            data = read_file(path)
+            photo = decode(data)
+            predicted = colorizer.colorize(photo.pixels)
+            gray = colorizer.gray(photo.pixels)
+            write_file(output / "gray" / name, encode(gray, photo, kind, quality))
+            if has_color(photo.pixels):
+                same = kind == photo.kind
+                truth = data if same else encode(photo.pixels, photo, kind, quality)
+                write_file(output / "truth" / name, truth)
+                scores = _scores(predicted, photo.pixels)
+            write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
+            add_finished(output, name, path, scores)
+        except (UnreadablePhoto, CannotEncode) as error:
+            report.add_unreadable(path, str(error))
+            return {}
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            report.add_unreadable(path, error.strerror.lower())
+            return {}
+        finally:
+            progress()
+        return {name: scores}
+
+    remove_left_behind(output)
+    # One more than cores, for one mostly waits for Python or the disk.
+    workers = min(workers, 1 + (os.cpu_count() or 1))
+    scores: dict[str, dict[str, float]] = {}
+    pool = ThreadPoolExecutor(workers)
+    try:
+        coloured: deque[Future] = deque()
+        for path in names:
+            coloured.append(pool.submit(colour, path))
+            if len(coloured) > workers:
+                scores.update(coloured.popleft().result())
+        while coloured:
+            scores.update(coloured.popleft().result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return scores
+
+
+def has_color(pixels: np.ndarray) -> bool:
+    """Whether any a* or b* value of `[height, width, channels]` is beyond -1..1."""
+    if pixels.shape[2] == 1:
+        return False
+    rows = max(16, _STRIP_PIXELS // pixels.shape[1])
+    strips = (pixels[start : start + rows] for start in range(0, len(pixels), rows))
+    return not all(lab_numpy.is_gray(strip) for strip in strips)
+
+
+def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    height, width, _ = truth.shape
+    places = np.s_[:: -(-height // _SCORED_SIDE), :: -(-width // _SCORED_SIDE)]
+    predicted, truth = predicted[places], truth[places]
+    difference = lab_numpy.chroma(predicted) - lab_numpy.chroma(truth)
+    square = np.mean(np.square(predicted.astype(np.float32) - truth))
+    return {
+        "rmse": float(np.sqrt(np.mean(np.square(difference)))),
+        "psnr": float(20 * np.log10(255) - 10 * np.log10(square)) if square else np.inf,
+    }

@@ -1,0 +1,253 @@
+"""Encoded pictures to pixels and back, with what of a file survives colouring.
+
+Upright, in sRGB; transparency, resolution and EXIF data (capture date, place, camera) are kept,
+and grays of 16 bits keep their depth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from colorization.data.photos import open_photo, to_srgb, transparency
+
+# --format: the ending of names and Pillow's name.
+FORMATS = {
+    "jpeg": (".jpg", "JPEG"),
+    "png": (".png", "PNG"),
+    "webp": (".webp", "WEBP"),
+    "tiff": (".tif", "TIFF"),
+}
+_ENDINGS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+# What a coloured photo can be written as.
+KINDS = frozenset(_ENDINGS.values())
+
+# EXIF tags. Kept are description, maker, model, software, date, artist and copyright, and what the
+# camera and its position were; not what tells how the file's pixels are stored.
+_DATE_TIME, _DATE_TIME_ORIGINAL = 0x0132, 0x9003
+_KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
+_EXIF_IFD = 0x8769
+_KEPT_IFDS = (_EXIF_IFD, 0x8825)
+
+# Of what is turned from Pillow's memory into an array at once.
+_STRIP_PIXELS = 2**18
+
+
+class CannotEncode(Exception):
+    """A picture that its format cannot hold; the message says so in a few words."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+      pixels: `[height, width, 3]` uint8 RGB, or grays `[height, width, 1]` of uint8 or uint16.
+      alpha: uint8 `[height, width]`, 255 where opaque; None if all is.
+      exif: EXIF data without orientation and thumbnail; empty if there is none.
+      dpi: pixels per inch, across and down; None if not told.
+      kind: Pillow's name of the file's format.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    exif: bytes = b""
+    dpi: tuple[float, float] | None = None
+    kind: str = "PNG"
+
+
+def format_of_name(name: str) -> str | None:
+    """Pillow's name of the format that a file's name asks for; None if it can hold no photo."""
+    stem, dot, ending = name.rpartition(".")
+    return _ENDINGS.get(f".{ending.lower()}") if dot and stem else None
+
+
+def decode(data: bytes) -> Photo:
+    """Decodes a photo of any kind that Pillow knows.
+
+    Raises:
+      UnreadablePhoto: see `photos.open_photo`.
+    """
+    try:
+        header = Image.open(io.BytesIO(data))
+    except Exception:
+        open_photo(data)  # says what is wrong
+        raise
+    mode, kind = header.mode, "JPEG" if header.format == "MPO" else header.format
+    dpi, exif = _dpi(header), _exif(header)
+    plain = not header.info.get("icc_profile") and "transparency" not in header.info
+    alpha = None
+    is_deep = mode.startswith("I;16") and kind in ("PNG", "TIFF")
+    if is_deep or mode in ("LA", "RGBA", "PA", "RGBa", "La") or "transparency" in header.info:
+        open_photo(data, draft_size=1)  # refuses what is damaged or too large
+        picture = ImageOps.exif_transpose(header)
+        if is_deep:
+            pixels = np.asarray(picture).astype(np.uint16)[..., None]
+        else:
+            pixels = _to_array(to_srgb(picture))
+        if mask := transparency(picture):
+            alpha = _to_array(mask)
+            alpha = None if (alpha == 255).all() else alpha
+    else:
+        picture = open_photo(data)
+        if mode in ("L", "1") and plain:
+            picture = picture.getchannel("G")
+        pixels = np.atleast_3d(_to_array(picture))
+    return Photo(pixels, alpha, exif, dpi, kind)
+
+
+def _to_array(picture: Image.Image) -> np.ndarray:
+    """As `np.asarray`, which takes four times as long for large pictures: it joins many pieces."""
+    width, height = picture.size
+    rows = max(1, _STRIP_PIXELS // width)
+    if rows >= height:
+        return np.asarray(picture)
+    strips = ((0, top, width, min(top + rows, height)) for top in range(0, height, rows))
+    first = np.asarray(picture.crop(next(strips)))
+    pixels = np.empty([height, *first.shape[1:]], first.dtype)
+    pixels[:rows] = first
+    for strip in strips:
+        pixels[strip[1] : strip[3]] = np.asarray(picture.crop(strip))
+    return pixels
+
+
+def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
+    """Encodes a finished picture with what the photo brought along.
+
+    Args:
+      rgb: RGB `[height, width, 3]` or grays `[height, width]`, of uint8 or, for PNG and TIFF,
+        uint16; other kinds get 8 bits.
+      photo: gives alpha, EXIF data and resolution. A kind without transparency gets white there.
+      kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP".
+      quality: of JPEG and WebP, 1..100.
+
+    Raises:
+      CannotEncode: the picture has more pixels a side than the kind allows.
+    """
+    if rgb.dtype == np.uint16:
+        if kind not in ("PNG", "TIFF"):
+            rgb = (rgb // 257).astype(np.uint8)
+        elif rgb.ndim == 3 or photo.alpha is not None:
+            return (_png_of_16_bits if kind == "PNG" else _tiff_of_16_bits)(rgb, photo)
+    picture = Image.fromarray(rgb)
+    if photo.alpha is not None:
+        mask = Image.fromarray(photo.alpha)
+        if kind in ("PNG", "WEBP", "TIFF"):
+            picture.putalpha(mask)
+        else:
+            opaque = Image.new(picture.mode, picture.size, "white")
+            opaque.paste(picture, mask=mask)
+            picture = opaque
+    settings: dict = {}
+    if photo.exif and kind in ("JPEG", "PNG", "WEBP", "TIFF"):
+        settings["exif"] = photo.exif
+    if photo.dpi:
+        settings["dpi"] = photo.dpi
+    if kind in ("JPEG", "WEBP"):
+        settings["quality"] = quality
+    if kind == "PNG":
+        # A third of the default's time for a few percent more bytes.
+        settings["compress_level"] = 3
+    if kind == "TIFF":
+        settings["compression"] = "tiff_lzw"
+    with io.BytesIO() as file:
+        try:
+            picture.save(file, kind, **settings)
+        except (OSError, ValueError) as error:
+            raise CannotEncode(f"{picture.width} x {picture.height} as {kind}: {error}") from error
+        return file.getvalue()
+
+
+def _dpi(picture: Image.Image) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in picture.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def _exif(picture: Image.Image) -> bytes:
+    # What cameras and editors write there is not always sound, and no reason to lose the photo.
+    with contextlib.suppress(Exception):
+        found, kept = picture.getexif(), Image.Exif()
+        kept.update((tag, found[tag]) for tag in _KEPT_TAGS if tag in found)
+        kept.update((tag, found.get_ifd(tag)) for tag in _KEPT_IFDS if found.get_ifd(tag))
+        return kept.tobytes() if len(kept) else b""
+    return b""
+
+
+def _date(photo: Photo) -> str | None:
+    exif = Image.Exif()
+    if photo.exif:
+        exif.load(photo.exif)
+    return exif.get(_DATE_TIME) or exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+
+
+# Pillow writes neither RGB nor transparency of 16 bits.
+
+
+def _with_alpha(rgb: np.ndarray, photo: Photo) -> np.ndarray:
+    """`[height, width, channels]`, of which alpha, if there is any, is the last."""
+    alpha = () if photo.alpha is None else (photo.alpha * np.uint16(257),)
+    return np.dstack([rgb, *alpha])
+
+
+def _png_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
+    """PNG of 16 bits a channel (ISO/IEC 15948): header, resolution, EXIF, pixels."""
+    import struct
+    import zlib
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + checksum
+
+    pixels = _with_alpha(rgb, photo)
+    height, width, channels = pixels.shape
+    color_type, size = {2: 4, 3: 2, 4: 6}[channels], 2 * channels
+    # Each byte less that of the pixel before it: filter type 1, which gradients need.
+    lines = pixels.astype(">u2").view(np.uint8).reshape(height, width * size)
+    filtered = np.empty([height, 1 + width * size], np.uint8)
+    filtered[:, 0] = 1
+    filtered[:, 1 : 1 + size] = lines[:, :size]
+    np.subtract(lines[:, size:], lines[:, :-size], out=filtered[:, 1 + size :])
+    chunks = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))]
+    if photo.dpi:
+        across, down = (round(value / 0.0254) for value in photo.dpi)
+        chunks.append(chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+    if photo.exif:
+        chunks.append(chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
+    chunks.append(chunk(b"IDAT", zlib.compress(filtered.tobytes(), 3)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
+    import tifffile
+
+    # Hardly any program opens grays with alpha.
+    rgb = np.dstack([rgb] * 3) if rgb.ndim == 2 else rgb
+    with io.BytesIO() as file:
+        tifffile.imwrite(
+            file,
+            _with_alpha(rgb, photo),
+            photometric="rgb",
+            extrasamples=None if photo.alpha is None else ["unassalpha"],
+            resolution=photo.dpi,
+            resolutionunit="INCH" if photo.dpi else None,
+            datetime=_date(photo),
+            metadata=None,
+        )
+        return file.getvalue()

@@ -1,0 +1,260 @@
+"""What the page does for its clients: from what they send to coloured photos."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import logging
+import threading
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from colorization.data.photos import UnreadablePhoto, read_file
+from colorization.errors import UserError
+from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
+from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
+from colorization.prediction.results import picture_names
+from colorization.server.sessions import Request, Result, Sessions
+from colorization.training.settings import stored_settings
+
+MAX_SATURATION = 3.0
+_MOST_MODELS = 4
+_PREVIEW_SIDE = 1600
+# Between two updates of a page that waits for many photos.
+_UPDATE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Models:
+    """The trained models that a page offers. Each is loaded once, when it is first asked for.
+
+    Attributes:
+      default: name of the one that the server was started with.
+      names: of all.
+      with_style: names of those that can take the style of another photo.
+    """
+
+    def __init__(self, model_dir: str, precision: str = "auto"):
+        """Loads the model in `model_dir` and finds those in the folders beside it.
+
+        Raises:
+          UserError: there is no trained model in `model_dir`.
+        """
+        chosen = Path(model_dir).absolute()
+        self._precision = precision
+        self._folders = {chosen.name: str(chosen)}
+        self._loaded: OrderedDict[tuple[str, bool], Colorizer] = OrderedDict()
+        self._lock = threading.Lock()
+        self.colorizer(chosen.name)
+        settings = _settings_beside(chosen)
+        self._folders = {name: str(chosen.parent / name) for name in settings}
+        self.default = chosen.name
+        self.names = list(settings)
+        self.with_style = [name for name in settings if settings[name]["model"] == "color_global"]
+
+    def colorizer(self, name: str, style: np.ndarray | None = None) -> Colorizer:
+        """The model of that name; given any style, one that can take styles.
+
+        Raises:
+          UserError: it cannot be loaded.
+        """
+        key = (name, style is not None)
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = Colorizer(
+                    self._folders[name], precision=self._precision, style=style
+                )
+                if len(self._loaded) > _MOST_MODELS:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+
+
+def _settings_beside(chosen: Path) -> dict[str, dict[str, Any]]:
+    """Settings by name, of a model and of those of the same version in the folders beside it."""
+    own = stored_settings(str(chosen))
+    found = {chosen.name: own}
+    for folder in sorted(path.parent for path in chosen.parent.glob("*/settings.json")):
+        try:
+            settings = stored_settings(str(folder))
+        except UserError as error:
+            _log.warning("%s is left out: %s", folder, error)
+            continue
+        if any(folder.glob("*.index")) and settings.keys() == own.keys():
+            found[folder.name] = settings
+    return found
+
+
+class Job(NamedTuple):
+    """What a client asks for, checked."""
+
+    photos: list[Path]
+    colorizer: Colorizer
+    saturation: float
+    style: np.ndarray | None  # what `Colorizer.whole_lightness` gives
+
+
+def parse_job(
+    models: Models, sessions: Sessions, photos: Any, model: Any, saturation: Any, style: Any
+) -> Job:
+    """Makes sense of what a client sent, whatever it sent.
+
+    Raises:
+      gr.Error: there is none in it.
+    """
+    if not photos:
+        raise refusal("Send one photo or more.")
+    paths = [
+        _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
+    ]
+    if model not in models.names:
+        raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
+    if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
+        raise refusal(f"Saturation must be a number above 0 and at most {MAX_SATURATION:g}.")
+    try:
+        if style is None or model not in models.with_style:
+            return Job(paths, models.colorizer(model), saturation, None)
+        pixels = decode(read_file(str(_upload(sessions, style)))).pixels
+        colorizer = models.colorizer(model, pixels)
+        return Job(paths, colorizer, saturation, colorizer.small_lightness(pixels))
+    except UnreadablePhoto as error:
+        raise refusal(f"The style photo cannot be used: {error}.") from error
+    except UserError as error:
+        raise refusal(f"{error}.") from error
+
+
+def _upload(sessions: Sessions, sent: Any) -> Path:
+    path = sessions.upload(sent.get("path") if isinstance(sent, dict) else None)
+    if path is None:
+        raise refusal("A photo is no longer here; drop it once more.")
+    return path
+
+
+def uploads(sessions: Sessions, photos: Any, style: Any) -> list[Path]:
+    sent = [*(photos if isinstance(photos, list) else [photos]), *([style] if style else [])]
+    return [_upload(sessions, one) for one in sent]
+
+
+def refusal(message: str) -> gr.Error:
+    # The page takes messages as HTML.
+    return gr.Error(
+        html.escape(message, quote=False),
+        duration=None,
+        title="Not coloured",
+        print_exception=False,
+    )
+
+
+def colorize_all(
+    job: Job, request: Request, progress: gr.Progress
+) -> Iterator[tuple[bool, dict[str, str]]]:
+    """Colours the photos, adding to the results of the request.
+
+    Yields:
+      Now and then False, at the end True; and the names of the files that could not be coloured,
+      with the reasons.
+
+    Raises:
+      FileNotFoundError: the session has ended.
+      gr.Error: none could be coloured.
+    """
+    problems: dict[str, str] = {}
+    shown = time.monotonic()
+    names = _picture_names(job.photos)
+    for number, (path, name) in enumerate(zip(job.photos, names, strict=True)):
+        progress((number, len(names)), desc=path.name, unit="photos")
+        try:
+            files = _colorize(job, path, name)
+        except (UnreadablePhoto, CannotEncode) as error:
+            if request.ended:
+                raise FileNotFoundError(path) from error
+            problems[path.name] = str(error)
+            continue
+        except MemoryError:
+            problems[path.name] = "not enough memory"
+            continue
+        # Folders of their own, because the names are what people see in their downloads.
+        result = Result(
+            request.folder / str(number) / name,
+            request.folder / f"{number}-gray.jpg",
+            request.folder / f"{number}-coloured.jpg",
+        )
+        result.picture.parent.mkdir()
+        for where, data in zip(result, files, strict=True):
+            where.write_bytes(data)
+        request.results.append(result)
+        if time.monotonic() - shown > _UPDATE_SECONDS:
+            yield False, problems
+            shown = time.monotonic()
+    if not request.results:
+        raise refusal(named_problems(problems))
+    yield True, problems
+
+
+def _colorize(job: Job, path: Path, name: str) -> tuple[bytes, bytes, bytes]:
+    """The picture as `--mode predict` writes it, and smaller ones in gray and in colour."""
+    photo = decode(read_file(str(path)))
+    colorizer = job.colorizer
+    small = colorizer.small_lightness(photo.pixels)
+    whole = job.style
+    if whole is None:
+        whole = colorizer.whole_lightness(photo.pixels, small)
+    chroma = colorizer.predict(small, whole)
+    coloured = colorizer.merge(photo.pixels, small, chroma * np.float32(job.saturation))
+    picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
+    before = colorizer.gray(_reduced(photo.pixels))
+    return picture, _preview(before, photo), _preview(_reduced(coloured), photo)
+
+
+def _reduced(pixels: np.ndarray) -> np.ndarray:
+    """uint8 `[height, width, channels]`, of at most `_PREVIEW_SIDE` a side."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return np.atleast_3d(np.asarray(picture))
+
+
+def _preview(pixels: np.ndarray, photo: Photo) -> bytes:
+    alpha = photo.alpha
+    if alpha is not None:
+        alpha = np.asarray(Image.fromarray(alpha).resize(pixels.shape[1::-1]))
+    return encode(pixels, Photo(pixels, alpha), "JPEG", 90)
+
+
+def _picture_names(photos: Sequence[Path]) -> list[str]:
+    """What the pictures are called, each differently; see `results.picture_names`."""
+    names: list[str] = []
+    taken = {path.name for path in photos}
+    for path in photos:
+        name = path.name
+        if name in names:
+            more = (f"{path.stem} ({number}){path.suffix}" for number in itertools.count(2))
+            name = next(one for one in more if one not in taken)
+            taken.add(name)
+        names.append(name)
+    named = picture_names(names)
+    return [named[name] for name in names]
+
+
+def named_problems(problems: Mapping[str, str]) -> str:
+    some = [f"{name}: {reason}" for name, reason in list(problems.items())[:5]]
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return f"{'; '.join(some)}{more}."
+
+
+def write_zip(results: Sequence[Result], path: Path) -> Path:
+    # Pictures are compressed already.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for result in results:
+            archive.write(result.picture, result.picture.name)
+    return path

@@ -1,0 +1,332 @@
+"""The checkpoints in a model's folder: which is the newest, the best, damaged, to go on from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from colorization import files
+from colorization.errors import UserError
+from colorization.files import atomic_write, write_json
+
+_LOCK = "training.lock"
+_BASENAME = "model.ckpt"
+BEST = "best"
+_EVALUATION = "evaluation.json"
+
+_log = logging.getLogger(__name__)
+
+
+def latest_checkpoint(model_dir: str) -> str:
+    """The newest checkpoint that is whole; see `newest_whole`.
+
+    Raises:
+      UserError: there is none.
+    """
+    checkpoint = newest_whole(model_dir)
+    if checkpoint is None:
+        raise UserError(
+            f"no trained model in {model_dir}; train one with --mode train, "
+            "or name its folder with --model_dir"
+        )
+    return checkpoint
+
+
+def best_checkpoint(model_dir: str) -> str:
+    """The checkpoint to predict with: that of the lowest evaluation loss, else the newest.
+
+    Raises:
+      UserError: there is none.
+    """
+    try:
+        best = newest_whole(os.path.join(model_dir, BEST))
+    except UserError as error:
+        _log.warning("%s; using the newest in %s instead", error, model_dir)
+        best = None
+    return best or latest_checkpoint(model_dir)
+
+
+def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
+    """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
+
+    Earlier evaluations on other test photos than this one do not count.
+
+    Args:
+      model_dir: folder of the model.
+      checkpoint: prefix of what was evaluated.
+      metrics: what came out, `loss` among it.
+
+    Returns:
+      How many evaluations ago the best one was; 0 if it is this one, or if there is none because
+      the checkpoint has been deleted meanwhile.
+    """
+    folder = Path(model_dir) / BEST
+    figures = {name: float(value) for name, value in metrics.items()}
+    best = _stored_evaluation(folder)
+    if best and not _same_photos(best, figures):
+        best = None
+    better = best is None or figures["loss"] < best["loss"]
+    if not (better and _copied(checkpoint, folder)):
+        if best is None:
+            return 0
+        since = int(best["evaluations_since"]) + 1
+        write_json(folder / _EVALUATION, {**best, "evaluations_since": since})
+        return since
+    name = os.path.basename(checkpoint)
+    kept = str(folder / name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
+    write_json(folder / _EVALUATION, {**figures, "evaluations_since": 0})
+    # Earlier ones, and what a copying that was cut short has left.
+    for file in [*folder.glob(f"{_BASENAME}-*"), *folder.glob(f".{_BASENAME}-*")]:
+        if not file.name.startswith(f"{name}."):
+            file.unlink()
+    return 0
+
+
+def _copied(checkpoint: str, folder: Path) -> bool:
+    """Copies a checkpoint, unless the training has deleted it meanwhile."""
+    folder.mkdir(exist_ok=True)
+    index = Path(f"{checkpoint}.index")
+    # The index last: without it there is no checkpoint. It is also what TensorFlow deletes first.
+    try:
+        for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
+            with atomic_write(folder / source.name) as target:
+                shutil.copyfile(source, target)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _stored_evaluation(folder: Path) -> dict[str, float] | None:
+    try:
+        stored = json.loads((folder / _EVALUATION).read_text())
+        evaluation = {name: float(value) for name, value in stored.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return evaluation if {"loss", "evaluations_since"} <= evaluation.keys() else None
+
+
+def _same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
+    """Whether two evaluations were on the same photos: the baselines tell."""
+    return all(
+        math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
+        for name in ("loss_no_colour", "ab_rmse_no_colour")
+    )
+
+
+def starting_point(source: str) -> str:
+    """The checkpoint that a warm start is to take: a model folder's best, or one named itself.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    if os.path.isdir(source):
+        return best_checkpoint(source)
+    prefix = source.removesuffix(".index")
+    if not os.path.exists(f"{prefix}.index"):
+        raise UserError(
+            f"no checkpoint at {source}; name a model's folder, or a checkpoint like "
+            f"models/color_global/{_BASENAME}-1000"
+        )
+    damage = _damage(prefix)
+    if damage:
+        raise UserError(f"{source} is damaged ({damage}); name another checkpoint")
+    return prefix
+
+
+def newest_whole(model_dir: str) -> str | None:
+    """The newest checkpoint that can be read to its last byte.
+
+    A save that was cut short, by a full disk or by the machine going down, leaves a checkpoint that
+    TensorFlow lists but cannot restore. Those are named in a warning and passed over. Reads the
+    newest checkpoint once, one tensor at a time; nothing is written.
+
+    Returns:
+      Its prefix, as `tf.train.latest_checkpoint` gives it, or None where there is no checkpoint.
+
+    Raises:
+      UserError: there are checkpoints, and all of them are damaged.
+    """
+    damaged = []
+    for checkpoint in reversed(_listed(model_dir)):
+        damage = _damage(checkpoint)
+        if damage is None:
+            for name, reason in damaged:
+                _log.warning("%s is damaged (%s): using %s instead", name, reason, checkpoint)
+            return checkpoint
+        damaged.append((checkpoint, damage))
+    if damaged:
+        name, reason = damaged[0]
+        raise UserError(
+            f"no checkpoint in {model_dir} is whole; the newest, {name}, is damaged ({reason}): "
+            "restore one from a backup or train anew in another --model_dir"
+        )
+    return None
+
+
+def require_fitting(checkpoint: str) -> None:
+    """Compares a checkpoint with the variables of the current graph.
+
+    TensorFlow gives variables values of another shape without a word.
+
+    Raises:
+      UserError: a shape differs.
+    """
+    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    for variable in tf.compat.v1.global_variables():
+        name, shape = variable.op.name, variable.shape.as_list()
+        if stored.get(name, shape) != shape:
+            raise UserError(
+                f"{checkpoint} does not fit its network: {name} is {stored[name]}, not {shape}; "
+                "restore it and settings.json from one backup, or train anew in another --model_dir"
+            )
+
+
+def resume(model_dir: str) -> int:
+    """Readies a folder for training to go on in it; the caller holds its lock.
+
+    Makes `newest_whole` the one that training restores, by correcting TensorFlow's list of
+    checkpoints where it says otherwise, and clears away what a save that was cut short left behind.
+
+    Returns:
+      The step of that checkpoint, 0 where there is none.
+
+    Raises:
+      UserError: see `newest_whole`.
+    """
+    for leftover in Path(model_dir).glob(f"{_BASENAME}-*_temp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    whole = newest_whole(model_dir)
+    if whole is None:
+        return 0
+    listed = _listed(model_dir)
+    kept = listed[: listed.index(whole) + 1]
+    state = _list(model_dir)
+    if state is None or list(state.all_model_checkpoint_paths) != kept:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
+    return _step(whole)
+
+
+def discard(model_dir: str, checkpoint: str) -> None:
+    """Removes a checkpoint, from TensorFlow's list of them as well if others are left."""
+    tf.compat.v1.train.remove_checkpoint(checkpoint)
+    kept = [listed for listed in _listed(model_dir) if listed != checkpoint]
+    if kept:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, kept[-1], kept)
+
+
+def go_on_from_best(model_dir: str, step: int) -> str:
+    """Makes the best checkpoint the newest one, as if it had been trained for more steps.
+
+    Args:
+      model_dir: folder of the model, whose lock the caller holds.
+      step: how many there shall have been.
+
+    Returns:
+      The best checkpoint, of which there is a copy now.
+
+    Raises:
+      UserError: there is none.
+      tf.errors.OpError: the copy cannot be written.
+    """
+    best = best_checkpoint(model_dir)
+    stored = tf.train.load_checkpoint(best)
+    tensors = {name: stored.get_tensor(name) for name in stored.get_variable_to_shape_map()}
+    tensors["global_step"] = np.int64(step)
+    copy = os.path.join(model_dir, f"{_BASENAME}-{step}")
+    tf.raw_ops.SaveV2(
+        prefix=copy,
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+    tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_listed(model_dir), copy])
+    return best
+
+
+def has_checkpoint(model_dir: str) -> bool:
+    """Whether a folder holds any checkpoint, be it damaged."""
+    return bool(_listed(model_dir))
+
+
+def trained_steps(model_dir: str) -> int:
+    """Steps that the newest whole checkpoint has been trained for; 0 where there is none."""
+    whole = newest_whole(model_dir)
+    return _step(whole) if whole else 0
+
+
+def _step(checkpoint: str) -> int:
+    return int(tf.train.load_variable(checkpoint, "global_step"))
+
+
+def _listed(model_dir: str) -> list[str]:
+    """Prefixes of the checkpoints in a folder, oldest first.
+
+    TensorFlow's list decides; without a readable one, the steps in the names do. Of the list only
+    the names count: its folders are wrong once a model has been moved or copied, and training
+    deletes what it lists.
+    """
+    state = _list(model_dir)
+    if state is not None:
+        names = [os.path.basename(path) for path in state.all_model_checkpoint_paths]
+        newest = os.path.basename(state.model_checkpoint_path)
+        names = [*(name for name in names if name != newest), newest]
+    else:
+        steps = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
+        names = [
+            f"{_BASENAME}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
+        ]
+    return [os.path.join(model_dir, name) for name in names]
+
+
+def _list(model_dir: str) -> Any:
+    """TensorFlow's list of checkpoints, a CheckpointState, or None if it is missing or damaged."""
+    try:
+        return tf.train.get_checkpoint_state(model_dir)
+    except ValueError:
+        return None
+
+
+def _index_files(model_dir: str) -> Iterator[Path]:
+    return Path(model_dir).glob(f"{_BASENAME}-*.index")
+
+
+def _damage(checkpoint: str) -> str | None:
+    """What is wrong with a checkpoint; None if every tensor can be read and is finite.
+
+    Reading compares each tensor with its checksum. Before that, what the index claims is compared
+    with the size of the data, so that no claim makes the process allocate more than that.
+    """
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        if "global_step" not in shapes:
+            return "no global_step"
+        if not all(dtype.is_floating or dtype.is_integer for dtype in dtypes.values()):
+            return "holds something else than numbers"
+        claimed = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items())
+        folder, name = os.path.split(checkpoint)
+        held = sum(path.stat().st_size for path in Path(folder).glob(f"{name}.data-*"))
+        if claimed > held:
+            return f"{held:,} bytes where its index claims {claimed:,}"
+        for variable in shapes:
+            if not np.isfinite(reader.get_tensor(variable)).all():
+                return f"{variable} holds values that are not finite"
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        return str(error).strip().splitlines()[0].split(" [[")[0]
+    return None
+
+
+def locked(model_dir: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings out of a folder for the duration of the body; see `files.locked`."""
+    return files.locked(Path(model_dir) / _LOCK, model_dir, "training", "model_dir")

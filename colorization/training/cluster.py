@@ -1,0 +1,132 @@
+"""What the tasks of a TF_CONFIG cluster owe each other beyond what the Estimator does.
+
+The Estimator's parameter servers run for ever. Here every chief and worker that has finished tells
+each of them, and they end when nobody needs them any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from colorization.errors import UserError
+from colorization.estimator import tf_estimator
+
+# How long a parameter server waits for workers that say nothing after the chief has finished: lost
+# ones never will, and one in its last step must not lose its variables.
+_GRACE_SECONDS = 120
+_POLL_SECONDS = 0.5
+_TIMEOUT_SECONDS = 20
+
+_log = logging.getLogger(__name__)
+
+
+def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
+    """What the environment variable TF_CONFIG says.
+
+    Args:
+      sync: whether the workers are to train in step.
+      gpus: how many graphics processors a task is to use, if it was said.
+
+    Returns:
+      A RunConfig with `task_type`, `task_id`, `is_chief`, `num_worker_replicas` (the chief counted
+      in), `num_ps_replicas` and `global_id_in_cluster`, all as in any Estimator program.
+
+    Raises:
+      UserError: TF_CONFIG is damaged, or its tasks cannot train together.
+    """
+    try:
+        config = tf_estimator.RunConfig()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"the environment variable TF_CONFIG is not usable: {error}") from error
+    if config.num_worker_replicas > 1 and not config.num_ps_replicas:
+        raise UserError(
+            "TF_CONFIG names workers but no parameter server, so each would train a model of its "
+            'own; add "ps" to its cluster'
+        )
+    if gpus and config.cluster_spec:
+        raise UserError(
+            "--gpus is for one machine; in a TF_CONFIG cluster give each worker one processor "
+            "(CUDA_VISIBLE_DEVICES) and leave it out"
+        )
+    if sync and config.num_worker_replicas < 2 and config.task_type != "evaluator":
+        raise UserError("--sync needs a TF_CONFIG cluster with workers; leave it out")
+    return config
+
+
+def serve_parameters(config: tf_estimator.RunConfig) -> None:
+    """Keeps variables for the others until the chief and the workers have finished."""
+    server = tf.distribute.Server(
+        config.cluster_spec, job_name="ps", task_index=config.task_id, protocol=config.protocol
+    )
+    finished: set[str] = set()
+    give_up_at = float("inf")
+    with _mailbox(config, config.task_id, server.target) as (session, queue):
+        size, name = queue.size(), queue.dequeue()
+        while len(finished) < config.num_worker_replicas and time.monotonic() < give_up_at:
+            # Not a blocking dequeue: signals are dealt with between two calls.
+            while session.run(size):
+                finished.add(session.run(name).decode())
+                if "chief 0" in finished or "master 0" in finished:
+                    give_up_at = min(give_up_at, time.monotonic() + _GRACE_SECONDS)
+            time.sleep(_POLL_SECONDS)
+
+
+def evaluate_until_trained(
+    estimator: tf_estimator.Estimator,
+    train_spec: tf_estimator.TrainSpec,
+    eval_spec: tf_estimator.EvalSpec,
+) -> None:
+    """Does the evaluator's part: measures each new checkpoint until the last.
+
+    A checkpoint that the chief deletes while it is being read is passed over.
+    """
+    while True:
+        newest = tf.train.latest_checkpoint(estimator.model_dir)
+        try:
+            tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+            return
+        except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
+            # A missing one is a ValueError.
+            about_checkpoint = "checkpoint" in str(error)
+            if not about_checkpoint or tf.train.latest_checkpoint(estimator.model_dir) == newest:
+                raise
+            _log.warning("passing over a checkpoint that has gone (%s)", error)
+
+
+def report_finished(config: tf_estimator.RunConfig) -> None:
+    """Tells the parameter servers that this task needs them no more."""
+    for index in range(config.num_ps_replicas):
+        address = f"{config.protocol or 'grpc'}://{config.cluster_spec.task_address('ps', index)}"
+        try:
+            with _mailbox(config, index, address) as (session, queue):
+                session.run(queue.enqueue(f"{config.task_type} {config.task_id}"))
+        except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError) as error:
+            _log.warning("parameter server %s does not answer (%s)", address, error.message)
+
+
+@contextlib.contextmanager
+def _mailbox(
+    config: tf_estimator.RunConfig, index: int, target: str
+) -> Iterator[tuple[tf.compat.v1.Session, tf.queue.FIFOQueue]]:
+    """The queue of finished tasks that lies in a parameter server, and a session that reaches it.
+
+    Args:
+      config: of this task.
+      index: of the parameter server.
+      target: its address.
+    """
+    device = f"/job:ps/task:{index}"
+    settings = tf.compat.v1.ConfigProto(
+        device_filters=[device], operation_timeout_in_ms=_TIMEOUT_SECONDS * 1000
+    )
+    with tf.Graph().as_default(), tf.device(f"{device}/device:CPU:0"):
+        # Room for tasks that were restarted and finish again.
+        capacity = 10 * config.num_worker_replicas
+        queue = tf.queue.FIFOQueue(capacity, tf.string, [[]], shared_name="finished")
+        with tf.compat.v1.Session(target, config=settings) as session:
+            yield session, queue

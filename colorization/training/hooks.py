@@ -1,0 +1,268 @@
+"""What watches a training run: progress bar, photos per second, stopping on a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from colorization.console import progress_bar
+from colorization.training import checkpoint
+
+SessionRunHook = tf.compat.v1.train.SessionRunHook
+
+# Steps between two points of a curve in TensorBoard.
+SUMMARY_STEPS = 10
+
+# The operations with which a step takes its batch from a data set.
+_NEXT_BATCH = ("IteratorGetNext", "MultiDeviceIteratorGetNextFromShard")
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal, after its checkpoint was saved."""
+
+    def __init__(self, signal_number: int, step: int):
+        super().__init__(signal_number, step)
+        self.signal_number = signal_number
+        self.step = step
+
+
+class TrainProgress(SessionRunHook):
+    """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
+
+    Photos per second and the share are logged too. A step waits from its first operation until its
+    batch is there; in truth less, for other operations may come between.
+    """
+
+    def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):
+        self._max_steps = max_steps
+        self._batch_size = batch_size
+        self._model_dir = model_dir
+        self._what = what
+
+    def begin(self) -> None:
+        self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
+        self._step = tf.compat.v1.train.get_global_step()
+        graph = tf.compat.v1.get_default_graph()
+        batches = [op for op in graph.get_operations() if op.type in _NEXT_BATCH]
+        with tf.device("/cpu:0"):
+            self._begun = tf.timestamp()
+            with tf.control_dependencies(batches):
+                self._batch_arrived = tf.timestamp()
+
+    def after_create_session(self, session, coord) -> None:
+        self._last_step = session.run(self._step)
+        self._last_time = time.monotonic()
+        self._waited = 0.0
+        self._waiting = ""
+        # Counts photos, not steps: that is the rate people compare.
+        self._bar = progress_bar(
+            self._max_steps * self._batch_size,
+            self._what,
+            " photos",
+            initial=int(self._last_step) * self._batch_size,
+        )
+
+    def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
+        return tf.compat.v1.train.SessionRunArgs(
+            [self._loss, self._step, self._begun, self._batch_arrived]
+        )
+
+    def after_run(self, run_context, run_values) -> None:
+        self._loss_value, step, begun, arrived = run_values.results
+        self._waited += max(0.0, arrived - begun)
+        self._show(int(step))
+        if step - self._last_step >= SUMMARY_STEPS:
+            self._log_rate(step)
+
+    def _log_rate(self, step: int) -> None:
+        now = time.monotonic()
+        seconds = now - self._last_time
+        values = {
+            "photos_per_second": (step - self._last_step) * self._batch_size / seconds,
+            "data_wait_share": self._waited / seconds,
+        }
+        self._waiting = f", waiting for data {values['data_wait_share']:.1%}"
+        self._last_step, self._last_time, self._waited = step, now, 0.0
+        summary = tf.compat.v1.Summary(
+            value=[
+                tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
+                for tag, value in values.items()
+            ]
+        )
+        tf.compat.v1.summary.FileWriterCache.get(self._model_dir).add_summary(summary, step)
+
+    def _show(self, step: int) -> None:
+        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}{self._waiting}"
+        self._bar.set_postfix_str(state, refresh=False)
+        self._bar.update(step * self._batch_size - self._bar.n)
+
+    def end(self, session) -> None:
+        # What a step fetches may be the count from before its update.
+        self._show(int(session.run(self._step)))
+        self._bar.close()
+
+
+class EvalProgress(SessionRunHook):
+    """Shows how far an evaluation has come."""
+
+    def __init__(self, batches: int):
+        self._batches = batches
+
+    def begin(self) -> None:
+        self._bar = progress_bar(self._batches, "evaluating", " batches", leave=False)
+
+    def after_run(self, run_context, run_values) -> None:
+        self._bar.update()
+
+    def end(self, session) -> None:
+        self._bar.close()
+
+
+class Signals:
+    """Takes note of Ctrl-C and SIGTERM, for `StopOnSignal` to act on.
+
+    Attributes:
+      number: of the signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Takes the signals over for the duration of the body; a second Ctrl-C ends at once."""
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.number = number
+            if number == signal.SIGINT:
+                signal.signal(number, signal.SIG_DFL)
+
+        previous = {
+            number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+class StopOnSignal(SessionRunHook):
+    """Raises `Interrupted` after the step in which a signal came."""
+
+    def __init__(self, signals: Signals, model_dir: str | None):
+        """Says where to save.
+
+        Args:
+          signals: what came.
+          model_dir: where to save a checkpoint before; None for an evaluation, before which
+            training has just saved one.
+        """
+        self._signals = signals
+        self._model_dir = model_dir
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._signals.number is None:
+            return
+        step = int(run_context.session.run(self._step))
+        if self._model_dir:
+            _save(run_context.session, self._model_dir, step)
+        raise Interrupted(self._signals.number, step)
+
+
+class StopWithoutProgress(SessionRunHook):
+    """Ends training after so many evaluations in a row that were no better than the best."""
+
+    def __init__(self, evaluations_since_best: Callable[[], float], patience: int):
+        self._evaluations_since_best = evaluations_since_best
+        self._patience = patience
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._evaluations_since_best() >= self._patience:
+            run_context.request_stop()
+
+
+class TraceStep(SessionRunHook):
+    """Traces one step: what each operation took, for the Graphs page of TensorBoard."""
+
+    def __init__(self, step: int, model_dir: str):
+        """Says which.
+
+        Args:
+          step: from 1, steps of earlier runs counted in.
+          model_dir: where the event files are.
+        """
+        self._traced = step
+        self._model_dir = model_dir
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_create_session(self, session, coord) -> None:
+        self._next = int(session.run(self._step)) + 1
+
+    def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs | None:
+        if self._next != self._traced:
+            return None
+        level = tf.compat.v1.RunOptions.FULL_TRACE
+        return tf.compat.v1.train.SessionRunArgs(
+            [], options=tf.compat.v1.RunOptions(trace_level=level)
+        )
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._next == self._traced:
+            writer = tf.compat.v1.summary.FileWriterCache.get(self._model_dir)
+            writer.add_run_metadata(run_values.run_metadata, f"step {self._traced}", self._traced)
+            tqdm.write(f"Traced step {self._traced}: see the Graphs page of TensorBoard.")
+        self._next += 1
+
+
+class FitsCheckpoint(SessionRunHook):
+    """Refuses a checkpoint that does not fit; see `checkpoint.require_fitting`."""
+
+    def __init__(self, prefix: str | None):
+        self._prefix = prefix
+
+    def begin(self) -> None:
+        if self._prefix is not None:
+            checkpoint.require_fitting(self._prefix)
+
+
+class SaveEverySeconds(SessionRunHook):
+    """Saves a checkpoint when none has been saved for some time, whoever saved the last."""
+
+    def __init__(self, model_dir: str, seconds: float):
+        self._model_dir = model_dir
+        self._seconds = seconds
+
+    def begin(self) -> None:
+        self._step = tf.compat.v1.train.get_global_step()
+
+    def after_create_session(self, session, coord) -> None:
+        self._newest, self._saved_at = _saver().last_checkpoints[-1:], time.monotonic()
+
+    def after_run(self, run_context, run_values) -> None:
+        newest = _saver().last_checkpoints[-1:]
+        if newest != self._newest:
+            self._newest, self._saved_at = newest, time.monotonic()
+        elif time.monotonic() - self._saved_at >= self._seconds:
+            session = run_context.session
+            _save(session, self._model_dir, int(session.run(self._step)))
+
+
+def _saver() -> tf.compat.v1.train.Saver:
+    (saver,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.SAVERS)
+    return saver
+
+
+def _save(session, model_dir: str, step: int) -> None:
+    _saver().save(session, f"{model_dir}/model.ckpt", global_step=step)

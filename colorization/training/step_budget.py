@@ -1,0 +1,126 @@
+"""How many steps of training fit into some minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from colorization.data import dataset
+from colorization.data.report import Report
+from colorization.data.shards import Shards
+from colorization.files import write_json
+from colorization.model.model_fn import Network
+from colorization.options import Options
+from colorization.training import hooks
+from colorization.training.training import make_estimator
+
+_NOTED = "budget.json"
+
+# A training is timed by so many steps after the first few, or as many as fit into the seconds.
+_WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
+
+
+def steps_in_minutes(
+    minutes: float,
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+) -> int:
+    """How many steps a training of so many minutes has, by the time that a few steps take.
+
+    What was found is noted in the model's folder: the same budget stays the same number of steps,
+    whenever training is interrupted and goes on.
+
+    Args:
+      minutes: of training, evaluations not counted.
+      network: see `color.network`.
+      options: of the run, `model_dir` the model's own.
+      settings: of the network, as `settings.resolve_settings` gives them.
+      data: photos to train on.
+
+    Returns:
+      1 at least.
+    """
+    noted = Path(options.model_dir) / _NOTED
+    budget = {
+        "minutes": minutes,
+        "batch_size": options.batch_size,
+        "accumulate_steps": options.accumulate_steps,
+        "half_size_share": options.half_size_share,
+    }
+    try:
+        stored = json.loads(noted.read_bytes())
+        steps = stored.pop("steps")
+        if stored == budget and type(steps) is int and steps > 0:
+            return steps
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        pass
+    print("Timing a few steps.", flush=True)
+    share = options.half_size_share
+    seconds = sum(
+        of_steps * _seconds_per_step(network, options, settings, data, half_size)
+        for of_steps, half_size in ((share, True), (1 - share, False))
+        if of_steps
+    )
+    steps = max(1, round(60 * minutes / seconds))
+    write_json(noted, {**budget, "steps": steps})
+    return steps
+
+
+class _StepTimes(hooks.SessionRunHook):
+    """Times steps until there are enough."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def after_create_session(self, session, coord) -> None:
+        self._last = time.monotonic()
+
+    def after_run(self, run_context, run_values) -> None:
+        now = time.monotonic()
+        self.seconds.append(now - self._last)
+        self._last = now
+        timed = self.seconds[_WARM_UP_STEPS:]
+        if len(timed) >= _TIMED_STEPS or (timed and sum(self.seconds) > _TIMED_SECONDS):
+            run_context.request_stop()
+
+
+def _seconds_per_step(
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    data: list[str] | Shards,
+    half_size: bool,
+) -> float:
+    """Trains a model that is thrown away."""
+    times = _StepTimes()
+    batch_size = options.batch_size * options.accumulate_steps
+    report = Report(len(data))
+    with tempfile.TemporaryDirectory() as scratch, report.as_user_error():
+        estimator = make_estimator(
+            network,
+            dataclasses.replace(options, model_dir=scratch),
+            settings,
+            save_checkpoints_secs=None,
+            save_checkpoints_steps=None,
+            save_summary_steps=None,
+            log_step_count_steps=None,
+        )
+        estimator.train(
+            lambda: dataset.train_dataset(
+                data,
+                batch_size,
+                settings["chroma_scale"],
+                options.seed,
+                report,
+                half_size=half_size,
+            ),
+            hooks=[times],
+        )
+    return statistics.median(times.seconds[_WARM_UP_STEPS:] or times.seconds)

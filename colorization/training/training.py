@@ -1,0 +1,310 @@
+"""The official Estimator around a network, and one task of its training."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import re
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from colorization.data import dataset
+from colorization.data.lab_planes import LIGHTNESS_SIZE
+from colorization.data.report import Report
+from colorization.data.shards import Shards
+from colorization.errors import UserError
+from colorization.estimator import gpu_strategy, tf_estimator
+from colorization.model import summaries
+from colorization.model.layers import fast_precision
+from colorization.model.model_fn import Network, make_model_fn
+from colorization.options import NETWORK_SETTINGS, Options
+from colorization.training import checkpoint, cluster, hooks
+from colorization.training.settings import copy_to_best
+
+# Between two looks of an evaluator for a new checkpoint.
+_EVALUATOR_THROTTLE_SECS = 5
+
+# What TensorBoard lists of a training run, as far as it is set.
+_HYPERPARAMETERS = (
+    *NETWORK_SETTINGS,
+    "precision",
+    "batch_size",
+    "max_steps",
+    "learning_rate",
+    "learning_rate_schedule",
+    "warmup_steps",
+    "half_size_share",
+    "accumulate_steps",
+    "clip_norm",
+    "warm_start",
+    "seed",
+)
+
+
+class Photos(NamedTuple):
+    """A data set to be, and the report on it that reading fills in."""
+
+    data: list[str] | Shards
+    report: Report
+
+
+def make_estimator(
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    warm_start_from: tf_estimator.WarmStartSettings | None = None,
+    **run_config: Any,
+) -> tf_estimator.Estimator:
+    """Wraps a network.
+
+    Args:
+      network: see `color.network`.
+      options: of the run.
+      settings: of the network, as `settings.resolve_settings` gives them.
+      warm_start_from: weights to begin with.
+      **run_config: passed on to `RunConfig`.
+    """
+    precision = fast_precision() if options.precision == "auto" else options.precision
+    config = tf_estimator.RunConfig(model_dir=options.model_dir, **run_config)
+    if options.xla:
+        session_config = config.session_config or tf.compat.v1.ConfigProto()
+        session_config.allow_soft_placement = True
+        optimizer_options = session_config.graph_options.optimizer_options
+        optimizer_options.global_jit_level = tf.compat.v1.OptimizerOptions.ON_2
+        config = config.replace(session_config=session_config)
+    return tf_estimator.Estimator(
+        make_model_fn(network),
+        config=config,
+        params={
+            **dataclasses.asdict(options),
+            **settings,
+            "half_size_steps": options.half_size_steps,
+            "precision": precision,
+        },
+        warm_start_from=warm_start_from,
+    )
+
+
+def train_task(
+    network: Network,
+    options: Options,
+    settings: dict[str, Any],
+    task: tf_estimator.RunConfig,
+    done: int,
+    train: Photos,
+    test: Photos,
+) -> dict[str, Any] | None:
+    """Trains until `max_steps` and evaluates each checkpoint; in a cluster, does one task of it.
+
+    Args:
+      network: see `color.network`.
+      options: of the run.
+      settings: of the network, as `settings.resolve_settings` gives them.
+      task: what TF_CONFIG says, as `cluster.read_cluster` gives it.
+      done: steps that earlier runs trained for.
+      train: this task's share of the photos.
+      test: photos to evaluate on.
+
+    Returns:
+      The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
+
+    Raises:
+      hooks.Interrupted: a signal came; a checkpoint has been saved.
+      UserError: the loss is no longer finite.
+    """
+    estimator = _training_estimator(network, options, settings, task)
+    print(f"Precision: {estimator.params['precision']}.")
+    if task.is_chief:
+        values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
+        summaries.write_hyperparameters(
+            {name: value for name, value in values.items() if value is not None}, options.model_dir
+        )
+    signals = hooks.Signals()
+    strategy = estimator.config.train_distribute
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    best = _BestCheckpoint()
+    eval_spec = _eval_spec(options, settings, task, test, signals, best)
+
+    def train_spec(last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
+        watching = _train_hooks(options, task, signals, best, last_step, half_size)
+        batch_size = options.batch_size * options.accumulate_steps // replicas
+        return tf_estimator.TrainSpec(
+            # A seed of its own for each start: going on must not begin the same epoch again.
+            lambda: dataset.train_dataset(
+                train.data,
+                batch_size,
+                settings["chroma_scale"],
+                options.seed + done,
+                train.report,
+                half_size=half_size,
+            ),
+            max_steps=last_step,
+            hooks=watching,
+        )
+
+    try:
+        if task.task_type == "evaluator":
+            spec = train_spec(options.max_steps, done, half_size=False)
+            cluster.evaluate_until_trained(estimator, spec, eval_spec)
+            return None
+        # Workers have nothing to save: a signal ends them at once.
+        with signals.noted() if task.is_chief else contextlib.nullcontext():
+            if done < options.half_size_steps:
+                spec = train_spec(options.half_size_steps, done, half_size=True)
+                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
+                done = checkpoint.trained_steps(options.model_dir)
+                if done < options.half_size_steps:
+                    # Half size alone leaves a model that has never seen photos as it will get them.
+                    done = options.half_size_steps
+                    source = checkpoint.go_on_from_best(options.model_dir, done)
+                    print(f"Half size no longer gains anything: full size goes on from {source}.")
+            if done >= options.half_size_steps:
+                if options.half_size_steps:
+                    best.count_anew()
+                spec = train_spec(options.max_steps, done, half_size=False)
+                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
+    except tf.compat.v1.train.NanLossDuringTrainingError as error:
+        raise UserError(
+            f"the loss is no longer finite; the last good checkpoint is "
+            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
+            "go on from it with a lower --learning_rate"
+        ) from error
+    return result[0] if result else None
+
+
+class _BestCheckpoint(tf_estimator.Exporter):
+    """Keeps the checkpoint with the lowest evaluation loss; what Estimator calls to export it."""
+
+    name = "best"
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._counted = math.inf
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        if not math.isfinite(eval_result["loss"]):
+            # Its weights may be finite yet, but nobody shall go on from it.
+            checkpoint.discard(estimator.model_dir, checkpoint_path)
+            raise tf.compat.v1.train.NanLossDuringTrainingError
+        copy_to_best(estimator.model_dir)
+        self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+        self._counted += 1
+
+    def count_anew(self) -> None:
+        """Evaluations up to now no longer count as evaluations since the best one."""
+        self._counted = 0
+
+    def evaluations_since(self) -> float:
+        return min(self._since, self._counted)
+
+
+def _training_estimator(
+    network: Network, options: Options, settings: dict[str, Any], task: tf_estimator.RunConfig
+) -> tf_estimator.Estimator:
+    return make_estimator(
+        network,
+        options,
+        settings,
+        warm_start_from=_warm_start(network, options, settings) if options.warm_start else None,
+        save_checkpoints_steps=options.save_checkpoints_steps
+        or max(1, min(1000, options.max_steps // 5)),
+        keep_checkpoint_max=options.keep_checkpoint_max,
+        tf_random_seed=options.seed,
+        save_summary_steps=hooks.SUMMARY_STEPS,
+        log_step_count_steps=hooks.SUMMARY_STEPS,
+        train_distribute=gpu_strategy(options.gpus, options.batch_size) if options.gpus else None,
+        # Workers start one after the other, which steadies the beginning, unless they wait for
+        # each other anyway.
+        experimental_max_worker_delay_secs=0 if options.sync else None,
+    )
+
+
+def _warm_start(
+    network: Network, options: Options, settings: dict[str, Any]
+) -> tf_estimator.WarmStartSettings | None:
+    """What to take from another checkpoint: the variables of the same name and shape.
+
+    Returns:
+      None where training goes on from a checkpoint of its own.
+
+    Raises:
+      UserError: nothing fits.
+    """
+    if checkpoint.newest_whole(options.model_dir):
+        return None
+    source = checkpoint.starting_point(options.warm_start)
+    stored = tf.train.load_checkpoint(source).get_variable_to_shape_map()
+    with tf.Graph().as_default():
+        step = tf.compat.v1.train.get_or_create_global_step()
+        params = {**settings, "precision": "float32"}
+        network(tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), True, params)
+        shapes = {
+            variable.op.name: variable.shape.as_list()
+            for variable in tf.compat.v1.global_variables()
+            if variable is not step
+        }
+    taken = [name for name, shape in shapes.items() if stored.get(name) == shape]
+    if not taken:
+        raise UserError(
+            f"--warm_start {options.warm_start} has no variable in common with this network; "
+            "name a checkpoint of color.py or color_global.py"
+        )
+    print(f"Starting from {source}: {len(taken)} of {len(shapes)} variables.")
+    anew = sorted(shapes.keys() - set(taken))
+    if anew:
+        print(f"Starting anew, for want of a match: {', '.join(anew)}.")
+    return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in taken])
+
+
+def _train_hooks(
+    options: Options,
+    task: tf_estimator.RunConfig,
+    signals: hooks.Signals,
+    best: _BestCheckpoint,
+    last_step: int,
+    half_size: bool,
+) -> list[hooks.SessionRunHook]:
+    """What watches training until a step."""
+    if not task.is_chief:
+        return []
+    photos_per_step = options.batch_size * options.accumulate_steps
+    if options.sync:
+        photos_per_step *= task.num_worker_replicas
+    what = "training at half size" if half_size else "training"
+    watching = [
+        hooks.TrainProgress(last_step, photos_per_step, options.model_dir, what),
+        hooks.StopOnSignal(signals, options.model_dir),
+        hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+        hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+    ]
+    if options.patience:
+        watching.append(hooks.StopWithoutProgress(best.evaluations_since, options.patience))
+    if options.profile:
+        watching.append(hooks.TraceStep(options.profile, options.model_dir))
+    return watching
+
+
+def _eval_spec(
+    options: Options,
+    settings: dict[str, Any],
+    task: tf_estimator.RunConfig,
+    test: Photos,
+    signals: hooks.Signals,
+    best: _BestCheckpoint,
+) -> tf_estimator.EvalSpec:
+    """What to evaluate on, and what watches it; always at full size, at which models are used."""
+    return tf_estimator.EvalSpec(
+        lambda: dataset.eval_dataset(
+            test.data, options.batch_size, settings["chroma_scale"], test.report
+        ),
+        steps=None,
+        hooks=[
+            hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
+            hooks.StopOnSignal(signals, None),
+        ],
+        exporters=best,
+        start_delay_secs=0,
+        throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
+    )

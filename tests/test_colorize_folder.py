@@ -1,0 +1,202 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+from skimage.metrics import peak_signal_noise_ratio
+
+from colorization.data.report import Report
+from colorization.errors import UserError
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.results import picture_names, read_finished, without_results
+
+
+@pytest.fixture(scope="module")
+def colorizer(model_folder):
+    return Colorizer(model_folder(), precision="float32")
+
+
+def colour(colorizer, photos, output, workers=2, format=None, report=None):
+    paths = [str(path) for path in photos]
+    done = []
+    scores = colorize_photos(
+        colorizer,
+        picture_names(paths, format),
+        output,
+        report or Report(len(paths)),
+        lambda: done.append(1),
+        workers=workers,
+        quality=95,
+    )
+    assert len(done) == len(paths)
+    return scores
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_names_mirror_folders():
+    paths = ["/photos/a.jpg", "/photos/x/a.jpg", "/photos/x/b.PNG", "/photos/x/c.raw", "/photos/d"]
+    assert picture_names(paths) == {
+        "/photos/a.jpg": "a.jpg",
+        "/photos/x/a.jpg": "x/a.jpg",
+        "/photos/x/b.PNG": "x/b.PNG",
+        "/photos/x/c.raw": "x/c.raw.png",
+        "/photos/d": "d.png",
+    }
+
+
+@pytest.mark.parametrize("format", [None, "jpeg", "png", "webp", "tiff"])
+def test_names_never_collide(format):
+    names = ["a.jpg", "a.png", "A.JPEG", "a.gif", "a.jpg.png", "a", "a.gif.png", "a (2).png"]
+    found = picture_names([f"/photos/{name}" for name in names], format)
+    assert len({name.casefold() for name in found.values()}) == len(names)
+    assert list(found) == [f"/photos/{name}" for name in names]
+    if format == "png":
+        assert found["/photos/a.png"] == "a.png"
+        assert found["/photos/a.jpg"] != "a.png"
+
+
+def test_names_of_other_photos_pictures_are_not_taken():
+    finished = {"a.jpg": "/x/a.jpg", "B.png": "/x/B.png", "a (2).jpg": "/y/a.jpg"}
+    wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
+    assert picture_names(list(wanted), finished=finished) == wanted
+    for photo in ("/x/a.jpg", "file:///x/a.jpg", "/y/a.jpg"):
+        (name,) = picture_names([photo], finished=finished).values()
+        assert finished[name] == photo.removeprefix("file://")
+
+
+def test_results_are_told_from_photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos = ["out/a.jpg", "out/predicted.jpg", "predicted/a.jpg", "a\0.jpg"]
+    results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg"), "out/thumbnails/gray/a.jpg"]
+    results.append(f"file://{tmp_path}/out/gray/a.jpg")
+    assert without_results([*results, *photos], Path("out")) == photos
+    with pytest.raises(UserError, match="another --output"):
+        without_results(results, Path("out"))
+
+
+def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, colourful):
+    photos = photo_folder(2, gray=1)
+    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results")
+    assert sorted(contents(tmp_path / "results")) == [
+        "finished.jsonl",
+        "gray/colour0.png",
+        "gray/colour1.png",
+        "gray/gray0.png",
+        "predicted/colour0.png",
+        "predicted/colour1.png",
+        "predicted/gray0.png",
+        "truth/colour0.png",
+        "truth/colour1.png",
+    ]
+    truth = colourful(60, 80)
+    np.testing.assert_array_equal(Image.open(tmp_path / "results/truth/colour0.png"), truth)
+    gray = np.asarray(Image.open(tmp_path / "results/gray/colour0.png").convert("RGB"))
+    assert np.abs(rgb2lab(gray)[..., 0] - rgb2lab(truth)[..., 0]).max() < 0.5
+    predicted = np.asarray(Image.open(tmp_path / "results/predicted/colour0.png"))
+    np.testing.assert_array_equal(predicted, colorizer.colorize(truth))
+    error = rgb2lab(predicted)[..., 1:] - rgb2lab(truth)[..., 1:]
+    assert scores["colour0.png"]["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-3)
+    ratio = peak_signal_noise_ratio(truth, predicted)
+    assert scores["colour0.png"]["psnr"] == pytest.approx(ratio, rel=1e-3)
+    assert scores["gray0.png"] == {}
+
+
+def test_bytes_depend_on_neither_company_nor_order(colorizer, tmp_path, photo_folder):
+    photos = sorted(photo_folder(5).iterdir())
+    colour(colorizer, photos, tmp_path / "a", workers=1)
+    colour(colorizer, photos[::-1], tmp_path / "b", workers=3)
+    for kind in ("gray", "predicted", "truth"):
+        assert contents(tmp_path / "a" / kind) == contents(tmp_path / "b" / kind)
+
+
+def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_folder):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "results" / "truth").mkdir(parents=True)
+    for process in (dead.pid, os.getpid()):
+        (tmp_path / f"results/truth/.colour0.png.{process}-123.tmp").write_bytes(b"half")
+    (tmp_path / "results" / ".notes.tmp").write_bytes(b"somebody's")
+    colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
+    hidden = {name for name in contents(tmp_path / "results") if Path(name).name.startswith(".")}
+    assert hidden == {f"truth/.colour0.png.{os.getpid()}-123.tmp", ".notes.tmp"}
+
+
+def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_folder):
+    photos, output = sorted(photo_folder(6).iterdir()), tmp_path / "results"
+    done = []
+
+    def stop():
+        done.append(1)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    names = picture_names([str(photo) for photo in photos])
+    with pytest.raises(KeyboardInterrupt):
+        colorize_photos(colorizer, names, output, Report(6), stop, workers=1, quality=95)
+    finished = read_finished(output)
+    assert 3 <= len(finished) < 6
+    assert set(finished) == set(contents(output / "predicted"))
+    scores = colour(colorizer, photos, tmp_path / "whole")
+    for name, picture in finished.items():
+        assert (picture.photo, picture.scores) == (str(photos[0].parent / name), scores[name])
+
+
+def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, photo_folder):
+    photos = sorted(photo_folder(2, damaged=1).iterdir())
+    report = Report(3)
+    scores = colour(colorizer, photos, tmp_path / "results", report=report)
+    assert sorted(scores) == ["colour0.png", "colour1.png"]
+    assert [Path(path).name for path in report.unreadable] == ["damaged0.jpg"]
+
+
+def test_names_as_long_as_file_systems_allow(colorizer, tmp_path, photo_folder):
+    """Those that get even longer by `.png` are reported."""
+    photos = photo_folder(1)
+    long, longer = photos / f"{'a' * 251}.png", photos / ("b" * 255)
+    shutil.copy(photos / "colour0.png", long)
+    shutil.copy(photos / "colour0.png", longer)
+    report = Report(3)
+    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results", report=report)
+    assert sorted(scores) == [long.name, "colour0.png"]
+    assert report.unreadable == {str(longer): "file name too long"}
+    assert (tmp_path / "results" / "predicted" / long.name).exists()
+    assert not [name for name in contents(tmp_path / "results") if name.endswith(".tmp")]
+
+
+def test_what_a_format_cannot_hold_is_reported(colorizer, tmp_path):
+    Image.new("L", (17000, 1), 128).save(tmp_path / "long.png")
+    report = Report(1)
+    scores = colour(
+        colorizer, [tmp_path / "long.png"], tmp_path / "results", format="webp", report=report
+    )
+    assert scores == {}
+    assert "WEBP" in report.unreadable[str(tmp_path / "long.png")]
+    assert contents(tmp_path / "results") == {}
+
+
+def test_an_existing_picture_survives_a_failure(colorizer, tmp_path, photo_folder, monkeypatch):
+    path = photo_folder(1) / "colour0.png"
+    kept = tmp_path / "results" / "predicted" / "colour0.png"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"kept")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        colour(colorizer, [path], tmp_path / "results")
+    assert contents(tmp_path / "results") == {"predicted/colour0.png": b"kept"}

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from skimage.color import lab2rgb, rgb2lab
+from test_merge_ops import whole
+
+import upsample
+from colorization.lab import merge_numpy, merge_ops
+
+RNG = np.random.default_rng(0)
+
+
+def merged(pixels, lightness, chroma):
+    return merge_numpy.merge(pixels, lightness.numpy(), chroma)
+
+
+@pytest.mark.parametrize("several_cores", [1, 2**20])
+@pytest.mark.parametrize("strip", [1, 700, 2**15])
+def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip, several_cores):
+    monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS", strip)
+    monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS_OF_SEVERAL", strip)
+    monkeypatch.setattr(merge_numpy, "_SEVERAL_CORES", several_cores)
+    photo = colourful(61, 83) // 2 + 64
+    before = photo.copy()
+    chroma = RNG.normal(0, 4, [28, 28, 2]).astype(np.float32)
+    lightness, expected = whole(photo, chroma)
+    result = merged(photo, lightness, chroma)
+    assert result.dtype == np.uint8
+    np.testing.assert_allclose(result, expected, atol=1)
+    np.testing.assert_array_equal(photo, before)
+
+
+@pytest.mark.parametrize("shape", [(61, 83, 3), (1, 1, 3), (300, 2, 1), (2, 300, 3)])
+@pytest.mark.parametrize("strength", [5, 60])
+@pytest.mark.parametrize("few_colours", [0, 2**20])
+def test_they_are_those_of_exported_models(colourful, monkeypatch, shape, strength, few_colours):
+    """To one level, where sRGB cannot show the colour included."""
+    monkeypatch.setattr(merge_numpy, "_FEW_COLORS", few_colours)
+    photo = colourful(*shape[:2])[..., : shape[2]]
+    chroma = RNG.normal(0, strength, [28, 28, 2]).astype(np.float32)
+    lightness = merge_ops.small_lightness(tf.constant(photo), [56, 56])
+    expected = merge_ops.merge(tf.constant(photo), lightness, tf.constant(chroma)).numpy()
+    result = merged(photo, lightness, chroma)
+    # Half a step off at most, but two halves where the last halving of the chroma falls otherwise.
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_colours_beyond_srgb_lose_chroma_and_keep_lightness_and_hue(colourful):
+    photo = colourful(40, 30)
+    chroma = np.full([28, 28, 2], [90, -70], np.float32)
+    lightness = merge_ops.small_lightness(tf.constant(photo), [56, 56])
+    lab = rgb2lab(merged(photo, lightness, chroma))
+    assert np.abs(lab[..., 0] - rgb2lab(photo)[..., 0]).max() < 0.5
+    clipped = rgb2lab(
+        lab2rgb(np.dstack([rgb2lab(photo)[..., :1], np.full([40, 30, 2], [90, -70])]))
+    )
+    assert np.abs(clipped[..., 0] - rgb2lab(photo)[..., 0]).max() > 5
+    middle = (lab[..., 0] > 30) & (lab[..., 0] < 90)
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[middle]
+    np.testing.assert_allclose(hue, np.degrees(np.arctan2(-70, 90)), atol=6)
+
+
+def test_grays_of_16_bits_keep_their_depth():
+    gray = RNG.integers(0, 65536, [50, 40, 1]).astype(np.uint16)
+    chroma = RNG.normal(0, 3, [28, 28, 2]).astype(np.float32)
+    lightness = merge_ops.small_lightness(tf.constant(gray), [56, 56])
+    result = merged(gray, lightness, chroma)
+    assert result.dtype == np.uint16
+    shown = rgb2lab(result / 65535)[..., 0]
+    expected = rgb2lab(np.repeat(gray / 65535, 3, axis=2))[..., 0]
+    # What lies within 0.0001 of what sRGB shows is clipped: 0.09 in L* at black.
+    np.testing.assert_allclose(shown, expected, atol=0.1)
+    no_colour = merged(gray, lightness, np.zeros_like(chroma))
+    assert np.abs(no_colour.astype(int) - gray).max() <= 2
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+def test_guided_coefficients_are_those_of_upsample(monkeypatch, radius):
+    monkeypatch.setattr(merge_numpy, "GUIDE_RADIUS", radius)
+    lightness = RNG.uniform(0, 100, [20, 26]).astype(np.float32)
+    chroma = RNG.normal(0, 20, [2, 10, 13]).astype(np.float32)
+    guide = lightness.reshape(10, 2, 13, 2).mean((1, 3))[None, ..., None]
+    images = np.moveaxis(chroma, 0, -1)[None]
+    expected = upsample.guided_coefficients(images, guide, radius, merge_ops.GUIDE_EPSILON)
+    expected = np.concatenate([part[0] for part in expected], axis=-1).transpose(0, 2, 1)
+    found = merge_numpy._guided_coefficients(lightness, chroma)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_interpolation_is_that_of_upsample():
+    for size, whole_side in ((5, 23), (112, 40), (1, 7), (9, 9)):
+        expected = upsample.interpolation(size, 0, whole_side, whole_side).numpy()
+        for start in range(0, whole_side, 4):
+            rows = slice(start, min(start + 4, whole_side))
+            found = merge_numpy._interpolated(np.eye(size, dtype=np.float32), rows, whole_side)
+            np.testing.assert_allclose(found, expected[rows], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape", [(300, 500, 3), (100, 50, 3), (448, 448, 1), (1, 1, 3), (2000, 1500, 3)]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_small_lightness_is_that_of_exported_models(shape, dtype):
+    """To two levels of a byte: it is rounded, and whole blocks of pixels come first."""
+    coarse = RNG.integers(0, 256, [5, 5, shape[2]], np.uint8)
+    photo = Image.fromarray(coarse.squeeze()).resize(shape[1::-1], Image.Resampling.BICUBIC)
+    photo = np.asarray(photo).reshape(shape)
+    if dtype == np.uint16:
+        photo = photo[..., :1].astype(np.uint16) * 257
+    expected = merge_ops.small_lightness(tf.constant(photo), [224, 200])
+    result = merge_numpy.small_lightness(photo, (224, 200))
+    assert (result.shape, result.dtype) == ((224, 200, 1), np.float32)
+    np.testing.assert_allclose(result, expected, atol=0.8)
+
+
+@pytest.mark.parametrize("shape", [(1803, 905, 3), (77, 4001, 1), (3001, 50, 3)])
+def test_small_lightness_is_that_of_pillow_reducing_first(monkeypatch, shape):
+    monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS", 30000)
+    photo = RNG.integers(0, 256, shape, np.uint8)
+    picture = Image.fromarray(photo.squeeze())
+    small = picture.resize((48, 56), Image.Resampling.BILINEAR, reducing_gap=4.0)
+    expected = merge_numpy.small_lightness(np.asarray(small).reshape(56, 48, -1), (56, 48))
+    np.testing.assert_array_equal(merge_numpy.small_lightness(photo, (56, 48)), expected)
+
+
+def test_gray_keeps_lightness(colourful):
+    photo = colourful(50, 40)
+    gray = merge_numpy.gray(photo)
+    assert (gray.shape, gray.dtype) == ((50, 40), np.uint8)
+    shown = rgb2lab(np.repeat(gray[..., None], 3, axis=2))[..., 0]
+    assert np.abs(shown - rgb2lab(photo)[..., 0]).max() < 0.25

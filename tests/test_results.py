@@ -1,0 +1,72 @@
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from colorization.prediction.results import Finished, add_finished, read_finished
+
+
+def make_picture(output, name):
+    path = output / "predicted" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
+    assert read_finished(tmp_path) == {}
+    name = os.fsdecode(b"caf\xe9/1.jpg")
+    for picture in (name, "2.jpg"):
+        make_picture(tmp_path, picture)
+    monkeypatch.chdir(tmp_path)
+    add_finished(tmp_path, name, "photos/1.jpg", {"rmse": 1.0, "psnr": float("inf")})
+    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {"rmse": 2.0})
+    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {})
+    add_finished(tmp_path, "gone.jpg", "gone.jpg", {"rmse": 3.0})
+    assert read_finished(tmp_path) == {
+        name: Finished(str(tmp_path / "photos/1.jpg"), {"rmse": 1.0, "psnr": float("inf")}),
+        "2.jpg": Finished("gs://bucket/2.jpg", {}),
+    }
+
+
+def test_threads_do_not_mix_lines(tmp_path):
+    names = [f"{number}.jpg" for number in range(200)]
+    for name in names:
+        make_picture(tmp_path, name)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: add_finished(tmp_path, name, name, {"rmse": 1.0}), names))
+    assert set(read_finished(tmp_path)) == set(names)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b'{"picture": "b.jpg", "pho', b"\xff\xfe\x00\n", b"[1, 2]\n", b"7", b"[" * 100_000, b"{}\n"],
+)
+def test_damaged_lines_spoil_no_others(tmp_path, damage):
+    for name in ("a.jpg", "b.jpg"):
+        make_picture(tmp_path, name)
+    add_finished(tmp_path, "a.jpg", "/a.jpg", {"rmse": 1.0})
+    with open(tmp_path / "finished.jsonl", "ab") as record:
+        record.write(damage)
+    assert list(read_finished(tmp_path)) == ["a.jpg"]
+    add_finished(tmp_path, "b.jpg", "/b.jpg", {"rmse": 2.0})
+    assert list(read_finished(tmp_path)) == ["a.jpg", "b.jpg"]
+
+
+def test_lying_figures_are_ignored_one_by_one(tmp_path):
+    lies = {
+        "a.jpg": {"rmse": "<script>", "psnr": -3, "note": None},
+        "b.jpg": "great",
+        "c.jpg": {"rmse": True, "psnr": [1]},
+        "d.jpg": {"rmse": float("nan"), "psnr": 20},
+        "e\0.jpg": {"rmse": 1},
+        "\ud800.jpg": {"rmse": 1},
+    }
+    lines = []
+    for name, scores in lies.items():
+        if name < "e":
+            make_picture(tmp_path, name)
+        lines.append(json.dumps({"picture": name, "photo": "/photo.jpg", "scores": scores}))
+    (tmp_path / "finished.jsonl").write_text("\n".join(lines))
+    scores = {name: picture.scores for name, picture in read_finished(tmp_path).items()}
+    assert scores == {"a.jpg": {}, "b.jpg": {}, "c.jpg": {}, "d.jpg": {"psnr": 20.0}}
