@@ -131,6 +131,58 @@ def test_bytes_in_bytes_out(colorizer, colourful):
     assert len(data) < len(colorizer.colorize_bytes(encoded(photo), "JPEG", quality=95))
 
 
+def test_a_hint_colours_its_place_and_keeps_lightness(colorizer, colourful):
+    photo = colourful(90, 120)
+    plain = colorizer.colorize(photo)
+    strokes = np.zeros([90, 120, 4], np.uint8)
+    strokes[20:32, 30:60] = (46, 139, 87, 255)
+    painted = rgb2lab(colorizer.colorize(photo, hints=strokes))
+    np.testing.assert_allclose(painted[..., 0], rgb2lab(plain)[..., 0], atol=1)
+    true = rgb2lab(strokes[20, 30, :3])[1:]
+    error = np.linalg.norm(painted[23:29, 36:54, 1:] - true, axis=-1)
+    # Colours that sRGB cannot show at the photo's lightness are paler.
+    assert np.median(error) < 3
+    assert (
+        np.median(error)
+        < np.median(np.linalg.norm(rgb2lab(plain)[23:29, 36:54, 1:] - true, axis=-1)) / 3
+    )
+
+
+def test_hints_of_all_kinds_agree(colorizer, colourful, tmp_path):
+    photo = colourful(112, 112)
+    strokes = np.zeros([112, 112, 4], np.uint8)
+    strokes[50, 60] = (46, 139, 87, 255)
+    Image.fromarray(strokes).save(tmp_path / "strokes.png")
+    expected = colorizer.colorize(photo, hints=strokes)
+    for hints in (
+        tmp_path / "strokes.png",
+        [(60, 50, "seagreen")],
+        [("53.9%", "45%", (46, 139, 87))],
+    ):
+        np.testing.assert_array_equal(colorizer.colorize(photo, hints=hints), expected)
+    data = colorizer.colorize_bytes(encoded(photo), hints=strokes)
+    np.testing.assert_array_equal(Image.open(io.BytesIO(data)), expected)
+
+
+def test_without_a_hint_nothing_changes(colorizer, colourful):
+    photo = colourful(50, 60)
+    for hints in ([], np.zeros([50, 60, 4], np.uint8)):
+        np.testing.assert_array_equal(
+            colorizer.colorize(photo, hints=hints), colorizer.colorize(photo)
+        )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (70, 2)])
+def test_hints_for_photos_of_any_size(colorizer, model_folder, colourful, size):
+    photo = colourful(*size)
+    own_proportions = Colorizer(model_folder(), precision="float32", working_size=64)
+    for model in (colorizer, own_proportions):
+        coloured = model.colorize(photo, hints=[("50%", "50%", "gray")])
+        assert coloured.shape == photo.shape
+    gray = colorizer.colorize(photo, hints=np.full([*size, 4], 255, np.uint8)).astype(int)
+    assert np.ptp(gray, axis=2).max() <= 1
+
+
 def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     with pytest.raises(UnreadablePhoto):
@@ -138,6 +190,8 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
     for pixels in (np.zeros([4, 4, 3]), np.zeros([0, 4, 3], np.uint8), np.zeros([4], np.uint8)):
         with pytest.raises(ValueError, match="pixels must be"):
             colorizer.colorize(pixels)
+    with pytest.raises(UserError, match="pixel from 0 on up to 3"):
+        colorizer.colorize(np.zeros([4, 4], np.uint8), hints=[(4, 0, "red")])
     with pytest.raises(UserError, match="multiple of 8"):
         Colorizer(model_folder(), working_size=100)
     with pytest.raises(UserError, match="no trained model"):

@@ -18,6 +18,7 @@ from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.data.photos import read_file
 from colorization.errors import UserError
 from colorization.lab import merge_numpy
+from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import KINDS, Photo, decode, encode
 from colorization.prediction.trained_network import TrainedNetwork
 
@@ -88,28 +89,41 @@ class Colorizer:
         load(self._session)
         self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
 
-    def colorize(self, image: str | os.PathLike | np.ndarray) -> np.ndarray:
+    def colorize(
+        self, image: str | os.PathLike | np.ndarray, hints: Hints | None = None
+    ) -> np.ndarray:
         """Colours one photo, at its own size and with its own lightness.
 
         Args:
           image: path of a photo of any kind, or its pixels: uint8 RGB `[height, width, 3]`, of
             which only the lightness is used, or grays `[height, width]` or `[height, width, 1]`
             of uint8 or uint16, in sRGB.
+          hints: what colour some of it was: a list of `(x, y, colour)`, or strokes, uint8 RGBA
+            `[height, width, 4]` of the photo's size or proportions or the path of such a picture,
+            whose opaque pixels count. X and Y are pixels of the upright photo or per cent, such as
+            `"25%"`; a colour is `(red, green, blue)` in 0..255 or what Pillow's ImageColor knows.
 
         Returns:
           RGB `[height, width, 3]`, uint8 or for grays of 16 bits uint16.
 
         Raises:
           photos.UnreadablePhoto: the path leads to no readable photo.
+          UserError: the hints make no sense for this photo.
           ValueError: the pixels have another shape or dtype, or there are none.
         """
         pixels = _photo(image).pixels
         small = self.small_lightness(pixels)
         chroma = self.predict(small, self.whole_lightness(pixels, small))
+        if hints is not None:
+            chroma = with_hints(small, chroma, hints, pixels.shape[:2])
         return self.merge(pixels, small, chroma)
 
     def colorize_bytes(
-        self, data: bytes, kind: str | None = None, quality: int = JPEG_QUALITY
+        self,
+        data: bytes,
+        kind: str | None = None,
+        quality: int = JPEG_QUALITY,
+        hints: Hints | None = None,
     ) -> bytes:
         """Colours one encoded photo; what `--mode predict` does with each file.
 
@@ -118,17 +132,19 @@ class Colorizer:
           kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; by default that of the photo, PNG if it is
             another one.
           quality: of JPEG and WebP, 1..100.
+          hints: as for `colorize`.
 
         Returns:
           The coloured picture, encoded; transparency, EXIF data and resolution are the photo's.
 
         Raises:
           photos.UnreadablePhoto: the data is no photo, or a damaged one.
+          UserError: the hints make no sense for this photo.
         """
         photo = decode(data)
         if kind is None:
             kind = photo.kind if photo.kind in KINDS else "PNG"
-        return encode(self.colorize(photo.pixels), photo, kind, quality)
+        return encode(self.colorize(photo.pixels, hints), photo, kind, quality)
 
     # The steps of `colorize`, for those who do something in between.
 

@@ -1,0 +1,258 @@
+"""Hints: what colour something was, said at single points or by strokes of a brush."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import ImageColor
+
+from colorization.data.photos import UnreadablePhoto, find_photos, read_file
+from colorization.errors import UserError
+from colorization.lab import lab_numpy
+from colorization.prediction.pictures import decode
+from colorization.prediction.propagation import propagate
+
+# A point: X and Y in pixels from the left and upper edge of the upright photo, or "25%" of its
+# width and height; and its colour: red, green and blue in 0..255, or what Pillow's ImageColor
+# knows.
+Point = tuple[float | str, float | str, Sequence[int] | str]
+# Strokes are the opaque pixels of an RGBA picture, or of the file at a path.
+Hints = str | os.PathLike | np.ndarray | Sequence[Point]
+
+# Alpha from which on a pixel is a hint.
+_OPAQUE = 128
+# Rows of strokes are looked at together, this many pixels at once.
+_STRIP_PIXELS = 2**20
+
+
+def with_hints(
+    lightness: np.ndarray, chroma: np.ndarray, hints: Hints, size: tuple[int, int]
+) -> np.ndarray:
+    """Predicted chroma, changed so that it agrees with hints.
+
+    Args:
+      lightness: L* in 0..100, float32 `[2 * rows, 2 * columns, 1]`.
+      chroma: predicted a*b* in CIE units, float32 `[rows, columns, 2]`.
+      hints: see `hinted_chroma`.
+      size: height and width of the upright photo in pixels.
+
+    Returns:
+      a*b* in CIE units, float32 `[rows, columns, 2]`; see `propagation.propagate`.
+
+    Raises:
+      UserError: see `hinted_chroma`.
+    """
+    rows, columns, _ = chroma.shape
+    known, is_known = hinted_chroma(hints, size, (rows, columns))
+    at_cells = lightness.reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+    return propagate(at_cells, chroma, known, is_known)
+
+
+def hinted_chroma(
+    hints: Hints, size: tuple[int, int], grid: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hints on the grid that chroma is predicted on.
+
+    Args:
+      hints: points, or strokes of the photo's size or proportions: uint8 RGBA
+        `[rows, columns, 4]`, or the path of such a picture. Pixels whose alpha is below 128 are no
+        hints; an empty list and strokes without a hint say nothing.
+      size: height and width of the upright photo in pixels.
+      grid: height and width of the grid.
+
+    Returns:
+      a*b* in CIE units, float32 `[*grid, 2]`, the mean over the hints in each cell, that of strokes
+      weighted by alpha; and which cells hold a hint, bool `[*grid]`.
+
+    Raises:
+      UserError: a point lies outside the photo or its colour is unknown; strokes have another
+        shape, dtype or proportions, no transparent pixel, or cannot be read.
+    """
+    sums = np.zeros([*grid, 3])
+    if isinstance(hints, str | os.PathLike | np.ndarray):
+        _add_strokes(sums, _strokes(hints, size), grid)
+    else:
+        for point in hints:
+            (y, x), colour = parse_point(point, size)
+            cells = np.ix_(_covered(y, size[0], grid[0]), _covered(x, size[1], grid[1]))
+            ab = lab_numpy.chroma(np.array(colour, np.uint8).reshape(1, 1, 3)).reshape(2)
+            sums[cells] += (*ab, 1)
+    weights = sums[..., 2:]
+    chroma = sums[..., :2] / np.where(weights > 0, weights, 1)
+    return chroma.astype(np.float32), weights[..., 0] > 0
+
+
+def parse_point(
+    point: Point, size: tuple[int, int] | None = None
+) -> tuple[tuple[int, int], tuple[int, int, int]]:
+    """Row and column of a point's pixel, and its colour as red, green and blue in 0..255.
+
+    Without the `size` of the photo, height and width, a point is only checked for what makes no
+    sense for any photo.
+
+    Raises:
+      UserError: see `hinted_chroma`.
+    """
+    try:
+        x, y, colour = point
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a hint is X,Y,COLOUR, not {point!r}") from error
+    height, width = size or (None, None)
+    return (_pixel(y, height, "Y"), _pixel(x, width, "X")), _rgb(colour)
+
+
+def read_strokes(path: str | os.PathLike) -> np.ndarray:
+    """Strokes of a file, upright, uint8 RGBA `[rows, columns, 4]`.
+
+    Raises:
+      UserError: it cannot be read, or all of it is opaque.
+    """
+    path = os.fspath(path)
+    try:
+        picture = decode(read_file(path))
+    except UnreadablePhoto as error:
+        raise UserError(f"cannot read hints {path} ({error}); name a PNG with strokes") from error
+    if picture.alpha is None:
+        raise UserError(
+            f"{path} has no transparent pixel, so all of it would be a hint; save the strokes "
+            "alone, on a transparent layer"
+        )
+    pixels = picture.pixels
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    return np.dstack([np.broadcast_to(pixels, (*pixels.shape[:2], 3)), picture.alpha])
+
+
+def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
+    """Which photo each file of strokes in a folder is for.
+
+    Args:
+      folder: searched through; what may be no picture is left alone.
+      places: path -> place of a photo below the folder it was found in.
+
+    Returns:
+      Path of a photo -> path of its strokes, which have its place in their folder, in any capitals
+      and whatever their ending. A photo's own ending may stand before it: `beach.jpg.png`.
+
+    Raises:
+      UserError: there are no strokes, or no photo for some of them.
+    """
+    strokes = {os.path.relpath(path, folder): path for path in find_photos([folder])}
+    by_stem = {os.path.splitext(place)[0].casefold(): path for place, path in strokes.items()}
+    found = {}
+    for photo, place in places.items():
+        for stem in (place, os.path.splitext(place)[0]):
+            if stem.casefold() in by_stem:
+                found[photo] = by_stem[stem.casefold()]
+                break
+    unused = sorted(set(strokes.values()) - set(found.values()))
+    if unused:
+        more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
+        raise UserError(f"no photo has the name of {unused[0]}{more}; name strokes like photos")
+    return found
+
+
+def digest(hints: Hints | None) -> str:
+    """What tells hints from others, by their content; empty for none.
+
+    Raises:
+      UserError: the file of strokes cannot be read.
+    """
+    if hints is None:
+        return ""
+    if isinstance(hints, str | os.PathLike):
+        hints = read_strokes(hints)
+    data = hints.tobytes() if isinstance(hints, np.ndarray) else repr(hints).encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _pixel(place: float | str, side: int | None, axis: str) -> int:
+    """The pixel of a place along one side of the photo, which may not be known yet."""
+    is_share = isinstance(place, str) and place.strip().endswith("%")
+    try:
+        value = float(place.strip().removesuffix("%") if isinstance(place, str) else place)
+    except (TypeError, ValueError):
+        value = math.nan
+    if is_share:
+        if not 0 <= value <= 100:
+            raise UserError(f"{axis} of a hint must be from 0% to 100%, not {place}")
+        return 0 if side is None else min(int(value / 100 * side), side - 1)
+    if not 0 <= value < (2**31 if side is None else side):
+        limit = "" if side is None else f" up to {side - 1} in this photo"
+        raise UserError(
+            f"{axis} of a hint must be a pixel from 0 on{limit}, or per cent, not {place}"
+        )
+    return int(value)
+
+
+def _rgb(colour: Sequence[int] | str) -> tuple[int, int, int]:
+    if isinstance(colour, str):
+        try:
+            values = np.array(ImageColor.getrgb(colour.strip())[:3])
+        except ValueError:
+            values = np.empty(0)
+    else:
+        values = np.asarray(colour)
+    if values.shape != (3,) or values.dtype.kind not in "iu" or not (values % 256 == values).all():
+        raise UserError(
+            f"unknown colour {colour!r}; give a name such as seagreen, a code such as #2e8b57, or "
+            "red, green and blue in 0..255"
+        )
+    return tuple(values.tolist())
+
+
+def _strokes(hints: str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Checked strokes, uint8 RGBA `[rows, columns, 4]`."""
+    if isinstance(hints, np.ndarray):
+        strokes, name = hints, "hints"
+        if strokes.dtype != np.uint8 or strokes.ndim != 3 or strokes.shape[2] != 4:
+            raise UserError(
+                "hints must be RGBA [height, width, 4] of uint8, not "
+                f"{strokes.dtype} {list(strokes.shape)}"
+            )
+    else:
+        strokes, name = read_strokes(hints), os.fspath(hints)
+    height, width = strokes.shape[:2]
+    # Each side may have been rounded by a pixel when the picture was scaled.
+    if not height or not width or abs(width * size[0] - height * size[1]) > sum(size):
+        raise UserError(
+            f"{name}: {width} x {height} pixels have other proportions than the photo's "
+            f"{size[1]} x {size[0]}; paint on a picture of the photo's size"
+        )
+    return strokes
+
+
+def _parts(side: int, cells: int) -> int:
+    """Parts that each pixel along a side is cut into, so that there are no fewer than cells."""
+    return -(-cells // side)
+
+
+def _covered(pixel: int, side: int, cells: int) -> np.ndarray:
+    """Cells along a side that a pixel covers, several where the photo is smaller than the grid."""
+    parts = _parts(side, cells)
+    return np.unique((pixel * parts + np.arange(parts)) * cells // (side * parts))
+
+
+def _add_strokes(sums: np.ndarray, strokes: np.ndarray, grid: tuple[int, int]) -> None:
+    """Adds a*, b* and 1 of all hints, times their alpha, to the sums of their cells."""
+    for axis in (0, 1):
+        parts = _parts(strokes.shape[axis], grid[axis])
+        strokes = strokes if parts == 1 else strokes.repeat(parts, axis)
+    height, width = strokes.shape[:2]
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = strokes[top : top + rows]
+        y, x = np.nonzero(strip[..., 3] >= _OPAQUE)
+        if not y.size:
+            continue
+        pixels = strip[y, x]
+        alpha = pixels[:, 3].astype(np.float64)
+        ab = lab_numpy.chroma(pixels[None, :, :3])[0]
+        cells = (y + top) * grid[0] // height * grid[1] + x * grid[1] // width
+        for channel, values in enumerate((ab[:, 0], ab[:, 1], 1)):
+            added = np.bincount(cells, alpha * values, math.prod(grid))
+            sums[..., channel] += added.reshape(grid)
