@@ -72,6 +72,14 @@ def _gpus(text: str) -> int | str:
     return text if text == "all" else _whole_number(1)(text)
 
 
+def _hint(text: str) -> tuple[str, str, str]:
+    x, _, rest = text.partition(",")
+    y, _, colour = rest.partition(",")
+    if not colour:
+        raise argparse.ArgumentTypeError(f"needs X,Y,COLOUR, not {text!r}")
+    return x, y, colour
+
+
 def _option(
     group: str,
     help: str,
@@ -215,6 +223,23 @@ class Options:
         modes=("predict",),
         type=_factor,
         metavar="X",
+    )
+    hints: str | None = _option(
+        "prediction",
+        "strokes that say what colour something was: a PNG of the photo's size or proportions, "
+        "transparent but for them; or a folder of such, named like the photos",
+        modes=("predict",),
+        metavar="PNG",
+    )
+    hint: tuple[tuple[str, str, str], ...] = _option(
+        "prediction",
+        "the same at one point, for one photo: X,Y in pixels or per cent, and a colour's name or "
+        "code, such as 50%%,80%%,seagreen; may be repeated",
+        (),
+        modes=("predict",),
+        action="append",
+        type=_hint,
+        metavar="X,Y,COLOUR",
     )
 
     host: str = _option(
@@ -528,6 +553,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError("--input and --test_data both name photos to colour; give one of them")
     if "minutes" in values and "max_steps" in values:
         raise UserError("--minutes and --max_steps both say how long to train; give one of them")
+    if "hint" in values and "hints" in values:
+        raise UserError("--hint and --hints both say what colour it was; give one of them")
     if mode == "prepare" and "input" not in values:
         raise UserError("--mode prepare needs --input; name the photos to prepare")
     formats = _MODEL_FORMATS if mode == "export" else _PICTURE_FORMATS

@@ -30,6 +30,13 @@ def test_values_are_converted_and_remembered_as_given():
     assert options.given == {"train_data", "batch_size"}
 
 
+def test_colours_of_hints_may_hold_commas():
+    options = parse(
+        "color", ["--mode", "predict", "--hint", "1,2,red", "--hint", "5%,6%,hsl(1,2%,3%)"]
+    )
+    assert options.hint == (("1", "2", "red"), ("5%", "6%", "hsl(1,2%,3%)"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -52,6 +59,9 @@ def test_values_are_converted_and_remembered_as_given():
         (["--mode", "prepare", "--input", "a", "--seed", "1"], ["--seed", "prepare"]),
         (["--split", "0.1"], ["--split", "prepare"]),
         (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),
+        (["--mode", "predict", "--hint", "1,2"], ["--hint", "X,Y,COLOUR", "'1,2'"]),
+        (["--mode", "predict", "--hint", "1,2,red", "--hints", "a"], ["--hints", "one of them"]),
+        (["--hints", "a"], ["--hints", "predict"]),
         (["--minutes", "3"], ["--minutes", "compare"]),
         (["--mode", "compare", "--minutes", "nan"], ["--minutes", "'nan'"]),
         (

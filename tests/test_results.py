@@ -21,11 +21,11 @@ def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     add_finished(tmp_path, name, "photos/1.jpg", {"rmse": 1.0, "psnr": float("inf")})
     add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {"rmse": 2.0})
-    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {})
+    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {}, hints="c0ffee")
     add_finished(tmp_path, "gone.jpg", "gone.jpg", {"rmse": 3.0})
     assert read_finished(tmp_path) == {
         name: Finished(str(tmp_path / "photos/1.jpg"), {"rmse": 1.0, "psnr": float("inf")}),
-        "2.jpg": Finished("gs://bucket/2.jpg", {}),
+        "2.jpg": Finished("gs://bucket/2.jpg", {}, "c0ffee"),
     }
 
 

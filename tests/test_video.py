@@ -255,3 +255,17 @@ def test_flicker_counts_where_lightness_stays():
 def test_names_of_films():
     assert is_film("a/b.MP4")
     assert not is_film("a.jpg")
+
+
+def test_hints_are_not_for_films(film, tmp_path, model_folder):
+    always = ["--mode", "predict", "--model_dir", model_folder(), "--output", str(tmp_path / "out")]
+    (tmp_path / "hints").mkdir()
+    (tmp_path / "hints" / "film.png").touch()
+    for hints, words in (
+        (["--hint", "1,1,red"], "film.mp4 is a film"),
+        (["--hints", str(tmp_path / "hints")], "no photo has the name of .*film.png"),
+    ):
+        options = parse("color_global", [*always, "--input", str(film()), *hints])
+        with pytest.raises(UserError, match=words):
+            predict_mode.run("color_global", color_global.network, options)
+    assert not list(tmp_path.glob("out/predicted/*"))

@@ -17,10 +17,12 @@ from colorization.options import Options
 from colorization.pages.gallery import write_gallery
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
 from colorization.prediction.pictures import FORMATS, CannotEncode
 from colorization.prediction.results import (
     add_finished,
     picture_names,
+    places,
     read_finished,
     without_results,
 )
@@ -30,6 +32,8 @@ from colorization.training.settings import network_settings, resolve_settings
 
 def run(model: str, network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
+    for point in options.hint:
+        parse_point(point)
     if "-" in (*options.input, options.output):
         _predict_pipe(model, network, options)
         return
@@ -45,11 +49,12 @@ def run(model: str, network: Network, options: Options) -> None:
     _require_readable(paths)
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
+    hints = _hints(paths, options)
     if films:
         _colorize_films(colorizer, films, output, options, report)
         paths = [path for path in paths if path not in films]
     if paths:
-        _colorize_photos(model, colorizer, paths, output, options, report)
+        _colorize_photos(model, colorizer, paths, output, options, report, hints)
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -72,7 +77,9 @@ def _predict_pipe(model: str, network: Network, options: Options) -> None:
     data = sys.stdin.buffer.read()
     kind = FORMATS[options.format][1] if options.format else None
     try:
-        coloured = _colorizer(model, network, options).colorize_bytes(data, kind, options.quality)
+        colorizer = _colorizer(model, network, options)
+        hints = options.hint or options.hints
+        coloured = colorizer.colorize_bytes(data, kind, options.quality, hints)
     except (UnreadablePhoto, CannotEncode) as error:
         raise UserError(f"cannot colour standard input ({error}); give it one photo") from error
     sys.stdout.buffer.write(coloured)
@@ -121,9 +128,10 @@ def _colorize_photos(
     output: Path,
     options: Options,
     report: Report,
+    hints: dict[str, Hints],
 ) -> None:
 
-    names = _still_to_colorize(paths, output, options, "photos")
+    names = _still_to_colorize(paths, output, options, "photos", hints)
     with progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
         scores = colorize_photos(
             colorizer,
@@ -133,6 +141,7 @@ def _colorize_photos(
             bar.update,
             workers=options.batch_size,
             quality=options.quality,
+            hints=hints,
         )
     of_all = {name: picture.scores for name, picture in read_finished(output).items()}
     page = write_gallery(output, f"{model}.py", of_all)
@@ -156,15 +165,50 @@ def _colorize_films(
         print(f"Coloured {frames:,} frames into {target}.")
 
 
+def _hints(paths: list[str], options: Options) -> dict[str, Hints]:
+    """Path of a photo -> what colour some of it was, for those of which it is known.
+
+    Raises:
+      UserError: hints are for none of the photos, for too many, or for a film.
+    """
+    hints = options.hint or options.hints
+    if not hints:
+        return {}
+    if options.hints and os.path.isdir(options.hints):
+        photos = {path: place for path, place in places(paths).items() if not is_film(path)}
+        return strokes_of_photos(options.hints, photos)
+    if len(paths) > 1:
+        raise UserError(
+            f"hints for one photo, but {len(paths):,} photos; name one in --input, or in --hints a "
+            "folder of strokes that are named like the photos"
+        )
+    if is_film(paths[0]):
+        raise UserError(f"hints are for photos, and {paths[0]} is a film; leave them out")
+    return {paths[0]: hints}
+
+
 def _still_to_colorize(
-    paths: list[str], output: Path, options: Options, what: str
+    paths: list[str],
+    output: Path,
+    options: Options,
+    what: str,
+    hints: dict[str, Hints] | None = None,
 ) -> dict[str, str]:
-    """Names of their pictures or films, see `results.picture_names`; finished ones are left out."""
-    finished = {name: picture.photo for name, picture in read_finished(output).items()}
-    names = picture_names(paths, options.format, finished)
+    """Names of their pictures or films, see `results.picture_names`.
+
+    What is finished is left out, unless other hints have been given for it since.
+    """
+    finished = read_finished(output)
+    photos = {name: picture.photo for name, picture in finished.items()}
+    names = picture_names(paths, options.format, photos)
     if options.overwrite:
         return names
-    left = {path: name for path, name in names.items() if name not in finished}
+
+    def is_finished(path: str) -> bool:
+        done = finished.get(names[path])
+        return done and (path not in (hints or {}) or done.hints == digest(hints[path]))
+
+    left = {path: name for path, name in names.items() if not is_finished(path)}
     if len(left) < len(names):
         skipped = len(names) - len(left)
         print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")

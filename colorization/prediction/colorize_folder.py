@@ -15,6 +15,7 @@ import numpy as np
 from colorization.data.photos import UnreadablePhoto, read_file
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
+from colorization.prediction.hints import Hints, digest
 from colorization.prediction.pictures import (
     CannotEncode,
     decode,
@@ -41,6 +42,7 @@ def colorize_photos(
     *,
     workers: int,
     quality: int,
+    hints: Mapping[str, Hints] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Colours photos and writes what the gallery shows.
 
@@ -56,12 +58,14 @@ def colorize_photos(
       workers: photos to work on at the same time, at most; there are never more than processor
         cores and one. Opening, the network, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
+      hints: path -> what colour some of the photo was, for those of which it is known.
 
     Returns:
       Name -> `rmse` (of a* and b*, in CIE units) and `psnr` (of the RGB picture, in dB), over at
       most some 128 x 128 evenly spaced pixels; empty where there is no truth.
 
     Raises:
+      UserError: hints make no sense for their photo.
       OSError: the folder cannot be written or the disk is full.
     """
 
@@ -69,9 +73,10 @@ def colorize_photos(
         name, scores = names[path], {}
         kind = format_of_name(name)
         try:
+            its_hints = (hints or {}).get(path)
             data = read_file(path)
             photo = decode(data)
-            predicted = colorizer.colorize(photo.pixels)
+            predicted = colorizer.colorize(photo.pixels, its_hints)
             gray = colorizer.gray(photo.pixels)
             write_file(output / "gray" / name, encode(gray, photo, kind, quality))
             if has_color(photo.pixels):
@@ -80,7 +85,7 @@ def colorize_photos(
                 write_file(output / "truth" / name, truth)
                 scores = _scores(predicted, photo.pixels)
             write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
-            add_finished(output, name, path, scores)
+            add_finished(output, name, path, scores, digest(its_hints))
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
             return {}

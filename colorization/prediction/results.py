@@ -30,13 +30,22 @@ FOLDERS = (*VIEWS, "thumbnails")
 
 
 class Finished(NamedTuple):
-    """What is known of a picture: its photo, as `photos.photo_id` gives it, and its figures."""
+    """What is known of a picture.
+
+    Attributes:
+      photo: it was made from, as `photos.photo_id` gives it.
+      scores: its figures.
+      hints: it was made with, as `hints.digest` gives them; empty if there were none.
+    """
 
     photo: str
     scores: dict[str, float]
+    hints: str = ""
 
 
-def add_finished(output: Path, name: str, path: str, scores: Mapping[str, float]) -> None:
+def add_finished(
+    output: Path, name: str, path: str, scores: Mapping[str, float], hints: str = ""
+) -> None:
     """Adds a picture to the record; several threads may do so.
 
     Args:
@@ -44,11 +53,14 @@ def add_finished(output: Path, name: str, path: str, scores: Mapping[str, float]
       name: of the picture, below `predicted`.
       path: of its photo.
       scores: see `colorize_folder.colorize_photos`.
+      hints: see `Finished`.
 
     Raises:
       OSError: the record cannot be written.
     """
     facts = {"picture": name, "photo": photo_id(path), "scores": dict(scores)}
+    if hints:
+        facts["hints"] = hints
     line = f"{json.dumps(facts)}\n".encode()
     with _lock, open(output / _RECORD, "a+b") as record:
         if record.tell():
@@ -66,7 +78,9 @@ def read_finished(output: Path) -> dict[str, Finished]:
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 facts = json.loads(line, parse_int=float)
                 name, photo = str(facts["picture"]), str(facts["photo"])
-                finished[name] = Finished(photo, _believable(facts["scores"]))
+                finished[name] = Finished(
+                    photo, _believable(facts["scores"]), str(facts.get("hints", ""))
+                )
     return {
         name: picture
         for name, picture in finished.items()
@@ -108,6 +122,12 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     return kept
 
 
+def places(paths: Sequence[str]) -> dict[str, str]:
+    """Path -> the same path below the folder that all of them have in common."""
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    return {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
+
+
 def picture_names(
     paths: Sequence[str], format: str | None = None, finished: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -124,8 +144,7 @@ def picture_names(
       so does, with its own ending, a name that another photo has already, or it gets a number. No
       two names are equal, not even on file systems that know no capitals.
     """
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    own = {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
+    own = places(paths)
     wanted = FORMATS[format][1] if format else None
 
     def keeps_its_name(path: str) -> bool:
