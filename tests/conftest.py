@@ -1,6 +1,7 @@
 """Pictures and files that several tests need."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,98 @@ def photo_folder(tmp_path: Path, colourful):
     return make
 
 
+@pytest.fixture
+def make_film(tmp_path: Path, colourful):
+    """Makes films of moving, colourful pictures and of a tone that all tracks of sound have."""
+    av = pytest.importorskip("av")
+
+    def make(
+        name: str = "film.mp4",
+        frames: int = 11,
+        *,
+        pictures: str = "libx264",
+        sounds: tuple = (),
+        size: tuple = (48, 64),
+        rate: object = 25,
+        layout: str = "yuv420p",
+        container: str | None = None,
+        options: dict | None = None,
+        muxing: dict | None = None,
+        fields: str = "prog",
+        times: tuple = (),
+        set_up: object = None,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = colourful(*size)
+        # An absolute path, for FFmpeg takes a colon in others for the end of a protocol.
+        with av.open(str(path.absolute()), "w", container, options=muxing or {}) as film:
+            video = film.add_stream(pictures, rate=rate, options=options or {})
+            video.height, video.width, video.pix_fmt = *size, layout
+            tracks = [film.add_stream(*sound[:1], rate=sound[1], layout="mono") for sound in sounds]
+            for track in tracks:
+                track.bit_rate = 64000
+            further = set_up(film, video, tracks) if set_up else None
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=size[1], height=size[0], format="rgb24", time_base=1 / Fraction(rate)
+            )
+            nodes = graph.add("format", layout), graph.add("setfield", fields)
+            graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+            for number in range(frames):
+                frame = av.VideoFrame.from_ndarray(np.roll(picture, number, axis=1), "rgb24")
+                frame.pts = times[number] if times else number
+                frame.time_base = 1 / Fraction(rate)
+                graph.push(frame)
+                film.mux(video.encode(graph.pull()))
+            film.mux(video.encode(None))
+            for track in tracks:
+                _add_tone(film, track, seconds=frames / Fraction(rate))
+            if further:
+                further()
+        return path
+
+    return make
+
+
+def _add_tone(film, track, seconds: object) -> None:
+    import av
+
+    size = 960
+    for number in range(int(seconds * track.rate) // size):
+        wave = np.sin(np.arange(size * number, size * (number + 1)) * 0.06) * 0.5
+        heard = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+        heard.sample_rate, heard.pts = track.rate, size * number
+        heard.time_base = Fraction(1, track.rate)
+        film.mux(track.encode(heard))
+    film.mux(track.encode(None))
+
+
+class Painter:
+    """A colorizer that gives every picture the same colours, and keeps lightness."""
+
+    def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
+        from colorization.lab import merge_numpy
+
+        return merge_numpy.small_lightness(pixels, (16, 16))
+
+    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
+        return small
+
+    def predict(self, small: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.full([8, 8, 2], 20, np.float32)
+
+    def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+        from colorization.lab import merge_numpy
+
+        return merge_numpy.merge(pixels, small, chroma)
+
+
+@pytest.fixture
+def painter() -> Painter:
+    return Painter()
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """Makes model folders as training leaves them, with random weights and visible colours."""
@@ -58,7 +151,6 @@ def model_folder(tmp_path_factory):
 
     import color
     import color_global
-    from colorization.model.layers import Layers
     from colorization.training.settings import store_settings
 
     made = {}
@@ -81,8 +173,7 @@ def model_folder(tmp_path_factory):
             tf.compat.v1.set_random_seed(1)
             tf.compat.v1.train.get_or_create_global_step()
             lightness = tf.zeros([1, 224, 224, 1])
-            params = {**settings, "precision": "float32"}
-            network(Layers(False, params), lightness, params)
+            network(lightness, False, {**settings, "precision": "float32"})
             session.run(tf.compat.v1.global_variables_initializer())
             kernel = next(
                 variable

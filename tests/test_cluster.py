@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
+from colorization.model.layers import Layers
 from colorization.model.model_fn import make_model_fn
 from colorization.training import cluster
 
@@ -26,9 +27,10 @@ PARAMS = {
 }
 
 
-def network(nn, lightness, params):
+def network(lightness, training, params):
+    nn = Layers(training, params)
     x = nn.conv(nn.input(lightness), 4, "low", stride=2)
-    return nn.output(x, 2, "output"), None
+    return nn.output(x, 2, "output")
 
 
 def examples(batch_size=2):
@@ -39,6 +41,7 @@ def examples(batch_size=2):
     }
     labels = {
         "chroma": random.normal(0, 9, [4, 8, 8, 2]).astype(np.float32),
+        "code": random.uniform(0.4, 0.9, [4, 8, 8, 2]).astype(np.float32),
     }
     return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size)
 

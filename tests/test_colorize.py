@@ -11,7 +11,6 @@ from skimage.color import rgb2lab
 
 from colorization.data.photos import UnreadablePhoto
 from colorization.errors import UserError
-from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
 
 
@@ -82,8 +81,7 @@ def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colou
     small = colorizer.small_lightness(colourful())
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         settings = {"global_features": "single", "global_channels": 2, "normalization": "batch"}
-        params = {**settings, "precision": "float32"}
-        logits, _ = network(Layers(False, params), small[None], params)
+        logits = network(small[None], False, {**settings, "precision": "float32"})
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(folder))
         expected = 8 * session.run(logits)[0]

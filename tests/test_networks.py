@@ -7,7 +7,6 @@ from skimage.transform import resize
 
 import color
 import color_global
-from colorization.model.layers import Layers
 
 EPSILON = 1e-3
 BASIC = [
@@ -42,7 +41,7 @@ def run(network, lightness, params, training=False, seed=1):
     """Logits and variables (by name) of a freshly made network."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.set_random_seed(seed)
-        logits, _ = network(Layers(training, params), tf.constant(lightness), params)
+        logits = network(tf.constant(lightness), training, params)
         session.run(tf.compat.v1.global_variables_initializer())
         variables = {v.name.split(":")[0]: v for v in tf.compat.v1.global_variables()}
         # Initial values hide mistakes: biases are zero, scales one.
@@ -61,8 +60,7 @@ def run(network, lightness, params, training=False, seed=1):
 
 def shapes(network, lightness_shape, params):
     with tf.Graph().as_default():
-        lightness = tf.compat.v1.placeholder(tf.float32, lightness_shape)
-        logits, _ = network(Layers(True, params), lightness, params)
+        logits = network(tf.compat.v1.placeholder(tf.float32, lightness_shape), True, params)
         trainable = tf.compat.v1.trainable_variables()
         return logits, {v.name.split(":")[0]: tuple(v.shape) for v in trainable}
 
@@ -177,7 +175,7 @@ def test_class_logits_equal_the_numpy_reference(normalization):
 
     def class_logits(*arguments):
         _, found = color_global.network(*arguments)
-        return found, None
+        return found
 
     logits, variables, _ = run(class_logits, lightness, params)
     assert variables["classification/dense1/kernel"].shape == (512, 256)

@@ -1,6 +1,7 @@
 import errno
 import os
 import struct
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from colorization.errors import UserError
 from colorization.modes import predict as predict_mode
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
+from colorization.prediction.film_color import field_order
 from colorization.prediction.video import Smoother, UnreadableFilm, colorize_film, flicker
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
@@ -19,33 +21,21 @@ AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)
 
 
 @pytest.fixture
-def film(tmp_path, colourful):
-    av = pytest.importorskip("av")
-
+def film(make_film):
     def make(name="film.mp4", frames=11, sound=True, aspect=1, matrix=None):
-        path = tmp_path / name
-        vp9 = path.suffix == ".webm"
-        picture = colourful(48, 64)
-        with av.open(str(path), "w") as container:
-            rate = Fraction(24000, 1001)
-            video = container.add_stream("libvpx-vp9" if vp9 else "libx264", rate=rate)
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        vp9 = name.endswith(".webm")
+
+        def set_up(film, video, tracks):
             video.codec_context.sample_aspect_ratio = aspect
-            if sound:
-                rate = 48000 if vp9 else 44100
-                codec = "libopus" if vp9 else "aac"
-                audio = container.add_stream(codec, rate=rate, layout="mono")
-            for number in range(frames):
-                shifted = np.roll(picture, number, axis=1)
-                container.mux(video.encode(av.VideoFrame.from_ndarray(shifted, "rgb24")))
-            container.mux(video.encode(None))
-            for number in range(20 if sound else 0):
-                wave = np.sin(np.arange(960) * 0.06)[None].astype(np.float32)
-                heard = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
-                heard.sample_rate, heard.pts = rate, 960 * number
-                container.mux(audio.encode(heard))
-            if sound:
-                container.mux(audio.encode(None))
+
+        path = make_film(
+            name,
+            frames,
+            pictures="libvpx-vp9" if vp9 else "libx264",
+            sounds=[("libopus", 48000) if vp9 else ("aac", 44100)] if sound else (),
+            rate=Fraction(24000, 1001),
+            set_up=set_up,
+        )
         if matrix:
             data = path.read_bytes()
             start = data.index(AS_STORED, data.index(b"tkhd"))
@@ -84,6 +74,10 @@ def contents(path):
     return times, rate, sound
 
 
+def ignore(total):
+    pass
+
+
 @pytest.fixture
 def colorizer(model_folder):
     return Colorizer(model_folder(), precision="float32")
@@ -94,8 +88,8 @@ def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
     source = film(name)
     target = tmp_path / "results" / name
     done = []
-    assert colorize_film(colorizer, str(source), target, lambda: done.append(1)) == 11
-    assert len(done) == 11
+    assert colorize_film(colorizer, str(source), target, done.append).frames == 11
+    assert done == 11 * [11]
     (times, rate, sound), (own_times, own_rate, own_sound) = contents(target), contents(source)
     np.testing.assert_allclose(times, own_times, atol=1e-3)
     assert float(rate) == pytest.approx(float(own_rate), rel=1e-3)
@@ -114,10 +108,10 @@ def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
     ],
     ids=["clockwise", "anticlockwise", "upside down", "mirrored", "transposed"],
 )
-def test_a_film_comes_out_upright(film, colorizer, tmp_path, matrix, upright):
+def test_a_film_comes_out_upright(film, painter, tmp_path, matrix, upright):
     source = film(frames=2, sound=False, matrix=matrix)
     target = tmp_path / "results" / "film.mp4"
-    assert colorize_film(colorizer, str(source), target, lambda: None) == 2
+    assert colorize_film(painter, str(source), target, ignore).frames == 2
     expected = upright(grays(source))
     assert grays(target).shape == expected.shape
     assert np.corrcoef(grays(target).ravel(), expected.ravel())[0, 1] > 0.9
@@ -126,47 +120,40 @@ def test_a_film_comes_out_upright(film, colorizer, tmp_path, matrix, upright):
 @pytest.mark.parametrize(
     ("matrix", "expected"), [(None, Fraction(4, 3)), ((0, 1, -1, 0), Fraction(3, 4))]
 )
-def test_the_shape_of_pixels_stays(film, colorizer, tmp_path, matrix, expected):
+def test_the_shape_of_pixels_stays(film, painter, tmp_path, matrix, expected):
     source = film(frames=1, sound=False, aspect=Fraction(4, 3), matrix=matrix)
     target = tmp_path / "results" / "film.mp4"
-    colorize_film(colorizer, str(source), target, lambda: None)
+    colorize_film(painter, str(source), target, ignore)
     assert pixel_aspect(target) == expected
 
 
-def test_webm_gets_square_pixels(film, colorizer, tmp_path):
+def test_webm_gets_square_pixels(film, painter, tmp_path):
     source = film(frames=1, sound=False, aspect=Fraction(5, 4))
     target = tmp_path / "results" / "film.webm"
-    colorize_film(colorizer, str(source), target, lambda: None)
+    colorize_film(painter, str(source), target, ignore)
     assert grays(target).shape == (1, 48, 80)
     assert pixel_aspect(target) == 1
 
 
-def test_sound_that_the_container_does_not_take_is_refused(film, colorizer, tmp_path):
-    target = tmp_path / "results" / "film.webm"
-    with pytest.raises(UnreadableFilm, match=r"webm.*aac"):
-        colorize_film(colorizer, str(film(frames=1)), target, lambda: None)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_what_a_killed_process_left_behind_is_removed(film, colorizer, tmp_path):
+def test_what_a_killed_process_left_behind_is_removed(film, painter, tmp_path):
     source, target = film(), tmp_path / "results" / "film.mp4"
 
-    def leave_behind():
+    def leave_behind(total):
         for begun in list(target.parent.iterdir()):
             # A number above those that processes get.
             begun.with_name(begun.name.replace(str(os.getpid()), str(2**30))).touch()
 
-    colorize_film(colorizer, str(source), target, leave_behind)
+    colorize_film(painter, str(source), target, leave_behind)
     assert len(list(target.parent.iterdir())) == 2
-    colorize_film(colorizer, str(source), target, lambda: None)
+    colorize_film(painter, str(source), target, ignore)
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_broken_film_is_refused(colorizer, tmp_path):
+def test_a_broken_film_is_refused(painter, tmp_path):
     pytest.importorskip("av")
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(UnreadableFilm, match="invalid data"):
-        colorize_film(colorizer, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", lambda: None)
+        colorize_film(painter, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", ignore)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
@@ -209,15 +196,15 @@ def test_without_any_good_film_nothing_is_written(model_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.mp4"]
 
 
-def test_trouble_with_the_target_is_not_the_films(film, colorizer, tmp_path):
+def test_trouble_with_the_target_is_not_the_films(film, painter, tmp_path):
     av = pytest.importorskip("av")
     target = tmp_path / "results" / "film.mp4"
 
-    def fill_the_disk():
+    def fill_the_disk(total):
         raise av.error.OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with pytest.raises(OSError, match="No space"):
-        colorize_film(colorizer, str(film()), target, fill_the_disk)
+        colorize_film(painter, str(film()), target, fill_the_disk)
     assert list(target.parent.iterdir()) == []
 
 
@@ -252,8 +239,121 @@ def test_flicker_counts_where_lightness_stays():
     assert np.isnan(flicker(lightness[:, :, 1:], chroma[:, :, 1:]))
 
 
+def tags(path):
+    import av
+
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        next(container.decode(video=0))
+        names = ("color_primaries", "color_trc", "colorspace", "color_range")
+        return tuple(int(getattr(context, name)) for name in names)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.webm"])
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ((1, 1, 1, 1), (1, 1, 1, 1)),
+        ((1, 13, 1, 2), (1, 13, 1, 2)),
+        ((9, 14, 9, 1), (9, 14, 9, 1)),
+        ((5, 6, 5, 1), (5, 6, 5, 1)),
+        ((2, 2, 2, 0), (1, 1, 6, 1)),
+    ],
+    ids=["BT.709", "full range", "BT.2020", "BT.601", "untagged"],
+)
+def test_films_are_tagged_as_their_sources(make_film, painter, tmp_path, name, stored, expected):
+    def set_up(film, video, tracks):
+        context = video.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = stored[:3]
+        context.color_range = stored[3]
+
+    pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    source = make_film(name, 2, pictures=pictures, set_up=set_up)
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    assert tags(target) == expected
+
+
+@pytest.mark.parametrize("fields", ["tff", "bff"])
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_interlaced_films_stay_interlaced(make_film, painter, tmp_path, name, fields):
+    import av
+
+    interlaced = {"flags": "+ilme+ildct"}
+    source = make_film(f"{name}.mpg", 12, pictures="mpeg2video", options=interlaced, fields=fields)
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as container:
+        pictures = container.streams.video[0]
+        found = [field_order(frame, pictures.time_base) for frame in container.decode(pictures)]
+        if hasattr(pictures.codec_context, "field_order"):
+            assert int(pictures.codec_context.field_order) == {"tff": 2, "bff": 3}[fields]
+    assert found == 12 * [fields]
+
+
+def test_times_that_are_not_even_stay(make_film, painter, tmp_path):
+    times = (0, 1, 5, 6, 30, 31)
+    source = make_film(frames=6, times=times, rate=50)
+    target = tmp_path / "results" / "film.mp4"
+    colorize_film(painter, str(source), target, ignore)
+    import av
+
+    with av.open(str(target)) as container, av.open(str(source)) as original:
+        found = [round(float(frame.time) * 50) for frame in container.decode(video=0)]
+        assert container.streams.video[0].time_base == original.streams.video[0].time_base
+    assert found == list(times)
+
+
+def test_films_of_ten_bits_come_out_in_eight(make_film, painter, tmp_path):
+    source = make_film("film.mkv", 2, pictures="ffv1", layout="yuv422p10le")
+    target = tmp_path / "results" / "film.mkv"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert "8 bits a channel for 10" in done.changes
+
+
+def test_an_interrupted_film_leaves_nothing_behind(make_film, painter, tmp_path):
+    def interrupt(total):
+        raise KeyboardInterrupt
+
+    target = tmp_path / "results" / "film.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(painter, str(make_film()), target, interrupt)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_films_and_photos_of_a_folder_are_coloured(
+    make_film, model_folder, photo_folder, tmp_path, capsys
+):
+    folder = photo_folder(1)
+    for name, pictures in (("a.mp4", "libx264"), ("sub/b.vob", "mpeg2video"), ("c.avi", "mpeg4")):
+        container = "vob" if name.endswith("vob") else None
+        make_film(f"{folder.name}/{name}", 2, pictures=pictures, container=container)
+    predict(model_folder, tmp_path / "out", folder)
+    output = tmp_path / "out" / "predicted"
+    written = {path.relative_to(output).as_posix() for path in output.rglob("*.*")}
+    assert written == {"colour0.png", "a.mp4", "sub/b.vob.mp4", "c.avi.mp4"}
+    predict(model_folder, tmp_path / "out", folder)
+    assert "Skipping 3 finished films" in capsys.readouterr().out
+
+
+def test_without_pyav_the_photos_are_coloured(
+    model_folder, photo_folder, tmp_path, monkeypatch, capsys
+):
+    folder = photo_folder(1)
+    (folder / "film.mp4").write_bytes(b"film")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(SystemExit) as caught:
+        predict(model_folder, tmp_path / "out", folder)
+    assert caught.value.code == 1
+    assert "pip install -r requirements-video.txt" in capsys.readouterr().err
+    assert (tmp_path / "out" / "predicted" / "colour0.png").exists()
+    with pytest.raises(UserError, match="pip install"):
+        predict(model_folder, tmp_path / "out", folder / "film.mp4")
+
+
 def test_names_of_films():
     assert is_film("a/b.MP4")
+    assert is_film("a/00001.MTS")
     assert not is_film("a.jpg")
 
 

@@ -44,19 +44,28 @@ _SIGNATURES = (
 )
 
 
-FILM_ENDINGS = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".mpg", ".mpeg")
+# Films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
+FILM_ENDINGS = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts"),
+    *(".mod", ".tod", ".vob", ".evo", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2p"),
+    *(".avi", ".divx", ".xvid", ".wmv", ".asf", ".wm", ".dvr-ms", ".wtv", ".dv", ".dif"),
+    *(".mkv", ".mk3d", ".webm", ".flv", ".f4v", ".ogv", ".ogm", ".rm", ".rmvb", ".amv", ".nsv"),
+    *(".mxf", ".gxf", ".nut", ".y4m", ".ivf", ".mj2", ".mjpg", ".mjpeg", ".fli", ".flc"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc"),
+)
 
 
 class UnreadablePhoto(Exception):
     """A file that is no picture, or a damaged one; the message says which in a few words."""
 
 
-def find_photos(sources: Iterable[str]) -> list[str]:
-    """Lists the photos that the sources name.
+def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
+    """Lists the photos that the sources name, and the films where these are wanted too.
 
     Args:
       sources: folders (searched recursively, linked ones too, but none twice), globs, single
         files, or `.txt` files with one path a line, relative to the text file's own folder.
+      films: folders give up their films as well.
 
     Returns:
       Paths in a fixed order, each once. Folders give up every file whose name does not say that it
@@ -68,7 +77,7 @@ def find_photos(sources: Iterable[str]) -> list[str]:
     paths: dict[str, None] = {}
     for source in sources:
         with as_user_error(source):
-            found = list(_candidates(source))
+            found = list(_candidates(source, films))
         if not found:
             raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
         paths.update(dict.fromkeys(found))
@@ -97,13 +106,13 @@ def reason(error: Exception) -> str:
     return (words or type(error).__name__).lower().splitlines()[0]
 
 
-def _candidates(source: str) -> Iterator[str]:
+def _candidates(source: str, films: bool) -> Iterator[str]:
     files = file_system(source)
     if files.isdir(source):
         for folder, subfolders, names in files.walk(source):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             paths = (os.path.join(folder, name) for name in sorted(names))
-            yield from (path for path in paths if _may_be_photo(path))
+            yield from (path for path in paths if _may_be_photo(path, films))
     elif source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as lines:
             for line in lines.read().splitlines():
@@ -120,10 +129,12 @@ def _candidates(source: str) -> Iterator[str]:
         raise UserError(f"{source} does not exist; check the path")
 
 
-def _may_be_photo(path: str) -> bool:
+def _may_be_photo(path: str, films: bool) -> bool:
     name = os.path.basename(path)
     if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
         return False
+    if is_film(name):
+        return films or _begins_as_picture(path)
     kind, _ = mimetypes.guess_type(name)
     return kind is None or kind.startswith("image/") or _begins_as_picture(path)
 

@@ -14,15 +14,15 @@ _RATIOS = RATIOS_FROM_RGB.astype(np.float32)
 _KNEE = np.float32((6 / 29) ** 3)
 
 
-def _linear(levels: int) -> np.ndarray:
+def linear(levels: int) -> np.ndarray:
     """Linear light of the sRGB values 0/levels .. levels/levels (IEC 61966-2-1)."""
     values = np.arange(levels + 1) / levels
     curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     return curve.astype(np.float32)
 
 
-_LINEAR = _linear(255)
-_LINEAR_OF_FOUR = _linear(4 * 255)
+_LINEAR = linear(255)
+_LINEAR_OF_FOUR = linear(4 * 255)
 
 _LOW_BYTES = np.uint32(0x00FF_00FF)
 
@@ -30,7 +30,7 @@ _LOW_BYTES = np.uint32(0x00FF_00FF)
 # numbers up to this one, a little below 2^16 for sums of rounded ones.
 ONE = 65534
 
-_LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * _linear(255)
+_LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * linear(255)
 _RED_AND_GREEN = np.rint(_LUMINANCE[0] + _LUMINANCE[1][:, None]).astype(np.uint16).reshape(-1)
 _RED, _GREEN, _BLUE = np.rint(_LUMINANCE).astype(np.uint16)
 
@@ -54,7 +54,7 @@ _LIGHTNESS = np.rint(2.55 * (116 * _root(_COUNTED) - 16)).clip(0, 255).astype(np
 _ENCODED = np.rint(255 * _srgb(_COUNTED + 0.5 / ONE)).clip(0, 255).astype(np.uint8)
 # Luminance and its root of each gray.
 _GRAYS = {
-    name: (ONE * _linear(levels), _root(_linear(levels)).astype(np.float32))
+    name: (ONE * linear(levels), _root(linear(levels)).astype(np.float32))
     for name, levels in (("uint8", 2**8 - 1), ("uint16", 2**16 - 1))
 }
 

@@ -6,7 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from colorization.console import progress_bar
+from tqdm import tqdm
+
+from colorization.console import print_error, progress_bar
 from colorization.data.photos import UnreadablePhoto, find_photos, is_film, open_photo, read_file
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
@@ -26,7 +28,7 @@ from colorization.prediction.results import (
     read_finished,
     without_results,
 )
-from colorization.prediction.video import UnreadableFilm, colorize_film, first_frame
+from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
 from colorization.training.settings import network_settings, resolve_settings
 
 
@@ -39,22 +41,25 @@ def run(model: str, network: Network, options: Options) -> None:
         return
     colorizer = _colorizer(model, network, options)
     require_writable(options.output, "output")
-    paths = find_photos(options.input) if options.input else photos_for_testing(options)
+    paths = find_photos(options.input, films=True) if options.input else photos_for_testing(options)
     if not isinstance(paths, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
     output = Path(options.output)
     found, paths = len(paths), without_results(paths, output)
     if len(paths) < found:
         print(f"Leaving out what lies in the folders of {output} that results go to.")
-    _require_readable(paths)
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
     hints = _hints(paths, options)
     if films:
+        paths, films = _without_pyav(paths, films, report)
+    _require_readable(paths)
+    # Photos first, for a film may take all night.
+    photos = [path for path in paths if path not in films]
+    if photos:
+        _colorize_photos(model, colorizer, photos, output, options, report, hints)
+    if films:
         _colorize_films(colorizer, films, output, options, report)
-        paths = [path for path in paths if path not in films]
-    if paths:
-        _colorize_photos(model, colorizer, paths, output, options, report, hints)
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -102,6 +107,25 @@ def _colorizer(model: str, network: Network, options: Options) -> Colorizer:
         raise UserError(f"cannot read --style {options.style} ({error}); name a photo") from error
 
 
+def _without_pyav(
+    paths: list[str], films: list[str], report: Report
+) -> tuple[list[str], list[str]]:
+    """Paths and films, the films left out and said so where PyAV is not installed.
+
+    Raises:
+      UserError: nothing would be left.
+    """
+    try:
+        require_pyav()
+        return paths, films
+    except UserError as error:
+        if len(films) == len(paths):
+            raise
+        print_error(f"{len(films):,} films are left out: {error}")
+        report.unreadable.update((film, "PyAV is missing") for film in films)
+        return [path for path in paths if path not in films], []
+
+
 def _require_readable(paths: list[str]) -> None:
     """Reads on until the first photo or film that can be opened; else names those that cannot.
 
@@ -112,7 +136,7 @@ def _require_readable(paths: list[str]) -> None:
     for path in paths:
         try:
             if is_film(path):
-                first_frame(path)
+                first_frames(path)
             else:
                 open_photo(read_file(path), 1)
             return
@@ -156,13 +180,20 @@ def _colorize_films(
     for film, name in _still_to_colorize(films, output, options, "films").items():
         target = output / "predicted" / name
         with progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
+
+            def progress(total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update()
+
             try:
-                frames = colorize_film(colorizer, film, target, bar.update)
+                done = colorize_film(colorizer, film, target, progress)
             except UnreadableFilm as error:
                 report.add_unreadable(film, str(error))
                 continue
         add_finished(output, name, film, {})
-        print(f"Coloured {frames:,} frames into {target}.")
+        print(f"Coloured {done.frames:,} frames into {target}.")
+        if done.changes:
+            print(f"Other than in {film}: {'; '.join(done.changes)}.")
 
 
 def _hints(paths: list[str], options: Options) -> dict[str, Hints]:

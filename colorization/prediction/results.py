@@ -20,6 +20,7 @@ from typing import NamedTuple
 from colorization.data.photos import is_film, photo_id
 from colorization.errors import UserError
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
+from colorization.prediction.video import CONTAINERS
 
 _RECORD = "finished.jsonl"
 _lock = threading.Lock()
@@ -128,6 +129,11 @@ def places(paths: Sequence[str]) -> dict[str, str]:
     return {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
 
 
+def film_name(name: str) -> str:
+    """The name of a coloured film: the film's own, with `.mp4` added to containers of old."""
+    return name if Path(name).suffix.lower() in CONTAINERS else f"{name}.mp4"
+
+
 def picture_names(
     paths: Sequence[str], format: str | None = None, finished: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -140,11 +146,13 @@ def picture_names(
 
     Returns:
       path -> name: the path below the folder that all photos have in common, its ending that of
-      the format, or a film's own. Names of formats that hold no coloured photo get `.png` added;
-      so does, with its own ending, a name that another photo has already, or it gets a number. No
-      two names are equal, not even on file systems that know no capitals.
+      the format, or a film's own. Names of formats that hold no coloured photo get `.png` added,
+      those of films `.mp4`; so does, with its own ending, a name that another photo has
+      already, or it gets a number. No two names are equal, not even on file systems that know no
+      capitals.
     """
     own = places(paths)
+    own.update((path, film_name(own[path])) for path in paths if is_film(path))
     wanted = FORMATS[format][1] if format else None
 
     def keeps_its_name(path: str) -> bool:

@@ -5,24 +5,66 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from colorization.data.photos import reason
-from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
+from colorization.prediction.film_color import (
+    Colors,
+    Converter,
+    UnreadableFilm,
+    field_order,
+    stored_colors,
+    tag,
+)
+from colorization.prediction.film_source import (
+    Clock,
+    address,
+    decoded,
+    explained,
+    first_frames,
+    in_time,
+    main_pictures,
+    open_film,
+    require_pyav,
+    require_whole,
+)
+from colorization.prediction.film_tracks import Tracks, describe, left_out, needs_free_metadata
+
+__all__ = [
+    "CONTAINERS",
+    "ColoredFilm",
+    "Smoother",
+    "UnreadableFilm",
+    "colorize_film",
+    "first_frames",
+    "flicker",
+    "require_pyav",
+]
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
 
     from colorization.prediction.colorize import Colorizer
 
+# FFmpeg's containers by a film's ending; they hold everything that a coloured film needs.
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
 
 # Encoders and their options, which give about the same quality; VP9 takes about twice the time.
 _H264 = ("libx264", {"crf": "16"})
 _VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
+# A rate of pictures a second above which it is a mistake.
+_FASTEST = 1000
+# Pictures at the beginning that tell whether a film is interlaced.
+_LOOKED_AT = 10
 
 # Where L* stays the same from frame to frame, so much of the chroma comes from the frames before.
 _STEADINESS = 0.85
@@ -31,149 +73,166 @@ _HALVING_CHANGE = 4.0
 _CUT = 15.0
 
 
-class UnreadableFilm(Exception):
-    """A file that is no film, or a damaged one; the message says which in a few words."""
+class ColoredFilm(NamedTuple):
+    """How many pictures were coloured, and in a few words each what does not stay as it was."""
 
-
-def first_frame(source: str) -> VideoFrame:
-    """The first picture of a film.
-
-    Raises:
-      UnreadableFilm: it has none.
-      UserError: PyAV is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(
-            f"{source} is a film, and films need another package ({error}); "
-            "pip install -r requirements-video.txt"
-        ) from error
-
-    try:
-        with av.open(source) as film:
-            first = next(film.decode(video=0), None) if film.streams.video else None
-    except (av.FFmpegError, EOFError) as error:
-        raise UnreadableFilm(reason(error)) from error
-    if first is None:
-        raise UnreadableFilm("holds no pictures")
-    return first
+    frames: int
+    changes: list[str]
 
 
 def colorize_film(
-    colorizer: Colorizer, source: str, target: Path, progress: Callable[[], object]
-) -> int:
+    colorizer: Colorizer, source: str, target: Path, progress: Callable[[int], object]
+) -> ColoredFilm:
     """Colours a film.
 
     Args:
       colorizer: the model.
       source: a film that FFmpeg reads.
-      target: MP4 or another container, by its name: upright H.264 at the source's frame times, or
-        VP9 in WebM; the source's sound copied. Written under a temporary name and renamed.
-      progress: called after each frame.
-
-    Returns:
-      The number of frames.
+      target: its ending is one of `CONTAINERS`. Upright, in H.264, or VP9 in WebM, of 8 bits and
+        4:2:0, with the source's times, matrix, range, primaries, transfer and fields; what else the
+        source has is copied, see `film_tracks`. Written under a temporary name and renamed.
+      progress: called after each frame with the number of all, or about that.
 
     Raises:
-      UnreadableFilm: the source is no film, or it breaks off; the container does not take its
-        sound.
+      UnreadableFilm: the source is no film, breaks off, is in HDR or has sound that cannot be read.
       UserError: PyAV is not installed.
       OSError: the target cannot be written or the disk is full.
     """
-    # Beforehand, because sound is written as it comes, and no stream can be added after that.
-    first = first_frame(source)
+    # Beforehand, because no track can be added to the result once its first packet is written.
+    begin = first_frames(source, _LOOKED_AT)
+    total = require_whole(source)
     import av
 
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(target.parent)
-    try:
-        with (
-            atomic_write(target, target.suffix) as temporary,
-            av.open(source) as film,
-            av.open(str(temporary), "w") as result,
-        ):
-            pictures = film.streams.video[0]
-            sounds = {
-                stream.index: result.add_stream_from_template(stream)
-                for stream in film.streams.audio
-            }
-            out = _add_pictures(result, pictures, first)
-
-            def frames() -> Iterator:
-                for packet in film.demux(pictures, *film.streams.audio):
-                    if packet.stream.index in sounds:
-                        if packet.dts is not None:
-                            packet.stream = sounds[packet.stream.index]
-                            result.mux(packet)
-                    else:
-                        yield from packet.decode()
-
-            count = 0
-            for frame, rgb in _colorized(colorizer, frames()):
-                coloured = av.VideoFrame.from_ndarray(rgb, "rgb24")
-                coloured.pts, coloured.time_base = frame.pts, frame.time_base
-                result.mux(out.encode(coloured))
-                count += 1
-                progress()
-            result.mux(out.encode(None))
-        return count
-    # A ValueError is what PyAV raises where a container does not take a codec.
-    except (av.FFmpegError, EOFError, ValueError) as error:
-        if isinstance(error, OSError) and error.filename not in (None, source):
-            raise
-        raise UnreadableFilm(reason(error)) from error
+    container = CONTAINERS[target.suffix.lower()]
+    with (
+        atomic_write(target, target.suffix) as temporary,
+        explained(source),
+        open_film(source) as film,
+    ):
+        pictures = main_pictures(film)
+        options = _container_options(film, container, pictures.time_base)
+        with av.open(address(temporary), "w", container, options=options) as result:
+            work = _Film(film, result, begin)
+            count = work.colorize(colorizer, lambda: progress(total))
+        with open_film(str(temporary)) as written:
+            missing = left_out(film, written, pictures)
+    return ColoredFilm(count, [*work.changes, *(f"no {part}" for part in missing)])
 
 
-def _add_pictures(result: OutputContainer, pictures: VideoStream, first: VideoFrame) -> VideoStream:
-    """Adds the stream for coloured pictures, like those of a film but upright."""
-    pixels, lying = _upright(first)
-    height, width, _ = pixels.shape
-    aspect = pictures.sample_aspect_ratio or Fraction(1)
-    if lying:
-        aspect = 1 / aspect
-    webm = result.format.name == "webm"
-    if webm:
-        # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
-        width, aspect = round(width * aspect / 2) * 2, 1
-    codec, options = _VP9 if webm else _H264
-    out = result.add_stream(codec, rate=pictures.average_rate or 25, options=options)
-    out.width, out.height = width, height
-    out.pix_fmt = "yuv420p"
-    out.codec_context.sample_aspect_ratio = aspect
-    out.time_base = pictures.time_base
-    out.codec_context.time_base = pictures.time_base
-    return out
+def _container_options(film: InputContainer, container: str, time_base: Fraction) -> dict[str, str]:
+    if container not in ("mp4", "mov"):
+        return {}
+    options = {}
+    if container == "mov" or needs_free_metadata(film):
+        options["movflags"] = "use_metadata_tags"
+    if time_base.numerator == 1:
+        options["video_track_timescale"] = str(time_base.denominator)
+    return options
 
 
-def _upright(frame: VideoFrame) -> tuple[np.ndarray, bool]:
-    """A frame as it is to be shown.
+class _Film:
+    """A film on its way from one container to another.
 
-    Returns:
-      RGB, uint8 `[height, width, 3]`, its sides even, as H.264 of the usual kind wants them; and
-      whether its rows are stored as columns.
+    `changes` says in a few words each what does not stay as it was.
     """
-    pixels = frame.to_ndarray(format="rgb24")
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    # A stored pixel's (x, y, 1) times this is where it is shown.
-    matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
-    (a, b, _), (c, d, _), _ = matrix
-    lying = abs(b) > abs(a)
-    if lying:
-        pixels, a, d = pixels.swapaxes(0, 1), c, b
-    pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    height, width, _ = pixels.shape
-    return np.ascontiguousarray(pixels[: height & ~1, : width & ~1]), lying
+
+    def __init__(self, film: InputContainer, result: OutputContainer, begin: list[VideoFrame]):
+        """Adds all tracks to the result.
+
+        Args:
+          film: the source, of which nothing was read.
+          result: of which nothing was written.
+          begin: the first pictures of the source.
+        """
+        self._film, self._result = film, result
+        self._pictures = main_pictures(film)
+        colors = stored_colors(self._pictures.codec_context)
+        self._converter = Converter(begin[0], self._pictures.time_base, colors)
+        self._out = self._add_pictures(begin, colors)
+        self._tracks = Tracks(film, result, self._pictures)
+        self._damaged: list[str] = []
+        self._format = begin[0].format
+
+    @property
+    def changes(self) -> list[str]:
+        changes = list(self._tracks.changed)
+        bits = max(component.bits for component in self._format.components)
+        if bits > 8:
+            changes.append(f"8 bits a channel for {bits}")
+        if any(component.is_alpha for component in self._format.components):
+            changes.append("no transparency")
+        if self._damaged:
+            changes.append(f"{len(self._damaged):,} damaged pictures ({self._damaged[0]})")
+        return changes
+
+    def colorize(self, colorizer: Colorizer, progress: Callable[[], object]) -> int:
+        """Colours picture after picture and writes everything.
+
+        Returns:
+          The number of pictures.
+
+        Raises:
+          UnreadableFilm: no picture, or only the smaller part, can be decoded.
+        """
+        count, smooth = 0, Smoother()
+        for frame in in_time(self._frames(), 1 / _rate(self._pictures)):
+            upright = self._converter.upright(frame)
+            pixels = self._converter.srgb(upright)
+            small = colorizer.small_lightness(pixels)
+            chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+            coloured = colorizer.merge(pixels, small, smooth(small, chroma))
+            stored = self._converter.stored(upright, coloured, self._out.width)
+            self._result.mux(self._out.encode(stored))
+            count += 1
+            progress()
+        if count <= len(self._damaged):
+            reasons = self._damaged or ["holds no pictures"]
+            raise UnreadableFilm(f"cannot be decoded ({reasons[0]})")
+        self._result.mux(self._out.encode(None))
+        return count
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        """The pictures; on the way, all other tracks are written."""
+        clock = Clock(self._film)
+        for packet in self._film.demux():
+            clock.set(packet)
+            if packet.stream is self._pictures:
+                yield from decoded([packet], self._damaged)
+            else:
+                self._tracks.write(packet)
+
+    def _add_pictures(self, begin: list[VideoFrame], colors: Colors) -> VideoStream:
+        """Adds the stream for coloured pictures, like those of the source but upright."""
+        source, webm = self._pictures, self._result.format.name == "webm"
+        upright = self._converter.upright(begin[0])
+        width, aspect = upright.width, source.sample_aspect_ratio or Fraction(1)
+        if self._converter.lying:
+            aspect = 1 / aspect
+        if webm:
+            # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
+            width, aspect = round(width * aspect / 2) * 2, 1
+        codec, options = _VP9 if webm else _H264
+        fields = [field_order(frame, source.time_base) for frame in begin]
+        fields = next((order for order in fields if order), None)
+        if fields and not webm and not self._converter.turned:
+            options = {**options, "flags": "+ildct+ilme", "x264-params": f"{fields}=1"}
+        out = self._result.add_stream(codec, rate=_rate(source), options=options)
+        out.width, out.height = width, upright.height
+        out.pix_fmt = "yuv420p"
+        out.codec_context.sample_aspect_ratio = aspect
+        out.time_base = source.time_base
+        out.codec_context.time_base = source.time_base
+        tag(out.codec_context, colors)
+        describe(out, source)
+        return out
 
 
-def _colorized(colorizer: Colorizer, frames: Iterator) -> Iterator[tuple]:
-    """Frames and their coloured pixels, in order."""
-    smooth = Smoother()
-    for frame in frames:
-        pixels, _ = _upright(frame)
-        small = colorizer.small_lightness(pixels)
-        chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
-        yield frame, colorizer.merge(pixels, small, smooth(small, chroma))
+def _rate(pictures: VideoStream) -> Fraction:
+    """Pictures a second; what FFmpeg says of DV, for one, makes no sense."""
+    rates = (pictures.average_rate, pictures.guessed_rate, Fraction(25))
+    return next(rate for rate in rates if rate and 1 <= rate <= _FASTEST)
 
 
 class Smoother:

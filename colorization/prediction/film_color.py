@@ -1,0 +1,260 @@
+"""The colours of films: pictures of any video standard to upright sRGB, and coloured ones back.
+
+Codes of primaries, transfer and matrix are those of ITU-T H.273, tables 2 to 4, in which FFmpeg
+and all containers store them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from colorization.lab import lab_numpy
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.video.codeccontext import VideoCodecContext
+
+_UNSPECIFIED, _BT709, _SMPTE170M = 2, 1, 6
+# FFmpeg's own numbers for the ranges 16..235 and 0..255.
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
+
+# Names that FFmpeg's scale filter has for matrices. BT.470 and SMPTE 170M are both BT.601.
+_MATRICES = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt470",
+    6: "smpte170m",
+    7: "smpte240m",
+    9: "bt2020",
+}
+
+# x and y of red, green, blue and white.
+_D65 = (0.3127, 0.3290)
+_C = (0.310, 0.316)
+_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65)
+_PRIMARIES = {
+    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
+    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
+    6: _SMPTE_C,
+    7: _SMPTE_C,
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
+    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+
+# Curves that no display of standard range decodes.
+_REFUSED_TRANSFERS = {
+    8: "linear light",
+    9: "a logarithmic curve",
+    10: "a logarithmic curve",
+    16: "HDR (PQ)",
+    17: "digital cinema's XYZ",
+    18: "HDR (HLG)",
+}
+
+_LINEAR = lab_numpy.linear(255)
+_SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
+
+
+class UnreadableFilm(Exception):
+    """A file that is no film, or a damaged one; the message says which in a few words."""
+
+
+class Colors(NamedTuple):
+    """How a film's colours are stored: codes of H.273, and whether black and white are 0 and 255.
+
+    `matrix` is that of the coloured film where the source itself is RGB.
+    """
+
+    primaries: int
+    transfer: int
+    matrix: int
+    full_range: bool
+
+
+def stored_colors(context: VideoCodecContext) -> Colors:
+    """How the pictures of a film are stored, once the first is decoded.
+
+    What is not tagged is decided as players do: primaries and transfer are BT.709's, the matrix is
+    BT.709's from 1280 columns or 577 rows on and BT.601's below, the range is limited.
+
+    Raises:
+      UnreadableFilm: HDR, or another kind that no display of standard range shows as it is.
+    """
+    primaries, transfer = int(context.color_primaries), int(context.color_trc)
+    if transfer in _REFUSED_TRANSFERS:
+        kind = _REFUSED_TRANSFERS[transfer]
+        raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
+    matrix = int(context.colorspace)
+    if matrix == _UNSPECIFIED or not _is_yuv(context.pix_fmt):
+        large = context.width >= 1280 or context.height > 576
+        matrix = _BT709 if large else _SMPTE170M
+    if matrix not in _MATRICES:
+        raise UnreadableFilm(f"with matrix {matrix} of H.273; convert it to BT.709 first")
+    return Colors(
+        primaries if primaries in _PRIMARIES else _BT709,
+        transfer if transfer not in (0, _UNSPECIFIED) else _BT709,
+        matrix,
+        _is_yuv(context.pix_fmt) and _has_full_range(context.pix_fmt, int(context.color_range)),
+    )
+
+
+def tag(context: VideoCodecContext, colors: Colors) -> None:
+    """Tells an encoder how the colours of its pictures are stored."""
+    context.color_primaries, context.color_trc = colors.primaries, colors.transfer
+    context.colorspace = colors.matrix
+    context.color_range = _FULL_RANGE if colors.full_range else _LIMITED_RANGE
+
+
+def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
+    """ "tff" or "bff", the field that is shown first; None for progressive pictures."""
+    if not frame.interlaced_frame:
+        return None
+    bottom_first = ("select", "eq(interlace_type,BOTTOMFIRST)")
+    try:
+        _graph(frame, time_base, [bottom_first])(frame)
+    except BlockingIOError:  # The filter keeps all other pictures back.
+        return "tff"
+    return "bff"
+
+
+class Converter:
+    """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
+
+    Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
+    """
+
+    def __init__(self, first: VideoFrame, time_base: Fraction, colors: Colors):
+        """Args: the first decoded picture; the unit of its times; how its colours are stored."""
+        self._first, self._time_base, self._colors = first, time_base, colors
+        self._turns, self.lying = _turns(first)
+        self.turned = bool(self._turns)
+        self._into: tuple | None = None
+        self._back: Callable[[VideoFrame], VideoFrame] | None = None
+        to_xyz, srgb_to_xyz = _xyz_from_rgb(colors.primaries), _xyz_from_rgb(_BT709)
+        self._to_srgb = None
+        if not np.allclose(to_xyz, srgb_to_xyz, atol=1e-3):
+            self._to_srgb = np.linalg.solve(srgb_to_xyz, to_xyz)
+
+    def upright(self, frame: VideoFrame) -> VideoFrame:
+        """The picture as it is to be shown, RGB in the film's primaries, its sides even.
+
+        Pictures of another size than the first are scaled to that.
+        """
+        kind = (frame.width, frame.height, frame.format.name)
+        if self._into is None or self._into[0] != kind:
+            self._into = kind, self._graph_into(frame)
+        return self._into[1](frame)
+
+    def srgb(self, upright: VideoFrame) -> np.ndarray:
+        """Pixels of an upright picture, sRGB, uint8 `[height, width, 3]`."""
+        pixels = np.ascontiguousarray(_pixels(upright))
+        return pixels if self._to_srgb is None else _with_primaries(pixels, self._to_srgb)
+
+    def stored(self, upright: VideoFrame, pixels: np.ndarray, width: int) -> VideoFrame:
+        """A coloured picture as the film stores it, 4:2:0 in 8 bits.
+
+        Args:
+          upright: what `upright` gave; its pixels are overwritten.
+          pixels: sRGB, uint8 `[height, width, 3]`.
+          width: that the picture is to be scaled to.
+        """
+        if self._to_srgb is not None:
+            pixels = _with_primaries(pixels, np.linalg.inv(self._to_srgb))
+        upright.make_writable()
+        _pixels(upright)[:] = pixels
+        # The source's choice of key frames is no business of the encoder.
+        upright.pict_type = 0
+        if self._back is None:
+            self._back = self._graph_back(upright, width)
+        return self._back(upright)
+
+    def _graph_into(self, frame: VideoFrame) -> Callable[[VideoFrame], VideoFrame]:
+        layout = frame.format.name
+        full = _has_full_range(layout, int(frame.color_range))
+        scaling = f"{self._first.width}:{self._first.height}:{_SCALING}:out_range=full"
+        if _is_yuv(layout):
+            matrix = _MATRICES[self._colors.matrix]
+            scaling += f":in_color_matrix={matrix}:in_range={'full' if full else 'limited'}"
+        filters = [("scale", scaling), ("format", "rgb24"), *self._turns]
+        even = ("crop", "trunc(iw/2)*2:trunc(ih/2)*2:0:0")
+        return _graph(frame, self._time_base, [*filters, even])
+
+    def _graph_back(self, upright: VideoFrame, width: int) -> Callable[[VideoFrame], VideoFrame]:
+        scaling = (
+            f"{width}:{upright.height}:{_SCALING}"
+            f":out_color_matrix={_MATRICES[self._colors.matrix]}"
+            f":out_range={'full' if self._colors.full_range else 'limited'}"
+        )
+        return _graph(upright, self._time_base, [("scale", scaling), ("format", "yuv420p")])
+
+
+def _is_yuv(layout: str | None) -> bool:
+    """Whether a pixel format has chroma to be read by a matrix."""
+    return (layout or "").startswith(("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2"))
+
+
+def _has_full_range(layout: str, tagged: int) -> bool:
+    return tagged == _FULL_RANGE or layout.startswith("yuvj")
+
+
+def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool]:
+    """Filters that turn a picture upright; whether its rows are stored as columns."""
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    # A stored pixel's (x, y, 1) times this is where it is shown.
+    matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
+    (a, b, _), (c, d, _), _ = matrix
+    lying = bool(abs(b) > abs(a))
+    turns = []
+    if lying:
+        turns, a, d = [("transpose", "cclock_flip")], c, b
+    return turns + [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0), lying
+
+
+def _graph(
+    frame: VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]
+) -> Callable[[VideoFrame], VideoFrame]:
+    """What sends pictures like this one through FFmpeg's filters, one out for each one in."""
+    from av.filter import Graph
+
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name, time_base=time_base
+    )
+    nodes = [graph.add(name, arguments) for name, arguments in filters]
+    graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+
+    def filtered(frame: VideoFrame) -> VideoFrame:
+        graph.push(frame)
+        return graph.pull()
+
+    return filtered
+
+
+def _pixels(frame: VideoFrame) -> np.ndarray:
+    """The pixels of an RGB picture themselves, uint8 `[height, width, 3]`."""
+    plane = frame.planes[0]
+    lines = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
+    return lines[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
+
+
+def _xyz_from_rgb(primaries: int) -> np.ndarray:
+    """Linear RGB to X, Y and Z over those of white, `[3, 3]` (SMPTE RP 177); white stays white."""
+    red_green_blue_white = np.array(_PRIMARIES[primaries])
+    x, y = red_green_blue_white.T
+    xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
+    matrix = xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])
+    return matrix / xyz[:, 3:]
+
+
+def _with_primaries(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Pixels in other primaries, uint8; colours that these cannot show are clipped."""
+    linear = _LINEAR[pixels] @ (lab_numpy.ONE * matrix.T).astype(np.float32)
+    return lab_numpy.encoded(linear, np.dtype(np.uint8))

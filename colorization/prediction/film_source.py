@@ -1,0 +1,261 @@
+"""Films as they are read: opened by name only, checked to be whole, times that go on from zero."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from colorization.data.photos import reason
+from colorization.errors import UserError
+from colorization.prediction.film_color import UnreadableFilm
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+# Containers whose header says how long the film is, and the seconds it may be wrong by. The length
+# of others is unknown, or FFmpeg estimates it.
+_STATED_LENGTH = {"mov": 0.05, "mxf": 0.05, "nut": 0.5, "gxf": 0.5, "flv": 0.5, "rm": 0.5}
+# Of these, each track has a length of its own.
+_STATED_BY_TRACK = ("mov", "mxf")
+# How the header of an ASF file begins that says the file's size, 40 bytes on.
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
+_TIMES_MAY_JUMP = 0x200
+_EBML_UNKNOWN = -1
+_JUMP = 10  # seconds
+_MICROSECONDS = 10**6
+
+
+def require_pyav() -> None:
+    """Finds out whether films can be opened at all.
+
+    Raises:
+      UserError: PyAV is not installed.
+    """
+    try:
+        import av  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"films need another package ({error}); pip install -r requirements-video.txt"
+        ) from error
+
+
+def open_film(path: str) -> InputContainer:
+    """Opens a film; its name is never taken for an address, whatever is in it.
+
+    Raises:
+      UserError: PyAV is not installed.
+      av.FFmpegError: the file is no film.
+    """
+    require_pyav()
+    import av
+
+    # Bytes that are no UTF-8 are nothing to fail for.
+    return av.open(address(path), metadata_errors="replace")
+
+
+def address(path: str | os.PathLike) -> str:
+    """What FFmpeg takes for this file, where `pipe:0.mp4` or `10:30.mp4` is something else."""
+    return f"file:{os.fspath(path)}"
+
+
+def main_pictures(film: InputContainer) -> VideoStream:
+    """The stream of pictures that players show, which is no cover.
+
+    Raises:
+      UnreadableFilm: there is none.
+    """
+    best = film.streams.best("video")
+    if best is None or best.codec_context is None:
+        raise UnreadableFilm("holds no pictures")
+    return best
+
+
+def first_frames(path: str, count: int = 1) -> list[VideoFrame]:
+    """The first pictures of a film, fewer if it has no more.
+
+    Raises:
+      UnreadableFilm: it has none.
+      UserError: PyAV is not installed.
+    """
+    with explained(path), open_film(path) as film:
+        packets = film.demux(main_pictures(film))
+        frames = list(itertools.islice(decoded(packets, []), count))
+    if not frames:
+        raise UnreadableFilm("holds no pictures")
+    return frames
+
+
+def require_whole(path: str) -> int:
+    """Reads a film through without decoding it.
+
+    Returns:
+      The number of packets that hold pictures, as many as pictures mostly.
+
+    Raises:
+      UnreadableFilm: it ends before the time that its header says.
+    """
+    import av
+
+    with explained(path), open_film(path) as film:
+        pictures, count, ends = main_pictures(film), 0, {}
+        try:
+            for packet in film.demux():
+                start = packet.dts if packet.pts is None else packet.pts
+                if packet.size and not packet.is_corrupt:
+                    count += packet.stream is pictures
+                    if start is not None:
+                        end = (start + (packet.duration or 0)) * packet.time_base
+                        ends[packet.stream.index] = max(ends.get(packet.stream.index, end), end)
+        except av.FFmpegError as error:
+            at = float(max(ends.values(), default=0))
+            raise UnreadableFilm(f"breaks off at {at:.1f} s ({reason(error)})") from error
+        for stated, end in _stated_lengths(film, ends):
+            if end < stated - _STATED_LENGTH.get(container_name(film), 1.5 / 25):
+                raise UnreadableFilm(
+                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; bring a whole copy"
+                )
+        stated, size = _stated_size(path, container_name(film)), os.path.getsize(path)
+        if size < stated:
+            raise UnreadableFilm(f"breaks off at {size:,} of {stated:,} bytes; bring a whole copy")
+    return count
+
+
+def _stated_lengths(
+    film: InputContainer, ends: dict[int, Fraction]
+) -> Iterator[tuple[Fraction, Fraction]]:
+    """When a film and its tracks should end by the header, and when they do; in seconds."""
+    container = container_name(film)
+    start = Fraction(film.start_time or 0, _MICROSECONDS)
+    if container in _STATED_LENGTH and film.duration:
+        yield start + Fraction(film.duration, _MICROSECONDS), max(ends.values(), default=start)
+    for track in (main_pictures(film), *film.streams.audio):
+        # FFmpeg shortens the length of an AVI file that is cut, but not the number of its frames.
+        by_frames = container == "avi" and track.type == "video" and track.frames
+        length = by_frames or (container in _STATED_BY_TRACK and track.duration) or 0
+        if length:
+            stated = ((track.start_time or 0) + length) * track.time_base
+            yield stated, ends.get(track.index, start)
+
+
+def _stated_size(path: str, container: str) -> int:
+    """How many bytes a file must have by its header; 0 where that does not say."""
+    with open(path, "rb") as file:
+        head = file.read(2**16)
+        tail_start = max(0, file.seek(0, os.SEEK_END) - 2**16)
+        file.seek(tail_start)
+        tail = file.read()
+    if container == "avi":
+        return 8 + int.from_bytes(head[4:8], "little")
+    if container == "asf":
+        place = head.find(_ASF_PROPERTIES) + 40
+        return int.from_bytes(head[place : place + 8], "little") if place >= 40 else 0
+    if container == "matroska":
+        _, size, start = _ebml_element(head, 0)
+        identifier, size, start = _ebml_element(head, start + size)
+        unknown = identifier != b"\x18\x53\x80\x67" or size == _EBML_UNKNOWN
+        return 0 if unknown else start + size
+    if container == "ogg":
+        # Nothing but the last page says that something is missing: the end of that page (RFC 3533).
+        page = tail.rfind(b"OggS")
+        lengths = tail[page + 27 : page + 27 + tail[page + 26]] if page + 27 < len(tail) else b""
+        return tail_start + page + 27 + len(lengths) + sum(lengths) if page >= 0 else 0
+    return 0
+
+
+def _ebml_element(data: bytes, place: int) -> tuple[bytes, int, int]:
+    """Identifier, size and first byte of the content of an element there (RFC 8794)."""
+
+    def width(first: int) -> int:
+        return 9 - (data[first : first + 1] or b"\1")[0].bit_length()
+
+    sized = place + width(place)
+    start = sized + width(sized)
+    size = int.from_bytes(data[sized:start], "big") - (1 << 7 * (start - sized))
+    # All bits set say that the size is unknown.
+    if size == (1 << 7 * (start - sized)) - 1:
+        size = _EBML_UNKNOWN
+    return data[place:sized], size, start
+
+
+def container_name(film: InputContainer) -> str:
+    """The first of the names that FFmpeg has for the film's container."""
+    return film.format.name.partition(",")[0]
+
+
+class Clock:
+    """Moves the times of a film's packets so that it begins at zero and no time is left out.
+
+    Tapes and discs that were recorded in several goes start their clock anew with each.
+    """
+
+    def __init__(self, film: InputContainer):
+        # What lies before zero is what decoders need to begin, and no player shows it.
+        self._offset = -Fraction(max(0, film.start_time or 0), _MICROSECONDS)
+        self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
+        self._last: Fraction | None = None
+
+    def set(self, packet: Packet) -> None:
+        """Changes the times of the next packet."""
+        if packet.dts is None:
+            return
+        now = packet.dts * packet.time_base + self._offset
+        if packet.stream.type in ("video", "audio"):
+            if self._jumps and self._last is not None and abs(now - self._last) > _JUMP:
+                self._offset += self._last - now
+                now = self._last
+            self._last = now
+        moved = round(self._offset / packet.time_base)
+        packet.dts += moved
+        if packet.pts is not None:
+            packet.pts += moved
+
+
+def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFrame]:
+    """The pictures of packets; where some are damaged, notes why and goes on, as players do."""
+    import av
+
+    for packet in packets:
+        # One that is empty but has a time repeats the picture before; one without flushes.
+        if not packet.size and (packet.dts, packet.pts) != (None, None):
+            continue
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError as error:
+            damaged.append(reason(error))
+
+
+def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
+    """Pictures whose times grow; where one has none, `step` seconds after the one before."""
+    last = None
+    for frame in frames:
+        pts = frame.dts if frame.pts is None else frame.pts
+        if pts is None:
+            pts = 0 if last is None else last + max(1, round(step / frame.time_base))
+        frame.pts = pts if last is None else max(pts, last + 1)
+        last = frame.pts
+        yield frame
+
+
+@contextlib.contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turns what goes wrong with a film into an `UnreadableFilm`; what does elsewhere stays.
+
+    Raises:
+      UnreadableFilm: FFmpeg cannot read the film.
+      OSError: another file cannot be written, or the disk is full.
+    """
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, EOFError) as error:
+        if isinstance(error, OSError) and error.filename not in (None, address(path)):
+            written = os.fspath(error.filename).removeprefix("file:")
+            raise OSError(error.errno, error.strerror, written) from error
+        raise UnreadableFilm(reason(error)) from error

@@ -1,0 +1,275 @@
+"""What a film has besides its pictures: sound, subtitles, covers, chapters, title, date, languages.
+
+Copied as it is where players find it in the new container; sound is encoded anew where they would
+not, and the rest is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from colorization.prediction.film_color import UnreadableFilm
+from colorization.prediction.film_source import container_name, decoded, open_film
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioStream, Packet, VideoStream
+    from av.container import InputContainer, OutputContainer
+    from av.stream import Stream
+
+_PCM_IN_QUICKTIME = {
+    *("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le"),
+    *("pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_mulaw", "pcm_alaw"),
+}
+# Sound that is copied, by the container that it goes to. Matroska holds what FFmpeg puts there, but
+# TTA comes out cut. PCM and MP2 in MP4 are standard, but browsers and QuickTime play neither.
+_COPIED_SOUND = {
+    "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus"},
+    "mov": {"aac", "mp3", "ac3", "eac3", "alac", "adpcm_ima_qt", *_PCM_IN_QUICKTIME},
+    "webm": {"opus", "vorbis"},
+}
+_COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
+
+# Other sound becomes AAC, or Opus in WebM, of so many bits a second for each channel.
+_BITS_PER_CHANNEL = 96_000
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+
+# Names of metadata that MP4 files have a standard place for; with others, FFmpeg writes all of them
+# in Android's and QuickTime's way.
+_STANDARD_METADATA = {
+    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
+    *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
+    *("network", "keywords", "track", "disc", "creation_time", "location"),
+}
+# What each muxer writes by itself and what is about the old file only.
+_OF_THE_FILE = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
+_OF_THE_TRACK = {"encoder", "vendor_id", "duration"}
+_MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")
+_FULL_OF_TECHNICALITIES = ("mxf", "flv", "asf", "rm")
+
+
+# FFmpeg's flag for a track of pictures that is a cover.
+_ATTACHED_PICTURE = 0x400
+
+
+class Tracks:
+    """The tracks of a coloured film besides its pictures.
+
+    `changed` says in a few words each what does not stay as it was.
+    """
+
+    def __init__(self, film: InputContainer, result: OutputContainer, pictures: VideoStream):
+        """Adds the tracks; nothing may have been written yet.
+
+        Raises:
+          UnreadableFilm: there is sound that cannot be read.
+        """
+        self.changed: list[str] = []
+        self._result, self._container = result, result.format.name
+        self._copies: dict[int, Stream] = {}
+        self._encoders: dict[int, _SoundEncoder] = {}
+        self._last: dict[int, int] = {}
+        for track in film.streams:
+            if track.type == "audio":
+                self._add_sound(track)
+            elif track.type == "subtitle" and _name(track) in _COPIED_SUBTITLES.get(
+                self._container, {_name(track)}
+            ):
+                self._copy(track)
+            elif track is not pictures and _is_cover(track):
+                self._add_cover(film, track)
+            elif track.type == "attachment" and self._container == "matroska":
+                self._copy(track)
+        result.metadata.update(metadata(film))
+        if hasattr(film, "chapters"):
+            result.set_chapters(film.chapters())
+
+    def write(self, packet: Packet) -> None:
+        """Writes what a packet of the film holds, if its track goes along."""
+        index = packet.stream.index
+        if index in self._encoders:
+            self._result.mux(list(self._encoders[index].packets(packet)))
+        elif index in self._copies and packet.size:
+            self._result.mux(self._in_order(packet))
+
+    def _in_order(self, packet: Packet) -> Packet:
+        """The packet for the copied track; damaged films have packets that go back in time."""
+        index = packet.stream.index
+        dts = next((time for time in (packet.dts, packet.pts) if time is not None), 0)
+        if index in self._last:
+            dts = max(dts, self._last[index] + 1)
+        self._last[index] = dts
+        packet.dts = dts
+        packet.pts = dts if packet.pts is None else max(packet.pts, dts)
+        packet.stream = self._copies[index]
+        return packet
+
+    def _add_sound(self, track: AudioStream) -> None:
+        name = _name(track)
+        if track.codec_context is None or not track.rate:
+            raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
+        copied = _COPIED_SOUND.get(self._container, {name} - {"tta"})
+        if name in copied and self._copy(track):
+            return
+        encoder = _SoundEncoder(self._result, track, self._container == "webm")
+        self._encoders[track.index] = encoder
+        describe(encoder.track, track)
+        self.changed.append(f"sound {name} as {encoder.name}")
+
+    def _copy(self, track: Stream) -> bool:
+        """Whether the container takes the track as it is."""
+        try:
+            self._copies[track.index] = self._result.add_stream_from_template(track)
+        except (ValueError, AttributeError):
+            return False
+        describe(self._copies[track.index], track)
+        return True
+
+    def _add_cover(self, film: InputContainer, track: VideoStream) -> None:
+        if self._container in ("mp4", "mov"):
+            self._copy(track)
+        elif self._container == "matroska":
+            name = track.metadata.get("filename", f"cover.{_name(track)}")
+            kind = track.metadata.get("mimetype", f"image/{_name(track)}")
+            with open_film(film.name.removeprefix("file:")) as again:
+                picture = next(again.demux(again.streams[track.index]))
+                self._result.add_attachment(name, kind, bytes(picture))
+
+
+class _SoundEncoder:
+    """A track of sound that is decoded and encoded anew; gaps become silence."""
+
+    def __init__(self, result: OutputContainer, track: AudioStream, as_opus: bool):
+        codec, self.name = ("libopus", "opus") if as_opus else ("aac", "aac")
+        rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
+        layout = _LAYOUTS.get(track.layout.nb_channels, "stereo")
+        self.track = result.add_stream(codec, rate=rate, layout=layout)
+        self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
+        self._graph: Callable | None = None
+        self._kind: tuple | None = None
+        self._damaged: list[str] = []
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """What becomes of a packet; an empty one ends the track."""
+        for frame in decoded([packet], self._damaged):
+            kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
+            if kind != self._kind:
+                yield from self._encoded(self._graph, None)
+                self._kind, self._graph = kind, self._resampler(frame)
+            yield from self._encoded(self._graph, frame)
+        if not packet.size:
+            yield from self._encoded(self._graph, None)
+            yield from self.track.encode(None)
+
+    def _encoded(self, graph: Callable | None, frame: AudioFrame | None) -> Iterator[Packet]:
+        if graph is not None:
+            for resampled in graph(frame):
+                yield from self.track.encode(resampled)
+
+    def _resampler(self, frame: AudioFrame) -> Callable[[AudioFrame | None], Iterable[AudioFrame]]:
+        import av
+
+        context = self.track.codec_context
+        graph = av.filter.Graph()
+        source = graph.add(
+            "abuffer",
+            sample_rate=str(frame.sample_rate),
+            sample_fmt=frame.format.name,
+            channel_layout=frame.layout.name,
+            time_base=str(frame.time_base),
+        )
+        steady = graph.add("aresample", "async=1")
+        wanted = graph.add(
+            "aformat",
+            sample_fmts=context.format.name,
+            sample_rates=str(context.sample_rate),
+            channel_layouts=context.layout.name,
+        )
+        graph.link_nodes(source, steady, wanted, graph.add("abuffersink")).configure()
+
+        def resampled(frame: AudioFrame | None) -> Iterator[AudioFrame]:
+            graph.push(frame)
+            while True:
+                try:
+                    yield graph.pull()
+                except (BlockingIOError, EOFError):
+                    return
+
+        return resampled
+
+
+def left_out(film: InputContainer, result: InputContainer, pictures: VideoStream) -> list[str]:
+    """What a film has and its coloured copy has not, a few words each.
+
+    Args:
+      film: the source.
+      result: the copy, opened anew.
+      pictures: the source's stream that was coloured.
+    """
+    missing = _parts(film, pictures) - _parts(result, next(iter(result.streams.video)))
+    named = [part for part, count in missing.items() for _ in range(count)]
+    if not hasattr(film, "chapters"):
+        named.append("chapters and covers, if any: they need pip install -U av")
+    return named
+
+
+def metadata(film: InputContainer) -> dict[str, str]:
+    """Title, date and whatever else is said of the whole film."""
+    technical = container_name(film) in _FULL_OF_TECHNICALITIES
+    return {
+        name: text
+        for name, text in film.metadata.items()
+        if name.lower() not in _OF_THE_FILE
+        and (name.lower() in _STANDARD_METADATA or not technical)
+        # A copy of `location` for each language.
+        and not name.startswith("location-")
+    }
+
+
+def needs_free_metadata(film: InputContainer) -> bool:
+    """Whether some of a film's metadata has no standard place in MP4."""
+    return not {name.lower() for name in metadata(film)} <= _STANDARD_METADATA
+
+
+def _parts(film: InputContainer, pictures: VideoStream) -> Counter[str]:
+    parts = Counter(name.lower() for name in metadata(film))
+    parts["chapters"] = len(film.chapters()) if hasattr(film, "chapters") else 0
+    for track in film.streams:
+        language = track.metadata.get("language", "und")
+        kept = [] if language == "und" or track is pictures else [f"language {language}"]
+        if track.type == "subtitle":
+            kept = [f"subtitles ({_name(track)}, {language})"]
+        elif track.type == "video" and track is not pictures:
+            kept = ["cover" if _is_cover(track) else "further track of pictures"]
+        elif track.type == "attachment":
+            kept = [f"attachment {track.metadata.get('filename', '')}".strip()]
+        elif track.type == "data":
+            kept = [f"data ({_name(track) or track.metadata.get('handler_name') or 'unknown'})"]
+        parts.update(kept)
+    return parts
+
+
+def _name(track: Stream) -> str:
+    """The name of a track's codec; FFmpeg's decoders of MPEG sound add `float` to it."""
+    context = track.codec_context
+    if context is None:
+        return getattr(track, "name", None) or ""
+    name = getattr(context.codec, "canonical_name", context.name)
+    return name.removesuffix("float")
+
+
+def _is_cover(track: Stream) -> bool:
+    return track.type == "video" and bool(int(getattr(track, "disposition", 0)) & _ATTACHED_PICTURE)
+
+
+def describe(track: Stream, source: Stream) -> None:
+    """Gives a track the language, title and purpose of the one it comes from."""
+    track.metadata.update(
+        (name, text)
+        for name, text in source.metadata.items()
+        if name.lower() not in _OF_THE_TRACK and not name.startswith(_MATROSKA_STATISTICS)
+    )
+    if hasattr(source, "disposition"):
+        track.disposition = int(source.disposition)

@@ -1,0 +1,111 @@
+"""Films as they are read: names, broken files, clocks that start anew."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from colorization.prediction.film_source import (
+    Clock,
+    UnreadableFilm,
+    in_time,
+    open_film,
+    require_whole,
+)
+from colorization.prediction.video import colorize_film
+
+av = pytest.importorskip("av")
+
+KINDS = {
+    "film.mp4": {"muxing": {"movflags": "faststart"}, "sounds": [("aac", 48000)]},
+    "film.mov": {"muxing": {"movflags": "faststart"}, "sounds": [("pcm_s16le", 48000)]},
+    "film.mkv": {"sounds": [("aac", 48000)]},
+    "film.webm": {"pictures": "libvpx-vp9"},
+    "film.avi": {"pictures": "mpeg4", "sounds": [("ac3", 48000)]},
+    "film.wmv": {"pictures": "wmv2", "sounds": [("wmav2", 44100)]},
+    "film.flv": {"sounds": [("aac", 44100)]},
+    "film.ogv": {"pictures": "libvpx", "container": "ogg"},
+}
+
+
+def ignore(total):
+    pass
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_films_that_break_off_are_refused_and_whole_ones_are_not(
+    make_film, painter, tmp_path, name
+):
+    source = make_film(name, 50, **KINDS[name])
+    assert require_whole(str(source)) == 50
+    data = source.read_bytes()
+    for share in (0.67, 0.5):
+        source.write_bytes(data[: int(share * len(data))])
+        target = tmp_path / "results" / "film.mp4"
+        with pytest.raises(UnreadableFilm, match="breaks off"):
+            colorize_film(painter, str(source), target, ignore)
+        assert not target.parent.exists() or list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["10:30.mp4", "pipe:0.mp4", "http://x.mp4", "50%d.mp4", "a b#?.mp4"]
+)
+def test_names_are_names_of_files(make_film, painter, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    source = make_film(name, 2)
+    target = source.relative_to(tmp_path).with_name(f"out:{source.name}")
+    assert colorize_film(painter, str(source.relative_to(tmp_path)), target, ignore).frames == 2
+    assert target.stat().st_size
+
+
+def test_tapes_begin_at_zero(make_film, painter, tmp_path):
+    source = make_film("film.ts", 10, pictures="mpeg2video", times=tuple(range(100, 110)))
+    with av.open(str(source)) as film:
+        assert film.start_time > 10**6
+    target = tmp_path / "results" / "film.ts.mp4"
+    colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as film:
+        times = [frame.time for frame in film.decode(video=0)]
+    assert times[0] < 0.1
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-3)
+
+
+def test_clocks_that_start_anew_go_on(make_film, painter, tmp_path):
+    """Two recordings of a disc one after the other, each with a clock of its own."""
+    first, second = (
+        make_film(f"{number}.ts", 10, pictures="mpeg2video", options={"g": "5"})
+        for number in (1, 2)
+    )
+    moved = tmp_path / "moved.ts"
+    with av.open(str(second)) as film, av.open(str(moved), "w", "mpegts") as result:
+        track = result.add_stream_from_template(film.streams.video[0])
+        for packet in film.demux(video=0):
+            if packet.dts is not None:
+                packet.pts += 90000 * 1000
+                packet.dts += 90000 * 1000
+                packet.stream = track
+                result.mux(packet)
+    both = tmp_path / "both.ts"
+    both.write_bytes(moved.read_bytes() + first.read_bytes())
+    target = tmp_path / "results" / "both.ts.mp4"
+    colorize_film(painter, str(both), target, ignore)
+    with av.open(str(target)) as film:
+        times = [frame.time for frame in film.decode(video=0)]
+    assert len(times) == 20
+    assert times[-1] < 2
+    assert min(np.diff(times)) > 0
+
+
+def test_pictures_without_times_follow_each_other():
+    frames = [av.VideoFrame(16, 16, "gray") for _ in range(4)]
+    for frame, pts in zip(frames, (None, None, 7, 5), strict=True):
+        frame.pts, frame.time_base = pts, Fraction(1, 100)
+    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == [0, 4, 7, 8]
+
+
+def test_the_clock_begins_where_the_film_does(make_film):
+    with open_film(str(make_film("film.ts", 10, pictures="mpeg2video"))) as film:
+        clock = Clock(film)
+        packet = next(film.demux(video=0))
+        clock.set(packet)
+        assert 0 <= packet.pts * packet.time_base < 0.1

@@ -1,0 +1,215 @@
+"""What films have besides pictures: sound, languages, dates, chapters, covers."""
+
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorization.prediction.video import colorize_film
+
+av = pytest.importorskip("av")
+
+KEEPS_ALL = pytest.mark.skipif(
+    not hasattr(av.container.OutputContainer, "add_attachment"), reason="an old PyAV"
+)
+
+
+def ignore(total):
+    pass
+
+
+def sound_of(path):
+    """Times of the first and last sample in seconds, and loudness from the second 0.2 to 0.8."""
+    samples, times = [], []
+    with av.open(str(path)) as film:
+        track = film.streams.audio[0]
+        for frame in film.decode(track):
+            values = frame.to_ndarray().astype(np.float64)
+            values = values / (np.iinfo(frame.to_ndarray().dtype).max if values.max() > 2 else 1)
+            samples.append(values.reshape(-1))
+            # Some frames of WMA have none.
+            start = frame.time if frame.time is not None else times[-1][1] if times else 0
+            times.append((start, start + frame.samples / frame.sample_rate))
+    loud = np.concatenate(samples)
+    middle = loud[int(0.2 * len(loud)) : int(0.8 * len(loud))]
+    return times[0][0], times[-1][1], float(np.sqrt(np.mean(np.square(middle))))
+
+
+def packets_of(path):
+    with av.open(str(path)) as film:
+        return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize(
+    ("source", "pictures", "codec", "rate", "copied"),
+    [
+        ("ac3.avi", "mpeg4", "ac3", 48000, True),
+        ("mp3.avi", "mpeg4", "libmp3lame", 44100, True),
+        ("pcm.avi", "mpeg4", "pcm_s16le", 44100, False),
+        ("adpcm.avi", "mpeg4", "adpcm_ms", 44100, False),
+        ("ac3.vob", "mpeg2video", "ac3", 48000, True),
+        ("mp2.mpg", "mpeg1video", "mp2", 44100, False),
+        ("wma.wmv", "wmv2", "wmav2", 44100, False),
+        ("eac3.mts", "libx264", "eac3", 48000, True),
+        ("mp3.flv", "flv", "libmp3lame", 44100, True),
+        ("aac.flv", "libx264", "aac", 44100, True),
+        ("pcm.mov", "libx264", "pcm_s24le", 48000, True),
+        ("alac.mov", "libx264", "alac", 44100, True),
+        ("opus.mp4", "libx264", "libopus", 48000, True),
+        ("flac.mkv", "libx264", "flac", 44100, True),
+        ("pcm.mkv", "libx264", "pcm_s16le", 44100, True),
+        ("mp2.mkv", "libx264", "mp2", 44100, True),
+        ("opus.webm", "libvpx-vp9", "libopus", 48000, True),
+        ("pcm.mxf", "mpeg2video", "pcm_s16le", 48000, False),
+        ("aac.3gp", "libx264", "aac", 16000, True),
+    ],
+)
+def test_sound_is_heard_when_it_was(
+    make_film, painter, tmp_path, source, pictures, codec, rate, copied
+):
+    container = "vob" if source.endswith(".vob") else None
+    film = make_film(source, 50, pictures=pictures, sounds=[(codec, rate)], container=container)
+    keeps = source.endswith((".mp4", ".mov", ".mkv", ".webm"))
+    target = tmp_path / "results" / (source if keeps else f"{source}.mp4")
+    done = colorize_film(painter, str(film), target, ignore)
+    assert any(change.startswith("sound ") for change in done.changes) != copied
+    assert (packets_of(film) == packets_of(target)) == copied
+    with av.open(str(film)) as original:
+        begun = (original.start_time or 0) / av.time_base
+    start, end, loudness = sound_of(film)
+    new_start, new_end, new_loudness = sound_of(target)
+    assert new_start == pytest.approx(start - begun, abs=0.06)
+    assert new_end == pytest.approx(end - begun, abs=0.06)
+    assert new_loudness == pytest.approx(loudness, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv"])
+def test_title_date_and_languages_stay(make_film, painter, tmp_path, name):
+    facts = {
+        "title": "Grandma",
+        "creation_time": "1999-12-31T23:59:59.000000Z",
+        "com.example.camera": "Agfa",
+    }
+
+    def set_up(film, video, tracks):
+        film.metadata.update(facts)
+        for track, language in zip(tracks, ("eng", "ger"), strict=True):
+            track.metadata["language"] = language
+
+    muxing = {} if name.endswith("mkv") else {"movflags": "use_metadata_tags"}
+    source = make_film(name, 10, sounds=2 * [("aac", 48000)], set_up=set_up, muxing=muxing)
+    target = tmp_path / "results" / name
+    done = colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as film:
+        found = {name.lower(): text for name, text in film.metadata.items()}
+        assert {name: found[name] for name in facts} == facts
+        assert [track.language for track in film.streams.audio] == ["eng", "ger"]
+    assert not [change for change in done.changes if "PyAV" not in change and "av" not in change]
+
+
+def add_subtitle(film, codec, text):
+    """Adds a track and gives what writes its one line, shown for half a second."""
+    track = film.add_mux_stream(codec)
+    track.time_base = Fraction(1, 1000)
+    track.metadata["language"] = "ger"
+
+    def write():
+        packet = av.Packet(text)
+        packet.stream, packet.time_base = track, track.time_base
+        packet.pts = packet.dts = 0
+        packet.duration = 500
+        film.mux(packet)
+
+    return write
+
+
+@KEEPS_ALL
+@pytest.mark.parametrize(
+    ("name", "codec", "text"),
+    [("film.mp4", "mov_text", b"\0\5Hello"), ("film.mkv", "subrip", b"Hello")],
+)
+def test_chapters_subtitles_and_purposes_stay(make_film, painter, tmp_path, name, codec, text):
+    chapters = [
+        {
+            "id": number,
+            "start": 100 * number,
+            "end": 100 * number + 100,
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": title},
+        }
+        for number, title in ((1, "One"), (2, "Two"))
+    ]
+
+    def set_up(film, video, tracks):
+        film.set_chapters(chapters)
+        tracks[1].disposition = av.stream.Disposition.hearing_impaired
+        return add_subtitle(film, codec, text)
+
+    sounds = 2 * [("aac", 48000)]
+    source = make_film(name, 10, sounds=sounds, set_up=set_up)
+    target = tmp_path / "results" / name
+    assert colorize_film(painter, str(source), target, ignore).changes == []
+    with av.open(str(target)) as film:
+        titles = [chapter["metadata"]["title"] for chapter in film.chapters()]
+        ends = [chapter["end"] * chapter["time_base"] for chapter in film.chapters()]
+        assert (titles, ends) == (["One", "Two"], [Fraction(2, 10), Fraction(3, 10)])
+        purposes = [track.disposition for track in film.streams.audio]
+        assert purposes[1] & av.stream.Disposition.hearing_impaired
+        assert [track.language for track in film.streams.subtitles] == ["ger"]
+        texts = [bytes(packet) for packet in film.demux(subtitles=0) if packet.size]
+    assert text in texts
+
+
+@KEEPS_ALL
+def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
+    def set_up(film, video, tracks):
+        film.add_attachment("font.ttf", "application/x-truetype-font", b"no font")
+        return add_subtitle(film, "subrip", b"Hello")
+
+    source = make_film("film.mkv", 10, set_up=set_up)
+    for name, changes in (
+        ("film.mkv", []),
+        ("film.mp4", ["no subtitles (subrip, ger)", "no attachment font.ttf"]),
+    ):
+        target = tmp_path / "results" / name
+        assert sorted(colorize_film(painter, str(source), target, ignore).changes) == sorted(
+            changes
+        )
+
+
+@KEEPS_ALL
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_covers_stay(make_film, painter, tmp_path, colourful, name):
+    with io.BytesIO() as file:
+        Image.fromarray(colourful(32, 32)).save(file, "JPEG")
+        cover = file.getvalue()
+
+    def set_up(film, video, tracks):
+        if name.endswith("mkv"):
+            film.add_attachment("cover.jpg", "image/jpeg", cover)
+            return None
+        track = film.add_mux_stream("mjpeg", width=32, height=32)
+        track.disposition = av.stream.Disposition.attached_pic
+
+        def write():
+            packet = av.Packet(cover)
+            packet.stream, packet.time_base = track, Fraction(1, 1000)
+            packet.pts = packet.dts = 0
+            film.mux(packet)
+
+        return write
+
+    source = make_film(name, 5, set_up=set_up)
+    target = tmp_path / "results" / name
+    done = colorize_film(painter, str(source), target, ignore)
+    assert (done.frames, done.changes) == (5, [])
+    with av.open(str(target)) as film:
+        covers = [
+            track
+            for track in film.streams.video
+            if track.disposition & av.stream.Disposition.attached_pic
+        ]
+        (packet,) = [packet for packet in film.demux(covers) if packet.size]
+        assert bytes(packet) == cover
