@@ -95,12 +95,21 @@ def _settings_beside(chosen: Path) -> dict[str, dict[str, Any]]:
 
 
 class Job(NamedTuple):
-    """What a client asks for, checked."""
+    """What a client asks for, checked.
+
+    Attributes:
+      photos: to be coloured, in this order.
+      uploads: all files that it needs.
+      colorizer: the model.
+      saturation: factor of a* and b*.
+      style: what `Colorizer.whole_lightness` gives; None for that of each photo itself.
+    """
 
     photos: list[Path]
+    uploads: list[Path]
     colorizer: Colorizer
     saturation: float
-    style: np.ndarray | None  # what `Colorizer.whole_lightness` gives
+    style: np.ndarray | None
 
 
 def parse_job(
@@ -116,16 +125,18 @@ def parse_job(
     paths = [
         _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
     ]
+    uploads = [*paths, _upload(sessions, style)] if style else paths
     if model not in models.names:
         raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
     if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
         raise refusal(f"Saturation must be a number above 0 and at most {MAX_SATURATION:g}.")
     try:
-        if style is None or model not in models.with_style:
-            return Job(paths, models.colorizer(model), saturation, None)
-        pixels = decode(read_file(str(_upload(sessions, style)))).pixels
+        if not style or model not in models.with_style:
+            return Job(paths, uploads, models.colorizer(model), saturation, None)
+        pixels = decode(read_file(str(uploads[-1]))).pixels
         colorizer = models.colorizer(model, pixels)
-        return Job(paths, colorizer, saturation, colorizer.small_lightness(pixels))
+        small = colorizer.small_lightness(pixels)
+        return Job(paths, uploads, colorizer, saturation, small)
     except UnreadablePhoto as error:
         raise refusal(f"The style photo cannot be used: {error}.") from error
     except UserError as error:
@@ -137,11 +148,6 @@ def _upload(sessions: Sessions, sent: Any) -> Path:
     if path is None:
         raise refusal("A photo is no longer here; drop it once more.")
     return path
-
-
-def uploads(sessions: Sessions, photos: Any, style: Any) -> list[Path]:
-    sent = [*(photos if isinstance(photos, list) else [photos]), *([style] if style else [])]
-    return [_upload(sessions, one) for one in sent]
 
 
 def refusal(message: str) -> gr.Error:
