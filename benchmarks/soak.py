@@ -10,11 +10,12 @@ rounds) and the last round, open files grow at all or memory by more than `--all
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -75,7 +76,7 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
                 lambda report=report: dataset.predict_dataset(paths, 8, report)
             )
             photos += 8 * options.steps + len(paths) + sum(1 for _ in predicted)
-            seen.append((resident_megabytes(), len(os.listdir("/proc/self/fd"))))
+            seen.append((resident_megabytes(), open_files()))
             print(f"{len(seen):5} {photos:8,} {seen[-1][0]:11.0f} {seen[-1][1]:12}", flush=True)
     warm = len(seen) // 4
     memory, files = (last - first for first, last in zip(seen[warm], seen[-1], strict=True))
@@ -83,9 +84,13 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
     return int(files > 0 or memory > options.allowed)
 
 
+def open_files() -> int:
+    process = psutil.Process()
+    return process.num_handles() if psutil.WINDOWS else process.num_fds()
+
+
 def resident_megabytes() -> float:
-    with open("/proc/self/statm", encoding="ascii") as numbers:
-        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return psutil.Process().memory_info().rss / 1e6
 
 
 if __name__ == "__main__":

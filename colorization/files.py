@@ -3,55 +3,62 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
+import hashlib
 import json
 import logging
 import os
+import secrets
+import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+from filelock import FileLock, Timeout
+
 from colorization.errors import UserError
+
+# Beginning of the names of temporary files and folders, by which they are known as this program's.
+# The machine's name is part of it, because process numbers mean nothing on another machine.
+_MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
+_PREFIX = f".colorize-{_MACHINE}-"
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
-    """A temporary name to write to; put in place of `path` at the end, removed on failure.
+    """A temporary name for a file or folder; put in place of `path` at the end, removed on failure.
 
-    It ends in `ending`, for writers that go by that.
+    Args:
+      path: final name. A folder of that name must be empty or missing.
+      ending: of the temporary name, for writers that go by that.
     """
-    process = f"{os.getpid()}-{threading.get_ident()}"
-    # Only the beginning of the name, which may be as long as names can be already.
-    temporary = path.with_name(f".{path.name[:40]}.{process}.tmp{ending}")
+    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp{ending}")
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Removes the temporary files below a folder whose processes are gone: they were killed."""
-    for path in folder.rglob(".*.tmp*"):
-        process, _, _ = path.name.rpartition(".tmp")[0].rpartition(".")[2].partition("-")
-        if process.isdecimal() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
+    """Removes what killed processes of this machine were writing below a folder."""
+    for path in folder.rglob(f"{_PREFIX}*.tmp*"):
+        process = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            _remove(path)
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # another user's
-    return True
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        # Cleaning up is no reason to end, and hides no error that came before.
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -70,11 +77,11 @@ def write_json(path: Path, value: Any) -> None:
 def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
     """Keeps others from the same work in a folder for the duration of the body.
 
-    The kernel holds the lock for this process and releases it whichever way the process ends, so
-    that nothing stale is ever left; the file stays.
+    The system holds the lock for this process and releases it whichever way the process ends, so
+    that nothing stale is ever left; the file may stay.
 
     Args:
-      file: local; its folder is made if need be.
+      file: local; its folder is made if need be. Who has the lock stands in another file beside it.
       folder: what is written to; for the messages, as are the others.
       work: what is done there, in a word.
       option: that names the folder.
@@ -82,26 +89,39 @@ def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
     Raises:
       UserError: another process has the lock, or the file cannot be written.
     """
+    owner = file.with_suffix(".owner")
+    # Not one lock for several threads: two of them would both have it.
+    lock = FileLock(file, thread_local=False)
     with writable(folder, option):
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    with open(descriptor, "r+", encoding="utf-8", errors="replace") as opened:
-        try:
-            # Not flock: child processes would inherit that, and outlive this one with it.
-            fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise UserError(
-                    f"another {work} is writing to {folder} ({opened.read(200).strip()}); "
-                    f"wait for it, stop it or choose another --{option}"
-                ) from None
-            _log.warning(
-                "%s is on a file system without locks: keep any other %s out of it", folder, work
-            )
-        opened.truncate()
-        opened.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        opened.flush()
+        file.touch()
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"another {work} is writing to {folder} ({_owner(owner)}); "
+            f"wait for it, stop it or choose another --{option}"
+        ) from None
+    except (OSError, NotImplementedError):
+        _log.warning(
+            "%s is on a file system without locks: keep any other %s out of it", folder, work
+        )
+    try:
+        with writable(folder, option):
+            write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
+    finally:
+        with contextlib.suppress(OSError):
+            owner.unlink()
+        lock.release()
+
+
+def _owner(note: Path) -> str:
+    """Who has a lock, as it wrote itself."""
+    try:
+        return note.read_text(encoding="utf-8", errors="replace")[:200].strip()
+    except OSError:
+        return "which has only begun"
 
 
 @contextlib.contextmanager
@@ -122,7 +142,8 @@ def require_writable(folder: str, option: str) -> None:
       UserError: it cannot.
     """
     existing = Path(folder).absolute()
-    while not existing.exists():
+    # A drive may be absent, and then its root is its own parent.
+    while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")

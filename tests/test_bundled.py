@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +54,19 @@ def test_it_is_made_once_and_whole(folder):
     assert marker.exists()
     marker.unlink()
     assert [path.name for path in folder.parent.iterdir()] == ["bundled"]
+
+
+def test_another_process_that_is_faster_is_no_harm(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "bundled"
+
+    def fast(source, target):
+        (folder / "train").mkdir(parents=True)
+        raise OSError("Directory not empty")
+
+    monkeypatch.setattr(os, "replace", fast)
+    assert bundled_photos(folder) == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["bundled"]
+    assert [path.name for path in folder.iterdir()] == ["train"]
 
 
 def test_an_unwritable_place_is_named(tmp_path):

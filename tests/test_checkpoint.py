@@ -1,9 +1,9 @@
 import json
 import logging
-import multiprocessing
 import os
 import shutil
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from colorization.training.checkpoint import (
     trained_steps,
 )
 from colorization.training.settings import store_settings
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_a_folder_without_checkpoint_is_named(tmp_path):
@@ -185,27 +187,31 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
         newest_whole(str(tmp_path / "small"))
 
 
-def hold_lock(folder, ready):
-    with locked(folder):
-        ready.set()
-        signal.pause()
+HOLD_LOCK = """
+import sys
+from pathlib import Path
+from colorization.files import locked
+with locked(Path(sys.argv[1], "training.lock"), sys.argv[1], "training", "model_dir"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_second_training_is_refused_until_the_first_has_gone(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    first = context.Process(target=hold_lock, args=(str(tmp_path), ready))
-    first.start()
-    try:
-        assert ready.wait(20)
-        refused = pytest.raises(UserError, match=f"process {first.pid} on .*--model_dir")
-        with refused, locked(str(tmp_path)):
-            pass
-    finally:
-        first.kill()
-        first.join()
-    with locked(str(tmp_path)):
-        assert f"process {os.getpid()} " in (tmp_path / "training.lock").read_text()
+    command = [sys.executable, "-c", HOLD_LOCK, tmp_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as first:
+        try:
+            assert first.stdout.readline().strip() == b"ready"
+            refused = pytest.raises(UserError, match=f"process {first.pid} on .*--model_dir")
+            with refused, locked(str(tmp_path)):
+                pass
+        finally:
+            first.kill()
+    refused = pytest.raises(UserError, match=f"process {os.getpid()} on")
+    with locked(str(tmp_path)), refused, locked(str(tmp_path)):
+        pass
+    assert not (tmp_path / "training.owner").exists()
 
 
 def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path):

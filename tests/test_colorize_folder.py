@@ -12,6 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from colorization.data.report import Report
 from colorization.errors import UserError
+from colorization.files import atomic_write
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import picture_names, read_finished, without_results
@@ -126,12 +127,18 @@ def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_fol
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     (tmp_path / "results" / "truth").mkdir(parents=True)
-    for process in (dead.pid, os.getpid()):
-        (tmp_path / f"results/truth/.colour0.png.{process}-123.tmp").write_bytes(b"half")
-    (tmp_path / "results" / ".notes.tmp").write_bytes(b"somebody's")
+    with atomic_write(tmp_path / "results" / "truth" / "a.png") as temporary:
+        temporary.write_bytes(b"half")
+    mine = temporary.name
+    program, machine, process, rest = mine.split("-")
+    assert process == str(os.getpid())
+    theirs = f"{program}-{machine}-{dead.pid}-{rest}"
+    elsewhere = f"{program}-{'0' * len(machine)}-{dead.pid}-{rest}"
+    for name in (mine, theirs, elsewhere, f".notes.{dead.pid}.tmp", f".a.png.{dead.pid}-1.tmp"):
+        temporary.with_name(name).write_bytes(b"half")
     colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
-    hidden = {name for name in contents(tmp_path / "results") if Path(name).name.startswith(".")}
-    assert hidden == {f"truth/.colour0.png.{os.getpid()}-123.tmp", ".notes.tmp"}
+    hidden = {path.name for path in temporary.parent.iterdir() if path.name.startswith(".")}
+    assert hidden == {mine, elsewhere, f".notes.{dead.pid}.tmp", f".a.png.{dead.pid}-1.tmp"}
 
 
 def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_folder):

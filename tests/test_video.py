@@ -141,7 +141,7 @@ def test_what_a_killed_process_left_behind_is_removed(film, painter, tmp_path):
     def leave_behind(total):
         for begun in list(target.parent.iterdir()):
             # A number above those that processes get.
-            begun.with_name(begun.name.replace(str(os.getpid()), str(2**30))).touch()
+            begun.with_name(begun.name.replace(f"-{os.getpid()}-", f"-{2**30}-")).touch()
 
     colorize_film(painter, str(source), target, leave_behind)
     assert len(list(target.parent.iterdir())) == 2

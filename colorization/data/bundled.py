@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.errors import UserError
+from colorization.files import atomic_write, remove_left_behind
 
 # Photo -> axis along which it is cut. The training part and the test part overlap, so that so few
 # photos suffice to learn what is in the test part; the rest of that is new.
@@ -53,15 +51,16 @@ def bundled_photos(folder: Path) -> Path:
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundled-") as temporary:
-            written = Path(temporary) / folder.name
+        remove_left_behind(folder.parent)
+        with atomic_write(folder) as temporary:
             for name, picture in _crops(data):
-                path = written / f"{name}.png"
+                path = temporary / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(path)
-            os.chmod(written, 0o755)
-            shutil.move(written, folder)
     except OSError as error:
+        # Another process may have been faster.
+        if folder.is_dir():
+            return folder
         raise UserError(
             f"cannot write the bundled photos to {folder} ({error.strerror}); "
             "run in a writable folder or name photos of your own with --train_data"

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from colorization.data import lab_planes
@@ -147,7 +148,7 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _fits_into_memory(photos: int) -> bool:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = psutil.virtual_memory().total
     # A container may have less than its machine; "max" says that it has not.
     with suppress(OSError, ValueError):
         memory = min(memory, int(_CONTAINER_MEMORY.read_text()))

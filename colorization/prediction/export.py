@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import tensorflow as tf
 from colorization.console import captured_stderr
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
-from colorization.files import write_file
+from colorization.files import atomic_write, remove_left_behind, write_file
 from colorization.lab import merge_ops
 from colorization.prediction.trained_network import TrainedNetwork
 
@@ -47,32 +45,28 @@ def export_saved_model(trained: TrainedNetwork, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     versions = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
     target = folder / str(max(versions, default=0) + 1)
-    temporary = folder / f".{os.getpid()}-{target.name}"
-    try:
-        with tf.Graph().as_default(), tf1.Session() as session:
-            predict, load = trained.build()
-            shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
-            lightness = tf1.placeholder(tf.float32, shape, "lightness")
-            chroma = tf.identity(predict(lightness, lightness), "chroma")
-            pictures = tf1.placeholder(tf.string, [None], "pictures")
-            coloured = tf.identity(_colorized(pictures, predict), "coloured")
-            load(session)
-            signature = tf1.saved_model.predict_signature_def
-            builder = tf1.saved_model.Builder(str(temporary))
-            builder.add_meta_graph_and_variables(
-                session,
-                [tf.saved_model.SERVING],
-                {
-                    "serving_default": signature({"pictures": pictures}, {"coloured": coloured}),
-                    "chroma": signature({"lightness": lightness}, {"chroma": chroma}),
-                },
-                saver=tf1.train.Saver(),
-                strip_default_attrs=True,
-            )
-            builder.save()
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    remove_left_behind(folder)
+    with atomic_write(target) as temporary, tf.Graph().as_default(), tf1.Session() as session:
+        predict, load = trained.build()
+        shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
+        lightness = tf1.placeholder(tf.float32, shape, "lightness")
+        chroma = tf.identity(predict(lightness, lightness), "chroma")
+        pictures = tf1.placeholder(tf.string, [None], "pictures")
+        coloured = tf.identity(_colorized(pictures, predict), "coloured")
+        load(session)
+        signature = tf1.saved_model.predict_signature_def
+        builder = tf1.saved_model.Builder(str(temporary))
+        builder.add_meta_graph_and_variables(
+            session,
+            [tf.saved_model.SERVING],
+            {
+                "serving_default": signature({"pictures": pictures}, {"coloured": coloured}),
+                "chroma": signature({"lightness": lightness}, {"chroma": chroma}),
+            },
+            saver=tf1.train.Saver(),
+            strip_default_attrs=True,
+        )
+        builder.save()
     return target
 
 
