@@ -290,7 +290,9 @@ def _failed(attempt: str, error: Exception) -> int:
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
     # As a module this imports nothing of the project.
-    from colorization.data.photos import UnreadablePhoto, open_photo, read_file
+    from colorization.data.decode import open_photo
+    from colorization.data.photos import read_file
+    from colorization.errors import UnreadablePhoto
 
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Something the user can mend; its message is one line that says what is wrong and how."""
 
 
+class UnreadablePhoto(Exception):
+    """A file that is no picture, or a damaged one; the message says which in a few words."""
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What is wrong with a path rather than with a disk.
 _UNUSABLE = (

@@ -9,8 +9,7 @@ import tensorflow as tf
 from PIL import Image
 from skimage.color import rgb2lab
 
-from colorization.data.photos import UnreadablePhoto
-from colorization.errors import UserError
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import Colorizer
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from colorization.data import photos
-from colorization.data.photos import UnreadablePhoto, find_photos, open_photo, read_file
-from colorization.errors import UserError
+from colorization.data import decode as photos
+from colorization.data.decode import open_photo
+from colorization.data.photos import find_photos, read_file
+from colorization.errors import UnreadablePhoto, UserError
 
 
 def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
@@ -36,7 +37,7 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     ):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+        path.write_bytes(jpeg if name == "sub/no_extension" else b"x")
     folder = str(tmp_path / "photos")
 
     def names(*sources):
@@ -70,11 +71,11 @@ def test_linked_folders_are_searched_once_and_loops_end(tmp_path):
         "photos/b/up": "photos",
         "elsewhere/c/back": "photos/b",
         "elsewhere/c/out": "elsewhere",
-        "photos/gone": "nowhere",
+        "photos/gone.jpg": "nowhere",
     }.items():
         (tmp_path / link).symlink_to(tmp_path / target)
     found = [os.path.relpath(path, folder) for path in find_photos([str(folder)])]
-    assert found == ["gone", "b/1.jpg", "other/c/2.jpg"]
+    assert found == ["gone.jpg", "b/1.jpg", "other/c/2.jpg"]
     assert find_photos([str(folder / "a")])[0] == str(folder / "a" / "1.jpg")
 
 
@@ -148,10 +149,10 @@ def test_16_bit_gray_is_scaled():
 
 
 def test_32_bit_gray_is_scaled():
-    """By the brightest pixel where there are more than 16 bits."""
-    values = np.array([[0, 2**29, 2**30]], np.int32)
+    """By the type's range, unless the picture would be black all over then."""
+    values = np.array([[0, 2**29, 2**30, 2**31 - 1]], np.int32)
     opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
-    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 64, 128, 255])
     values = np.array([[0, 128 * 257, 65535]], np.int32)
     opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
     np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 from skimage.io import imread
 
-from colorization.data.photos import UnreadablePhoto
+from colorization.errors import UnreadablePhoto
 from colorization.prediction import pictures
 from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
 
@@ -114,7 +114,7 @@ def test_every_mode_is_decoded(mode):
     picture = picture if mode == "I;16" else picture.convert("RGB")
     photo = decode(saved(picture.convert(mode), "TIFF"))
     assert photo.pixels.shape[:2] == (20, 30)
-    assert photo.pixels.shape[2] == (1 if mode in ("1", "L", "I;16") else 3)
+    assert photo.pixels.shape[2] == (1 if mode in ("1", "L", "LA", "I;16", "F") else 3)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])

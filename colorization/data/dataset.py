@@ -18,11 +18,12 @@ import psutil
 import tensorflow as tf
 
 from colorization.data import lab_planes
+from colorization.data.decode import open_photo
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
-from colorization.data.photos import UnreadablePhoto, open_photo, read_file
+from colorization.data.photos import read_file
 from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
-from colorization.errors import UserError
+from colorization.errors import UnreadablePhoto, UserError
 
 # Sheets stay in memory after their first epoch if all of them fit into this share of it.
 CACHE_SHARE_OF_MEMORY = 0.25

@@ -19,10 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.data import lab_planes
-from colorization.data.photos import UnreadablePhoto, open_photo, read_file
+from colorization.data.decode import open_photo
+from colorization.data.photos import read_file
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
-from colorization.errors import UserError
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
 
 JPEG_QUALITY = 95

@@ -9,10 +9,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from colorization.console import print_error, progress_bar
-from colorization.data.photos import UnreadablePhoto, find_photos, is_film, open_photo, read_file
+from colorization.data.decode import open_photo
+from colorization.data.photos import find_photos, is_film, read_file
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
-from colorization.errors import UserError
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import require_writable
 from colorization.model.model_fn import Network
 from colorization.options import Options

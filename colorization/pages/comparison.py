@@ -25,9 +25,9 @@ from PIL import Image
 from colorization.console import progress_bar
 from colorization.data import dataset
 from colorization.data.lab_planes import LIGHTNESS_SIZE
-from colorization.data.photos import UnreadablePhoto
 from colorization.data.report import Report
 from colorization.data.shards import Shards
+from colorization.errors import UnreadablePhoto
 from colorization.files import write_file
 from colorization.model import metrics
 from colorization.model.model_fn import Network, to_rgb

@@ -8,6 +8,7 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,24 @@ from colorization.data.photos import read_file
 from colorization.errors import UserError
 from colorization.lab import merge_numpy
 from colorization.prediction.hints import Hints, with_hints
-from colorization.prediction.pictures import KINDS, Photo, decode, encode
+from colorization.prediction.pictures import (
+    KINDS,
+    Photo,
+    decode,
+    decode_pages,
+    encode,
+    further_page,
+    join_pages,
+    notes,
+)
 from colorization.prediction.trained_network import TrainedNetwork
 
 if TYPE_CHECKING:
     from colorization.model.model_fn import Network
 
 tf1 = tf.compat.v1
+
+_log = logging.getLogger(__name__)
 
 JPEG_QUALITY = 95
 
@@ -128,23 +140,33 @@ class Colorizer:
         """Colours one encoded photo; what `--mode predict` does with each file.
 
         Args:
-          data: a file of any kind that Pillow reads.
+          data: a file of any kind that `decode.open_picture` reads.
           kind: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; by default that of the photo, PNG if it is
             another one.
           quality: of JPEG and WebP, 1..100.
           hints: as for `colorize`.
 
         Returns:
-          The coloured picture, encoded; transparency, EXIF data and resolution are the photo's.
+          The coloured picture, encoded; transparency, EXIF data and resolution are the photo's. A
+          TIFF file has as many pages as its photo, but for those that cannot be read. What is left
+          out is logged as a warning.
 
         Raises:
           photos.UnreadablePhoto: the data is no photo, or a damaged one.
           UserError: the hints make no sense for this photo.
         """
-        photo = decode(data)
-        if kind is None:
-            kind = photo.kind if photo.kind in KINDS else "PNG"
-        return encode(self.colorize(photo.pixels, hints), photo, kind, quality)
+        encoded, problems = [], []
+        for photo in decode_pages(data, kind, problems):
+            if kind is None:
+                kind = photo.kind if photo.kind in KINDS else "PNG"
+            if encoded:
+                photo, hints = further_page(photo), None
+            for note in notes(photo, kind):
+                _log.warning("%s", note)
+            encoded.append(encode(self.colorize(photo.pixels, hints), photo, kind, quality))
+        for problem in problems:
+            _log.warning("left out: %s", problem)
+        return join_pages(encoded)
 
     # The steps of `colorize`, for those who do something in between.
 

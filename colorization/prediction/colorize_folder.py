@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colorization.data.photos import UnreadablePhoto, read_file
+from colorization.data.photos import read_file
+from colorization.errors import UnreadablePhoto
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
 from colorization.prediction.pictures import (
     CannotEncode,
-    decode,
+    decode_pages,
     encode,
     format_of_name,
+    further_page,
+    join_pages,
+    notes,
 )
 from colorization.prediction.results import add_finished
 
@@ -50,10 +54,11 @@ def colorize_photos(
       colorizer: the model.
       names: path -> name of the picture, from `picture_names`.
       output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
-        colour, `truth/NAME` (the photo's own bytes where its format is kept). Each is written under
-        a temporary name and renamed, `predicted` last; then it is added to `finished.jsonl`.
+        colour, `truth/NAME` (the photo's own bytes where its format is kept and nothing is left
+        out). Each is written under a temporary name and renamed, `predicted` last; then it is added
+        to `finished.jsonl`.
       report: takes note of photos that cannot be opened, or not be written in their format or
-        under their name.
+        under their name, and of what is left out of others, such as pages.
       progress: called after each photo.
       workers: photos to work on at the same time, at most; there are never more than processor
         cores and one. Opening, the network, merging and writing of different photos overlap.
@@ -69,23 +74,16 @@ def colorize_photos(
       OSError: the folder cannot be written or the disk is full.
     """
 
-    def colour(path: str) -> dict[str, dict[str, float]]:
-        name, scores = names[path], {}
-        kind = format_of_name(name)
+    def colorize(path: str) -> dict[str, dict[str, float]]:
+        name = names[path]
         try:
-            its_hints = (hints or {}).get(path)
-            data = read_file(path)
-            photo = decode(data)
-            predicted = colorizer.colorize(photo.pixels, its_hints)
-            gray = colorizer.gray(photo.pixels)
-            write_file(output / "gray" / name, encode(gray, photo, kind, quality))
-            if has_color(photo.pixels):
-                same = kind == photo.kind
-                truth = data if same else encode(photo.pixels, photo, kind, quality)
-                write_file(output / "truth" / name, truth)
-                scores = _scores(predicted, photo.pixels)
-            write_file(output / "predicted" / name, encode(predicted, photo, kind, quality))
-            add_finished(output, name, path, scores, digest(its_hints))
+            known = (hints or {}).get(path)
+            views, scores = _colorize(colorizer, path, known, format_of_name(name), quality, report)
+            # The last one tells that the photo is done.
+            for view in ("gray", "truth", "predicted"):
+                if view in views:
+                    write_file(output / view / name, views[view])
+            add_finished(output, name, path, scores, digest(known))
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
             return {}
@@ -106,7 +104,7 @@ def colorize_photos(
     try:
         coloured: deque[Future] = deque()
         for path in names:
-            coloured.append(pool.submit(colour, path))
+            coloured.append(pool.submit(colorize, path))
             if len(coloured) > workers:
                 scores.update(coloured.popleft().result())
         while coloured:
@@ -114,6 +112,47 @@ def colorize_photos(
     finally:
         pool.shutdown(cancel_futures=True)
     return scores
+
+
+def _colorize(
+    colorizer: Colorizer,
+    path: str,
+    hints: Hints | None,
+    kind: str,
+    quality: int,
+    report: Report,
+) -> tuple[dict[str, bytes], dict[str, float]]:
+    """A photo's encoded pictures, all pages in each, by view; and the scores of its first page.
+
+    Raises:
+      UnreadablePhoto, CannotEncode: see there.
+    """
+    data = read_file(path)
+    pages: dict[str, list[bytes]] = {"gray": [], "truth": [], "predicted": []}
+    problems: list[str] = []
+    scores: dict[str, float] = {}
+    colored, same = False, kind != "TIFF"
+    for photo in decode_pages(data, kind, problems):
+        if pages["gray"]:
+            photo, hints = further_page(photo), None
+        predicted = colorizer.colorize(photo.pixels, hints)
+        pages["gray"].append(encode(colorizer.gray(photo.pixels), photo, kind, quality))
+        pages["predicted"].append(encode(predicted, photo, kind, quality))
+        same = same and photo.kind == kind and not photo.notes
+        if has_color(photo.pixels):
+            colored, scores = True, scores or _scores(predicted, photo.pixels)
+        if not same:
+            pages["truth"].append(encode(photo.pixels, photo, kind, quality))
+        for note in notes(photo, kind):
+            report.add_note(path, note)
+    if problems:
+        report.add_unreadable(path, "; ".join(problems))
+    views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
+    if not colored:
+        views.pop("truth", None)
+    elif same:
+        views["truth"] = data
+    return views, scores
 
 
 def has_color(pixels: np.ndarray) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import ImageColor
 
-from colorization.data.photos import UnreadablePhoto, find_photos, read_file
-from colorization.errors import UserError
+from colorization.data.photos import find_photos, read_file
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.lab import lab_numpy
 from colorization.prediction.pictures import decode
 from colorization.prediction.propagation import propagate

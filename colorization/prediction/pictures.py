@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, TiffImagePlugin
 
-from colorization.data.photos import open_photo, to_srgb, transparency
+from colorization.data.decode import open_picture, page, pages
+from colorization.errors import UnreadablePhoto
 
 # --format: the ending of names and Pillow's name.
 FORMATS = {
@@ -43,6 +45,9 @@ _KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
 _EXIF_IFD = 0x8769
 _KEPT_IFDS = (_EXIF_IFD, 0x8825)
 
+# Bytes of a JPEG segment, without its length and the name of EXIF.
+_MOST_EXIF = 2**16 - 1 - 2 - 6
+
 # Of what is turned from Pillow's memory into an array at once.
 _STRIP_PIXELS = 2**18
 
@@ -61,6 +66,7 @@ class Photo:
       exif: EXIF data without orientation and thumbnail; empty if there is none.
       dpi: pixels per inch, across and down; None if not told.
       kind: Pillow's name of the file's format.
+      notes: what the user should hear, such as what was left out.
     """
 
     pixels: np.ndarray
@@ -68,6 +74,7 @@ class Photo:
     exif: bytes = b""
     dpi: tuple[float, float] | None = None
     kind: str = "PNG"
+    notes: tuple[str, ...] = ()
 
 
 def format_of_name(name: str) -> str | None:
@@ -77,37 +84,51 @@ def format_of_name(name: str) -> str | None:
 
 
 def decode(data: bytes) -> Photo:
-    """Decodes a photo of any kind that Pillow knows.
+    """Decodes a photo of any kind; of several pages, the first.
 
     Raises:
-      UnreadablePhoto: see `photos.open_photo`.
+      UnreadablePhoto: see `decode.open_picture`.
     """
-    try:
-        header = Image.open(io.BytesIO(data))
-    except Exception:
-        open_photo(data)  # says what is wrong
-        raise
-    mode, kind = header.mode, "JPEG" if header.format == "MPO" else header.format
-    dpi, exif = _dpi(header), _exif(header)
-    plain = not header.info.get("icc_profile") and "transparency" not in header.info
-    alpha = None
-    is_deep = mode.startswith("I;16") and kind in ("PNG", "TIFF")
-    if is_deep or mode in ("LA", "RGBA", "PA", "RGBa", "La") or "transparency" in header.info:
-        open_photo(data, draft_size=1)  # refuses what is damaged or too large
-        picture = ImageOps.exif_transpose(header)
-        if is_deep:
-            pixels = np.asarray(picture).astype(np.uint16)[..., None]
-        else:
-            pixels = _to_array(to_srgb(picture))
-        if mask := transparency(picture):
-            alpha = _to_array(mask)
-            alpha = None if (alpha == 255).all() else alpha
-    else:
-        picture = open_photo(data)
-        if mode in ("L", "1") and plain:
-            picture = picture.getchannel("G")
-        pixels = np.atleast_3d(_to_array(picture))
-    return Photo(pixels, alpha, exif, dpi, kind)
+    picture = open_picture(data)
+    pixels = np.atleast_3d(_to_array(picture.image))
+    alpha = None if picture.alpha is None else _to_array(picture.alpha)
+    if alpha is not None and (alpha == 255).all():
+        alpha = None
+    exif, dpi = _exif(picture.exif), _dpi(picture.dpi)
+    return Photo(pixels, alpha, exif, dpi, picture.kind, picture.notes)
+
+
+def decode_pages(data: bytes, kind: str | None, problems: list[str]) -> Iterator[Photo]:
+    """Decodes the pages of a photo, one after the other; only TIFF files have several.
+
+    Args:
+      data: the file's bytes.
+      kind: Pillow's name of the format that they are to be encoded in; pages that it cannot hold
+        are left out, with a note on the first one. None is that of the file.
+      problems: takes a line for each page that cannot be read, while others can.
+
+    Raises:
+      UnreadablePhoto: no page can be read.
+    """
+    places = pages(data)
+    if len(places) == 1 or kind not in (None, "TIFF"):
+        photo = decode(data)
+        if len(places) > 1:
+            note = f"its {len(places) - 1} further pages are left out, which {kind} cannot hold"
+            photo = replace(photo, notes=(*photo.notes, note))
+        yield photo
+        return
+    failures = []
+    for number, place in enumerate(places, 1):
+        try:
+            photo = decode(page(data, place))
+        except UnreadablePhoto as error:
+            failures.append(f"page {number}: {error}")
+            continue
+        yield photo
+    if len(failures) == len(places):
+        raise UnreadablePhoto("; ".join(failures))
+    problems += failures
 
 
 def _to_array(picture: Image.Image) -> np.ndarray:
@@ -154,7 +175,7 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
             picture = opaque
     settings: dict = {}
     if photo.exif and kind in ("JPEG", "PNG", "WEBP", "TIFF"):
-        settings["exif"] = photo.exif
+        settings["exif"] = _short_exif(photo.exif) if kind == "JPEG" else photo.exif
     if photo.dpi:
         settings["dpi"] = photo.dpi
     if kind in ("JPEG", "WEBP"):
@@ -172,18 +193,70 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
         return file.getvalue()
 
 
-def _dpi(picture: Image.Image) -> tuple[float, float] | None:
+def join_pages(encoded: Sequence[bytes]) -> bytes:
+    """One TIFF file of several of one page; the same file of one."""
+    if len(encoded) == 1:
+        return encoded[0]
+    with io.BytesIO() as file:
+        with TiffImagePlugin.AppendingTiffWriter(file, True) as writer:
+            for one in encoded:
+                writer.write(one)
+                writer.newFrame()
+        return file.getvalue()
+
+
+def further_page(photo: Photo) -> Photo:
+    """The photo as a page after the first, where `join_pages` takes no nested EXIF data."""
+    if not photo.exif:
+        return photo
+    exif = Image.Exif()
+    exif.load(photo.exif)
+    for tag in _KEPT_IFDS:
+        exif.get_ifd(tag).clear()
+        exif.pop(tag, None)
+    return replace(photo, exif=exif.tobytes() if len(exif) else b"")
+
+
+def notes(photo: Photo, kind: str) -> tuple[str, ...]:
+    """What the user should hear of a photo that is encoded in a format."""
+    if kind == "JPEG" and photo.exif and _short_exif(photo.exif) != photo.exif:
+        return (*photo.notes, "its EXIF data are too long for JPEG, so the longest are left out")
+    return photo.notes
+
+
+def _short_exif(exif: bytes) -> bytes:
+    """As much of it as JPEG can hold, the shortest values first."""
+    if len(exif) <= _MOST_EXIF:
+        return exif
+    found, kept = Image.Exif(), Image.Exif()
+    found.load(exif)
+    values = [(None, tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS]
+    values += [(ifd, tag, value) for ifd in _KEPT_IFDS for tag, value in found.get_ifd(ifd).items()]
+    size = 1024
+    for ifd, tag, value in sorted(values, key=lambda entry: len(_bytes(entry[2]))):
+        size += 16 + len(_bytes(value))
+        if size > _MOST_EXIF:
+            break
+        (kept if ifd is None else kept.get_ifd(ifd))[tag] = value
+    return kept.tobytes()
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _dpi(dpi: object) -> tuple[float, float] | None:
     try:
-        across, down = (float(value) for value in picture.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        across, down = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
 
 
-def _exif(picture: Image.Image) -> bytes:
+def _exif(found: Image.Exif) -> bytes:
     # What cameras and editors write there is not always sound, and no reason to lose the photo.
     with contextlib.suppress(Exception):
-        found, kept = picture.getexif(), Image.Exif()
+        kept = Image.Exif()
         kept.update((tag, found[tag]) for tag in _KEPT_TAGS if tag in found)
         kept.update((tag, found.get_ifd(tag)) for tag in _KEPT_IFDS if found.get_ifd(tag))
         return kept.tobytes() if len(kept) else b""
@@ -249,5 +322,6 @@ def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
             resolutionunit="INCH" if photo.dpi else None,
             datetime=_date(photo),
             metadata=None,
+            byteorder="<",
         )
         return file.getvalue()

@@ -17,8 +17,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from colorization.data.photos import UnreadablePhoto, read_file
-from colorization.errors import UserError
+from colorization.data.photos import read_file
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
 from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
 from colorization.prediction.results import picture_names

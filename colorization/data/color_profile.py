@@ -1,0 +1,183 @@
+"""ICC profiles for pictures of 16 bits, which Pillow's binding of Little CMS takes in 8 bits only.
+
+Evaluated are the profiles that cameras, scanners and editors embed: tone curves, and for RGB a
+matrix to CIE XYZ (ICC.1:2010, sections 8.3 and F.3). Of RGB profiles with look-up tables, the
+colours go through Little CMS, rounded to 8 bits before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from colorization.lab.lab_numpy import ONE, encoded
+
+_SRGB = ImageCms.createProfile("sRGB")
+_LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
+# Rows that are turned into floats at once hold about so many samples.
+_BLOCK = 2**21
+
+
+class UnusableProfile(ValueError):
+    """A profile that is damaged, or of another colour space than the picture's."""
+
+
+def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """A picture of 8 bits, of mode 1, L, RGB, CMYK, YCbCr or LAB, in sRGB: of mode L, else RGB.
+
+    A profile that is damaged or of another colour space says nothing about the photo.
+    """
+    if picture.mode in ("1", "L"):
+        grays = picture.convert("L")
+        with contextlib.suppress(UnusableProfile):
+            # Little CMS, rounding within 8 bits, is off by up to ten levels in the shadows.
+            if profile:
+                table = gray_to_srgb(np.arange(256, dtype=np.uint16) * 257, profile)
+                return grays.point([(value + 128) // 257 for value in table.tolist()])
+        return grays
+    if profile:
+        with contextlib.suppress(UnusableProfile):
+            return _by_little_cms(picture, profile)
+    # Converting copies, even to the same mode.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
+    """Grays of the same luminance in sRGB.
+
+    Args:
+      values: uint16 `[...]`.
+      profile: ICC profile of a gray device.
+
+    Returns:
+      sRGB grays, uint16 `[...]`.
+
+    Raises:
+      UnusableProfile: see there.
+    """
+    tags = _tags(profile, b"GRAY")
+    luminance = _curve(tags[b"kTRC"])
+    if profile[20:24] == b"Lab ":
+        # The curve gives L* / 100 then (ICC.1:2010, F.2).
+        root = (100 * luminance + 16) / 116
+        luminance = np.where(root > 6 / 29, root**3, 108 / 841 * (root - 4 / 29))
+    table = encoded((ONE * luminance).astype(np.float32), np.dtype(np.uint16))
+    return table.take(values)
+
+
+def rgb_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
+    """Colours in sRGB; what lies outside of it is clipped.
+
+    Args:
+      values: uint16 `[height, width, 3]`.
+      profile: ICC profile of an RGB device.
+
+    Returns:
+      uint8 `[height, width, 3]`.
+
+    Raises:
+      UnusableProfile: see there.
+    """
+    tags = _tags(profile, b"RGB ")
+    if b"A2B0" in tags or not {b"rTRC", b"gTRC", b"bTRC"} <= tags.keys():
+        return _by_table(values, profile)
+    curves = [_curve(tags[name]).astype(np.float32) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    matrix = (np.linalg.inv(_srgb_matrix()) @ _matrix(tags)).astype(np.float32)
+    picture = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK // values[0].size)
+    for top in range(0, len(values), rows):
+        block = values[top : top + rows]
+        linear = np.stack([curve.take(block[..., i]) for i, curve in enumerate(curves)], axis=-1)
+        picture[top : top + rows] = linear_to_srgb(linear @ matrix.T)
+    return picture
+
+
+def xyz_to_srgb(xyz: np.ndarray) -> np.ndarray:
+    """sRGB, uint8 `[..., 3]`, of CIE XYZ relative to D50 white, float `[..., 3]`."""
+    return linear_to_srgb(xyz @ np.linalg.inv(_srgb_matrix()).T)
+
+
+def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
+    """sRGB, uint8 `[...]`, of linear light in 0..1, clipped to it."""
+    return encoded((ONE * np.clip(linear, 0, 1) + 0.5).astype(np.float32), np.dtype(np.uint8))
+
+
+@cache
+def _srgb_matrix() -> np.ndarray:
+    """Linear sRGB to XYZ relative to D50, as Little CMS has it."""
+    profile = ImageCms.ImageCmsProfile(_SRGB).tobytes()
+    return _matrix(_tags(profile, b"RGB "))
+
+
+def _by_table(values: np.ndarray, profile: bytes) -> np.ndarray:
+    rounded = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.asarray(_by_little_cms(Image.fromarray(rounded), profile))
+
+
+def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        raise UnusableProfile(str(error)) from error
+
+
+def _tags(profile: bytes, space: bytes) -> dict[bytes, bytes]:
+    """Signature -> content of a profile's tags (ICC.1:2010, section 7)."""
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        if profile[36:40] != b"acsp" or profile[16:20] != space or count > 1000:
+            raise UnusableProfile("no profile, or of another colour space")
+        table = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(count)]
+    except struct.error as error:
+        raise UnusableProfile("cut short") from error
+    return {name: profile[start : start + size] for name, start, size in table}
+
+
+def _curve(tag: bytes) -> np.ndarray:
+    """A tone curve at `_LEVELS`: `curv` or `para` (ICC.1:2010, sections 10.5 and 10.15)."""
+    try:
+        kind, number = tag[:4], struct.unpack_from(">I", tag, 8)[0]
+        if kind == b"curv" and number == 0:
+            return _LEVELS
+        if kind == b"curv" and number == 1:
+            return _LEVELS ** (struct.unpack_from(">H", tag, 12)[0] / 256)
+        if kind == b"curv":
+            points = np.frombuffer(tag, ">u2", number, 12) / 65535
+            return np.interp(_LEVELS, np.linspace(0, 1, number), points)
+        if kind == b"para":
+            return np.clip(_parametric(tag), 0, 1)
+    except (struct.error, ValueError) as error:
+        raise UnusableProfile("cut short") from error
+    raise UnusableProfile("a curve of an unknown type")
+
+
+def _parametric(tag: bytes) -> np.ndarray:
+    form = struct.unpack_from(">H", tag, 8)[0]
+    count = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(form)
+    if count is None:
+        raise UnusableProfile("a curve of an unknown type")
+    numbers = [number / 65536 for number in struct.unpack_from(f">{count}i", tag, 12)]
+    gamma, a, b, c, d, e, f = (numbers + [0.0] * 7)[:7]
+    if form == 0:
+        a, b, c, d = 1.0, 0.0, 0.0, 0.0
+    elif form in (1, 2):
+        # Below -b / a, the constant c, which type 2 adds above as well.
+        offset = c
+        c, d, e, f = 0.0, (-b / a if a else 0.0), offset, offset
+    power = np.maximum(a * _LEVELS + b, 0) ** gamma
+    return np.where(d <= _LEVELS, power + e, c * _LEVELS + f)
+
+
+def _matrix(tags: dict[bytes, bytes]) -> np.ndarray:
+    """Linear RGB to XYZ relative to D50 (ICC.1:2010, F.3)."""
+    try:
+        columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    except (KeyError, struct.error) as error:
+        raise UnusableProfile("without primaries") from error
+    return np.array(columns).T / 65536

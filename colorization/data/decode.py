@@ -1,0 +1,256 @@
+"""Encoded pictures of any kind to upright pictures in sRGB."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from colorization.data import png, tiff
+from colorization.data.color_profile import picture_to_srgb
+from colorization.data.deep import Samples, rounded, to_srgb
+from colorization.data.file_kinds import is_raw, why_unknown
+from colorization.data.raw import CameraRaw, Preview, develop
+from colorization.errors import UnreadablePhoto
+
+# HEIC and JPEG XL are known where these packages are installed.
+with contextlib.suppress(ImportError):
+    importlib.import_module("pillow_heif").register_heif_opener()
+with contextlib.suppress(ImportError):
+    importlib.import_module("pillow_jxl")
+
+# A header may promise any size; memory is asked for only up to this many pixels.
+MAX_PIXELS = 128 * 2**20
+
+# The limit above is checked right after the header is read, which is all that Pillow warns about.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# What Pillow finds odd in tags and EXIF data harms no pixel.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_ORIENTATION = 0x0112
+_END_OF_IMAGE = b"\xff\xd9"
+# Kinds whose files may hold several pictures, each a photo. TIFF's pages are taken one by one; of
+# MPO, PSD and icons the first picture stands for the whole.
+_SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
+# Characters of a PNG's text that are worth a word when they are left out.
+_LONG_TEXT = 2**20
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright and in sRGB.
+
+    Attributes:
+      image: of mode RGB, L, or I;16 for grays of more than 8 bits.
+      alpha: of mode L, 255 where opaque; None if there is none.
+      kind: Pillow's name of the file's format.
+      exif: EXIF data as they stand in the file.
+      dpi: pixels per inch across and down, unchecked; None if not told.
+      notes: what the user should hear, such as what was left out.
+    """
+
+    image: Image.Image
+    alpha: Image.Image | None
+    kind: str
+    exif: Image.Exif
+    dpi: object = None
+    notes: tuple[str, ...] = ()
+
+
+def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
+    """Decodes a picture of any kind; the first one where there are several.
+
+    Args:
+      data: the file's bytes; its kind is told by them alone.
+      draft_size: the picture may come out smaller than it is, but no side below this many pixels.
+
+    Raises:
+      UnreadablePhoto: no picture, a damaged one, one of more than `MAX_PIXELS` pixels, or of a kind
+        that cannot be read; the message says so, and how to mend it.
+    """
+    try:
+        return _read(data, draft_size)
+    except UnreadablePhoto:
+        mended = _mended(data, draft_size)
+        if mended is None:
+            raise
+        return mended
+
+
+def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
+    """Decodes a photo to RGB.
+
+    Args:
+      data: as for `open_picture`.
+      draft_size: the photo may come out smaller than it is, but no side below this many pixels;
+        a side of at least twice as many does, the mean taken over blocks.
+
+    Returns:
+      An upright picture of mode RGB in sRGB, transparent parts over white.
+
+    Raises:
+      UnreadablePhoto: see `open_picture`.
+    """
+    picture = open_picture(data, draft_size)
+    photo = picture.image
+    if photo.mode == "I;16":
+        photo = Image.fromarray(rounded(np.asarray(photo)))
+    photo = photo if photo.mode == "RGB" else photo.convert("RGB")
+    if picture.alpha is not None:
+        opaque = Image.new("RGB", photo.size, "white")
+        opaque.paste(photo, mask=picture.alpha)
+        photo = opaque
+    if draft_size is not None and max(photo.size) >= 2 * draft_size:
+        photo = photo.reduce(tuple(max(1, side // draft_size) for side in photo.size))
+    return photo
+
+
+def pages(data: bytes) -> list[int]:
+    """Where the photos of a file with several pages begin, for `page`; one only, but in TIFF files.
+
+    Raises:
+      UnreadablePhoto: see `open_picture`.
+    """
+    if not tiff.is_tiff(data):
+        return [0]
+    try:
+        return tiff.photo_pages(data)
+    except CameraRaw:
+        return [0]
+
+
+def page(data: bytes, place: int) -> bytes:
+    """The file as if a page were its first; `place` is one of `pages`."""
+    return tiff.at_page(data, place) if place else data
+
+
+def _read(data: bytes, draft_size: int | None) -> Picture:
+    try:
+        if is_raw(data):
+            raise CameraRaw
+        if tiff.is_tiff(data):
+            data = tiff.at_page(data, tiff.photo_pages(data)[0])
+            return _read_tiff(data, draft_size)
+        return _read_by_pillow(data, draft_size)
+    except CameraRaw as error:
+        return _developed(data, draft_size, error)
+    except UnreadablePhoto:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise UnreadablePhoto(why_unknown(data)) from error
+    except Image.DecompressionBombError as error:
+        # Twice its warning's size, which Pillow refuses by itself.
+        raise UnreadablePhoto(f"pixels above the limit of {MAX_PIXELS}") from error
+    except MemoryError:
+        raise
+    # Pillow's decoders meet damaged files with whatever exception comes up.
+    except Exception as error:
+        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+
+
+def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
+    samples = tiff.read_samples(data, MAX_PIXELS)
+    if samples is None:
+        return _read_by_pillow(data, draft_size)
+    exif = tiff.exif(data)
+    return _from_samples(samples, "TIFF", exif, tiff.resolution(exif))
+
+
+def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise UnreadablePhoto(
+                f"{picture.width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
+            )
+        kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
+        dpi = picture.info.get("dpi")
+        if draft_size is not None:
+            picture.draft(None, (draft_size, draft_size))
+        notes = _notes(picture)
+        samples = png.read_samples(data) if kind == "PNG" else None
+        picture.load()
+        exif = picture.getexif()
+        if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
+            values = np.asarray(picture)[..., None]
+            samples = Samples(values, profile=picture.info.get("icc_profile"))
+        if samples is not None:
+            return _from_samples(samples, kind, exif, dpi, notes)
+        ImageOps.exif_transpose(picture, in_place=True)
+        alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+        return Picture(_to_srgb(picture), alpha, kind, exif, dpi, notes)
+
+
+def _notes(picture: Image.Image) -> tuple[str, ...]:
+    frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
+    notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
+    if sum(map(len, getattr(picture, "text", {}).values())) > _LONG_TEXT:
+        notes.append("its long text is left out")
+    return tuple(notes)
+
+
+def _from_samples(
+    samples: Samples, kind: str, exif: Image.Exif, dpi: object, notes: tuple[str, ...] = ()
+) -> Picture:
+    orientation = exif.get(_ORIENTATION, 1)
+    image, alpha = to_srgb(samples)
+    return Picture(
+        _upright(image, orientation),
+        None if alpha is None else _upright(alpha, orientation),
+        kind,
+        exif,
+        dpi,
+        notes,
+    )
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    picture.getexif()[_ORIENTATION] = orientation
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    """The colours of a loaded picture of 8 bits: of mode RGB, or L if it is gray."""
+    if picture.mode == "LA":
+        picture = picture.convert("L")
+    elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
+        picture = picture.convert("RGBA").convert("RGB")
+    return picture_to_srgb(picture, picture.info.get("icc_profile"))
+
+
+def _developed(data: bytes, draft_size: int | None, error: CameraRaw) -> Picture:
+    try:
+        photo = develop(data, MAX_PIXELS, draft_size)
+    except UnreadablePhoto as reason:
+        if isinstance(error, Preview):
+            raise error from reason
+        raise
+    return Picture(photo, None, "RAW", tiff.exif(data) if tiff.is_tiff(data) else Image.Exif())
+
+
+def _mended(data: bytes, draft_size: int | None) -> Picture | None:
+    """The picture of a file with a harmless fault, with a note of it; None if it has none such."""
+    if data.startswith(png.SIGNATURE):
+        shorter, fault = png.without_text(data), "its text is left out, which is too long"
+        if len(shorter) == len(data):
+            return None
+    elif data.startswith(b"\xff\xd8"):
+        # Whole but for its end if it is the same picture whatever might have come next.
+        body, fault = data.removesuffix(b"\xff"), "its end marker is missing, which harms no pixel"
+        shorter, longer = body + _END_OF_IMAGE, body + 64 * b"\x55" + _END_OF_IMAGE
+    else:
+        return None
+    try:
+        picture = _read(shorter, draft_size)
+        if data.startswith(b"\xff\xd8"):
+            other = _read(longer, draft_size)
+            if picture.image.tobytes() != other.image.tobytes():
+                return None
+    except UnreadablePhoto:
+        return None
+    return replace(picture, notes=(*picture.notes, fault))

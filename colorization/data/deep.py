@@ -1,0 +1,162 @@
+"""Pictures with samples that Pillow has no mode for, such as RGB of 16 bits or floats, to sRGB."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from colorization.data.color_profile import (
+    UnusableProfile,
+    gray_to_srgb,
+    picture_to_srgb,
+    rgb_to_srgb,
+    xyz_to_srgb,
+)
+
+_WHITE = 2**16 - 1
+# Of floats, a picture has its white here or at 1: nobody overexposes half of one by four stops.
+_OVEREXPOSED = 16
+_LOOKED_AT = 2**20
+# Rows that are turned into floats at once hold about so many samples.
+_BLOCK = 2**21
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A decoded picture as its file stores it.
+
+    Attributes:
+      values: `[height, width, channels]`, integers or floats of any size.
+      space: "gray" (one channel), "rgb" (three), "cmyk" (four; no ink is 0), or "lab" (three; CIE
+        L*a*b* relative to D50, float).
+      alpha: `[height, width]` of the same type; None if there is none.
+      alpha_white: the value of alpha that stands for opaque.
+      premultiplied: whether the values are multiplied by alpha.
+      inverted: whether white is zero.
+      limits: values that stand for black and white; None where `black_and_white` decides.
+      profile: ICC profile; None if there is none.
+    """
+
+    values: np.ndarray
+    space: str = "gray"
+    alpha: np.ndarray | None = None
+    alpha_white: float = _WHITE
+    premultiplied: bool = False
+    inverted: bool = False
+    limits: tuple[float, float] | None = None
+    profile: bytes | None = None
+
+
+def black_and_white(values: np.ndarray) -> tuple[float, float]:
+    """The values that stand for black and white where a file does not say so.
+
+    Integers of 8 and 16 bits: zero and the type's highest value; below zero is black, as
+    scikit-image's `img_as_ubyte` has it. Those of 32 and 64 bits likewise, as ImageMagick reads
+    them; but they often hold pictures of 8 or 16 bits, which would be black all over then, so
+    white is 255 or 65535 where nothing lies above. Floats: 0 and 1, as ImageMagick and darktable
+    take them, what lies beyond clipped; 0 and 255 or 65535 where they are whole numbers or lie far
+    beyond 1, as ImageJ converts pictures to floats.
+    """
+    if values.dtype.kind in "iu":
+        highest = np.iinfo(values.dtype).max
+        if values.itemsize <= 2:
+            return 0, highest
+        most = values.max(initial=0)
+        return 0, next(white for white in (255, _WHITE, highest) if most <= white)
+    some = values.reshape(-1)[:: -(-values.size // _LOOKED_AT) or 1]
+    some = some[np.isfinite(some)]
+    most = some.max(initial=0)
+    if most > 1 and ((some == np.rint(some)).all() or np.median(some) > _OVEREXPOSED):
+        return 0, 255 if most <= 255 else _WHITE
+    return 0, 1
+
+
+def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
+    """Turns samples into a picture.
+
+    Returns:
+      The picture in sRGB, of mode "I;16" if it is gray and has more than 8 bits, "L" if it is gray
+      and has not, else "RGB"; and alpha of mode "L", or None if all is opaque.
+    """
+    alpha = None
+    if samples.alpha is not None:
+        alpha = _scaled(samples.alpha, 0, samples.alpha_white)
+        if (alpha == _WHITE).all():
+            alpha = None
+    if samples.space == "lab":
+        picture = Image.fromarray(_lab_to_srgb(samples.values))
+    else:
+        black, white = samples.limits or black_and_white(samples.values)
+        if samples.inverted:
+            black, white = white, black
+        values = _scaled(samples.values, black, white)
+        if samples.premultiplied and alpha is not None:
+            values = _divided(values, alpha)
+        picture = _converted(values, samples)
+    return picture, None if alpha is None else Image.fromarray(rounded(alpha))
+
+
+def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Values to uint16, so that black becomes 0 and white 65535; NaN is black."""
+    if values.dtype == np.uint16 and {black, white} == {0, _WHITE}:
+        return values if black == 0 else _WHITE - values
+    scaled = np.empty(values.shape, np.uint16)
+    # The difference of 64-bit limits is exact in Python's integers, and in its floats.
+    factor = _WHITE / (white - black)
+    rows = max(1, _BLOCK // max(1, values[0].size))
+    for top in range(0, len(values), rows):
+        block = values[top : top + rows].astype(np.float64)
+        block = np.nan_to_num((block - black) * factor, nan=0, posinf=_WHITE, neginf=0)
+        scaled[top : top + rows] = np.clip(block + 0.5, 0, _WHITE)
+    return scaled
+
+
+def _divided(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Values by alpha, both uint16."""
+    quotients = np.empty_like(values)
+    for row, (line, opacity) in enumerate(zip(values, alpha, strict=True)):
+        quotient = line.astype(np.uint32) * np.uint32(_WHITE) // np.maximum(opacity, 1)[:, None]
+        quotients[row] = np.minimum(quotient, _WHITE)
+    return quotients
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """uint16 `[height, ...]` to uint8."""
+    picture = np.empty(values.shape, np.uint8)
+    for row, line in enumerate(values):
+        picture[row] = (line.astype(np.uint32) + 128) // 257
+    return picture
+
+
+def _converted(values: np.ndarray, samples: Samples) -> Image.Image:
+    """uint16 samples in the file's own colours, to a picture in sRGB."""
+    profile = samples.profile
+    if samples.space == "cmyk":
+        picture = Image.frombytes("CMYK", values.shape[1::-1], rounded(values).tobytes())
+        return picture_to_srgb(picture, profile)
+    if samples.space == "rgb":
+        # A profile that is of no use says nothing about the photo.
+        with contextlib.suppress(UnusableProfile):
+            if profile:
+                return Image.fromarray(rgb_to_srgb(values, profile))
+        return Image.fromarray(rounded(values))
+    grays = values[..., 0]
+    with contextlib.suppress(UnusableProfile):
+        grays = gray_to_srgb(grays, profile) if profile else grays
+    grays = grays if samples.values.itemsize > 1 else rounded(grays)
+    return Image.fromarray(np.ascontiguousarray(grays))
+
+
+def _lab_to_srgb(values: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* relative to D50, float `[height, width, 3]`, to uint8 (CIE 15:2004)."""
+    picture = np.empty(values.shape, np.uint8)
+    white = np.array([0.9642, 1.0, 0.8249])
+    for row, (lightness, a, b) in enumerate(np.moveaxis(values.astype(np.float64), 2, 1)):
+        y = (lightness + 16) / 116
+        roots = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+        ratios = np.where(roots > 6 / 29, roots**3, 108 / 841 * (roots - 4 / 29))
+        picture[row] = xyz_to_srgb(ratios * white)
+    return picture

@@ -1,0 +1,129 @@
+"""What a file is, by its first bytes and its name: a photo, a raw file, a companion of photos."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+
+from PIL import Image
+
+# How files of pictures begin.
+_PICTURES = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
+    rb"|II[*+]\x00|MM\x00[*+]|BM.{4}\x00{4}"
+    rb"|\x00\x00\x00\x0cjP  \r\n|\xff\x4f\xff\x51|\xff\x0a|\x00\x00\x00\x0cJXL \r\n"
+    rb"|.{4}ftyp(avi[fs]|he[iv][cxsm]|mif1|msf1)",
+    re.DOTALL,
+)
+# Raw files of cameras that are no TIFF files, or not by their first bytes: Canon CR2, CR3 and CRW,
+# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
+_RAW = re.compile(
+    rb"II\*\x00.{4}CR|.{4}ftypcrx |II\x1a\x00\x00\x00HEAPCCDR|FUJIFILMCCD-RAW|IIR[OS]|MMOR"
+    rb"|IIU\x00|FOVb|\x00MRM",
+    re.DOTALL,
+)
+# Other kinds: how they begin, and what to say of them.
+_OTHERS = (
+    (
+        rb".{4}ftyp(he[iv][cxsm]|mif1|msf1)",
+        "a HEIC photo; pip install pillow-heif, and it can be read",
+    ),
+    (
+        rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n",
+        "a JPEG XL photo; pip install pillow-jxl-plugin, and it can be read",
+    ),
+    (rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
+    (
+        rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]|FLV\x01|0&\xb2u",
+        "a film, not a photo",
+    ),
+    (rb"%PDF", "a PDF file; save its pages as pictures"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
+    (rb"(\xef\xbb\xbf)?\s*<(\?xml|svg)", "a drawing or a text, not a photo; save it as a picture"),
+)
+
+# Endings of raw files, and of pictures for which Pillow needs a library.
+_RAW_ENDINGS = frozenset(
+    (
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq"),
+        *(".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"),
+        *(".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    )
+)
+_OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
+# What Pillow registers, but only names, prints or plays.
+_NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
+
+# Files that begin as pictures, but belong to one: thumbnails of cameras' films, backups of
+# ExifTool, what a download or an editor has not finished.
+_COMPANION_ENDINGS = (".thm", ".lrv", "_original", ".part", ".partial", ".crdownload", ".tmp", "~")
+# Thumbnails of Windows and of its media player.
+_COMPANION_NAMES = re.compile(r"albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db")
+# Folders of thumbnails, previews and deleted files: Synology, QNAP, macOS, Windows, Linux,
+# Lightroom, Capture One. Those with a dot in front are hidden.
+_COMPANION_FOLDERS = re.compile(
+    r"\..*|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|__macosx|\$recycle\.bin"
+    r"|recycler|system volume information|lost\+found|.*\.lrdata|.*\.lrcat-data|captureone"
+    r"|.*\.cocatalog",
+    re.IGNORECASE,
+)
+# macOS keeps the photos of a library in these, and what it derives from them beside.
+_LIBRARY, _ORIGINALS = ".photoslibrary", ("originals", "Masters")
+# As many bytes as the patterns above look at.
+START = 32
+
+
+def is_companion_folder(parent: str, name: str) -> bool:
+    """Whether a folder holds thumbnails, previews or deleted files rather than photos."""
+    if parent.lower().endswith(_LIBRARY):
+        return name not in _ORIGINALS
+    return bool(_COMPANION_FOLDERS.fullmatch(name))
+
+
+def is_companion(name: str) -> bool:
+    """Whether a file's name says that it belongs to a photo or to a system, and is none."""
+    low = name.lower()
+    return (
+        low.startswith(".")
+        or low.endswith(_COMPANION_ENDINGS)
+        or bool(_COMPANION_NAMES.fullmatch(low))
+    )
+
+
+def has_photo_ending(name: str) -> bool:
+    """Whether a name ends as those of pictures do."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending in _photo_endings() or is_raw_name(name)
+
+
+def is_raw_name(name: str) -> bool:
+    """Whether a name ends as those of raw files do."""
+    return os.path.splitext(name)[1].lower() in _RAW_ENDINGS
+
+
+@cache
+def _photo_endings() -> frozenset[str]:
+    readable = {
+        ending
+        for ending, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN and kind not in _NO_PHOTOS
+    }
+    return frozenset(readable) | _OTHER_ENDINGS
+
+
+def begins_as_picture(start: bytes) -> bool:
+    """Whether the first `START` bytes of a file are those of a picture."""
+    return bool(_PICTURES.match(start) or _RAW.match(start))
+
+
+def is_raw(data: bytes) -> bool:
+    """Whether it is a camera's raw file of a kind that is no TIFF file."""
+    return bool(_RAW.match(data[:START]))
+
+
+def why_unknown(data: bytes) -> str:
+    """What to say of a file that Pillow does not open."""
+    start = data[:START]
+    told = (told for begins, told in _OTHERS if re.match(begins, start, re.DOTALL))
+    return next(told, "not a picture")

@@ -1,0 +1,63 @@
+"""PNG files: samples of 16 bits, of which Pillow keeps 8, and chunks of text."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from colorization.data.deep import Samples
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+# Pillow's limit for what a chunk holds when decompressed is meant for text, but it applies to
+# profiles too, and those with tables have several megabytes.
+PngImagePlugin.MAX_TEXT_CHUNK = 2**24
+
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+
+
+def read_samples(data: bytes) -> Samples | None:
+    """The samples of a picture with 16 bits; None if it has fewer."""
+    with Image.open(io.BytesIO(data)) as picture:
+        layout = picture.tile[0].args if picture.tile else None
+        if layout in ("RGB;16B", "RGBA;16B"):
+            # The first byte of each sample; told that they are little-endian, Pillow takes the
+            # second.
+            values = np.asarray(picture).astype(np.uint16) << 8
+            values |= _decoded(data, layout.replace("16B", "16L"))
+        elif layout == "LA;16B":
+            # Four bytes a pixel, as many as RGBA of 8 bits has.
+            values = _decoded(data, "RGBA").view(">u2").astype(np.uint16)
+        elif isinstance(layout, str) and layout.startswith("I;16"):
+            values = np.asarray(picture).astype(np.uint16)[..., None]
+        else:
+            return None
+        # Of three channels or one, a colour may stand for what is transparent.
+        key, profile = picture.info.get("transparency"), picture.info.get("icc_profile")
+    channels, alpha = values.shape[2], None
+    if channels in (2, 4):
+        values, alpha = values[..., :-1], values[..., -1]
+    elif key is not None:
+        alpha = np.where((values == np.array(key)).all(axis=2), 0, 2**16 - 1).astype(np.uint16)
+    return Samples(values, "rgb" if channels > 2 else "gray", alpha=alpha, profile=profile)
+
+
+def _decoded(data: bytes, layout: str) -> np.ndarray:
+    """The picture, its bytes taken for another layout of as many."""
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.tile = [tile._replace(args=layout) for tile in picture.tile]
+        return np.array(picture)
+
+
+def without_text(data: bytes) -> bytes:
+    """The same file without its chunks of text, as far as chunks can be followed."""
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name not in _TEXT:
+            kept.append(data[at : at + 12 + length])
+        at += 12 + length
+    return b"".join(kept)

@@ -1,0 +1,375 @@
+"""TIFF files: which of their pages are photos, and the samples of those that Pillow misreads.
+
+Pages of up to 8 bits that Pillow opens are left to it. Of all others, this module reads the layout
+with `tifffile`, has Pillow's libtiff decompress the bytes, and puts the samples together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+from colorization.data.deep import Samples
+from colorization.data.raw import CameraRaw, Preview
+from colorization.errors import UnreadablePhoto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tifffile import TiffPage
+
+# TIFF 6.0, the supplements of Adobe, and DNG.
+_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 254, 258, 259, 262, 266
+_RESOLUTION_UNIT = 296
+_PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
+_SMALLEST, _LARGEST, _PROFILE, _DNG = 340, 341, 34675, 50706
+# Description, maker, model, orientation, software, date, artist, copyright.
+_PLAIN_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432)
+_REDUCED, _MASK = 1, 4
+_ICCLAB = 9
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
+_CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
+# Colour filter array and linear raw: what a sensor has measured.
+_SENSOR = {32803, 34892}
+# What can be undone for samples of any size: none, LZW, Deflate (both numbers), PackBits, LZMA and
+# Zstandard. The others know samples of 8 bits only, or fax.
+_GENERAL = {1, 5, 8, 32946, 32773, 34925, 50000}
+_UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
+_SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
+
+
+def is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def photo_pages(data: bytes) -> list[int]:
+    """Where the pages with photos begin, for `at_page`: all but previews and masks.
+
+    Raises:
+      CameraRaw: it is a camera's raw file, or another one whose photo lies below its preview.
+      UnreadablePhoto: it is damaged.
+    """
+    with _pages(data) as pages:
+        first = pages[0]
+        below = [page for page in first.pages or () if page is not None]
+        if _DNG in first.tags or any(
+            _tag(page, _PHOTOMETRIC) in _SENSOR for page in [first, *below]
+        ):
+            raise CameraRaw
+        whole = [page for page in pages if not _tag(page, _SUBFILE, 0) & (_REDUCED | _MASK)]
+        area = first.imagewidth * first.imagelength
+        if any(page.imagewidth * page.imagelength > area for page in below) and (
+            not whole or whole[0] is first
+        ):
+            raise Preview(
+                f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
+                "save the photo itself as TIFF or JPEG"
+            )
+        return [page.offset for page in whole or pages[:1]]
+
+
+def at_page(data: bytes, offset: int) -> bytes:
+    """The file with another page as its first."""
+    order = "<" if data[:1] == b"I" else ">"
+    if data[2:4] in (b"+\0", b"\0+"):
+        return data[:8] + struct.pack(f"{order}Q", offset) + data[16:]
+    return data[:4] + struct.pack(f"{order}I", offset) + data[8:]
+
+
+def read_samples(data: bytes, most_pixels: int) -> Samples | None:
+    """The first page, if it is one that Pillow does not read or reads wrongly; else None.
+
+    Raises:
+      UnreadablePhoto: it is damaged or larger than `most_pixels`, or of a kind that cannot be read.
+    """
+    with _pages(data) as pages:
+        page = pages[0]
+        if page.imagewidth * page.imagelength > most_pixels:
+            raise UnreadablePhoto(
+                f"{page.imagewidth} x {page.imagelength} pixels, above the limit of {most_pixels}"
+            )
+        if _is_plain(page, data):
+            return None
+        layout = _layout(page)
+        return _samples(page, _values(page, data, layout), layout)
+
+
+def exif(data: bytes) -> Image.Exif:
+    """Tags and EXIF data of the first page, as far as they can be read."""
+    found = Image.Exif()
+    with contextlib.suppress(Exception):
+        if data[2:4] in (b"*\0", b"\0*"):
+            found.load(data)
+        else:
+            # Of files of more than 4 GiB, Pillow takes no EXIF data.
+            with _pages(data) as pages:
+                found.update(
+                    {tag: _tag(pages[0], tag) for tag in _PLAIN_TAGS if tag in pages[0].tags}
+                )
+    return found
+
+
+def resolution(exif: Image.Exif) -> tuple[float, float] | None:
+    """Pixels per inch, across and down, of the tags of a page; None if not told."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+        factor = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
+        return float(exif[282]) * factor, float(exif[283]) * factor
+    return None
+
+
+@contextlib.contextmanager
+def _pages(data: bytes) -> Iterator[Sequence[TiffPage]]:
+    import logging
+
+    import tifffile
+
+    # It logs what it makes of odd tags.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            yield list(file.pages)
+    except (UnreadablePhoto, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+
+
+def _tag(page: TiffPage, number: int, default: object = None) -> object:
+    tag = page.tags.get(number)
+    return default if tag is None or tag.value is None else tag.value
+
+
+def _numbers(page: TiffPage, number: int, default: tuple) -> tuple:
+    """The values of a tag as a tuple."""
+    value = _tag(page, number, default)
+    return tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
+
+
+def _is_plain(page: TiffPage, data: bytes) -> bool:
+    """Whether Pillow reads it right."""
+    formats = set(_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
+    if max(_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
+        return False
+    general = _tag(page, _COMPRESSION, 1) in _GENERAL
+    odd = _tag(page, _PLANAR, 1) == 2 or _tag(page, _FILL_ORDER, 1) == 2
+    if general and (odd or _tag(page, _PHOTOMETRIC) in (8, _ICCLAB)):
+        return False
+    with contextlib.suppress(Image.UnidentifiedImageError):
+        Image.open(io.BytesIO(data)).close()
+        return True
+    if not general:
+        raise _refusal(page)
+    return False
+
+
+def _refusal(page: TiffPage) -> UnreadablePhoto:
+    bits = max(_numbers(page, _BITS, (1,)))
+    told = ", ".join(
+        f"{name} {getattr(value, 'name', value)}"
+        for name, value in (
+            ("compression", page.compression),
+            ("colours", page.photometric),
+            ("samples", page.sampleformat),
+        )
+    )
+    return UnreadablePhoto(
+        f"a kind of TIFF that cannot be read ({bits} bits, {told}); save it as gray or RGB of 8 or "
+        "16 bits"
+    )
+
+
+def _layout(page: TiffPage) -> _Layout:
+    """How a page stores its samples.
+
+    Raises:
+      UnreadablePhoto: in a way that is not known here.
+    """
+    photometric = _tag(page, _PHOTOMETRIC)
+    if photometric is None:
+        photometric = 2 if page.samplesperpixel >= 3 else 1
+    bits, formats = set(_numbers(page, _BITS, (1,))), set(_numbers(page, _SAMPLE_FORMAT, (1,)))
+    compression = int(_tag(page, _COMPRESSION, 1))
+    space = _SPACES.get(int(photometric))
+    layout = _Layout(
+        space=space or "",
+        photometric=int(photometric),
+        bits=int(max(bits)),
+        kind={_UNSIGNED: "u", _UNDEFINED: "u", _SIGNED: "i", _FLOAT: "f"}.get(max(formats), ""),
+        order="<" if page.parent.byteorder == "<" else ">",
+        predictor=int(_tag(page, _PREDICTOR, 1)),
+        planes=page.samplesperpixel if _tag(page, _PLANAR, 1) == 2 else 1,
+        channels=page.samplesperpixel,
+    )
+    known = (
+        space is not None
+        and len(bits) == len(formats) == 1
+        and layout.channels >= _CHANNELS[space]
+        and layout.bits in _SIZES.get(layout.kind, ())
+        and layout.predictor in ((1, 2, 3) if layout.kind == "f" else (1, 2))
+        and (layout.predictor == 1 or layout.bits in (8, 16, 32, 64))
+        and compression in _GENERAL
+    )
+    if not known:
+        raise _refusal(page)
+    return layout
+
+
+class _Layout(NamedTuple):
+    """How a page stores its samples; `kind` is NumPy's, `channels` counts alpha and others in."""
+
+    space: str
+    photometric: int
+    bits: int
+    kind: str
+    order: str
+    predictor: int
+    planes: int
+    channels: int
+
+
+def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
+    """All samples, `[height, width, channels]`."""
+    planes = []
+    for plane in range(layout.planes):
+        rows = _rows(page, data, plane, layout)
+        planes.append(_joined(rows, page, layout))
+    return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
+
+
+def _rows(page: TiffPage, data: bytes, plane: int, layout: _Layout) -> np.ndarray:
+    """The decompressed bytes of a plane's rows: uint8 `[height, tiles across, bytes]`.
+
+    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits.
+    """
+    across, width = 1, page.imagewidth
+    if page.is_tiled:
+        across, width = -(-page.imagewidth // page.tilewidth), page.tilewidth
+    size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
+    count = len(page.dataoffsets) // layout.planes
+    part = slice(plane * count, (plane + 1) * count)
+    offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
+    tags = {
+        256: [across * size],
+        257: [page.imagelength],
+        258: [8],
+        _COMPRESSION: [_tag(page, _COMPRESSION, 1)],
+        _PHOTOMETRIC: [1],
+        _FILL_ORDER: [_tag(page, _FILL_ORDER, 1)],
+        277: [1],
+    }
+    if page.is_tiled:
+        tags |= {322: [size], 323: [page.tilelength], 324: offsets, 325: sizes}
+    else:
+        tags |= {273: offsets, 278: [page.rowsperstrip], 279: sizes}
+    # The class itself, since `Image.open` would take the bytes for too many pixels.
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(_with_directory(data, tags))) as picture:
+        picture.load()
+        rows = np.asarray(picture)
+    return rows.reshape(page.imagelength, across, size)
+
+
+def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
+    """The same file of up to 4 GiB, little-endian, with other tags, all of type LONG."""
+    begin = len(data) + len(data) % 2
+    end = begin + 2 + 12 * len(tags) + 4
+    entries, lists = [], b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}I", *map(int, values))
+        entries.append(struct.pack("<HHI", tag, 4, len(values)))
+        entries[-1] += packed if len(values) == 1 else struct.pack("<I", end + len(lists))
+        lists += packed if len(values) > 1 else b""
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + lists
+    header = b"II*\0" + struct.pack("<I", begin)
+    return b"".join([header, data[8:], bytes(len(data) % 2), directory])
+
+
+def _joined(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:
+    """A plane's samples, `[height, width, channels]`, from its bytes."""
+    height, across, _ = rows.shape
+    channels = layout.channels // layout.planes
+    size = layout.bits // 8
+    if layout.predictor == 3:
+        # Differences of bytes, the samples' first bytes before all their second ones and so on
+        # (Adobe Photoshop TIFF Technical Note 3).
+        sums = np.cumsum(rows.reshape(height, across, -1, channels), axis=2, dtype=np.uint8)
+        sums = np.swapaxes(sums.reshape(height, across, size, -1), 2, 3)
+        values = np.ascontiguousarray(sums).view(f">f{size}")
+    elif layout.bits in (8, 16, 32, 64):
+        values = np.ascontiguousarray(rows).view(f"{layout.order}u{size}")
+        if layout.predictor == 2:
+            values = values.reshape(height, across, -1, channels)
+            values = np.cumsum(values, axis=2, dtype=f"u{size}")
+        values = values.astype(f"=u{size}", copy=False).view(f"{layout.kind}{size}")
+    else:
+        values = np.stack([_unpacked(row, layout.bits) for row in rows])
+        count = page.tilewidth if page.is_tiled else page.imagewidth
+        values = values[..., : count * channels]
+    return values.reshape(height, -1, channels)[:, : page.imagewidth]
+
+
+def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers of 1 to 31 bits, packed along the last axis, the high bits first."""
+    size = 1 if bits <= 8 else 2 if bits <= 16 else 4
+    ones = np.unpackbits(packed, axis=-1)
+    count = ones.shape[-1] // bits
+    whole = np.zeros([*packed.shape[:-1], count, 8 * size], np.uint8)
+    whole[..., -bits:] = ones[..., : count * bits].reshape(*packed.shape[:-1], count, bits)
+    numbers = np.packbits(whole, axis=-1).view(f">u{size}")[..., 0]
+    return numbers.astype(f"=u{size}")
+
+
+def _limits(page: TiffPage, layout: _Layout) -> tuple[float, float] | None:
+    """The values of black and white; None where the type of the samples decides."""
+    # Tags of type SHORT or LONG come as integers, which must not lose digits.
+    smallest = _numbers(page, _SMALLEST, (0,))[: _CHANNELS[layout.space]]
+    largest = _numbers(page, _LARGEST, ())[: _CHANNELS[layout.space]]
+    if largest and np.isfinite([*smallest, *largest]).all() and min(smallest) < max(largest):
+        return min(smallest), max(largest)
+    return None if layout.bits in (8, 16, 32, 64) else (0, 2**layout.bits - 1)
+
+
+def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
+    channels = _CHANNELS[layout.space]
+    extra = _numbers(page, _EXTRA, ())
+    # Writers of old leave out what the fourth channel beside RGB is.
+    if not extra and layout.channels == 4 and layout.space == "rgb":
+        extra = (_UNASSOCIATED,)
+    found = [i for i, kind in enumerate(extra) if kind in (_ASSOCIATED, _UNASSOCIATED)]
+    alpha = None
+    if found and channels + found[0] < layout.channels:
+        alpha = values[..., channels + found[0]]
+    values = values[..., :channels]
+    if layout.space == "lab":
+        values = _lab(values, layout)
+    profile = _tag(page, _PROFILE)
+    return Samples(
+        values=values,
+        space=layout.space,
+        alpha=alpha,
+        alpha_white=1 if layout.kind == "f" else 2 ** (layout.bits - (layout.kind == "i")) - 1,
+        premultiplied=alpha is not None and extra[found[0]] == _ASSOCIATED,
+        inverted=layout.photometric == 0,
+        limits=_limits(page, layout),
+        profile=bytes(profile) if profile is not None else None,
+    )
+
+
+def _lab(values: np.ndarray, layout: _Layout) -> np.ndarray:
+    """CIE L*a*b*, float, of what photometric interpretations 8 and 9 store (TIFF 6.0, Adobe)."""
+    if layout.kind == "f":
+        return values
+    step = 2.0 ** (layout.bits - 8)
+    if layout.photometric == _ICCLAB:
+        return values * [100 / (255 * step), 1 / step, 1 / step] - [0, 128, 128]
+    full = 2**layout.bits
+    centered = np.where(values >= full // 2, values.astype(np.int64) - full, values)
+    return np.stack(
+        [values[..., 0] * (100 / (full - 1)), *(centered[..., i] / step for i in (1, 2))], axis=-1
+    )

@@ -1,0 +1,315 @@
+"""Pictures of every layout, against what they were made to show."""
+
+import io
+import logging
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
+from colorization.data.decode import open_photo
+from colorization.errors import UnreadablePhoto
+from colorization.prediction.pictures import decode
+
+
+def over_white(sample) -> np.ndarray:
+    opacity = sample.opacity[..., None]
+    return 255 * (sample.shown * opacity + 1 - opacity)
+
+
+def tolerance(layout: Layout) -> float:
+    """Levels of 255: rounding, and what samples of few bits or a curve's steepness make of it."""
+    if layout.profile != "none" or layout.colors in ("lab", "icclab") or layout.kind == "i":
+        return 2.1
+    return 1.01
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_layouts_show_what_was_stored(seed):
+    for number, layout in enumerate(layouts(60, seed)):
+        sample = make(layout, number)
+        shown = np.asarray(open_photo(sample.data), float)
+        worst = np.abs(shown - over_white(sample)).max()
+        assert worst <= tolerance(layout), f"{layout}: off by {worst:.1f} of 255"
+
+
+COMMON = [
+    Layout(**{"colors": colors, "planar": planar, "order": order, **rest})
+    for colors in ("white is zero", "black is zero", "rgb")
+    for planar in (False, True)
+    for order in "<>"
+    for rest in (
+        {"bits": 16},
+        {"bits": 16, "compression": "lzw", "predictor": 2},
+        {"bits": 16, "alpha": "straight"},
+        {"bits": 16, "profile": "gamma 2.2" if colors == "rgb" else "linear"},
+        {"bits": 32},
+        {"bits": 32, "kind": "f", "compression": "deflate", "predictor": 3},
+        {"bits": 32, "kind": "f", "tiles": True},
+        {"bits": 12},
+    )
+]
+
+
+@pytest.mark.parametrize("layout", list(filter(is_possible, COMMON)), ids=str)
+def test_common_layouts_of_scanners_and_editors(layout):
+    sample = make(layout)
+    np.testing.assert_allclose(
+        np.asarray(open_photo(sample.data), float), over_white(sample), rtol=0, atol=2.1
+    )
+    photo = decode(sample.data)
+    assert photo.kind == "TIFF"
+    if layout.colors != "rgb":
+        # Grays keep their depth.
+        assert (photo.pixels.dtype, photo.pixels.shape) == (np.uint16, (HEIGHT, WIDTH, 1))
+        np.testing.assert_allclose(photo.pixels[..., 0] / 65535, sample.shown[..., 0], atol=3e-4)
+    if layout.alpha == "straight":
+        np.testing.assert_allclose(photo.alpha / 255, sample.opacity, rtol=0, atol=0.003)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("order", "<>")
+def test_the_layouts_are_what_tifffile_takes_them_for(planar, order):
+    for kind, bits in (("u", 8), ("u", 16), ("u", 32), ("i", 16), ("f", 16), ("f", 32)):
+        layout = Layout(
+            colors="rgb", kind=kind, bits=bits, planar=planar, order=order, compression="deflate"
+        )
+        sample = make(layout)
+        read = tifffile.imread(io.BytesIO(sample.data))
+        read = np.moveaxis(read, 0, 2) if planar else read
+        white = 1 if kind == "f" else np.iinfo(f"{kind}{bits // 8}").max
+        np.testing.assert_allclose(read / white, sample.shown, rtol=0, atol=0.51 / min(white, 1000))
+
+
+def tiff(values: np.ndarray, **settings) -> bytes:
+    with io.BytesIO() as file:
+        tifffile.imwrite(file, values, metadata=None, **settings)
+        return file.getvalue()
+
+
+def test_floats_are_clipped_to_0_and_1():
+    values = np.array([[-np.inf, -1, 0, 0.5, 1, 7.5, np.inf, np.nan]], np.float32)
+    expected = [0, 0, 0, 128, 255, 255, 255, 0]
+    for photometric, shape in (("minisblack", values), ("rgb", np.dstack([values] * 3))):
+        opened = np.asarray(open_photo(tiff(shape, photometric=photometric)))
+        np.testing.assert_array_equal(opened[0, :, 1], expected)
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+def test_floats_that_were_integers_keep_their_white(white):
+    values = np.linspace(0, white, 52).round().astype(np.float32)[None]
+    opened = np.asarray(open_photo(tiff(values, photometric="minisblack")))
+    np.testing.assert_allclose(opened[0, :, 0], values[0] / white * 255, atol=0.51)
+
+
+def test_integers_have_their_full_range_unless_all_would_be_black():
+    for dtype in (np.uint32, np.int32, np.uint64):
+        full = np.iinfo(dtype).max
+        for white in (255, 65535, full):
+            values = np.array([[0, white // 2, white]], dtype)
+            opened = np.asarray(open_photo(tiff(values, photometric="minisblack")))
+            np.testing.assert_allclose(opened[0, :, 0], [0, 127.5, 255], atol=0.6)
+        values = np.array([[0, full // 4]], dtype)
+        opened = np.asarray(open_photo(tiff(values, photometric="minisblack")))
+        assert opened.max() == 64
+
+
+def test_a_files_own_range_counts():
+    values = np.array([[100, 2148, 4195]], np.uint16)
+    tags = [(340, "H", 1, 100, True), (341, "H", 1, 4195, True)]
+    opened = np.asarray(open_photo(tiff(values, photometric="minisblack", extratags=tags)))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+    values = np.array([[-2, 0, 2]], np.float32)
+    tags = [(340, "f", 1, -2.0, True), (341, "f", 1, 2.0, True)]
+    opened = np.asarray(open_photo(tiff(values, photometric="minisblack", extratags=tags)))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+
+
+def test_palettes_of_16_bits_and_other_odd_kinds_are_refused_by_name():
+    with io.BytesIO() as file:
+        palette = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
+        tifffile.imwrite(
+            file, np.zeros([4, 4], np.uint8), photometric="palette", colormap=palette, metadata=None
+        )
+        data = bytearray(file.getvalue())
+    open_photo(bytes(data))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        place = opened.pages[0].tags["BitsPerSample"].valueoffset
+    struct.pack_into("<H", data, place, 16)
+    with pytest.raises(UnreadablePhoto, match=r"16 bits.*PALETTE.*save it as"):
+        open_photo(bytes(data))
+    complex_numbers = tiff(np.zeros([4, 4], np.complex64), photometric="minisblack")
+    with pytest.raises(UnreadablePhoto, match=r"COMPLEX.*save it as"):
+        open_photo(complex_numbers)
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("planar", [False, True])
+def test_deep_files_cut_short_are_damaged(compression, planar):
+    layout = Layout(colors="rgb", planar=planar, compression=compression, rows=64)
+    whole = make(layout).data
+    # The directory stands at the end, so pixels are cut out before it: their offsets stay.
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(whole[: len(whole) // 2])
+    with tifffile.TiffFile(io.BytesIO(whole)) as opened:
+        page = opened.pages[0]
+        counts = page.tags["StripByteCounts"]
+        if compression != "none":
+            wrong = bytearray(whole)
+            start = page.dataoffsets[-1]
+            wrong[start + 4 : start + counts.value[-1] if planar else start + 200] = b""
+            with pytest.raises(UnreadablePhoto):
+                open_photo(bytes(wrong))
+
+
+def test_deep_files_have_a_limit_of_pixels(monkeypatch):
+    from colorization.data import decode as module
+
+    monkeypatch.setattr(module, "MAX_PIXELS", 100)
+    with pytest.raises(UnreadablePhoto, match="37 x 21 pixels, above the limit of 100"):
+        open_photo(make(Layout()).data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_pictures_are_upright(orientation):
+    values = np.random.default_rng(0).integers(0, 65536, [5, 7, 3], np.uint16)
+    data = tiff(values, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    eight = io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = orientation
+    rounded = np.rint(values / 257).astype(np.uint8)
+    Image.fromarray(rounded).save(eight, "PNG", exif=exif)
+    np.testing.assert_array_equal(open_photo(data), open_photo(eight.getvalue()))
+
+
+def test_deep_files_keep_date_and_resolution():
+    values = np.zeros([4, 4, 3], np.float32)
+    for big in (False, True):
+        data = tiff(
+            values,
+            photometric="rgb",
+            datetime="1969:07:20 20:17:40",
+            resolution=(300, 300),
+            resolutionunit="INCH",
+            bigtiff=big,
+        )
+        photo = decode(data)
+        exif = Image.Exif()
+        exif.load(photo.exif)
+        assert exif[306] == "1969:07:20 20:17:40"
+        if not big:
+            assert photo.dpi == (300, 300)
+
+
+# Profiles
+
+
+@pytest.mark.parametrize("name", ["gamma 2.2", "romm"])
+def test_profiles_are_evaluated_as_little_cms_does(name):
+    """On colours that 8 bits hold, for it takes no others."""
+    profile = icc_profile(name, gray=False)
+    values = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
+    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    expected = np.asarray(
+        ImageCms.profileToProfile(Image.fromarray(values), source, target), np.int16
+    )
+    deep = tiff(values.astype(np.uint16) * 257, photometric="rgb", iccprofile=profile)
+    difference = np.abs(np.asarray(open_photo(deep), np.int16) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.3
+
+
+def curves():
+    """Tone curves (ICC.1:2010, 10.5 and 10.15), and the function that each stands for."""
+
+    def parametric(form, *numbers):
+        fixed = (round(number * 65536) for number in numbers)
+        return struct.pack(f">4sIHH{len(numbers)}i", b"para", 0, form, 0, *fixed)
+
+    points = np.rint(65535 * np.linspace(0, 1, 1024) ** 1.5).astype(int).tolist()
+    yield struct.pack(">4sII", b"curv", 0, 0), lambda x: x
+    yield struct.pack(">4sII1024H", b"curv", 0, 1024, *points), lambda x: x**1.5
+    yield parametric(0, 1.8), lambda x: x**1.8
+    yield (
+        parametric(1, 2.0, 1.25, -0.25),
+        lambda x: np.where(x >= 0.2, np.maximum(1.25 * x - 0.25, 0) ** 2, 0),
+    )
+    yield (
+        parametric(2, 2.0, 1.0, -0.25, 0.25),
+        lambda x: np.where(x >= 0.25, np.maximum(x - 0.25, 0) ** 2, 0) + 0.25,
+    )
+    srgb = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    yield (
+        parametric(3, *srgb),
+        lambda x: np.where(x >= 0.04045, ((x + 0.055) / 1.055) ** 2.4, x / 12.92),
+    )
+    yield (
+        parametric(4, 2.0, 0.8, 0.1, 0.5, 0.2, 0.05, 0.05),
+        lambda x: np.where(x >= 0.2, (0.8 * x + 0.1) ** 2 + 0.05, 0.5 * x + 0.05),
+    )
+
+
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("bits", [8, 16])
+def test_gray_profiles_of_every_curve(number, bits):
+    curve, function = list(curves())[number]
+    plain = icc_profile("linear", gray=True)
+    old = struct.pack(">4sIIH", b"curv", 0, 1, 256)
+    entry = plain.index(b"kTRC")
+    start = len(plain)
+    profile = bytearray(plain + curve)
+    assert old in plain
+    struct.pack_into(">II", profile, entry + 4, start, len(curve))
+    struct.pack_into(">I", profile, 0, len(profile))
+    white = 2**bits - 1
+    values = np.linspace(0, white, 60).round().astype(f"u{bits // 8}")[None]
+    linear = np.clip(function(values / white), 0, 1)
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    data = tiff(values, photometric="minisblack", iccprofile=bytes(profile))
+    opened = np.asarray(open_photo(data))[..., 0]
+    np.testing.assert_allclose(opened, 255 * expected, rtol=0, atol=0.8)
+
+
+def test_profiles_of_another_colour_space_say_nothing():
+    gray = np.linspace(0, 65535, 40).astype(np.uint16)[None]
+    colours = np.dstack([gray, gray[:, ::-1], gray])
+    wrong = {False: icc_profile("linear", gray=True), True: icc_profile("romm", gray=False)}
+    for values, photometric in ((gray, "minisblack"), (colours, "rgb")):
+        plain = open_photo(tiff(values, photometric=photometric))
+        for profile in (wrong[values.ndim == 2], b"nonsense", wrong[True][:200]):
+            data = tiff(values, photometric=photometric, iccprofile=profile)
+            np.testing.assert_array_equal(open_photo(data), plain)
+
+
+def test_profiles_with_tables_go_through_little_cms(swapped_profile):
+    """Such a profile has `A2B0`; what it says is told apart by red and blue having changed."""
+    profile = swapped_profile
+    values = np.random.default_rng(0).integers(0, 256, [8, 8, 3]).astype(np.uint16) * 257
+    opened = open_photo(tiff(values, photometric="rgb", iccprofile=profile))
+    difference = np.asarray(opened, int) - values[..., ::-1] // 257
+    assert np.abs(difference).max() <= 2
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + body))
+    return struct.pack(">I", len(body)) + name + body + checksum
+
+
+def test_transparent_colours_of_16_bit_png():
+    values = np.array([[[1, 2, 3], [1, 2, 4], [65535, 0, 0]]], np.uint16)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
+    data += chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))
+    data += chunk(b"IDAT", zlib.compress(b"\0" + values.astype(">u2").tobytes()))
+    data += chunk(b"IEND", b"")
+    np.testing.assert_array_equal(decode(data).alpha, [[0, 255, 255]])
+
+
+def test_nothing_is_logged_of_sound_files(caplog):
+    caplog.set_level(logging.DEBUG)
+    for layout in layouts(20, 100):
+        open_photo(make(layout).data)
+    assert [record for record in caplog.records if "tifffile" in record.name] == []
