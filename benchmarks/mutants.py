@@ -1,10 +1,12 @@
-"""Sends damaged pictures through prepare, train and predict: no crash, each accounted for.
+"""Sends damaged and odd pictures through prepare, train and predict: none lost, none wrong.
 
     python benchmarks/mutants.py [--count 1000] [--seed 1] [--output FOLDER]
 
 The mutants are made from the bundled photos: cut short, with flipped bits, with headers that lie
-about the size, with pieces doubled, swapped or of another file. Ends with exit code 1 if a process
-dies, prints a traceback, loses track of a picture or takes more than `--memory` MB.
+about the size, with pieces doubled, swapped or of another file; a third are TIFF and PNG files of
+random layouts. As many whole files of random layouts are coloured too, and have to keep their
+lightness. Ends with exit code 1 if a process dies, prints a traceback, loses track of a picture,
+colours another one than was stored or takes more than `--memory` MB.
 """
 
 from __future__ import annotations
@@ -22,11 +24,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 from PIL import Image
+from skimage.color import rgb2lab
 
+from benchmarks.layouts import Sample, layouts, make
 from colorization.data.bundled import bundled_photos
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Of L*, in the mean: rounding of pixels, and of colours that sRGB cannot show as light as that.
+MOST_ERROR = 1.0
 
 
 def main() -> None:
@@ -40,7 +48,7 @@ def main() -> None:
         folder = Path(options.output or temporary).absolute()
         make_mutants(folder, options.count, options.seed)
         photos, good = folder / "mutants", folder / "good"
-        data = ["--train_data", folder / "mixed.txt", "--test_data", good]
+        data = ["--train_data", folder / "mixed.txt", "--test_data", folder / "bundled" / "test"]
         model = ["--model_dir", folder / "model"]
         # Half of what is listed is good: a set that is mostly broken is refused, rightly.
         listed = [*sorted(photos.iterdir()), *sorted(good.iterdir())]
@@ -77,6 +85,40 @@ def main() -> None:
         print(f"predict: {len(names)} coloured, {options.count - len(names)} refused by name")
         if missing:
             sys.exit(f"neither coloured nor named: {missing[:10]} of {len(missing)}")
+        color_layouts(folder, options, model)
+
+
+def color_layouts(folder: Path, options: argparse.Namespace, model: list) -> None:
+    """Colours whole pictures of random layouts and compares their lightness."""
+    samples = {}
+    (folder / "layouts").mkdir()
+    for number, layout in enumerate(layouts(options.count, options.seed)):
+        ending = "png" if layout.file == "png" else "tif"
+        samples[f"l{number:04}.{ending}"] = make(layout, number)
+    for name, sample in samples.items():
+        (folder / "layouts" / name).write_bytes(sample.data)
+    output = folder / "colored_layouts"
+    run(
+        folder, "predict", options.memory, "--input", folder / "layouts", *model,
+        "--output", output,
+    )  # fmt: skip
+    wrong, lost = [], []
+    for name, sample in samples.items():
+        picture = output / "predicted" / name
+        if not picture.exists():
+            lost.append(f"{name}: {sample.layout}")
+        elif (error := lightness_error(picture, sample)) > MOST_ERROR:
+            wrong.append(f"{name}: {sample.layout}: L* off by {error:.1f}")
+    print(f"layouts: {len(samples):,} coloured, {len(lost)} lost, {len(wrong)} wrong")
+    if lost or wrong:
+        sys.exit("\n".join([*lost, *wrong]))
+
+
+def lightness_error(picture: Path, sample: Sample) -> float:
+    """Mean difference of L* between a coloured picture and what its file was made to show."""
+    with Image.open(picture) as opened:
+        pixels = np.asarray(opened.convert("RGB"))
+    return float(np.abs(rgb2lab(pixels) - rgb2lab(sample.shown))[..., 0].mean())
 
 
 def make_mutants(folder: Path, count: int, seed: int) -> None:
@@ -96,6 +138,8 @@ def make_mutants(folder: Path, count: int, seed: int) -> None:
                 buffer = io.BytesIO()
                 photo.save(buffer, kind)
                 sources.append((kind, buffer.getvalue()))
+    for layout in layouts(len(sources) // 2, seed):
+        sources.append(("png" if layout.file == "png" else "tiff", make(layout).data))
     for number in range(count):
         kind, data = chance.choice(sources)
         other = chance.choice(sources)[1]

@@ -159,7 +159,7 @@ def _is_plain(page: TiffPage, data: bytes) -> bool:
         return False
     general = _tag(page, _COMPRESSION, 1) in _GENERAL
     odd = _tag(page, _PLANAR, 1) == 2 or _tag(page, _FILL_ORDER, 1) == 2
-    if general and (odd or _tag(page, _PHOTOMETRIC) in (8, _ICCLAB)):
+    if general and (odd or _tag(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
         return False
     with contextlib.suppress(Image.UnidentifiedImageError):
         Image.open(io.BytesIO(data)).close()

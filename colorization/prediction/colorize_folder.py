@@ -131,27 +131,27 @@ def _colorize(
     pages: dict[str, list[bytes]] = {"gray": [], "truth": [], "predicted": []}
     problems: list[str] = []
     scores: dict[str, float] = {}
-    colored, same = False, kind != "TIFF"
+    colored = False
     for photo in decode_pages(data, kind, problems):
         if pages["gray"]:
             photo, hints = further_page(photo), None
         predicted = colorizer.colorize(photo.pixels, hints)
         pages["gray"].append(encode(colorizer.gray(photo.pixels), photo, kind, quality))
         pages["predicted"].append(encode(predicted, photo, kind, quality))
-        same = same and photo.kind == kind and not photo.notes
+        # Not every viewer knows every kind of TIFF.
+        same = photo.kind == kind != "TIFF" and not photo.notes
+        truth = pages["gray"][-1]
         if has_color(photo.pixels):
             colored, scores = True, scores or _scores(predicted, photo.pixels)
-        if not same:
-            pages["truth"].append(encode(photo.pixels, photo, kind, quality))
+            truth = data if same else encode(photo.pixels, photo, kind, quality)
+        pages["truth"].append(truth)
         for note in notes(photo, kind):
             report.add_note(path, note)
     if problems:
         report.add_unreadable(path, "; ".join(problems))
-    views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
+    views = {view: join_pages(encoded) for view, encoded in pages.items()}
     if not colored:
-        views.pop("truth", None)
-    elif same:
-        views["truth"] = data
+        del views["truth"]
     return views, scores
 
 
