@@ -4,40 +4,28 @@ python color.py --mode train
 python color.py --mode predict
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from colorization.main import run
 
-if TYPE_CHECKING:
-    import tensorflow as tf
 
-    from colorization.model.layers import Layers
-
-
-def network(lightness: tf.Tensor, training: bool, params: dict[str, Any]) -> tf.Tensor:
+def network(nn, lightness, params):
     """Predicts the chroma of photos.
 
     Args:
+      nn: makes the layers, a `colorization.model.layers.Layers`.
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training, or 112 x 112).
-      training: whether layers behave as in training.
-      params: `precision` and `normalization`; see `colorization.model.layers.Layers`.
+      params: settings of the network, none of which matters here.
 
     Returns:
-      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`.
+      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`, and None: this network
+      does not tell classes apart.
     """
-    # Imported here so that a mistyped option is refused without waiting for TensorFlow.
-    from colorization.model.layers import Layers
-
-    nn = Layers(training, params)
     x = low_level(nn, nn.input(lightness))  # 28 x 28 x 512
     x = mid_level(nn, x)  # 28 x 28 x 256
-    return colorization(nn, x)  # 112 x 112 x 2
+    return colorization(nn, x), None  # 112 x 112 x 2
 
 
-def low_level(nn: Layers, x: tf.Tensor) -> tf.Tensor:
+def low_level(nn, x):
     """Low-level features: `[batch, 224, 224, 1]` to `[batch, 28, 28, 512]`."""
     x = nn.conv(x, 64, "low_level/conv1", stride=2)  # 112 x 112
     x = nn.conv(x, 128, "low_level/conv2")
@@ -47,13 +35,13 @@ def low_level(nn: Layers, x: tf.Tensor) -> tf.Tensor:
     return nn.conv(x, 512, "low_level/conv6")
 
 
-def mid_level(nn: Layers, x: tf.Tensor) -> tf.Tensor:
+def mid_level(nn, x):
     """Mid-level features: `[batch, 28, 28, 512]` to `[batch, 28, 28, 256]`."""
     x = nn.conv(x, 512, "mid_level/conv1")
     return nn.conv(x, 256, "mid_level/conv2")
 
 
-def colorization(nn: Layers, x: tf.Tensor) -> tf.Tensor:
+def colorization(nn, x):
     """Colour from features: `[batch, 28, 28, 256]` to logits `[batch, 112, 112, 2]`."""
     x = nn.conv(x, 128, "colorization/conv1")
     x = nn.upsample_conv(x, 64, "colorization/conv2")  # 56 x 56

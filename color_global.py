@@ -4,60 +4,37 @@ python color_global.py --mode train
 python color_global.py --mode predict
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from color import colorization, low_level, mid_level
 from colorization.main import run
 
-if TYPE_CHECKING:
-    import tensorflow as tf
 
-    from colorization.model.layers import Layers
-
-
-def network(
-    lightness: tf.Tensor,
-    training: bool,
-    params: dict[str, Any],
-    whole: tf.Tensor | None = None,
-) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
+def network(nn, lightness, params):
     """Predicts the chroma of photos, and what they show if there are classes of them.
 
     Args:
+      nn: makes the layers, a `colorization.model.layers.Layers`.
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training, or 112 x 112).
-      training: whether layers behave as in training.
-      params: `precision` and `normalization`, see `colorization.model.layers.Layers`;
-        `global_features` ("single" or "paper") and, for "single", `global_channels`; `classes`,
-        names, if photos are to be classified.
-      whole: `[batch, 224, 224, 1]` that global features are taken from, for photos of another
-        size or with the style of another photo; by default `lightness` itself.
+      params: `global_features` ("single" or "paper") and, for "single", `global_channels`;
+        `classes`, names, if photos are to be classified.
 
     Returns:
-      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`; with `classes`, these
-      and the logits of the classes, float32 `[batch, classes]`.
+      Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`, and logits of the
+      classes, float32 `[batch, classes]`, or None without classes.
     """
-    # Imported here so that a mistyped option is refused without waiting for TensorFlow.
-    from colorization.model.layers import Layers
-
-    nn = Layers(training, params)
     low = low_level(nn, nn.input(lightness))  # 28 x 28 x 512
     mid = mid_level(nn, low)  # 28 x 28 x 256
-    if whole is not None:
-        with nn.shared_variables():
-            low = low_level(nn, nn.input(whole))  # 28 x 28 x 512
-    features = global_features(nn, nn.resized(low, 28), params)  # 512
+    whole = nn.of_whole_photo(low_level, low, 28)  # 28 x 28 x 512
+    features = global_features(nn, whole, params)  # 512
     x = nn.dense(features, 256, "global/dense3")  # 256
     x = nn.fuse(mid, x, 256, "fusion")  # 28 x 28 x 256
     logits = colorization(nn, x)  # 112 x 112 x 2
-    if params.get("classes"):
-        return logits, classification(nn, features, len(params["classes"]))
-    return logits
+    if not params.get("classes"):
+        return logits, None
+    return logits, classification(nn, features, len(params["classes"]))
 
 
-def global_features(nn: Layers, x: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
+def global_features(nn, x, params):
     """What the photo as a whole shows: `[batch, 28, 28, 512]` to `[batch, 512]`.
 
     "paper" is the network of Iizuka et al., table 1b; "single" has one convolution for four.
@@ -74,7 +51,7 @@ def global_features(nn: Layers, x: tf.Tensor, params: dict[str, Any]) -> tf.Tens
     return nn.dense(x, 512, "global/dense2")
 
 
-def classification(nn: Layers, x: tf.Tensor, classes: int) -> tf.Tensor:
+def classification(nn, x, classes):
     """Class logits: `[batch, 512]` to `[batch, classes]`."""
     x = nn.dense(x, 256, "classification/dense1")
     return nn.class_logits(x, classes, "classification/output")

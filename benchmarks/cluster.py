@@ -167,24 +167,23 @@ def train_task(options: argparse.Namespace) -> None:
     workers = config.num_worker_replicas
     sync = options.sync and workers > 1
 
-    def network(lightness: tf.Tensor, training: bool, params: dict) -> tf.Tensor:
+    def network(nn: Layers, lightness: tf.Tensor, params: dict) -> tuple[tf.Tensor, None]:
         def wait() -> np.float32:
             time.sleep(options.wait)
             return np.float32(0)
 
-        nn = Layers(training, params)
         x = nn.input(lightness) + tf.ensure_shape(tf.numpy_function(wait, [], tf.float32), [])
         x = nn.conv(x, options.channels, "conv1", stride=4)
         x = nn.conv(x, options.channels, "conv2")
-        return tf.image.resize(nn.output(x, 2, "output"), [SIZE // 2, SIZE // 2])
+        return tf.image.resize(nn.output(x, 2, "output"), [SIZE // 2, SIZE // 2]), None
 
     def examples() -> tf.data.Dataset:
         random = np.random.default_rng(config.global_id_in_cluster)
         shape = [options.batch_size, SIZE, SIZE]
-        code = random.uniform(0, 1, [options.batch_size, SIZE // 2, SIZE // 2, 2])
+        chroma = random.uniform(-50, 50, [options.batch_size, SIZE // 2, SIZE // 2, 2])
         lightness = random.uniform(0, 100, [*shape, 1]).astype(np.float32)
         features = {"lightness": lightness, "path": np.array(["photo"] * options.batch_size)}
-        labels = {"code": code.astype(np.float32), "chroma": code.astype(np.float32)}
+        labels = {"chroma": chroma.astype(np.float32)}
         return tf.data.Dataset.from_tensors((features, labels)).repeat()
 
     class Together(tf.compat.v1.train.SessionRunHook):

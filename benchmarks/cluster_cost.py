@@ -72,6 +72,7 @@ def parameters() -> dict[str, int]:
 
     import color
     import color_global
+    from colorization.model.layers import Layers
 
     models = {
         "color": (color.network, {}),
@@ -82,7 +83,8 @@ def parameters() -> dict[str, int]:
     for name, (network, settings) in models.items():
         params = {"precision": "float32", "normalization": "batch", "global_channels": 32}
         with tf.Graph().as_default():
-            network(tf.zeros([1, 224, 224, 1]), True, {**params, **settings})
+            settings = {**params, **settings}
+            network(Layers(True, settings), tf.zeros([1, 224, 224, 1]), settings)
             variables = tf.compat.v1.trainable_variables()
             counts[name] = sum(variable.shape.num_elements() for variable in variables)
     return counts

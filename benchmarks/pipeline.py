@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 BATCH_SIZE = 16
-CHROMA_SCALE = 8.0
 SEED = 1
 
 # Batches that may lie ready when nobody has taken any for a while.
@@ -51,7 +50,7 @@ from colorization.data import dataset
 from colorization.data import shards
 from colorization.data.report import Report
 data = shards.find_data([folder])
-batches = iter(dataset.train_dataset(data, 16, 8.0, 1, Report(len(data))))
+batches = iter(dataset.train_dataset(data, 16, 1, Report(len(data))))
 next(batches)
 print(json.dumps(time.perf_counter() - start))
 del batches
@@ -76,8 +75,7 @@ def with_scikit_image(path: str) -> int:
     if (np.abs(lab[..., 1:]) < 1).all():
         return 0
     chroma = lab[..., 1:].reshape(112, 2, 112, 2, 2).mean((1, 3))
-    code = 1 / (1 + np.exp(-chroma / CHROMA_SCALE))
-    return len(lab[..., :1]) + len(code)
+    return len(lab[..., :1]) + len(chroma)
 
 
 def child(program: str, **values: str) -> object:
@@ -109,7 +107,7 @@ def stages(
 
     def batches(data) -> tf.data.Dataset:
         report = Report(len(data))
-        return dataset.train_dataset(data, BATCH_SIZE, CHROMA_SCALE, SEED, report)
+        return dataset.train_dataset(data, BATCH_SIZE, SEED, report)
 
     def consume(data: tf.data.Dataset) -> None:
         for _ in data:

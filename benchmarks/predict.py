@@ -183,6 +183,7 @@ def random_model(folder: str, model: str = "color_global") -> str:
 
     import tensorflow as tf
 
+    from colorization.model.layers import Layers
     from colorization.options import NETWORK_SETTINGS, Options
     from colorization.training.settings import store_settings
 
@@ -192,7 +193,8 @@ def random_model(folder: str, model: str = "color_global") -> str:
     store_settings(folder, settings)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.train.get_or_create_global_step()
-        network(tf.zeros([1, 224, 224, 1]), False, {**settings, "precision": "float32"})
+        params = {**settings, "precision": "float32"}
+        network(Layers(False, params), tf.zeros([1, 224, 224, 1]), params)
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
     return folder

@@ -40,13 +40,11 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
     from colorization.data.photos import find_photos
     from colorization.data.report import Report
     from colorization.estimator import tf_estimator
-    from colorization.model.layers import Layers
     from colorization.model.model_fn import make_model_fn
     from colorization.training import checkpoint
 
-    def network(lightness, training, params):
-        nn = Layers(training, params)
-        return nn.output(nn.conv(nn.input(lightness), 8, "hidden", stride=2), 2, "output")
+    def network(nn, lightness, params):
+        return nn.output(nn.conv(nn.input(lightness), 8, "hidden", stride=2), 2, "output"), None
 
     paths = find_photos([options.photos or str(bundled_photos(folder / "photos"))])
     model_dir = str(folder / "model")
@@ -68,10 +66,10 @@ def soak(folder: Path, options: argparse.Namespace) -> int:
             report = Report(len(paths))
             checkpoint.resume(model_dir)
             estimator.train(
-                lambda report=report: dataset.train_dataset(paths, 8, 8.0, len(seen), report),
+                lambda report=report: dataset.train_dataset(paths, 8, len(seen), report),
                 steps=options.steps,
             )
-            estimator.evaluate(lambda report=report: dataset.eval_dataset(paths, 8, 8.0, report))
+            estimator.evaluate(lambda report=report: dataset.eval_dataset(paths, 8, report))
             predicted = estimator.predict(
                 lambda report=report: dataset.predict_dataset(paths, 8, report)
             )

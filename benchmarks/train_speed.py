@@ -78,7 +78,7 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
                     "max_steps": 1000,
                 }
                 model_fn = make_model_fn(importlib.import_module(model).network)
-                labels = {"code": variable("code", code)}
+                labels = {"chroma": variable("chroma", 100 * code - 50)}
                 run = model_fn(features, labels, tf_estimator.ModeKeys.TRAIN, params, None).train_op
             else:
                 with tempfile.TemporaryDirectory() as folder:

@@ -151,6 +151,7 @@ def model_folder(tmp_path_factory):
 
     import color
     import color_global
+    from colorization.model.layers import Layers
     from colorization.training.settings import store_settings
 
     made = {}
@@ -173,7 +174,8 @@ def model_folder(tmp_path_factory):
             tf.compat.v1.set_random_seed(1)
             tf.compat.v1.train.get_or_create_global_step()
             lightness = tf.zeros([1, 224, 224, 1])
-            network(lightness, False, {**settings, "precision": "float32"})
+            params = {**settings, "precision": "float32"}
+            network(Layers(False, params), lightness, params)
             session.run(tf.compat.v1.global_variables_initializer())
             kernel = next(
                 variable

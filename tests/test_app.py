@@ -52,12 +52,18 @@ def _watch(event, arguments):
 sys.addaudithook(_watch)
 
 
-def small_network(lightness, training, params, whole=None):
+def small_network(nn, lightness, params):
     """Visible colours at a thousandth of the real network's cost; only the page is tested here."""
-    nn = Layers(training, params)
     x = nn.conv(nn.input(lightness), 4, "hidden", stride=2)
-    mood = nn.input(lightness if whole is None else whole)
-    return nn.output(x + tf.reduce_mean(mood, [1, 2, 3], keepdims=True), 2, "output")
+    return nn.output(x, 2, "output"), None
+
+
+def small_global_network(nn, lightness, params):
+    """The same, its colours shifted by the mean lightness of the whole photo."""
+    x = nn.input(lightness)
+    mood = tf.reduce_mean(nn.of_whole_photo(lambda nn, x: x, x, 224), [1, 2, 3], keepdims=True)
+    x = nn.conv(x, 4, "hidden", stride=2)
+    return nn.output(x + mood, 2, "output"), None
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +84,8 @@ def models(tmp_path_factory):
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             tf.compat.v1.set_random_seed(len(model))
             tf.compat.v1.train.get_or_create_global_step()
-            small_network(tf.zeros([1, 8, 8, 1]), False, {**settings, "precision": PRECISION})
+            params = {**settings, "precision": PRECISION}
+            small_network(Layers(False, params), tf.zeros([1, 8, 8, 1]), params)
             session.run(tf.compat.v1.global_variables_initializer())
             (kernel,) = (v for v in tf.compat.v1.global_variables() if v.name == "output/kernel:0")
             session.run(kernel.assign(100 * kernel))
@@ -86,7 +93,7 @@ def models(tmp_path_factory):
             tf.compat.v1.train.Saver().save(session, checkpoint, global_step=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(color, "network", small_network)
-        patch.setattr(color_global, "network", small_network)
+        patch.setattr(color_global, "network", small_global_network)
         yield parent
 
 

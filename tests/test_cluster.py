@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
-from colorization.model.layers import Layers
 from colorization.model.model_fn import make_model_fn
 from colorization.training import cluster
 
@@ -27,10 +26,9 @@ PARAMS = {
 }
 
 
-def network(lightness, training, params):
-    nn = Layers(training, params)
+def network(nn, lightness, params):
     x = nn.conv(nn.input(lightness), 4, "low", stride=2)
-    return nn.output(x, 2, "output")
+    return nn.output(x, 2, "output"), None
 
 
 def examples(batch_size=2):
@@ -41,7 +39,6 @@ def examples(batch_size=2):
     }
     labels = {
         "chroma": random.normal(0, 9, [4, 8, 8, 2]).astype(np.float32),
-        "code": random.uniform(0.4, 0.9, [4, 8, 8, 2]).astype(np.float32),
     }
     return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size)
 

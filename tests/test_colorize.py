@@ -10,6 +10,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from colorization.errors import UnreadablePhoto, UserError
+from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
 
 
@@ -80,7 +81,8 @@ def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colou
     small = colorizer.small_lightness(colourful())
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         settings = {"global_features": "single", "global_channels": 2, "normalization": "batch"}
-        logits = network(small[None], False, {**settings, "precision": "float32"})
+        params = {**settings, "precision": "float32"}
+        logits, _ = network(Layers(False, params), small[None], params)
         saver = tf.compat.v1.train.Saver()
         saver.restore(session, tf.train.latest_checkpoint(folder))
         expected = 8 * session.run(logits)[0]

@@ -14,16 +14,12 @@ from colorization.data.photos import find_photos, read_file
 from colorization.data.report import Report
 from colorization.errors import UserError
 
-SCALE = 8.0
-
 
 def batches(photos, count=None, **settings):
     """The batches of a data set as NumPy arrays, and its report."""
     paths = find_photos([str(photos)])
     report = Report(len(paths))
     make = settings.pop("make", eval_dataset)
-    if make is not predict_dataset:
-        settings.setdefault("chroma_scale", SCALE)
     found = make(paths, report=report, **settings)
     return list((found.take(count) if count else found).as_numpy_iterator()), report
 
@@ -42,10 +38,9 @@ def test_lightness_and_chroma_agree_with_scikit_image(tmp_path, colourful, kind)
     # By way of 256 x 256 and back, in bytes: smooth pictures lose little.
     (((features, labels),), _) = batches(tmp_path, batch_size=1)
     assert features["lightness"].shape == (1, 224, 224, 1)
-    assert labels["chroma"].shape == labels["code"].shape == (1, 112, 112, 2)
+    assert labels["chroma"].shape == (1, 112, 112, 2)
     assert np.abs(features["lightness"][0, ..., 0] - expected).mean() < 0.3
     assert np.abs(labels["chroma"][0] - halved).mean() < 1
-    np.testing.assert_allclose(labels["code"], 1 / (1 + np.exp(-labels["chroma"] / SCALE)), 1e-5)
 
 
 def test_every_photo_comes_once_and_in_order(photo_folder):
@@ -132,9 +127,6 @@ def test_half_size_examples_are_the_means_of_the_others(photo_folder):
         count, height, width, channels = expected.shape
         expected = expected.reshape(count, height // 2, 2, width // 2, 2, channels).mean((2, 4))
         np.testing.assert_allclose(values, expected, atol=1e-4)
-    np.testing.assert_allclose(
-        joined(half, 1, "code"), 1 / (1 + np.exp(-joined(half, 1, "chroma") / SCALE)), atol=1e-6
-    )
     np.testing.assert_array_equal(joined(half, 0, "path"), joined(whole, 0, "path"))
 
 
@@ -156,7 +148,6 @@ def test_training_examples_are_windows_of_the_sheet_some_mirrored(tmp_path, colo
         np.testing.assert_allclose(encoded, np.rint(encoded), atol=1e-4)
         expected = chroma[top : top + 112, left : left + 112][:, ::step]
         np.testing.assert_array_equal(labels["chroma"][0], expected)
-        np.testing.assert_allclose(labels["code"][0], 1 / (1 + np.exp(-expected / SCALE)), 1e-5)
         seen.add(place)
     assert len(seen) > 30
     assert {step for *_, step in seen} == {1, -1}
@@ -182,7 +173,7 @@ def test_more_than_half_unreadable_stops_the_run(photo_folder):
     paths = find_photos([str(photo_folder(2, damaged=3))])
     report = Report(len(paths))
     with pytest.raises(UserError, match=r"3 of 5 .* damaged0\.jpg"), report.as_user_error():
-        list(train_dataset(paths, 1, SCALE, 1, report).take(20))
+        list(train_dataset(paths, 1, 1, report).take(20))
     predicted, report = batches(os.path.dirname(paths[0]), make=predict_dataset, batch_size=5)
     assert len(predicted[0]["path"]) == 2
 
@@ -213,7 +204,7 @@ def test_remembered_pictures_are_those_of_the_first_epoch(photo_folder, monkeypa
     monkeypatch.setattr(dataset, "CACHE_SHARE_OF_MEMORY", 0.0)
     straight, same_report = train()
     assert str(report) == str(same_report)
-    for part, name in ((0, "path"), (0, "lightness"), (1, "chroma"), (1, "code")):
+    for part, name in ((0, "path"), (0, "lightness"), (1, "chroma")):
         np.testing.assert_array_equal(joined(remembered, part, name), joined(straight, part, name))
     # Eight photos an epoch, each once.
     paths = joined(remembered, 0, "path")
@@ -238,7 +229,7 @@ def test_what_a_container_may_not_hold_is_opened_again(photo_folder, tmp_path, m
 def test_remembered_photos_are_not_opened_again(photo_folder):
     folder = photo_folder(4)
     paths = find_photos([str(folder)])
-    found = iter(train_dataset(paths, 4, SCALE, 1, Report(4)))
+    found = iter(train_dataset(paths, 4, 1, Report(4)))
     for _ in range(8):
         next(found)
     for path in folder.iterdir():

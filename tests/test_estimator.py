@@ -16,7 +16,6 @@ import tensorflow as tf
 from colorization import estimator
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, mirrored_strategy, tf_estimator
-from colorization.model.layers import Layers
 from colorization.model.model_fn import make_model_fn
 
 CARRIED = hasattr(tf, "estimator")
@@ -268,17 +267,16 @@ def train_on_two_cpus(model_dir):
     return strategy.num_replicas_in_sync, int(metrics["global_step"])
 
 
-def network(lightness, training, params):
-    nn = Layers(training, params)
+def network(nn, lightness, params):
     x = nn.conv(nn.input(lightness), 8, "hidden", stride=2)
-    return nn.output(x, 2, "output")
+    return nn.output(x, 2, "output"), None
 
 
 def examples(batch_size):
     random = np.random.default_rng(0)
     lightness = random.uniform(0, 100, [32, 16, 16, 1]).astype(np.float32)
     code = 0.3 + lightness[:, ::2, ::2] * np.float32([0.003, 0.001])
-    labels = {"code": code, "chroma": code}
+    labels = {"chroma": TRAINING["chroma_scale"] * np.log(code / (1 - code))}
     features = {"lightness": lightness, "path": np.array(["photo"] * 32)}
     return tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch_size).repeat()
 

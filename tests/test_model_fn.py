@@ -17,16 +17,18 @@ PARAMS = {
     "learning_rate_schedule": "constant",
     "warmup_steps": 0,
     "max_steps": 100,
+    "precision": "float32",
+    "normalization": "none",
 }
 
 
-def one_colour(lightness, training, params):
+def one_colour(nn, lightness, params):
     """The same two logits everywhere."""
     height, width = lightness.shape[1] // 2, lightness.shape[2] // 2
     logits = tf.compat.v1.get_variable(
         "logits", [2], initializer=tf.compat.v1.initializers.constant([0.5, -1.0])
     )
-    return tf.zeros([tf.shape(lightness)[0], height, width, 1]) + logits
+    return tf.zeros([tf.shape(lightness)[0], height, width, 1]) + logits, None
 
 
 def examples(count, seed=0):
@@ -36,7 +38,7 @@ def examples(count, seed=0):
         "lightness": random.uniform(0, 100, [count, 16, 20, 1]).astype(np.float32),
         "path": np.array([f"{number}.jpg" for number in range(count)]),
     }
-    return features, {"chroma": chroma, "code": sigmoid(chroma / SCALE)}
+    return features, {"chroma": chroma}
 
 
 def sigmoid(x):
@@ -96,7 +98,8 @@ def test_evaluation_metrics_agree_with_numpy(estimator):
     estimator.train(input_fn(found, 5), steps=1)
     metrics = estimator.evaluate(input_fn(found, 2))
     logits = estimator.get_variable_value("logits")
-    chroma, code = found[1]["chroma"], found[1]["code"]
+    chroma = found[1]["chroma"]
+    code = sigmoid(chroma / SCALE)
     error = SCALE * logits - chroma
     assert metrics["average_loss"] == pytest.approx(np.mean((sigmoid(logits) - code) ** 2), 1e-4)
     assert metrics["ab_rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), 1e-4)
@@ -151,7 +154,8 @@ def test_training_finds_the_best_colour(estimator):
     found = examples(4)
     estimator.train(input_fn(found, 4, repeat=None), steps=100)
     code = sigmoid(estimator.get_variable_value("logits"))
-    np.testing.assert_allclose(code, found[1]["code"].mean((0, 1, 2)), atol=0.01)
+    expected = sigmoid(found[1]["chroma"] / SCALE).mean((0, 1, 2))
+    np.testing.assert_allclose(code, expected, atol=0.01)
 
 
 def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
@@ -186,11 +190,8 @@ def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
 
 
 def trained_with(tmp_path, found, network=None, name="model", **params):
-    from colorization.model.layers import Layers
-
-    def small(lightness, training, params):
-        nn = Layers(training, {"precision": "float32", "normalization": "none"})
-        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output")
+    def small(nn, lightness, params):
+        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output"), None
 
     config = tf_estimator.RunConfig(model_dir=str(tmp_path / name), tf_random_seed=1)
     params = {**PARAMS, "learning_rate": 0.01, **params}
@@ -235,10 +236,10 @@ def test_classes_are_learnt_and_measured(tmp_path):
     features["lightness"] = lightness.astype(np.float32)
     features["path"] = np.array([f"{'dark' if n % 2 == 0 else 'light'}/{n}.jpg" for n in range(8)])
 
-    def network(lightness, training, params):
-        logits = one_colour(lightness, training, params)
+    def network(nn, lightness, params):
+        logits, _ = one_colour(nn, lightness, params)
         if not params["classes"]:
-            return logits
+            return logits, None
         weight = tf.compat.v1.get_variable("weight", [1, len(params["classes"])])
         return logits, tf.reduce_mean(lightness / 50 - 1, [1, 2]) @ weight
 
@@ -293,14 +294,13 @@ def test_the_cosine_falls_by_the_pixels_seen():
 
 
 def test_normalization_is_updated_in_training_only(tmp_path):
-    from colorization.model.layers import Layers
-
-    def network(lightness, training, params):
-        nn = Layers(training, {"precision": "float32", "normalization": "batch"})
-        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output")
+    def network(nn, lightness, params):
+        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output"), None
 
     estimator = tf_estimator.Estimator(
-        make_model_fn(network), model_dir=str(tmp_path / "model"), params=PARAMS
+        make_model_fn(network),
+        model_dir=str(tmp_path / "model"),
+        params={**PARAMS, "normalization": "batch"},
     )
     found = examples(4)
     estimator.train(input_fn(found, 4), steps=1)

@@ -7,6 +7,7 @@ from skimage.transform import resize
 
 import color
 import color_global
+from colorization.model.layers import Layers
 
 EPSILON = 1e-3
 BASIC = [
@@ -41,7 +42,7 @@ def run(network, lightness, params, training=False, seed=1):
     """Logits and variables (by name) of a freshly made network."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.set_random_seed(seed)
-        logits = network(tf.constant(lightness), training, params)
+        logits, _ = network(Layers(training, params), tf.constant(lightness), params)
         session.run(tf.compat.v1.global_variables_initializer())
         variables = {v.name.split(":")[0]: v for v in tf.compat.v1.global_variables()}
         # Initial values hide mistakes: biases are zero, scales one.
@@ -60,7 +61,8 @@ def run(network, lightness, params, training=False, seed=1):
 
 def shapes(network, lightness_shape, params):
     with tf.Graph().as_default():
-        logits = network(tf.compat.v1.placeholder(tf.float32, lightness_shape), True, params)
+        lightness = tf.compat.v1.placeholder(tf.float32, lightness_shape)
+        logits, _ = network(Layers(True, params), lightness, params)
         trainable = tf.compat.v1.trainable_variables()
         return logits, {v.name.split(":")[0]: tuple(v.shape) for v in trainable}
 
@@ -175,7 +177,7 @@ def test_class_logits_equal_the_numpy_reference(normalization):
 
     def class_logits(*arguments):
         _, found = color_global.network(*arguments)
-        return found
+        return found, None
 
     logits, variables, _ = run(class_logits, lightness, params)
     assert variables["classification/dense1/kernel"].shape == (512, 256)

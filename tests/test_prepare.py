@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from test_dataset import SCALE, joined
+from test_dataset import joined
 
 from colorization.data.dataset import eval_dataset
 from colorization.data.lab_planes import to_sheet
@@ -265,9 +265,7 @@ def test_damaged_shards_are_named(prepared):
         data = find_data([str(output)])
         report = Report(len(data))
         with report.as_user_error():
-            return sum(
-                len(features["path"]) for features, _ in eval_dataset(data, 4, SCALE, report)
-            )
+            return sum(len(features["path"]) for features, _ in eval_dataset(data, 4, report))
 
     assert read() == 6
     shard.write_bytes(whole[:-10])
@@ -318,7 +316,7 @@ def test_hostile_records_that_their_manifest_vouches_for(tmp_path, record):
     report = Report(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match="a prepared photo is damaged"), report.as_user_error():
-        list(eval_dataset(data, 1, SCALE, report))
+        list(eval_dataset(data, 1, report))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
@@ -342,7 +340,7 @@ def test_workers_share_the_shards_without_overlap(
     for worker in range(workers):
         part = divided(data, worker, workers)
         assert (len(part.photos) < len(data.photos)) == (photos_per_shard == 1)
-        found = list(eval_dataset(part, 4, SCALE, Report(len(part))).as_numpy_iterator())
+        found = list(eval_dataset(part, 4, Report(len(part))).as_numpy_iterator())
         own = joined(found, 0, "path").tolist()
         assert len(own) == len(part)
         assert 13 // workers <= len(own) <= 13 // workers + 1
@@ -390,7 +388,7 @@ def test_any_path_that_gfile_opens(photo_folder, tmp_path):
     assert str(local) == str(remote) == "4 photos, 0 gray left out, 0 unreadable"
     assert contents(tmp_path / "local") == contents(tmp_path / "remote")
     data = find_data([f"file://{tmp_path}/remote"])
-    (batch,) = eval_dataset(data, 4, SCALE, Report(4)).as_numpy_iterator()
+    (batch,) = eval_dataset(data, 4, Report(4)).as_numpy_iterator()
     assert batch[0]["lightness"].shape == (4, 224, 224, 1)
 
 
@@ -406,7 +404,7 @@ def test_prepared_pictures_are_those_of_the_photos(tmp_path, colourful):
     data = find_data([str(tmp_path / "out")])
 
     def examples(data):
-        found = list(eval_dataset(data, 4, SCALE, Report(4)).as_numpy_iterator())
+        found = list(eval_dataset(data, 4, Report(4)).as_numpy_iterator())
         names = [os.path.basename(path) for path in joined(found, 0, "path")]
         order = np.argsort(names)
         return [joined(found, *part)[order] for part in ((0, "lightness"), (1, "chroma"))]

@@ -19,16 +19,13 @@ from colorization.training import checkpoint
 from colorization.training.settings import stored_settings
 
 
-def network(lightness, training, params):
-    from colorization.model.layers import Layers
-
-    nn = Layers(training, params)
+def network(nn, lightness, params):
     x = nn.conv(nn.input(lightness), params["global_channels"], "conv", stride=2)
     logits = nn.output(x, 2, "output")
-    if params.get("classes"):
-        x = tf.reduce_mean(x, [1, 2])
-        return logits, nn.class_logits(x, len(params["classes"]), "classification/output")
-    return logits
+    if not params.get("classes"):
+        return logits, None
+    x = tf.reduce_mean(x, [1, 2])
+    return logits, nn.class_logits(x, len(params["classes"]), "classification/output")
 
 
 @pytest.fixture
@@ -84,10 +81,10 @@ def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
 def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
     made = []
 
-    def spy(lightness, training, params):
-        if training:
+    def spy(nn, lightness, params):
+        if nn.training:
             made.append((lightness.shape[1], checkpoint.trained_steps(str(tmp_path / "model"))))
-        return network(lightness, training, params)
+        return network(nn, lightness, params)
 
     run("--half_size_share", 0.5, network=spy, steps=4)
     assert made == [(112, 0), (224, 2)]

@@ -1,4 +1,4 @@
-"""From photos on disk to batches of lightness and chroma code.
+"""From photos on disk to batches of lightness and chroma.
 
 A photo becomes a sheet first (`sheets`), or comes as one from prepared shards. Sheets are cropped,
 mirrored and turned into floats batch by batch.
@@ -168,14 +168,11 @@ def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cast(encoded, tf.float32) * (100 / 255)
 
 
-def _examples(
-    lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor, chroma_scale: float
-) -> tuple[dict, dict]:
+def _examples(lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
     """A batch of `(features, labels)` from encoded L* and a*b*."""
     chroma = tf.cast(chroma, tf.float32) - 128
-    code = tf.sigmoid(chroma * (1 / chroma_scale))
     features = {"lightness": _to_lightness(lightness), "path": paths}
-    return features, {"chroma": chroma, "code": code}
+    return features, {"chroma": chroma}
 
 
 def _whole_lightness(found: tf.Tensor) -> tf.Tensor:
@@ -192,7 +189,6 @@ def _whole_chroma(found: tf.Tensor) -> tf.Tensor:
 def train_dataset(
     data: Sequence[str] | Shards,
     batch_size: int,
-    chroma_scale: float,
     seed: int,
     report: Report,
     *,
@@ -203,16 +199,15 @@ def train_dataset(
     Args:
       data: photos, or prepared ones.
       batch_size: examples in a batch; every batch is full.
-      chroma_scale: of the sigmoid code, in CIE units.
       seed: fixes order, crops and mirroring.
       report: takes note of the photos left out.
       half_size: shrink the crops, by means over 2 x 2.
 
     Returns:
       Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
-      [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units, "code":
-      its sigmoid code in 0..1, both float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and
-      56 x 56. Empty, not endless, if no photo is usable.
+      [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units,
+      float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and 56 x 56. Empty, not endless, if no
+      photo is usable.
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
@@ -241,7 +236,7 @@ def train_dataset(
                 tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
                 for values in (lightness, chroma)
             )
-        return _examples(lightness, chroma, paths, chroma_scale)
+        return _examples(lightness, chroma, paths)
 
     return (
         tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
@@ -250,9 +245,7 @@ def train_dataset(
     )
 
 
-def eval_dataset(
-    data: Sequence[str] | Shards, batch_size: int, chroma_scale: float, report: Report
-) -> tf.data.Dataset:
+def eval_dataset(data: Sequence[str] | Shards, batch_size: int, report: Report) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
     The last batch may be smaller.
@@ -264,7 +257,7 @@ def eval_dataset(
         found = opened.rebatch(batch_size)
 
     def examples(found: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
-        return _examples(_whole_lightness(found), _whole_chroma(found), paths, chroma_scale)
+        return _examples(_whole_lightness(found), _whole_chroma(found), paths)
 
     return found.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

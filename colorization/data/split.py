@@ -188,7 +188,7 @@ def require_usable(data: list[str] | Shards) -> None:
     """
     report = Report(len(data))
     with _unsaid(), report.as_user_error():
-        found = any(True for _ in dataset.eval_dataset(data, 1, 1.0, report).take(1))
+        found = any(True for _ in dataset.eval_dataset(data, 1, report).take(1))
     if not found:
         raise UserError(f"no usable photo: {report}; name a folder with colour photos")
 
@@ -208,7 +208,7 @@ def _usable(paths: list[str]) -> list[str]:
     # As if there were more, so that the unreadable ones are never too many of them.
     report = Report(2 * len(paths))
     with _unsaid():
-        for _ in dataset.eval_dataset(paths, 1, 1.0, report):
+        for _ in dataset.eval_dataset(paths, 1, report):
             pass
     return [path for path in paths if path not in report.unreadable and path not in report.gray]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -73,9 +74,15 @@ class Layers:
 
     Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
     ReLU, after normalization if that is asked for, else after a bias.
+
+    Attributes:
+      training: whether layers behave as in training.
+      has_global_features: whether the network has asked for features of the whole photo.
     """
 
-    def __init__(self, training: bool, params: dict[str, Any]):
+    def __init__(
+        self, training: bool, params: dict[str, Any], whole_lightness: tf.Tensor | None = None
+    ):
         """Settles what all layers have in common.
 
         Args:
@@ -83,16 +90,16 @@ class Layers:
             otherwise by the moving averages.
           params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
             `half_size_steps`, after which the photos, and so their statistics, change.
+          whole_lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`, that global features are
+            taken from, for photos of another size or with the style of another photo; by default
+            what the network sees.
         """
-        self._training = training
+        self.has_global_features = False
+        self._whole_lightness = whole_lightness
+        self.training = training
         self._dtype = tf.as_dtype(params["precision"])
         self._normalized = params["normalization"] == "batch"
         self._half_size_steps = params.get("half_size_steps", 0)
-
-    def shared_variables(self) -> contextlib.AbstractContextManager:
-        """Within it, layers use the variables of the earlier ones of the same names."""
-        scope = tf.compat.v1.get_variable_scope()
-        return tf.compat.v1.variable_scope(scope, reuse=True)
 
     def input(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* in 0..100 to -1..1 in the working precision, same shape."""
@@ -136,12 +143,29 @@ class Layers:
                 channels, kernel, lambda kernel: upsample_conv(x, self._cast(kernel))
             )
 
-    def resized(self, x: tf.Tensor, size: int) -> tf.Tensor:
-        """Bilinear: `[batch, height, width, channels]` to `[batch, size, size, channels]`."""
-        if x.shape[1:3] == [size, size]:
-            return x
+    def of_whole_photo(
+        self, part: Callable[[Layers, tf.Tensor], tf.Tensor], features: tf.Tensor, size: int
+    ) -> tf.Tensor:
+        """What a part of the network makes of the whole photo, for global features.
+
+        Args:
+          part: `part(nn, x)`, which has made its layers already.
+          features: what it made of the photo that the network sees, `[batch, height, width,
+            channels]`; taken over unless the whole photo has a lightness of its own.
+          size: height and width of the result.
+
+        Returns:
+          `[batch, size, size, channels]`, resized bilinearly if need be.
+        """
+        self.has_global_features = True
+        if self._whole_lightness is not None:
+            scope = tf.compat.v1.get_variable_scope()
+            with tf.compat.v1.variable_scope(scope, reuse=True):
+                features = part(self, self.input(self._whole_lightness))
+        if features.shape[1:3] == [size, size]:
+            return features
         with tf.compat.v1.name_scope("resized"):
-            return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
+            return tf.cast(tf.image.resize(features, [size, size]), features.dtype)
 
     def flatten(self, x: tf.Tensor) -> tf.Tensor:
         """`[batch, height, width, channels]` to `[batch, height * width * channels]`."""
@@ -233,7 +257,7 @@ class Layers:
         offset = self._vector("offset", channels, 0.0)
         mean = moving_average("moving_mean", [channels], 0.0)
         variance = moving_average("moving_variance", [channels], 1.0)
-        if not self._training:
+        if not self.training:
             # What normalization does to the product it can as well do to the kernel.
             factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
             bias = self._cast(offset - mean * factor)

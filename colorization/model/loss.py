@@ -33,7 +33,7 @@ def color_losses(
 
     Args:
       logits: of the code, float32 `[batch, height, width, 2]`.
-      labels: `code` and `chroma`, of the same shape, see `colorization.data.dataset`.
+      labels: `chroma`, a*b* in CIE units, and `code`, its code in 0..1, of the same shape.
       params: `loss`, "mse" (the default) or "rebalanced".
       training: whether colour frequencies follow the batch.
 

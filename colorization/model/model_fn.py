@@ -11,16 +11,18 @@ import lab_convert
 import upsample
 from colorization.estimator import tf_estimator
 from colorization.model import loss, metrics, summaries
+from colorization.model.layers import Layers
 from colorization.model.optimizer import learning_rate, synchronous
 
-Network = Callable[[tf.Tensor, bool, dict[str, Any]], tf.Tensor]
+Network = Callable[[Layers, tf.Tensor, dict[str, Any]], tuple[tf.Tensor, tf.Tensor | None]]
 
 
 def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]:
     """Wraps a network for `tf.estimator`.
 
     Args:
-      network: `(lightness, training, params) -> logits`, see `color.network`.
+      network: `network(nn, lightness, params) -> (logits, class_logits or None)`, see
+        `color_global.network`.
 
     Returns:
       A `model_fn`. Its `features` and `labels` are those of `data.dataset`; its `params` hold
@@ -33,9 +35,12 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
 
     def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
         if mode == tf_estimator.ModeKeys.PREDICT:
-            logits = network(features["lightness"], False, {**params, "classes": ()})
+            without_classes = {**params, "classes": ()}
+            logits, _ = network(Layers(False, params), features["lightness"], without_classes)
             predictions = {"chroma": _chroma(logits, params), "path": features["path"]}
             return tf_estimator.EstimatorSpec(mode, predictions=predictions)
+        code = lab_convert.encode_chroma(labels["chroma"], params["chroma_scale"])
+        labels = {**labels, "code": code}
         if mode == tf_estimator.ModeKeys.TRAIN:
             total, train_op, hooks = _training(network, features, labels, params, config)
             return tf_estimator.EstimatorSpec(
@@ -55,9 +60,8 @@ def _losses(
     network: Network, features: dict, labels: dict, params: dict[str, Any], training: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
     """Of each example: what training minimizes, logits of the code, those of any classes."""
-    logits, class_logits = network(features["lightness"], training, params), None
-    if params.get("classes"):
-        logits, class_logits = logits
+    nn = Layers(training, params)
+    logits, class_logits = network(nn, features["lightness"], params)
     with tf.compat.v1.name_scope("objective"):
         losses = loss.color_losses(logits, labels, params, training)
         if class_logits is not None:

@@ -42,10 +42,9 @@ def measure(
     report: Report,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
-    scale = settings["chroma_scale"]
     with report.as_user_error():
         return make_estimator(network, options, settings).evaluate(
-            lambda: dataset.eval_dataset(data, options.batch_size, scale, report),
+            lambda: dataset.eval_dataset(data, options.batch_size, report),
             hooks=[
                 hooks.EvalProgress(-(-len(data) // options.batch_size)),
                 hooks.FitsCheckpoint(checkpoint),

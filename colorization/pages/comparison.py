@@ -30,6 +30,7 @@ from colorization.data.shards import Shards
 from colorization.errors import UnreadablePhoto
 from colorization.files import write_file
 from colorization.model import metrics
+from colorization.model.layers import Layers
 from colorization.model.model_fn import Network, to_rgb
 from colorization.options import Options
 from colorization.pages import charts
@@ -56,7 +57,8 @@ def count_parameters(network: Network, settings: Mapping[str, Any]) -> int:
     """How many numbers training adjusts for the colours."""
     with tf.Graph().as_default():
         lightness = tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
-        network(lightness, False, {**settings, "classes": (), "precision": "float32"})
+        params = {**settings, "classes": (), "precision": "float32"}
+        network(Layers(False, params), lightness, params)
         return sum(variable.shape.num_elements() for variable in tf1.trainable_variables())
 
 
@@ -73,7 +75,7 @@ def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, di
     """
 
     def batches() -> tf.data.Dataset:
-        return dataset.eval_dataset(data, batch_size, 1.0, Report(len(data)))
+        return dataset.eval_dataset(data, batch_size, Report(len(data)))
 
     total, count = np.zeros(2), 0
     for _, labels in batches():
@@ -132,7 +134,7 @@ def _test_photos(data: list[str] | Shards, report: Report, scratch: Path) -> lis
             [path for path in data if path not in report.gray | report.unreadable.keys()]
         )
     chosen = set(_evenly(range(len(data))))
-    examples = dataset.eval_dataset(data, 1, 1.0, Report(len(data)))
+    examples = dataset.eval_dataset(data, 1, Report(len(data)))
     paths = []
     for number, (features, labels) in enumerate(examples):
         if number in chosen:

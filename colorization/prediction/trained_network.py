@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from colorization.errors import UserError
-from colorization.model.layers import fast_precision
+from colorization.model.layers import Layers, fast_precision
+from colorization.model.model_fn import Network
 from colorization.training import checkpoint
 from colorization.training.settings import stored_settings
-
-if TYPE_CHECKING:
-    from colorization.model.model_fn import Network
 
 tf1 = tf.compat.v1
 
@@ -32,6 +30,7 @@ class TrainedNetwork:
 
     Attributes:
       settings: those stored with the model.
+      has_global_features: whether the network takes any, so that it can take another photo's style.
     """
 
     def __init__(
@@ -59,10 +58,8 @@ class TrainedNetwork:
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
         self.settings = settings
-        self.has_global_features = settings["model"] == "color_global"
-        self._separate = separate_whole and self.has_global_features
         if network is None:
-            network = importlib.import_module(settings["model"]).network
+            network = _network_of(settings)
         if precision == "auto":
             precision = fast_precision()
 
@@ -70,13 +67,16 @@ class TrainedNetwork:
         with graph.as_default(), tf1.Session() as session:
             side = None if separate_whole else LIGHTNESS_SIZE
             lightness = tf1.placeholder(tf.float32, [None, side, side, 1], "lightness")
-            arguments = [lightness, False, {**settings, "classes": (), "precision": precision}]
-            inputs = [lightness]
-            if self._separate:
-                whole = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
-                inputs.append(tf1.placeholder(tf.float32, whole, "whole"))
-                arguments.append(inputs[1])
-            logits = network(*arguments)
+            whole = None
+            if separate_whole:
+                shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
+                whole = tf1.placeholder(tf.float32, shape, "whole")
+            params = {**settings, "classes": (), "precision": precision}
+            nn = Layers(False, params, whole)
+            logits, _ = network(nn, lightness, params)
+            self.has_global_features = nn.has_global_features
+            self._separate = separate_whole and nn.has_global_features
+            inputs = [lightness, whole] if self._separate else [lightness]
             tf.multiply(logits, settings["chroma_scale"], name="chroma")
             checkpoint.require_fitting(restored)
             tf1.train.Saver().restore(session, restored)
@@ -141,6 +141,24 @@ class TrainedNetwork:
             session.run(assignments, values)
 
         return predict, load
+
+
+def has_global_features(settings: dict[str, Any]) -> bool:
+    """Whether a network takes any, by building it once without weights.
+
+    Args:
+      settings: of the network, as stored with a model.
+    """
+    params = {**settings, "classes": (), "precision": "float32"}
+    nn = Layers(False, params)
+    with tf.Graph().as_default():
+        _network_of(settings)(nn, tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)
+    return nn.has_global_features
+
+
+def _network_of(settings: dict[str, Any]) -> Network:
+    """The network of the script that a model's settings name."""
+    return importlib.import_module(settings["model"]).network
 
 
 def _derived_from_variables(graph: tf.Graph, inputs: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -22,6 +22,7 @@ from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
 from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
 from colorization.prediction.results import picture_names
+from colorization.prediction.trained_network import has_global_features
 from colorization.server.sessions import Request, Result, Sessions
 from colorization.training.settings import stored_settings
 
@@ -59,7 +60,11 @@ class Models:
         self._folders = {name: str(chosen.parent / name) for name in settings}
         self.default = chosen.name
         self.names = list(settings)
-        self.with_style = [name for name in settings if settings[name]["model"] == "color_global"]
+        takes_style = {
+            script: has_global_features({**settings[chosen.name], "model": script})
+            for script in {found["model"] for found in settings.values()}
+        }
+        self.with_style = [name for name in settings if takes_style[settings[name]["model"]]]
 
     def colorizer(self, name: str, style: np.ndarray | None = None) -> Colorizer:
         """The model of that name; given any style, one that can take styles.

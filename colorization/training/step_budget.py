@@ -116,7 +116,6 @@ def _seconds_per_step(
             lambda: dataset.train_dataset(
                 data,
                 batch_size,
-                settings["chroma_scale"],
                 options.seed,
                 report,
                 half_size=half_size,

@@ -17,7 +17,7 @@ from colorization.data.shards import Shards
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
 from colorization.model import summaries
-from colorization.model.layers import fast_precision
+from colorization.model.layers import Layers, fast_precision
 from colorization.model.model_fn import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
@@ -135,7 +135,6 @@ def train_task(
             lambda: dataset.train_dataset(
                 train.data,
                 batch_size,
-                settings["chroma_scale"],
                 options.seed + done,
                 train.report,
                 half_size=half_size,
@@ -239,7 +238,7 @@ def _warm_start(
     with tf.Graph().as_default():
         step = tf.compat.v1.train.get_or_create_global_step()
         params = {**settings, "precision": "float32"}
-        network(tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), True, params)
+        network(Layers(True, params), tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)
         shapes = {
             variable.op.name: variable.shape.as_list()
             for variable in tf.compat.v1.global_variables()
@@ -296,9 +295,7 @@ def _eval_spec(
 ) -> tf_estimator.EvalSpec:
     """What to evaluate on, and what watches it; always at full size, at which models are used."""
     return tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(
-            test.data, options.batch_size, settings["chroma_scale"], test.report
-        ),
+        lambda: dataset.eval_dataset(test.data, options.batch_size, test.report),
         steps=None,
         hooks=[
             hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
