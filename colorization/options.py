@@ -66,6 +66,7 @@ def _number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], fl
 _positive_number = _number(lambda value: 0 < value < math.inf, "above 0")
 _factor = _number(lambda value: 1e-3 <= value <= 1e3, "from 0.001 to 1000")
 _share = _number(lambda value: 0 <= value < 1, "from 0 to below 1")
+_whole_share = _number(lambda value: 0 <= value <= 1, "from 0 to 1")
 
 
 def _gpus(text: str) -> int | str:
@@ -218,7 +219,8 @@ class Options:
     )
     saturation: float = _option(
         "prediction",
-        "factor on the predicted chroma (default: 1)",
+        "livelier or paler colours: factor on the predicted chroma, beside the one that the "
+        "model's evaluation found best (default: 1)",
         1.0,
         modes=("predict",),
         type=_factor,
@@ -320,6 +322,17 @@ class Options:
         0.96,
         modes=_MODES_OF_TRAINING,
         type=_share,
+        metavar="X",
+    )
+    aged: float | None = _option(
+        "training",
+        "share of the photos that look like old prints to the network: faded, soft, grainy, "
+        "scratched; evaluate: measure on aged photos, all of them by default "
+        "(default: 0)",
+        modes=("train", "evaluate", "compare"),
+        nargs="?",
+        const=1.0,
+        type=_whole_share,
         metavar="X",
     )
     save_checkpoints_steps: int | None = _option(

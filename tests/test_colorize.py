@@ -2,6 +2,7 @@ import io
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from skimage.color import rgb2lab
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
+from colorization.training.checkpoint import best_saturation
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +205,28 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
     (altered / "settings.json").write_text(json.dumps({**settings, "global_channels": 5}))
     with pytest.raises(UserError, match="does not fit its network"):
         Colorizer(str(altered))
+
+
+def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_folder, tmp_path):
+    plain, livelier = model_folder(), str(tmp_path / "livelier")
+    shutil.copytree(plain, livelier)
+    best = Path(livelier) / "best"
+    best.mkdir()
+    figures = {"loss": 1.0, "evaluations_since": 0}
+    (best / "evaluation.json").write_text(json.dumps({**figures, "saturation": 1.5}))
+    small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
+    chroma = [
+        Colorizer(folder, precision="float32", saturation=2.0).predict(small, small)
+        for folder in (plain, livelier)
+    ]
+    np.testing.assert_allclose(chroma[1], 1.5 * chroma[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stored", "used"), [("0.1", 0.5), ("30", 2.0), ("NaN", 1.0), ('"livelier"', 1.0), ("1", 1.0)]
+)
+def test_a_saturation_that_means_nothing_is_not_used(tmp_path, stored, used):
+    (tmp_path / "best").mkdir()
+    text = f'{{"loss": 1, "evaluations_since": 0, "saturation": {stored}}}'
+    (tmp_path / "best" / "evaluation.json").write_text(text)
+    assert best_saturation(str(tmp_path)) == used

@@ -283,3 +283,26 @@ def test_every_kind_of_photo_at_once(tmp_path, colourful):
     }  # fmt: skip
     assert str(report).startswith(f"{len(good)} photos, 2 gray left out, 4 unreadable: cut.jpg (")
     assert str(report).endswith(" and 1 more")
+
+
+def test_aged_photos_keep_their_chroma_and_age_alike_in_batches_of_any_size(photo_folder):
+    folder = photo_folder(5)
+    clean, _ = batches(folder, batch_size=2)
+    ones, _ = batches(folder, batch_size=1, aged=True)
+    pairs, _ = batches(folder, batch_size=2, aged=True)
+    lightness = joined(ones, 0, "lightness")
+    np.testing.assert_allclose(lightness, joined(pairs, 0, "lightness"), atol=1e-3)
+    changed = np.abs(lightness - joined(clean, 0, "lightness")).mean(axis=(1, 2, 3))
+    assert changed.min() > 0.5
+    np.testing.assert_array_equal(joined(ones, 1, "chroma"), joined(clean, 1, "chroma"))
+
+
+@pytest.mark.parametrize("half_size", [False, True])
+def test_training_ages_a_share_of_the_examples(photo_folder, half_size):
+    settings = {"make": train_dataset, "batch_size": 8, "seed": 1, "half_size": half_size}
+    folder = photo_folder(4)
+    clean, _ = batches(folder, count=4, **settings)
+    aged, _ = batches(folder, count=4, aged=0.5, **settings)
+    changed = joined(aged, 0, "lightness") != joined(clean, 0, "lightness")
+    assert 0.2 < np.mean(changed.any(axis=(1, 2, 3))) < 0.8
+    np.testing.assert_array_equal(joined(aged, 1, "chroma"), joined(clean, 1, "chroma"))

@@ -107,6 +107,11 @@ def test_evaluation_metrics_agree_with_numpy(estimator):
     def best_constant(values):
         return np.mean((values - values.mean((0, 1, 2))) ** 2)
 
+    predicted = chroma + error
+    factor = np.sum(chroma * predicted) / np.sum(predicted**2)
+    assert metrics["saturation"] == pytest.approx(factor, 1e-4)
+    left = np.sqrt(np.mean((chroma - factor * predicted) ** 2))
+    assert metrics["ab_rmse_saturated"] == pytest.approx(left, 1e-4)
     assert metrics["ab_rmse_no_colour"] == pytest.approx(np.sqrt(np.mean(chroma**2)), 1e-4)
     assert metrics["ab_rmse_mean_colour"] == pytest.approx(np.sqrt(best_constant(chroma)), 1e-4)
     assert metrics["loss_no_colour"] == pytest.approx(np.mean((code - 0.5) ** 2), 1e-4)

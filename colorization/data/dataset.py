@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from colorization.data import lab_planes
+from colorization.data import aging, lab_planes
 from colorization.data.decode import open_photo
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
 from colorization.data.photos import read_file
@@ -193,15 +193,17 @@ def train_dataset(
     report: Report,
     *,
     half_size: bool = False,
+    aged: float = 0.0,
 ) -> tf.data.Dataset:
-    """Endless training batches: shuffled anew every epoch, cropped, mirrored.
+    """Endless training batches: shuffled anew every epoch, cropped, mirrored, some of them aged.
 
     Args:
       data: photos, or prepared ones.
       batch_size: examples in a batch; every batch is full.
-      seed: fixes order, crops and mirroring.
+      seed: fixes order, crops, mirroring and aging.
       report: takes note of the photos left out.
       half_size: shrink the crops, by means over 2 x 2.
+      aged: share of the examples that look like old prints, see `aging`.
 
     Returns:
       Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
@@ -236,7 +238,12 @@ def train_dataset(
                 tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
                 for values in (lightness, chroma)
             )
-        return _examples(lightness, chroma, paths)
+        features, labels = _examples(lightness, chroma, paths)
+        if aged:
+            features["lightness"] = aging.aged_batch(
+                features["lightness"], labels["chroma"], randoms, aged
+            )
+        return features, labels
 
     return (
         tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
@@ -245,10 +252,12 @@ def train_dataset(
     )
 
 
-def eval_dataset(data: Sequence[str] | Shards, batch_size: int, report: Report) -> tf.data.Dataset:
+def eval_dataset(
+    data: Sequence[str] | Shards, batch_size: int, report: Report, *, aged: bool = False
+) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
-    The last batch may be smaller.
+    The last batch may be smaller. If `aged`, all photos look like old prints, each time the same.
     """
     if isinstance(data, Shards):
         found = _prepared(_records(data, report, None)).batch(batch_size)
@@ -256,10 +265,22 @@ def eval_dataset(data: Sequence[str] | Shards, batch_size: int, report: Report) 
         opened = _opened(data, tf.data.Dataset.range(len(data)), report, True)
         found = opened.rebatch(batch_size)
 
-    def examples(found: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
-        return _examples(_whole_lightness(found), _whole_chroma(found), paths)
+    def examples(batch: tf.Tensor, opened: tuple[tf.Tensor, tf.Tensor]) -> tuple[dict, dict]:
+        found, paths = opened
+        features, labels = _examples(_whole_lightness(found), _whole_chroma(found), paths)
+        if aged:
+            # A photo's place among the usable ones decides how it ages, whatever the batch size.
+            places = batch * batch_size + tf.range(tf.size(paths, tf.int64))
+            features["lightness"] = aging.aged_batch(
+                features["lightness"], labels["chroma"], places, share=1
+            )
+        return features, labels
 
-    return found.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return (
+        found.enumerate()
+        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
 
 
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:

@@ -53,10 +53,29 @@ def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
       truth, predicted: a*b*, `[batch, height, width, 2]`.
 
     Returns:
-      `ab_rmse`, `ab_rmse_no_colour` and `ab_rmse_mean_colour` for an EstimatorSpec.
+      `ab_rmse`, `ab_rmse_no_colour` and `ab_rmse_mean_colour` for an EstimatorSpec; `saturation`,
+      the factor on the predicted chroma that makes the error smallest, and `ab_rmse_saturated`,
+      the error that is left with it.
     """
     rmse = tf.compat.v1.metrics.root_mean_squared_error(truth, predicted)
-    return {"ab_rmse": rmse, **baselines("ab_rmse", truth, 0.0, tf.sqrt)}
+    return {
+        "ab_rmse": rmse,
+        **_saturated(truth, predicted),
+        **baselines("ab_rmse", truth, 0.0, tf.sqrt),
+    }
+
+
+def _saturated(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
+    """The least squares of truth - factor * predicted, in closed form."""
+    products = (truth * predicted, predicted * predicted, truth * truth)
+    means, updates = zip(*map(tf.compat.v1.metrics.mean, products), strict=True)
+    across, of_predicted, of_truth = means
+    left = of_truth - tf.math.divide_no_nan(across**2, of_predicted)
+    update = tf.group(*updates)
+    return {
+        "saturation": (tf.math.divide_no_nan(across, of_predicted), update),
+        "ab_rmse_saturated": (tf.sqrt(tf.maximum(left, 0)), update),
+    }
 
 
 def classification_metrics(classes: tf.Tensor, class_logits: tf.Tensor) -> Metrics:

@@ -44,7 +44,7 @@ def measure(
     """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
     with report.as_user_error():
         return make_estimator(network, options, settings).evaluate(
-            lambda: dataset.eval_dataset(data, options.batch_size, report),
+            lambda: dataset.eval_dataset(data, options.batch_size, report, aged=bool(options.aged)),
             hooks=[
                 hooks.EvalProgress(-(-len(data) // options.batch_size)),
                 hooks.FitsCheckpoint(checkpoint),
@@ -68,6 +68,10 @@ def print_metrics(metrics: dict[str, Any], report: object) -> None:
     print(f"Measured on {report}, step {metrics['global_step']}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
+    print(
+        f"Predicted chroma times {metrics['saturation']:.2f}, which is best: "
+        f"a*b* RMSE {metrics['ab_rmse_saturated']:.2f}"
+    )
     print(f"Colourfulness of the photos themselves: {metrics['colourfulness_truth']:.1f}")
 
 

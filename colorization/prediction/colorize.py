@@ -69,7 +69,8 @@ class Colorizer:
             Global features come from 224 x 224 either way.
           style: a photo, path or pixels as for `colorize`, whose global features replace those of
             every photo, so that its mood takes over; for the full model only.
-          saturation: factor on the predicted chroma.
+          saturation: factor on the predicted chroma, beside the one that is stored with the model
+            because its evaluation found it best.
           network: the network function, as in `color.py`; by default that of the script which the
             model's settings name.
 

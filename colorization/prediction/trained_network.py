@@ -77,7 +77,8 @@ class TrainedNetwork:
             self.has_global_features = nn.has_global_features
             self._separate = separate_whole and nn.has_global_features
             inputs = [lightness, whole] if self._separate else [lightness]
-            tf.multiply(logits, settings["chroma_scale"], name="chroma")
+            factor = settings["chroma_scale"] * checkpoint.best_saturation(model_dir)
+            tf.multiply(logits, factor, name="chroma")
             checkpoint.require_fitting(restored)
             tf1.train.Saver().restore(session, restored)
             weights = _derived_from_variables(graph, inputs)

@@ -107,6 +107,18 @@ def _copied(checkpoint: str, folder: Path) -> bool:
     return True
 
 
+def best_saturation(model_dir: str) -> float:
+    """The factor on the predicted chroma that the model's best evaluation found, see `metrics`.
+
+    Returns:
+      1 where none is stored, as by earlier versions; else from 0.5 to 2: a model that has learnt
+      nothing yet has a factor that means nothing.
+    """
+    stored = _stored_evaluation(Path(model_dir) / BEST) or {}
+    factor = stored.get("saturation", 1.0)
+    return min(max(factor, 0.5), 2.0) if math.isfinite(factor) else 1.0
+
+
 def _stored_evaluation(folder: Path) -> dict[str, float] | None:
     try:
         stored = json.loads((folder / _EVALUATION).read_text())

@@ -53,6 +53,7 @@ def steps_in_minutes(
         "batch_size": options.batch_size,
         "accumulate_steps": options.accumulate_steps,
         "half_size_share": options.half_size_share,
+        "aged": options.aged,
     }
     try:
         stored = json.loads(noted.read_bytes())
@@ -119,6 +120,7 @@ def _seconds_per_step(
                 options.seed,
                 report,
                 half_size=half_size,
+                aged=options.aged or 0.0,
             ),
             hooks=[times],
         )
