@@ -147,3 +147,14 @@ def test_prepared_photos_are_all_trained_on(photo_folder, tmp_path):
 def test_nothing_to_find_is_refused():
     with pytest.raises(UserError, match="missing"):
         select("--train_data", "missing")
+
+
+@pytest.mark.parametrize("name", [".gitkeep", "README.md", ".DS_Store"])
+def test_a_data_folder_without_photos_is_as_good_as_none(photo_folder, tmp_path, capsys, name):
+    folder = tmp_path / "data" / "train"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    assert len(select().train) > 10
+    assert "no photos in data/train" in capsys.readouterr().out
+    shutil.copytree(photo_folder(12), folder, dirs_exist_ok=True)
+    assert len(select().train) == 11

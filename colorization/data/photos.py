@@ -52,6 +52,12 @@ def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
     return list(paths)
 
 
+def holds_photos(folder: str) -> bool:
+    """Whether `find_photos` would find any in a folder."""
+    with as_user_error(folder):
+        return any(True for _ in _candidates(folder, False))
+
+
 @contextlib.contextmanager
 def as_user_error(source: str) -> Iterator[None]:
     """Turns what goes wrong when a source of photos is opened into a `UserError`."""
@@ -105,6 +111,8 @@ def _lines(text: bytes) -> list[str]:
         lines = re.split(r"\r\n|\r|\n", text.decode("utf-16", "surrogatepass"))
     else:
         lines = map(os.fsdecode, text.removeprefix(codecs.BOM_UTF8).splitlines())
+    # As Windows copies a path: with quotation marks.
+    lines = (line[1:-1] if line[:1] == line[-1:] == '"' else line for line in lines)
     return [line for line in lines if line.strip()]
 
 

@@ -117,7 +117,7 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     prepared = []
     for source in sources:
         with as_user_error(source):
-            if _is_prepared(source):
+            if is_prepared(source):
                 prepared.append(source)
     if not prepared:
         return find_photos(sources)
@@ -137,7 +137,12 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     return shards
 
 
-def _is_prepared(source: str) -> bool:
+def is_prepared(source: str) -> bool:
+    """Whether a folder holds prepared photos.
+
+    Raises:
+      UserError: it holds half of them, or two sets of them.
+    """
     files = file_system(source)
     if not files.isdir(source):
         return False

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from colorization.data import dataset
 from colorization.data.bundled import bundled_photos
-from colorization.data.photos import photo_id
+from colorization.data.photos import holds_photos, photo_id
 from colorization.data.report import Report
-from colorization.data.shards import Shards, find_data
+from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.options import Options
@@ -59,7 +59,7 @@ def photos_for_training(options: Options) -> tuple[Options, Selection]:
         suitable = {"max_steps": max(fewest, min(len(selection.train), most))}
     else:
         print(
-            "No --train_data and nothing in data/train: "
+            "No --train_data and no photos in data/train: "
             "training on the photos bundled with scikit-image."
         )
         tests = _own_sources(options.test_data, "test") or _bundled("test")
@@ -156,9 +156,11 @@ def _read_held_out(model_dir: str) -> list[str]:
 
 
 def _own_sources(named: tuple[str, ...], part: str) -> list[str]:
-    """What an option names, else the folder in `data`, if anything is in it."""
-    folder = _DATA / part
-    return list(named) or ([str(folder)] if folder.is_dir() and any(folder.iterdir()) else [])
+    """What an option names, else the folder in `data`, if photos are in it."""
+    folder = str(_DATA / part)
+    if named or not os.path.isdir(folder):
+        return list(named)
+    return [folder] if is_prepared(folder) or holds_photos(folder) else []
 
 
 def _bundled(part: str) -> list[str]:
