@@ -47,7 +47,9 @@ def by_loops(lightness, predicted, known, is_known):
         matrix[i, i] += weight
         right_side[i] += weight * predicted[cell]
         for other in neighbours[cell]:
+            chroma_step = np.linalg.norm(predicted[cell] - predicted[other])
             likeness = np.exp(-(step(cell, other) ** 2) / (2 * propagation.LIGHTNESS_STEP**2))
+            likeness *= np.exp(-(chroma_step**2) / (2 * propagation.CHROMA_STEP**2))
             weight = (propagation.EDGE_WEIGHT + likeness) / squared(cell, other)
             matrix[i, i] += weight
             matrix[i, number[other]] -= weight
@@ -60,7 +62,8 @@ def random_case(rows, columns, hints, seed=0):
     random = np.random.default_rng(seed)
     lightness = random.uniform(0, 100, [rows, columns]).astype(np.float32)
     lightness[:, : columns // 2] = 40 + random.normal(0, 2, [rows, columns // 2])
-    predicted, known = random.normal(0, 30, [2, rows, columns, 2]).astype(np.float32)
+    predicted, known = random.normal(0, 1, [2, rows, columns, 2]).astype(np.float32)
+    known *= 30
     is_known = np.zeros(rows * columns, bool)
     is_known[random.permutation(rows * columns)[:hints]] = True
     return lightness, predicted, known, is_known.reshape(rows, columns)
@@ -113,7 +116,7 @@ def test_a_hint_fills_its_thing_and_leaves_the_rest(colour):
     change = np.linalg.norm(np.subtract(colour, predicted[0, 0]))
     left = np.linalg.norm(found - np.float32(colour), axis=-1) / change
     changed = np.linalg.norm(found - predicted, axis=-1) / change
-    assert left[disc].max() < 0.2
+    assert left[disc].max() < 0.25
     assert changed[~disc].max() < 0.2
     assert changed[-1, -1] < 0.02
 

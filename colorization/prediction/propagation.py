@@ -12,12 +12,13 @@ from scipy.sparse import csgraph, csr_array, diags_array
 from scipy.sparse.linalg import splu
 
 # Measured by benchmarks/hints.py on photos that it does not report on.
-# Step of L* at which two neighbours begin to count as different things, and the weight that even
-# an edge between black and white has, beside 1 within a thing.
+# Steps of L* and of predicted a*b* at which two neighbours begin to count as different things, and
+# the weight that even an edge between black and white has, beside 1 within a thing.
 LIGHTNESS_STEP = 4.0
+CHROMA_STEP = 1.5
 EDGE_WEIGHT = 3e-4
 # Weight of the prediction far from hints: this, divided by the number of cells.
-PRIOR_WEIGHT = 6.0
+PRIOR_WEIGHT = 8.0
 # Distance from a hint, as a share of the side of the grid, up to which the prediction counts less,
 # and the step of L* that makes the way to a neighbour twice as long.
 REACH = 0.3
@@ -34,9 +35,10 @@ def propagate(
         w_ij |u_i - u_j - t_ij (p_i - p_j)|^2    plus over all cells    v_i |u_i - p_i|^2,
 
     where p is the prediction and u is fixed in the known cells. Neighbours of similar lightness
-    have a large weight w, so a colour fills the thing that it lies on. Weight v of the prediction
-    and trust t in its differences are nothing at a hint and grow with the distance from it, which
-    is measured along similar lightness. Far from all hints, the prediction satisfies all of it.
+    and predicted colour have a large weight w, so a colour fills the thing that it lies on; the
+    paper, which predicts nothing, goes by lightness alone. Weight v of the prediction and trust t
+    in its differences are nothing at a hint and grow with the distance from it, which is measured
+    along similar lightness. Far from all hints, the prediction satisfies all of it.
 
     Args:
       lightness: L* in 0..100, float `[rows, columns]`.
@@ -85,8 +87,9 @@ def _system(
     cells = lightness.size
     first, second, squared_length = _neighbours(*lightness.shape)
     step = np.abs(lightness.reshape(-1)[first] - lightness.reshape(-1)[second])
-    similarity = EDGE_WEIGHT + np.exp(-(step**2) / (2 * LIGHTNESS_STEP**2))
-    weights = diags_array(similarity / squared_length)
+    chroma_step = np.linalg.norm(prior[first] - prior[second], axis=1)
+    difference = (step / LIGHTNESS_STEP) ** 2 + (chroma_step / CHROMA_STEP) ** 2
+    weights = diags_array((EDGE_WEIGHT + np.exp(-difference / 2)) / squared_length)
 
     ways = np.sqrt(squared_length) * (1 + (step / REACH_STEP) ** 2)
     graph = csr_array((ways, (first, second)), shape=(cells, cells))
