@@ -16,7 +16,7 @@ def network(nn, lightness, params):
       lightness: L* in 0..100, float32 `[batch, height, width, 1]`, sides multiples of 8
         (224 x 224 in training, or 112 x 112).
       params: `global_features` ("single" or "paper") and, for "single", `global_channels`;
-        `classes`, names, if photos are to be classified.
+        `class_names` if photos are to be classified.
 
     Returns:
       Logits of the chroma code, float32 `[batch, height / 2, width / 2, 2]`, and logits of the
@@ -29,9 +29,9 @@ def network(nn, lightness, params):
     x = nn.dense(features, 256, "global/dense3")  # 256
     x = nn.fuse(mid, x, 256, "fusion")  # 28 x 28 x 256
     logits = colorization(nn, x)  # 112 x 112 x 2
-    if not params.get("classes"):
+    if not params.get("class_names"):
         return logits, None
-    return logits, classification(nn, features, len(params["classes"]))
+    return logits, classification(nn, features, len(params["class_names"]))
 
 
 def global_features(nn, x, params):

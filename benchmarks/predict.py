@@ -184,16 +184,15 @@ def random_model(folder: str, model: str = "color_global") -> str:
     import tensorflow as tf
 
     from colorization.model.layers import Layers
-    from colorization.options import NETWORK_SETTINGS, Options
+    from colorization.options import Options
     from colorization.training.settings import store_settings
 
     network = importlib.import_module(model).network
-    values = dataclasses.asdict(Options())
-    settings = {"model": model, **{name: values[name] for name in NETWORK_SETTINGS}}
-    store_settings(folder, settings)
+    options = Options(model=model, model_dir=folder)
+    store_settings(options)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.train.get_or_create_global_step()
-        params = {**settings, "precision": "float32"}
+        params = {**dataclasses.asdict(options), "precision": "float32"}
         network(Layers(False, params), tf.zeros([1, 224, 224, 1]), params)
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)

@@ -42,7 +42,7 @@ def run(model: str, network: Network) -> NoReturn:
         import_tensorflow(options.verbose)
         log_to_console()
         mode = import_module(f"colorization.modes.{options.mode}")
-        mode.run(model, network, options)
+        mode.run(network, options)
         if sys.stdout is not None:
             sys.stdout.flush()
     # An ImportError says which package is missing, or which version of one.

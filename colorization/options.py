@@ -113,7 +113,9 @@ def _option(
 class Options:
     """All options of one run; immutable.
 
-    `given` holds the names of those that stood on the command line.
+    Beside them `model`, the name of the script, `class_names`, those that `classes` stands for, and
+    `given`, the names of the options that stood on the command line. In place of the defaults of
+    `NETWORK_SETTINGS` come those of a stored model, see `settings.resolve_settings`.
     """
 
     mode: str = _option(
@@ -480,6 +482,8 @@ class Options:
         choices=("auto", "float32", "bfloat16"),
     )
 
+    model: str = ""
+    class_names: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
 
     @property
@@ -593,4 +597,4 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     values.setdefault("model_dir", f"models/{subject}")
     outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
     values.setdefault("output", outputs.get(mode, f"results/{subject}"))
-    return Options(**values, given=given)
+    return Options(**values, model=model, given=given)

@@ -1,5 +1,6 @@
 """Pictures and files that several tests need."""
 
+import dataclasses
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -152,6 +153,7 @@ def model_folder(tmp_path_factory):
     import color
     import color_global
     from colorization.model.layers import Layers
+    from colorization.options import parse
     from colorization.training.settings import store_settings
 
     made = {}
@@ -160,21 +162,14 @@ def model_folder(tmp_path_factory):
         if model in made:
             return made[model]
         folder = str(tmp_path_factory.mktemp(model))
-        settings = {
-            "model": model,
-            "global_features": "single",
-            "global_channels": 2,
-            "normalization": "batch",
-            "chroma_scale": 8.0,
-            "loss": "mse",
-            "classes": [],
-        }
+        changes = {"model_dir": folder, "global_channels": 2, "chroma_scale": 8.0}
+        options = dataclasses.replace(parse(model, []), **changes)
         network = {"color": color, "color_global": color_global}[model].network
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             tf.compat.v1.set_random_seed(1)
             tf.compat.v1.train.get_or_create_global_step()
             lightness = tf.zeros([1, 224, 224, 1])
-            params = {**settings, "precision": "float32"}
+            params = {**dataclasses.asdict(options), "precision": "float32"}
             network(Layers(False, params), lightness, params)
             session.run(tf.compat.v1.global_variables_initializer())
             kernel = next(
@@ -184,7 +179,7 @@ def model_folder(tmp_path_factory):
             )
             session.run(kernel.assign(20 * kernel))
             tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
-        store_settings(folder, settings)
+        store_settings(options)
         made[model] = folder
         return folder
 

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -71,20 +72,14 @@ def models(tmp_path_factory):
     """A folder with both models, as `models/` is, for the duration of which they are small."""
     parent = tmp_path_factory.mktemp("models")
     (parent / "something else").mkdir()
-    settings = {
-        "global_features": "single",
-        "global_channels": 2,
-        "normalization": "none",
-        "chroma_scale": 8.0,
-        "loss": "mse",
-        "classes": [],
-    }
     for model in ("color", "color_global"):
-        store_settings(str(parent / model), {"model": model, **settings})
+        arguments = ["--normalization", "none", "--chroma_scale", "8", "--precision", "float32"]
+        options = parse(model, [*arguments, "--model_dir", str(parent / model)])
+        store_settings(options)
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             tf.compat.v1.set_random_seed(len(model))
             tf.compat.v1.train.get_or_create_global_step()
-            params = {**settings, "precision": PRECISION}
+            params = dataclasses.asdict(options)
             small_network(Layers(False, params), tf.zeros([1, 8, 8, 1]), params)
             session.run(tf.compat.v1.global_variables_initializer())
             (kernel,) = (v for v in tf.compat.v1.global_variables() if v.name == "output/kernel:0")
@@ -496,7 +491,7 @@ def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     stopper.start()
     try:
         with pytest.raises(SystemExit) as raised:
-            serve.run("color_global", None, options)
+            serve.run(None, options)
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

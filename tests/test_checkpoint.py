@@ -21,7 +21,6 @@ from colorization.training.checkpoint import (
     resume,
     trained_steps,
 )
-from colorization.training.settings import store_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -224,7 +223,6 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
     """An evaluator may be slower than the training, which keeps only the newest few."""
     folder = str(tmp_path)
     save(folder, 1, 2)
-    store_settings(folder, {"model": "color"})
     baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
     first, second = f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-2"
     assert keep_if_best(folder, first, {"loss": 1.0, **baselines}) == 0

@@ -72,7 +72,7 @@ class Page(HTMLParser):
 def compare(*arguments):
     fixed = "--mode compare --batch_size 2 --chroma_scale 20 --learning_rate 0.1"
     arguments = (*fixed.split(), "--save_checkpoints_steps", 15, *arguments)
-    compare_mode.run("color_global", tiny, parse("color_global", [*map(str, arguments)]))
+    compare_mode.run(tiny, parse("color_global", [*map(str, arguments)]))
 
 
 def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys):
@@ -148,15 +148,14 @@ def test_minutes_become_steps_and_stay_so(tmp_path, photo_folder):
         "color_global",
         ["--mode", "compare", "--batch_size", "1", "--model_dir", str(tmp_path / "m")],
     )
-    settings = {"chroma_scale": 8.0}
-    steps = steps_in_minutes(0.5, tiny, options, settings, photos)
+    steps = steps_in_minutes(0.5, tiny, options, photos)
     noted = json.loads((tmp_path / "m" / "budget.json").read_text())
     assert (noted["minutes"], noted["steps"]) == (0.5, steps)
     assert steps >= 1
     # Half a minute of steps that take what the noted number says.
     (tmp_path / "m" / "budget.json").write_text(json.dumps({**noted, "steps": 7}))
-    assert steps_in_minutes(0.5, tiny, options, settings, photos) == 7
-    assert steps_in_minutes(1e-6, tiny, options, settings, photos) == 1
+    assert steps_in_minutes(0.5, tiny, options, photos) == 7
+    assert steps_in_minutes(1e-6, tiny, options, photos) == 1
 
 
 def test_yardsticks_agree_with_scikit_image(photo_folder):
@@ -190,7 +189,7 @@ def test_yardsticks_agree_with_scikit_image(photo_folder):
 def test_parameters_are_kernels_and_biases():
     channels = [1, 64, 128, 128, 256, 256, 512, 512, 256, 128, 64, 64, 32, 2]
     expected = sum(9 * a * b + b for a, b in itertools.pairwise(channels))
-    assert count_parameters(color.network, {"normalization": "none"}) == expected
+    assert count_parameters(color.network, parse("color", ["--normalization", "none"])) == expected
 
 
 def test_a_cluster_is_refused(monkeypatch):

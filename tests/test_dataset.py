@@ -306,3 +306,16 @@ def test_training_ages_a_share_of_the_examples(photo_folder, half_size):
     changed = joined(aged, 0, "lightness") != joined(clean, 0, "lightness")
     assert 0.2 < np.mean(changed.any(axis=(1, 2, 3))) < 0.8
     np.testing.assert_array_equal(joined(aged, 1, "chroma"), joined(clean, 1, "chroma"))
+
+
+@pytest.mark.parametrize("make", [eval_dataset, train_dataset])
+def test_labels_tell_the_folder_that_a_photo_lies_in(tmp_path, photo_folder, make):
+    (tmp_path / "all").mkdir()
+    for name in ("cat", "dog", "emu"):
+        photo_folder(1, name=name).rename(tmp_path / "all" / name)
+    settings = {"seed": 1, "count": 1} if make is train_dataset else {}
+    settings |= {"batch_size": 3, "class_names": ("dog", "cat")}
+    (((features, labels),), _) = batches(tmp_path / "all", make=make, **settings)
+    numbers = {b"dog": 0, b"cat": 1, b"emu": -1}
+    expected = [numbers[path.split(os.fsencode(os.sep))[-2]] for path in features["path"]]
+    np.testing.assert_array_equal(labels["class"], expected)

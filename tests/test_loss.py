@@ -1,7 +1,5 @@
 """Rare colours and classes in the loss."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +9,6 @@ from colorization.model.loss import (
     classification_losses,
     color_losses,
     color_weights,
-    photo_classes,
 )
 
 
@@ -116,19 +113,3 @@ def test_classification_losses():
     expected = [0 if c < 0 else -np.log(p[c]) / 300 for p, c in zip(shares, classes, strict=True)]
     found = classification_losses(tf.constant(logits), tf.constant(classes))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_classes_are_names_of_folders():
-    paths = [
-        "a/b.jpg",
-        "x/c/d e.jpg",
-        "/c/a/b/c.jpg",
-        "alone.jpg",
-        "gs://bucket/a/b.jpg",
-        "A/a.jpg",
-    ]
-    found = photo_classes(tf.constant(paths), ["a", "b", "c"])
-    np.testing.assert_array_equal(found, [0, 2, 1, -1, 0, -1])
-    paths = [b"p/\xff/a.jpg", "p/\u00e4/a.jpg".encode()]
-    found = photo_classes(tf.constant(paths), [os.fsdecode(b"\xff"), "\u00e4"])
-    np.testing.assert_array_equal(found, [0, 1])

@@ -172,7 +172,7 @@ def test_networks_equal_the_numpy_reference(network, params, training):
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_class_logits_equal_the_numpy_reference(normalization):
     """The paper's: dense layers of 256 and of the classes on the second dense layer's 512."""
-    params = parameters(global_channels=5, normalization=normalization, classes=["a", "b", "c"])
+    params = parameters(global_channels=5, normalization=normalization, class_names=["a", "b", "c"])
     lightness = np.random.default_rng(0).uniform(0, 100, [3, 16, 24, 1]).astype(np.float32)
 
     def class_logits(*arguments):

@@ -13,7 +13,7 @@ from PIL import Image, features
 
 from colorization.data import decode as photos
 from colorization.data.decode import open_photo
-from colorization.data.photos import find_photos, read_file
+from colorization.data.photos import find_photos, folder_name, read_file
 from colorization.errors import UnreadablePhoto, UserError
 
 
@@ -396,3 +396,21 @@ def test_draft_keeps_every_side_large_enough():
     data = encoded(Image.new("RGB", (2000, 1200), "teal"), "JPEG")
     width, height = open_photo(data, draft_size=256).size
     assert (width, height) == (500, 300)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b.jpg", "a"),
+        ("x/c/d e.jpg", "c"),
+        ("/c/a/b/c.jpg", "b"),
+        ("alone.jpg", ""),
+        ("gs://bucket/a/b.jpg", "a"),
+        ("a\\b\\c.jpg", "b"),
+        ("C:\\photos\\A\\c.jpg", "A"),
+        ("C:/photos/A/c.jpg", "A"),
+        (os.fsdecode(b"p/\xff/a.jpg"), os.fsdecode(b"\xff")),
+    ],
+)
+def test_the_folder_that_a_photo_lies_in(path, name):
+    assert folder_name(path) == name

@@ -25,7 +25,7 @@ def run(model_folder, tmp_path):
 
     def colorize(*arguments):
         words = ["--mode", "predict", *always, *map(str, arguments)]
-        predict.run("color_global", color_global.network, parse("color_global", words))
+        predict.run(color_global.network, parse("color_global", words))
 
     return colorize
 

@@ -1,38 +1,35 @@
+import dataclasses
 import json
 
 import pytest
 
 from colorization.errors import UserError
-from colorization.training.settings import resolve_settings, store_settings
+from colorization.options import parse
+from colorization.training.settings import resolve_settings, settings_of, store_settings
 
-WANTED = {
-    "model": "color_global",
-    "global_features": "single",
-    "global_channels": 32,
-    "normalization": "batch",
-    "loss": "mse",
-    "classes": [],
-    "chroma_scale": 8.0,
-}
+WANTED = settings_of(parse("color_global", []))
+
+
+def options(folder, *arguments, model="color_global"):
+    return parse(model, ["--model_dir", str(folder), *arguments])
 
 
 def test_stored_settings_come_before_defaults(tmp_path):
-    folder = str(tmp_path / "new" / "model")
-    assert resolve_settings(folder, WANTED, frozenset()) == WANTED
-    stored = {**WANTED, "global_channels": 4}
-    store_settings(folder, stored)
-    assert resolve_settings(folder, WANTED, frozenset()) == stored
-    assert resolve_settings(folder, stored, frozenset({"global_channels"})) == stored
+    folder = tmp_path / "new" / "model"
+    wanted = options(folder)
+    assert resolve_settings(wanted) == wanted
+    stored = dataclasses.replace(wanted, global_channels=4, class_names=("cat", "dog"))
+    store_settings(stored)
+    assert resolve_settings(wanted) == stored
+    assert resolve_settings(options(folder, "--global_channels", "4")).global_channels == 4
 
 
 def test_contradictions_name_the_option(tmp_path):
-    store_settings(str(tmp_path), WANTED)
+    store_settings(options(tmp_path))
     with pytest.raises(UserError, match=r"--global_channels 32.*not 64"):
-        resolve_settings(
-            str(tmp_path), {**WANTED, "global_channels": 64}, frozenset({"global_channels"})
-        )
+        resolve_settings(options(tmp_path, "--global_channels", "64"))
     with pytest.raises(UserError, match=r"color_global\.py.*not of color\.py"):
-        resolve_settings(str(tmp_path), {**WANTED, "model": "color"}, frozenset())
+        resolve_settings(options(tmp_path, model="color"))
 
 
 @pytest.mark.parametrize(
@@ -48,16 +45,17 @@ def test_contradictions_name_the_option(tmp_path):
         json.dumps({**WANTED, "global_channels": "32"}),
         json.dumps({**WANTED, "global_channels": -1}),
         json.dumps({**WANTED, "chroma_scale": float("nan")}),
+        json.dumps({**WANTED, "classes": [1]}),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_damaged_settings_are_named(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)
     with pytest.raises(UserError, match=r"settings\.json"):
-        resolve_settings(str(tmp_path), WANTED, frozenset())
+        resolve_settings(options(tmp_path))
 
 
 def test_unwritable_folders_are_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--model_dir"):
-        store_settings(str(tmp_path / "file" / "model"), WANTED)
+        store_settings(options(tmp_path / "file" / "model"))

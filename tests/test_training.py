@@ -22,10 +22,10 @@ from colorization.training.settings import stored_settings
 def network(nn, lightness, params):
     x = nn.conv(nn.input(lightness), params["global_channels"], "conv", stride=2)
     logits = nn.output(x, 2, "output")
-    if not params.get("classes"):
+    if not params.get("class_names"):
         return logits, None
     x = tf.reduce_mean(x, [1, 2])
-    return logits, nn.class_logits(x, len(params["classes"]), "classification/output")
+    return logits, nn.class_logits(x, len(params["class_names"]), "classification/output")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def run(photo_folder, tmp_path, capsys):
             # One evaluation of one stage, unless asked otherwise.
             brief = ["--save_checkpoints_steps", "100", "--half_size_share", "0"]
             command = [*brief, *command, "--max_steps", str(steps)]
-        mode.run("color_global", network, parse("color_global", command))
+        mode.run(network, parse("color_global", command))
         return capsys.readouterr().out
 
     return run
@@ -166,7 +166,7 @@ def test_few_photos_are_trained_on_for_fewer_steps(
     folder = str(photo_folder(photos))
     command = ["--train_data", folder, "--test_data", folder, "--model_dir", str(tmp_path / "m")]
     command += ["--batch_size", "1", "--global_channels", "3"]
-    train.run("color_global", network, parse("color_global", command))
+    train.run(network, parse("color_global", command))
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "m"))) == steps
 
 
@@ -206,7 +206,7 @@ def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monk
         monkeypatch.setenv("TF_CONFIG", json.dumps(task))
         monkeypatch.setattr(
             "colorization.modes.train.train_task",
-            lambda network, options, settings, *others: found.append(settings["classes"]),
+            lambda network, options, *others: found.append(options.class_names),
         )
         monkeypatch.setattr("colorization.training.cluster.report_finished", lambda task: None)
         monkeypatch.setattr("colorization.training.checkpoint.latest_checkpoint", lambda folder: "")
@@ -214,8 +214,8 @@ def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monk
             "--classes", "--train_data", str(tmp_path / "train"),
             "--test_data", str(tmp_path / "test"), "--model_dir", str(tmp_path / "model"),
         ]  # fmt: skip
-        train.run("color_global", network, parse("color_global", command))
-    assert found == [["cat", "dog", "emu"]] * 2
+        train.run(network, parse("color_global", command))
+    assert found == [("cat", "dog", "emu")] * 2
 
 
 def test_xla_compiles_the_network(run, tmp_path):

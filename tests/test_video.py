@@ -160,7 +160,7 @@ def test_a_broken_film_is_refused(painter, tmp_path):
 def predict(model_folder, output, *inputs):
     options = ["--mode", "predict", "--model_dir", model_folder(), "--output", output, "--input"]
     options = parse("color_global", [*map(str, options), *map(str, inputs)])
-    predict_mode.run("color_global", color_global.network, options)
+    predict_mode.run(color_global.network, options)
 
 
 def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, caplog):
@@ -367,5 +367,5 @@ def test_hints_are_not_for_films(film, tmp_path, model_folder):
     ):
         options = parse("color_global", [*always, "--input", str(film()), *hints])
         with pytest.raises(UserError, match=words):
-            predict_mode.run("color_global", color_global.network, options)
+            predict_mode.run(color_global.network, options)
     assert not list(tmp_path.glob("out/predicted/*"))

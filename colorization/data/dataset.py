@@ -20,7 +20,7 @@ import tensorflow as tf
 from colorization.data import aging, lab_planes
 from colorization.data.decode import open_photo
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
-from colorization.data.photos import read_file
+from colorization.data.photos import folder_name, read_file
 from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
 from colorization.errors import UnreadablePhoto, UserError
@@ -168,11 +168,23 @@ def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cast(encoded, tf.float32) * (100 / 255)
 
 
-def _examples(lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor) -> tuple[dict, dict]:
+def _examples(
+    lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor, class_names: Sequence[str]
+) -> tuple[dict, dict]:
     """A batch of `(features, labels)` from encoded L* and a*b*."""
     chroma = tf.cast(chroma, tf.float32) - 128
     features = {"lightness": _to_lightness(lightness), "path": paths}
-    return features, {"chroma": chroma}
+    labels = {"chroma": chroma}
+    if class_names:
+        number = {name: index for index, name in enumerate(class_names)}
+
+        def classes(paths: np.ndarray) -> np.ndarray:
+            names = (folder_name(os.fsdecode(path)) for path in paths)
+            return np.array([number.get(name, -1) for name in names], np.int32)
+
+        found = tf.numpy_function(classes, [paths], tf.int32)
+        labels["class"] = tf.ensure_shape(found, paths.shape)
+    return features, labels
 
 
 def _whole_lightness(found: tf.Tensor) -> tf.Tensor:
@@ -194,6 +206,7 @@ def train_dataset(
     *,
     half_size: bool = False,
     aged: float = 0.0,
+    class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless training batches: shuffled anew every epoch, cropped, mirrored, some of them aged.
 
@@ -204,12 +217,14 @@ def train_dataset(
       report: takes note of the photos left out.
       half_size: shrink the crops, by means over 2 x 2.
       aged: share of the examples that look like old prints, see `aging`.
+      class_names: names of the folders that photos of each class lie in, if classes are learnt.
 
     Returns:
       Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
       [batch, 224, 224, 1], "path": string [batch]}`, labels `{"chroma": a*b* in CIE units,
-      float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and 56 x 56. Empty, not endless, if no
-      photo is usable.
+      float32 [batch, 112, 112, 2]}`; at half size 112 x 112 and 56 x 56. With
+      `class_names` labels have `"class"` too, its number or -1, int32 [batch]. Empty, not endless,
+      if no photo is usable.
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
@@ -238,7 +253,7 @@ def train_dataset(
                 tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
                 for values in (lightness, chroma)
             )
-        features, labels = _examples(lightness, chroma, paths)
+        features, labels = _examples(lightness, chroma, paths, class_names)
         if aged:
             features["lightness"] = aging.aged_batch(
                 features["lightness"], labels["chroma"], randoms, aged
@@ -253,7 +268,12 @@ def train_dataset(
 
 
 def eval_dataset(
-    data: Sequence[str] | Shards, batch_size: int, report: Report, *, aged: bool = False
+    data: Sequence[str] | Shards,
+    batch_size: int,
+    report: Report,
+    *,
+    aged: bool = False,
+    class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
@@ -267,7 +287,9 @@ def eval_dataset(
 
     def examples(batch: tf.Tensor, opened: tuple[tf.Tensor, tf.Tensor]) -> tuple[dict, dict]:
         found, paths = opened
-        features, labels = _examples(_whole_lightness(found), _whole_chroma(found), paths)
+        features, labels = _examples(
+            _whole_lightness(found), _whole_chroma(found), paths, class_names
+        )
         if aged:
             # A photo's place among the usable ones decides how it ages, whatever the batch size.
             places = batch * batch_size + tf.range(tf.size(paths, tf.int64))

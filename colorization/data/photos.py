@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from colorization.data import file_kinds
@@ -203,6 +204,15 @@ def photo_id(path: str) -> str:
     """What tells a photo from others, in whichever folder the program runs and however named."""
     local = path.removeprefix("file://")
     return path if "://" in local else os.path.abspath(local)
+
+
+def folder_name(path: str) -> str:
+    """Name of the folder that a photo lies in, which is its class; "" where the path names none.
+
+    Prepared photos may have been prepared under another system than this one.
+    """
+    windows = os.name == "nt" or "/" not in path
+    return (PureWindowsPath if windows else PurePosixPath)(path).parent.name
 
 
 def file_system(path: str) -> _Local | _Remote:

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from colorization.data import lab_planes
 from colorization.data.decode import open_photo
-from colorization.data.photos import read_file
+from colorization.data.photos import folder_name, read_file
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
 from colorization.errors import UnreadablePhoto, UserError
@@ -216,7 +216,7 @@ def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict
             "index": int(photo["index"]),
             "state": os.fsdecode(photo["state"]),
             "sha256": photo["sha256"],
-            "folder": os.path.basename(os.path.dirname(os.fsdecode(path))),
+            "folder": folder_name(os.fsdecode(path)),
             "record": serialized(photo["sheet"], path, photo["sha256"]),
         }
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from colorization.data import dataset
 from colorization.data.bundled import bundled_photos
-from colorization.data.photos import holds_photos, photo_id
+from colorization.data.photos import folder_name, holds_photos, photo_id
 from colorization.data.report import Report
 from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UserError
@@ -167,16 +167,14 @@ def _bundled(part: str) -> list[str]:
     return [str(bundled_photos(_DATA / "bundled") / part)]
 
 
-def class_names(data: list[str] | Shards) -> list[str]:
+def class_names(data: list[str] | Shards) -> tuple[str, ...]:
     """Names of the folders that photos lie in.
 
     Raises:
       UserError: there is only one.
     """
-    if isinstance(data, list):
-        names = sorted({os.path.basename(os.path.dirname(path)) for path in data})
-    else:
-        names = sorted(data.folders - {""})
+    found = data.folders if isinstance(data, Shards) else set(map(folder_name, data))
+    names = tuple(sorted(found - {""}))
     if len(names) < 2:
         raise UserError("--classes needs photos in several folders, one for each class")
     return names

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -96,20 +94,3 @@ def classification_losses(class_logits: tf.Tensor, classes: tf.Tensor) -> tf.Ten
     known = classes >= 0
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(classes, 0), class_logits)
     return _CLASSIFICATION_WEIGHT * tf.where(known, losses, tf.zeros_like(losses))
-
-
-def photo_classes(paths: tf.Tensor, classes: Sequence[str]) -> tf.Tensor:
-    """The class of each photo, which is the name of the folder it lies in.
-
-    Args:
-      paths: string `[batch]`.
-      classes: names.
-
-    Returns:
-      Index into `classes`, int32 `[batch]`; -1 for another folder.
-    """
-    # Names are any bytes, so not a regular expression, which wants UTF-8.
-    folders = tf.strings.split(paths, "/")[:, -2:-1].to_tensor(shape=[None, 1])
-    found = tf.equal(folders, tf.constant([os.fsencode(name) for name in classes]))
-    index = tf.argmax(found, axis=1, output_type=tf.int32)
-    return tf.where(tf.reduce_any(found, axis=1), index, -tf.ones_like(index))

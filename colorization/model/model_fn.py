@@ -35,7 +35,7 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
 
     def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
         if mode == tf_estimator.ModeKeys.PREDICT:
-            without_classes = {**params, "classes": ()}
+            without_classes = {**params, "class_names": ()}
             logits, _ = network(Layers(False, params), features["lightness"], without_classes)
             predictions = {"chroma": _chroma(logits, params), "path": features["path"]}
             return tf_estimator.EstimatorSpec(mode, predictions=predictions)
@@ -65,8 +65,7 @@ def _losses(
     with tf.compat.v1.name_scope("objective"):
         losses = loss.color_losses(logits, labels, params, training)
         if class_logits is not None:
-            classes = loss.photo_classes(features["path"], params["classes"])
-            losses += loss.classification_losses(class_logits, classes)
+            losses += loss.classification_losses(class_logits, labels["class"])
     return losses, logits, class_logits
 
 
@@ -87,8 +86,7 @@ def _evaluation(
             **metrics.picture_metrics(truth, predicted),
         }
         if class_logits is not None:
-            classes = loss.photo_classes(features["path"], params["classes"])
-            measured.update(metrics.classification_metrics(classes, class_logits))
+            measured.update(metrics.classification_metrics(labels["class"], class_logits))
     # The loss of the baselines is a mean squared error: beside another one it says nothing.
     tags = ("ab_rmse",) if params.get("loss") == "rebalanced" else ("loss", "ab_rmse")
     baselines = {

@@ -18,11 +18,11 @@ from colorization.options import Options
 from colorization.pages import comparison
 from colorization.training.checkpoint import best_checkpoint
 from colorization.training.cluster import read_cluster
-from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.settings import resolve_settings
 from colorization.training.step_budget import steps_in_minutes
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Trains both models on the same photos for as long, and writes a page that compares them."""
     task = read_cluster(False, None)
     if task.cluster_spec:
@@ -32,28 +32,28 @@ def run(model: str, network: Network, options: Options) -> None:
     options, data = split.photos_for_training(options)
     runs = {}
     for name in comparison.TITLES:
-        own = dataclasses.replace(options, model_dir=os.path.join(options.model_dir, name))
-        its = network if name == model else importlib.import_module(name).network
-        settings = resolve_settings(own.model_dir, network_settings(name, own), own.given)
-        runs[name] = (its, own, settings)
+        folder = os.path.join(options.model_dir, name)
+        own = resolve_settings(dataclasses.replace(options, model=name, model_dir=folder))
+        its = network if name == options.model else importlib.import_module(name).network
+        runs[name] = (its, own)
     for photos in (data.train, data.test):
         split.require_usable(photos)
     # Before the training: not every folder that seems writable is.
     Path(options.output).mkdir(parents=True, exist_ok=True)
     if options.minutes:
-        for name, (its, own, settings) in runs.items():
-            steps = steps_in_minutes(options.minutes, its, own, settings, data.train)
+        for name, (its, own) in runs.items():
+            steps = steps_in_minutes(options.minutes, its, own, data.train)
             print(f"{options.minutes:g} minutes of {name}.py are about {steps:,} steps.")
-            runs[name] = (its, dataclasses.replace(own, max_steps=steps), settings)
-    for name, (its, own, _) in runs.items():
+            runs[name] = (its, dataclasses.replace(own, max_steps=steps))
+    for name, (its, own) in runs.items():
         print(f"{name}.py, the {comparison.TITLES[name]} model:")
-        train_model(name, its, own, task, data)
+        train_model(its, own, task, data)
     report = Report(len(data.test))
     models = {}
-    for name, (its, own, settings) in runs.items():
+    for name, (its, own) in runs.items():
         best = best_checkpoint(own.model_dir)
-        metrics = measure(best, its, own, settings, data.test, report)
-        models[name] = comparison.Model(its, own, settings, metrics)
+        metrics = measure(best, its, own, data.test, report)
+        models[name] = comparison.Model(its, own, metrics)
     page = comparison.write_comparison(
         Path(options.output), models, len(data.train), data.test, report
     )

@@ -13,18 +13,18 @@ from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.checkpoint import best_checkpoint
-from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Measures the checkpoint that predict takes; prints the figures and stores them beside it."""
     best = best_checkpoint(options.model_dir)
-    settings = resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    options = resolve_settings(options)
     data = split.photos_for_testing(options)
     report = Report(len(data))
     split.require_usable(data)
-    metrics = measure(best, network, options, settings, data, report)
+    metrics = measure(best, network, options, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, report)
     stored = Path(options.model_dir) / "evaluation.json"
@@ -37,14 +37,19 @@ def measure(
     checkpoint: str,
     network: Network,
     options: Options,
-    settings: dict[str, Any],
     data: list[str] | Shards,
     report: Report,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
     with report.as_user_error():
-        return make_estimator(network, options, settings).evaluate(
-            lambda: dataset.eval_dataset(data, options.batch_size, report, aged=bool(options.aged)),
+        return make_estimator(network, options).evaluate(
+            lambda: dataset.eval_dataset(
+                data,
+                options.batch_size,
+                report,
+                aged=bool(options.aged),
+                class_names=options.class_names,
+            ),
             hooks=[
                 hooks.EvalProgress(-(-len(data) // options.batch_size)),
                 hooks.FitsCheckpoint(checkpoint),

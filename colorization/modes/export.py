@@ -10,12 +10,12 @@ from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.prediction.export import export_onnx, export_saved_model, export_tflite
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.settings import resolve_settings
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Writes the model in a form that needs none of this program."""
-    resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    resolve_settings(options)
     require_writable(options.output, "output")
     # What runs everywhere, unless asked for otherwise; converters know nothing else.
     precision = "float32" if options.precision == "auto" else options.precision
@@ -26,6 +26,6 @@ def run(model: str, network: Network, options: Options) -> None:
     if form == "savedmodel":
         written = export_saved_model(trained, Path(options.output))
     else:
-        written = Path(options.output) / f"{model}.{form}"
+        written = Path(options.output) / f"{options.model}.{form}"
         {"onnx": export_onnx, "tflite": export_tflite}[form](trained, written)
     print(f"Exported to {written}")

@@ -30,17 +30,17 @@ from colorization.prediction.results import (
     without_results,
 )
 from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
-from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.settings import resolve_settings
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
     for point in options.hint:
         parse_point(point)
     if "-" in (*options.input, options.output):
-        _predict_pipe(model, network, options)
+        _predict_pipe(network, options)
         return
-    colorizer = _colorizer(model, network, options)
+    colorizer = _colorizer(network, options)
     require_writable(options.output, "output")
     paths = find_photos(options.input, films=True) if options.input else photos_for_testing(options)
     if not isinstance(paths, list):
@@ -58,7 +58,7 @@ def run(model: str, network: Network, options: Options) -> None:
     # Photos first, for a film may take all night.
     photos = [path for path in paths if path not in films]
     if photos:
-        _colorize_photos(model, colorizer, photos, output, options, report, hints)
+        _colorize_photos(colorizer, photos, output, options, report, hints)
     if films:
         _colorize_films(colorizer, films, output, options, report)
     if report.unreadable:
@@ -70,7 +70,7 @@ def run(model: str, network: Network, options: Options) -> None:
         sys.exit(1)
 
 
-def _predict_pipe(model: str, network: Network, options: Options) -> None:
+def _predict_pipe(network: Network, options: Options) -> None:
     """Colours the one photo on standard input; the picture goes to standard output.
 
     Raises:
@@ -83,7 +83,7 @@ def _predict_pipe(model: str, network: Network, options: Options) -> None:
     data = sys.stdin.buffer.read()
     kind = FORMATS[options.format][1] if options.format else None
     try:
-        colorizer = _colorizer(model, network, options)
+        colorizer = _colorizer(network, options)
         hints = options.hint or options.hints
         coloured = colorizer.colorize_bytes(data, kind, options.quality, hints)
     except (UnreadablePhoto, CannotEncode) as error:
@@ -92,9 +92,9 @@ def _predict_pipe(model: str, network: Network, options: Options) -> None:
     sys.stdout.buffer.flush()
 
 
-def _colorizer(model: str, network: Network, options: Options) -> Colorizer:
+def _colorizer(network: Network, options: Options) -> Colorizer:
 
-    resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    resolve_settings(options)
     try:
         return Colorizer(
             options.model_dir,
@@ -147,7 +147,6 @@ def _require_readable(paths: list[str]) -> None:
 
 
 def _colorize_photos(
-    model: str,
     colorizer: Colorizer,
     paths: list[str],
     output: Path,
@@ -169,7 +168,7 @@ def _colorize_photos(
             hints=hints,
         )
     of_all = {name: picture.scores for name, picture in read_finished(output).items()}
-    page = write_gallery(output, f"{model}.py", of_all)
+    page = write_gallery(output, f"{options.model}.py", of_all)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
     print(f"See them in {page}")
 

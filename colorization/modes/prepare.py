@@ -13,7 +13,7 @@ from colorization.model.model_fn import Network
 from colorization.options import Options
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Turns photos into shards, so that training on them need not open each photo again."""
     require_writable(options.output, "output")
     paths = find_photos(options.input)
@@ -28,4 +28,4 @@ def run(model: str, network: Network, options: Options) -> None:
     if options.split:
         train, test = (os.path.join(options.output, part) for part in ("train", "test"))
         data = ["--train_data", train, "--test_data", test]
-    print(f"Next:\n  {shlex.join(['python', f'{model}.py', *data])}")
+    print(f"Next:\n  {shlex.join(['python', f'{options.model}.py', *data])}")

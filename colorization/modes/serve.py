@@ -9,7 +9,7 @@ from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.model_fn import Network
 from colorization.options import Options
-from colorization.training.settings import network_settings, resolve_settings
+from colorization.training.settings import resolve_settings
 
 try:
     from colorization.server.app import is_local, read_accounts, serving
@@ -20,10 +20,10 @@ except ImportError as missing:
     ) from missing
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Serves the page until the program is stopped."""
     accounts = read_accounts(options.auth_file)
-    resolve_settings(options.model_dir, network_settings(model, options), options.given)
+    resolve_settings(options)
     models = Models(options.model_dir, options.precision)
     # Of SIGINT too: shells have programs in the background ignore it.
     for number in (signal.SIGINT, signal.SIGTERM):

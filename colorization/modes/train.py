@@ -20,15 +20,14 @@ from colorization.options import Options
 from colorization.training import checkpoint, cluster
 from colorization.training.hooks import Interrupted
 from colorization.training.settings import (
-    network_settings,
     resolve_settings,
-    starting_settings,
     store_settings,
+    warm_started,
 )
 from colorization.training.training import Photos, train_task
 
 
-def run(model: str, network: Network, options: Options) -> None:
+def run(network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
     task = cluster.read_cluster(options.sync, options.gpus)
     if task.task_type == "ps":
@@ -41,18 +40,17 @@ def run(model: str, network: Network, options: Options) -> None:
         options = dataclasses.replace(options, half_size_share=0.0)
     require_writable(options.model_dir, "model_dir")
     options, data = split.photos_for_training(options)
-    trained = train_model(model, network, options, task, data)
+    trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
         return
     folder = ["--model_dir", options.model_dir] if "model_dir" in options.given else []
     logs = os.path.dirname(options.model_dir) or "."
     print("Next:")
-    print(f"  {shlex.join(['python', f'{model}.py', '--mode', 'predict', *folder])}")
+    print(f"  {shlex.join(['python', f'{options.model}.py', '--mode', 'predict', *folder])}")
     print(f"  {shlex.join(['tensorboard', '--logdir', logs])}")
 
 
 def train_model(
-    model: str,
     network: Network,
     options: Options,
     task: tf_estimator.RunConfig,
@@ -63,12 +61,11 @@ def train_model(
     Returns:
       False if nothing was left to train.
     """
-    wanted = network_settings(model, options)
     if options.warm_start:
-        wanted.update(starting_settings(options.warm_start, wanted, options.given))
+        options = warm_started(options)
     if options.classes:
-        wanted["classes"] = split.class_names(data.train)
-    settings = resolve_settings(options.model_dir, wanted, options.given)
+        options = dataclasses.replace(options, class_names=split.class_names(data.train))
+    options = resolve_settings(options)
     train_data, test_data = data.train, data.test
     if task.num_worker_replicas > 1:
         train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
@@ -81,7 +78,7 @@ def train_model(
 
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         if task.is_chief:
-            store_settings(options.model_dir, settings)
+            store_settings(options)
             split.store_held_out(options.model_dir, data.held_out)
             done = checkpoint.resume(options.model_dir)
         else:
@@ -99,9 +96,7 @@ def train_model(
             print(f"Going on from step {done} of {options.model_dir}.")
         try:
             with train_photos.report.as_user_error(), test_photos.report.as_user_error():
-                metrics = train_task(
-                    network, options, settings, task, done, train_photos, test_photos
-                )
+                metrics = train_task(network, options, task, done, train_photos, test_photos)
         except Interrupted as interruption:
             print(
                 f"\nStopped after step {interruption.step}; a checkpoint is saved. "

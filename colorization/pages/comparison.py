@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import html
 import math
 import os
@@ -53,11 +54,11 @@ _TIMED_PREDICTIONS = 5
 # What it is compared with
 
 
-def count_parameters(network: Network, settings: Mapping[str, Any]) -> int:
+def count_parameters(network: Network, options: Options) -> int:
     """How many numbers training adjusts for the colours."""
     with tf.Graph().as_default():
         lightness = tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
-        params = {**settings, "classes": (), "precision": "float32"}
+        params = {**dataclasses.asdict(options), "class_names": (), "precision": "float32"}
         network(Layers(False, params), lightness, params)
         return sum(variable.shape.num_elements() for variable in tf1.trainable_variables())
 
@@ -187,13 +188,11 @@ class Model(NamedTuple):
     Attributes:
       network: see `color.network`.
       options: of the run, `model_dir` the model's own.
-      settings: of the network, as `settings.resolve_settings` gives them.
       metrics: what `Estimator.evaluate` returned for the checkpoint that predicts.
     """
 
     network: Network
     options: Options
-    settings: dict[str, Any]
     metrics: dict[str, Any]
 
 
@@ -295,7 +294,7 @@ def _charts(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> str:
     levels = []
     metrics_of_one = models["color"].metrics
     # Other losses than the mean squared error know no baselines.
-    if models["color"].settings.get("loss", "mse") == "mse":
+    if models["color"].options.loss == "mse":
         levels = [
             ("mean colour", float(metrics_of_one["loss_mean_colour"])),
             ("no colour", float(metrics_of_one["loss_no_colour"])),
@@ -402,7 +401,7 @@ def _cost(
 
     steps = {name: _trained_steps(curves[name], model) for name, model in models.items()}
     trained = [curves[name].seconds_until(count) for name, count in steps.items()]
-    add("parameters", [count_parameters(m.network, m.settings) for m in models.values()], 0)
+    add("parameters", [count_parameters(m.network, m.options) for m in models.values()], 0)
     add("steps", list(steps.values()), 0)
     add("seconds per step", [of_one.seconds_per_step for of_one in curves.values()])
     add("photos per second", [of_one.photos_per_second for of_one in curves.values()])

@@ -71,7 +71,7 @@ class TrainedNetwork:
             if separate_whole:
                 shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
                 whole = tf1.placeholder(tf.float32, shape, "whole")
-            params = {**settings, "classes": (), "precision": precision}
+            params = {**settings, "precision": precision}
             nn = Layers(False, params, whole)
             logits, _ = network(nn, lightness, params)
             self.has_global_features = nn.has_global_features
@@ -150,7 +150,7 @@ def has_global_features(settings: dict[str, Any]) -> bool:
     Args:
       settings: of the network, as stored with a model.
     """
-    params = {**settings, "classes": (), "precision": "float32"}
+    params = {**settings, "precision": "float32"}
     nn = Layers(False, params)
     with tf.Graph().as_default():
         _network_of(settings)(nn, tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)

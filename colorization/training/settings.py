@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -17,15 +18,16 @@ _SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
 
 
-def network_settings(model: str, options: Options) -> dict[str, Any]:
-    """The settings that the command line asks for.
+def settings_of(options: Options) -> dict[str, Any]:
+    """What is stored beside checkpoints: the script, the options of its network, its classes."""
+    network = {name: getattr(options, name) for name in NETWORK_SETTINGS}
+    return {"model": options.model, **network, "classes": list(options.class_names)}
 
-    Args:
-      model: name of the script, `"color"` or `"color_global"`.
-      options: of the run.
-    """
-    settings = {name: getattr(options, name) for name in NETWORK_SETTINGS}
-    return {"model": model, **settings, "classes": []}
+
+def _with_settings(options: Options, settings: dict[str, Any]) -> Options:
+    network = {name: settings[name] for name in NETWORK_SETTINGS if name in settings}
+    classes = tuple(settings.get("classes", options.class_names))
+    return dataclasses.replace(options, **network, class_names=classes)
 
 
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
@@ -54,43 +56,35 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     return stored
 
 
-def starting_settings(source: str, wanted: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
-    """What a warm start takes of the settings beside its checkpoint: those not asked for otherwise.
+def warm_started(options: Options) -> Options:
+    """The options with what `--warm_start` takes of the settings beside its checkpoint.
 
-    Args:
-      source: a model's folder or a checkpoint in it.
-      wanted: settings of the network to train.
-      given: names of the options that were asked for.
+    That is all but the loss, the classes and what was asked for otherwise.
 
     Raises:
       UserError: see `checkpoint.starting_point`; or the settings are damaged.
     """
-    folder = os.path.dirname(starting_point(source))
+    folder = os.path.dirname(starting_point(options.warm_start))
     stored = stored_settings(folder) if os.path.exists(os.path.join(folder, _SETTINGS)) else {}
-    taken = stored.keys() & wanted.keys() - given - {"model", "loss", "classes"}
-    return {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])}
+    wanted = settings_of(options)
+    taken = stored.keys() & wanted.keys() - options.given - {"model", "loss", "classes"}
+    return _with_settings(
+        options,
+        {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])},
+    )
 
 
-def resolve_settings(
-    model_dir: str, wanted: dict[str, Any], given: frozenset[str]
-) -> dict[str, Any]:
-    """Settings of a network, those stored beside its checkpoints coming first.
-
-    Args:
-      model_dir: folder of the model; need not exist yet.
-      wanted: `model`, the script's name, and the network's options.
-      given: names of the options that were asked for; the others are only defaults.
-
-    Returns:
-      The stored settings, or `wanted` where nothing is stored.
+def resolve_settings(options: Options) -> Options:
+    """The options with the settings that are stored beside the model's checkpoints, if any are.
 
     Raises:
       UserError: what is stored belongs to the other script, contradicts an option that was asked
         for, or is damaged.
     """
+    model_dir, wanted = options.model_dir, settings_of(options)
     stored = stored_settings(model_dir)
     if stored is None:
-        return wanted
+        return options
     path = Path(model_dir) / _SETTINGS
     if stored["model"] != wanted["model"]:
         raise UserError(
@@ -100,34 +94,38 @@ def resolve_settings(
     if stored.keys() != wanted.keys():
         raise UserError(f"{path} is of another version of this program; train anew")
     for name, value in stored.items():
-        if (
-            type(value) is not type(wanted[name])
-            or (isinstance(value, int | float) and not 0 < value < math.inf)
-            or (isinstance(value, list) and not all(isinstance(item, str) for item in value))
-        ):
+        if not _is_sound(value, wanted[name]):
             raise UserError(f"{path} is damaged: {name} is {value!r}; restore it or train anew")
-    for name in sorted(given & stored.keys()):
+    for name in sorted(options.given & stored.keys()):
         if stored[name] != wanted[name]:
             raise UserError(
                 f"the model in {model_dir} was trained with --{name} {_spelled(stored[name])}, "
                 f"not {_spelled(wanted[name])}; leave the option out or choose another --model_dir"
             )
-    return stored
+    return _with_settings(options, stored)
+
+
+def _is_sound(value: Any, wanted: Any) -> bool:
+    """Whether a stored value is of the same type as the one that is wanted, and means something."""
+    if isinstance(value, list):
+        return isinstance(wanted, list) and all(isinstance(item, str) for item in value)
+    in_range = not isinstance(value, int | float) or 0 < value < math.inf
+    return type(value) is type(wanted) and in_range
 
 
 def _spelled(value: Any) -> str:
     return f"({', '.join(value)})" if isinstance(value, list) else str(value)
 
 
-def store_settings(model_dir: str, settings: dict[str, Any]) -> None:
+def store_settings(options: Options) -> None:
     """Notes the network's settings beside its checkpoints.
 
     Raises:
       UserError: the folder cannot be written.
     """
-    with writable(model_dir, "model_dir"):
-        os.makedirs(model_dir, exist_ok=True)
-        write_json(Path(model_dir) / _SETTINGS, settings)
+    with writable(options.model_dir, "model_dir"):
+        os.makedirs(options.model_dir, exist_ok=True)
+        write_json(Path(options.model_dir) / _SETTINGS, settings_of(options))
 
 
 def copy_to_best(model_dir: str) -> None:

@@ -8,7 +8,6 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from colorization.data import dataset
 from colorization.data.report import Report
@@ -29,7 +28,6 @@ def steps_in_minutes(
     minutes: float,
     network: Network,
     options: Options,
-    settings: dict[str, Any],
     data: list[str] | Shards,
 ) -> int:
     """How many steps a training of so many minutes has, by the time that a few steps take.
@@ -41,7 +39,6 @@ def steps_in_minutes(
       minutes: of training, evaluations not counted.
       network: see `color.network`.
       options: of the run, `model_dir` the model's own.
-      settings: of the network, as `settings.resolve_settings` gives them.
       data: photos to train on.
 
     Returns:
@@ -65,7 +62,7 @@ def steps_in_minutes(
     print("Timing a few steps.", flush=True)
     share = options.half_size_share
     seconds = sum(
-        of_steps * _seconds_per_step(network, options, settings, data, half_size)
+        of_steps * _seconds_per_step(network, options, data, half_size)
         for of_steps, half_size in ((share, True), (1 - share, False))
         if of_steps
     )
@@ -95,7 +92,6 @@ class _StepTimes(hooks.SessionRunHook):
 def _seconds_per_step(
     network: Network,
     options: Options,
-    settings: dict[str, Any],
     data: list[str] | Shards,
     half_size: bool,
 ) -> float:
@@ -107,7 +103,6 @@ def _seconds_per_step(
         estimator = make_estimator(
             network,
             dataclasses.replace(options, model_dir=scratch),
-            settings,
             save_checkpoints_secs=None,
             save_checkpoints_steps=None,
             save_summary_steps=None,
@@ -121,6 +116,7 @@ def _seconds_per_step(
                 report,
                 half_size=half_size,
                 aged=options.aged or 0.0,
+                class_names=options.class_names,
             ),
             hooks=[times],
         )

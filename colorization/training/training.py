@@ -54,7 +54,6 @@ class Photos(NamedTuple):
 def make_estimator(
     network: Network,
     options: Options,
-    settings: dict[str, Any],
     warm_start_from: tf_estimator.WarmStartSettings | None = None,
     **run_config: Any,
 ) -> tf_estimator.Estimator:
@@ -62,8 +61,7 @@ def make_estimator(
 
     Args:
       network: see `color.network`.
-      options: of the run.
-      settings: of the network, as `settings.resolve_settings` gives them.
+      options: of the run, the network's settings among them.
       warm_start_from: weights to begin with.
       **run_config: passed on to `RunConfig`.
     """
@@ -80,7 +78,6 @@ def make_estimator(
         config=config,
         params={
             **dataclasses.asdict(options),
-            **settings,
             "half_size_steps": options.half_size_steps,
             "precision": precision,
         },
@@ -91,7 +88,6 @@ def make_estimator(
 def train_task(
     network: Network,
     options: Options,
-    settings: dict[str, Any],
     task: tf_estimator.RunConfig,
     done: int,
     train: Photos,
@@ -101,8 +97,7 @@ def train_task(
 
     Args:
       network: see `color.network`.
-      options: of the run.
-      settings: of the network, as `settings.resolve_settings` gives them.
+      options: of the run, the network's settings among them.
       task: what TF_CONFIG says, as `cluster.read_cluster` gives it.
       done: steps that earlier runs trained for.
       train: this task's share of the photos.
@@ -115,7 +110,7 @@ def train_task(
       hooks.Interrupted: a signal came; a checkpoint has been saved.
       UserError: the loss is no longer finite.
     """
-    estimator = _training_estimator(network, options, settings, task)
+    estimator = _training_estimator(network, options, task)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
         values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
@@ -126,7 +121,7 @@ def train_task(
     strategy = estimator.config.train_distribute
     replicas = strategy.num_replicas_in_sync if strategy else 1
     best = _BestCheckpoint()
-    eval_spec = _eval_spec(options, settings, task, test, signals, best)
+    eval_spec = _eval_spec(options, task, test, signals, best)
 
     def train_spec(last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
         watching = _train_hooks(options, task, signals, best, last_step, half_size)
@@ -140,6 +135,7 @@ def train_task(
                 train.report,
                 half_size=half_size,
                 aged=options.aged or 0.0,
+                class_names=options.class_names,
             ),
             max_steps=last_step,
             hooks=watching,
@@ -202,13 +198,12 @@ class _BestCheckpoint(tf_estimator.Exporter):
 
 
 def _training_estimator(
-    network: Network, options: Options, settings: dict[str, Any], task: tf_estimator.RunConfig
+    network: Network, options: Options, task: tf_estimator.RunConfig
 ) -> tf_estimator.Estimator:
     return make_estimator(
         network,
         options,
-        settings,
-        warm_start_from=_warm_start(network, options, settings) if options.warm_start else None,
+        warm_start_from=_warm_start(network, options) if options.warm_start else None,
         save_checkpoints_steps=options.save_checkpoints_steps
         or max(1, min(1000, options.max_steps // 5)),
         keep_checkpoint_max=options.keep_checkpoint_max,
@@ -222,9 +217,7 @@ def _training_estimator(
     )
 
 
-def _warm_start(
-    network: Network, options: Options, settings: dict[str, Any]
-) -> tf_estimator.WarmStartSettings | None:
+def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSettings | None:
     """What to take from another checkpoint: the variables of the same name and shape.
 
     Returns:
@@ -239,7 +232,7 @@ def _warm_start(
     stored = tf.train.load_checkpoint(source).get_variable_to_shape_map()
     with tf.Graph().as_default():
         step = tf.compat.v1.train.get_or_create_global_step()
-        params = {**settings, "precision": "float32"}
+        params = {**dataclasses.asdict(options), "precision": "float32"}
         network(Layers(True, params), tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)
         shapes = {
             variable.op.name: variable.shape.as_list()
@@ -289,7 +282,6 @@ def _train_hooks(
 
 def _eval_spec(
     options: Options,
-    settings: dict[str, Any],
     task: tf_estimator.RunConfig,
     test: Photos,
     signals: hooks.Signals,
@@ -297,7 +289,9 @@ def _eval_spec(
 ) -> tf_estimator.EvalSpec:
     """What to evaluate on, and what watches it; always at full size, at which models are used."""
     return tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(test.data, options.batch_size, test.report),
+        lambda: dataset.eval_dataset(
+            test.data, options.batch_size, test.report, class_names=options.class_names
+        ),
         steps=None,
         hooks=[
             hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
