@@ -52,11 +52,12 @@ def main() -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.data.photos import find_photos
+    from colorization.data.photos import find_places
     from colorization.prediction.colorize import Colorizer
     from colorization.prediction.trained_network import TrainedNetwork
 
-    paths = find_photos(options.photos)
+    places = find_places(options.photos)
+    paths = list(places)
     with tempfile.TemporaryDirectory() as scratch:
         model_dir = options.model_dir or random_model(f"{scratch}/model")
         large = {12: (4000, 3000), 50: (8660, 5774)}
@@ -69,7 +70,7 @@ def main() -> None:
             "speedup_12mp": speedup(colorizer, files[12], options.rounds),
             "memory_12mp_mb": memory(model_dir, files[12]),
             "memory_50mp_mb": memory(model_dir, files[50]),
-            "folder_vs_network": folder_rate(colorizer, trained, paths, scratch, options.rounds),
+            "folder_vs_network": folder_rate(colorizer, trained, places, scratch, options.rounds),
         }
     for name, value in figures.items():
         print(f"{name:20}{value:10.2f}")
@@ -123,7 +124,7 @@ def memory(model_dir: str, path: str) -> float:
     return float(result.stdout)
 
 
-def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int) -> float:
+def folder_rate(colorizer, trained, places: dict[str, str], scratch: str, rounds: int) -> float:
     import tensorflow as tf
 
     from colorization.data.photos import read_file
@@ -132,8 +133,8 @@ def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int)
     from colorization.prediction.pictures import decode
     from colorization.prediction.results import picture_names
 
-    smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in paths]
-    names = picture_names(paths)
+    smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in places]
+    names = picture_names(places)
     with tf.Graph().as_default() as graph:
         predict, load = trained.build()
         batch = tf.compat.v1.placeholder(tf.float32, [None, 224, 224, 1])
@@ -151,7 +152,7 @@ def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int)
             colorizer,
             names,
             Path(tempfile.mkdtemp(dir=scratch)),
-            Report(len(paths)),
+            Report(len(places)),
             lambda: None,
             workers=BATCH,
             quality=95,
@@ -163,9 +164,9 @@ def folder_rate(colorizer, trained, paths: list[str], scratch: str, rounds: int)
         for name, work in (("network", network), ("folder", folder)):
             start = time.perf_counter()
             work()
-            rates[name].append(len(paths) / (time.perf_counter() - start))
+            rates[name].append(len(places) / (time.perf_counter() - start))
     alone, whole = (statistics.median(rates[name]) for name in ("network", "folder"))
-    print(f"{len(paths)} photos: {whole:.1f} a second, the network alone {alone:.1f}")
+    print(f"{len(places)} photos: {whole:.1f} a second, the network alone {alone:.1f}")
     return whole / alone
 
 

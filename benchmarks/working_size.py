@@ -29,13 +29,13 @@ def main() -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.data.photos import find_photos
+    from colorization.data.photos import find_places
     from colorization.data.report import Report
     from colorization.prediction.colorize import Colorizer
     from colorization.prediction.colorize_folder import colorize_photos
     from colorization.prediction.results import picture_names
 
-    names = picture_names(find_photos(options.photos))
+    names = picture_names(find_places(options.photos))
     print(f"{'longer side':24}{'a*b* RMSE':>10}")
     for size in (None, *options.sizes):
         colorizer = Colorizer(options.model_dir, working_size=size)

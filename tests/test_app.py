@@ -26,6 +26,7 @@ from PIL import Image
 
 import color
 import color_global
+from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.model.layers import Layers
@@ -178,7 +179,7 @@ def predicted(models, tmp_path_factory):
         if key not in colorizers:
             colorizers[key] = Colorizer(str(models / model), precision=PRECISION, **settings)
         output, report = tmp_path_factory.mktemp("predicted"), Report(len(paths))
-        names = picture_names(paths)
+        names = picture_names(places_in_common_folder(paths))
         colorize_photos(colorizers[key], names, output, report, lambda: None, workers=2, quality=95)
         return {path.name: path.read_bytes() for path in (output / "predicted").iterdir()}
 

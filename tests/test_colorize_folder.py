@@ -10,12 +10,18 @@ from PIL import Image
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorization.data.photos import Version, file_version, places_in_common_folder
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
-from colorization.prediction.results import picture_names, read_finished, without_results
+from colorization.prediction.results import (
+    Finished,
+    picture_names,
+    read_finished,
+    without_results,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def colour(colorizer, photos, output, workers=2, format=None, report=None):
     done = []
     scores = colorize_photos(
         colorizer,
-        picture_names(paths, format),
+        picture_names(places_in_common_folder(paths), format),
         output,
         report or Report(len(paths)),
         lambda: done.append(1),
@@ -47,35 +53,51 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_names_mirror_folders():
-    paths = ["/photos/a.jpg", "/photos/x/a.jpg", "/photos/x/b.PNG", "/photos/x/c.raw", "/photos/d"]
-    assert picture_names(paths) == {
-        "/photos/a.jpg": "a.jpg",
-        "/photos/x/a.jpg": "x/a.jpg",
-        "/photos/x/b.PNG": "x/b.PNG",
-        "/photos/x/c.raw": "x/c.raw.png",
-        "/photos/d": "d.png",
+def test_names_are_places():
+    places = ["a.jpg", "x/a.jpg", "x/b.PNG", "x/c.raw", "d", "e.tif"]
+    names = ["a.jpg", "x/a.jpg", "x/b.PNG", "x/c.raw.png", "d.png", "e.tif"]
+    assert list(picture_names({f"/photos/{place}": place for place in places}).values()) == names
+    # Each the same without the others.
+    for place, name in zip(places, names, strict=True):
+        assert picture_names({"/elsewhere": place}) == {"/elsewhere": name}
+    assert picture_names({"/1": "x/a.jpg", "/2": "x/a.png"}, "png") == {
+        "/1": "x/a.jpg.png",
+        "/2": "x/a.png",
     }
 
 
 @pytest.mark.parametrize("format", [None, "jpeg", "png", "webp", "tiff"])
 def test_names_never_collide(format):
-    names = ["a.jpg", "a.png", "A.JPEG", "a.gif", "a.jpg.png", "a", "a.gif.png", "a (2).png"]
-    found = picture_names([f"/photos/{name}" for name in names], format)
+    names = ["a.jpg", "a.png", "A.JPEG", "a.gif", "a.jpg.png", "a", "a.gif.png", "A.jpg"]
+    found = picture_names({f"/photos/{name}": name for name in names}, format)
     assert len({name.casefold() for name in found.values()}) == len(names)
     assert list(found) == [f"/photos/{name}" for name in names]
     if format == "png":
         assert found["/photos/a.png"] == "a.png"
-        assert found["/photos/a.jpg"] != "a.png"
 
 
-def test_names_of_other_photos_pictures_are_not_taken():
-    finished = {"a.jpg": "/x/a.jpg", "B.png": "/x/B.png", "a (2).jpg": "/y/a.jpg"}
+def test_names_of_other_photos_pictures_are_not_taken(tmp_path):
+    version = Version(1, 2, "c0de")
+    finished = {
+        name: Finished(photo, version, {})
+        for name, photo in (("a.jpg", "/x/a.jpg"), ("B.png", "/x/B.png"), ("a (2).jpg", "/y/a.jpg"))
+    }
     wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
-    assert picture_names(list(wanted), finished=finished) == wanted
+    assert picture_names({path: path[3:] for path in wanted}, finished=finished) == wanted
     for photo in ("/x/a.jpg", "file:///x/a.jpg", "/y/a.jpg"):
-        (name,) = picture_names([photo], finished=finished).values()
-        assert finished[name] == photo.removeprefix("file://")
+        (name,) = picture_names({photo: "a.jpg"}, finished=finished).values()
+        assert finished[name].photo == photo.removeprefix("file://")
+
+
+def test_a_photo_in_another_folder_is_the_same_if_its_content_is(tmp_path):
+    for folder, content in (("moved", b"photo"), ("other", b"PHOTO")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(content)
+    version = file_version(str(tmp_path / "moved/a.jpg"))
+    finished = {"a.jpg": Finished("/gone/a.jpg", version, {})}
+    for folder, name in (("moved", "a.jpg"), ("other", "a (2).jpg")):
+        path = str(tmp_path / folder / "a.jpg")
+        assert picture_names({path: "a.jpg"}, finished=finished) == {path: name}
 
 
 def test_results_are_told_from_photos(tmp_path, monkeypatch):
@@ -150,7 +172,7 @@ def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_f
         if len(done) == 3:
             raise KeyboardInterrupt
 
-    names = picture_names([str(photo) for photo in photos])
+    names = picture_names({str(photo): photo.name for photo in photos})
     with pytest.raises(KeyboardInterrupt):
         colorize_photos(colorizer, names, output, Report(6), stop, workers=1, quality=95)
     finished = read_finished(output)

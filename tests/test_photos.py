@@ -13,7 +13,13 @@ from PIL import Image, features
 
 from colorization.data import decode as photos
 from colorization.data.decode import open_photo
-from colorization.data.photos import find_photos, folder_name, read_file
+from colorization.data.photos import (
+    find_photos,
+    find_places,
+    folder_name,
+    places_in_common_folder,
+    read_file,
+)
 from colorization.errors import UnreadablePhoto, UserError
 
 
@@ -414,3 +420,48 @@ def test_draft_keeps_every_side_large_enough():
 )
 def test_the_folder_that_a_photo_lies_in(path, name):
     assert folder_name(path) == name
+
+
+def test_places_depend_on_the_source_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "p"
+    for name in ("a.jpg", "1950/b.jpg", "1950/c/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    (tmp_path / "elsewhere.jpg").write_bytes(b"")
+    lines = [
+        "1950/b.jpg",
+        "./a.jpg",
+        str(folder / "1950/c/d.jpg"),
+        "../elsewhere.jpg",
+        "gs://b/x.jpg",
+    ]
+    (folder / "list.txt").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+
+    def places(*sources):
+        return list(find_places(map(str, sources)).values())
+
+    everything = ["a.jpg", "1950/b.jpg", "1950/c/d.jpg"]
+    for source in ("p", "p/", "./p/../p", folder, f"file://{folder}"):
+        assert places(source) == everything
+    assert places("p/1950") == ["b.jpg", "c/d.jpg"]
+    assert places("p/1950/c/d.jpg") == ["d.jpg"]
+    assert places("p/*/*.jpg") == places(f"file://{folder}/*/*.jpg") == ["1950/b.jpg"]
+    assert places("p/**/d.jpg") == ["1950/c/d.jpg"]
+    outside = str(tmp_path / "elsewhere.jpg").lstrip("/")
+    assert places("p/list.txt") == ["1950/b.jpg", "a.jpg", "1950/c/d.jpg", outside, "b/x.jpg"]
+    # Of several sources, the first that names a photo.
+    assert places("p/1950", "p") == ["b.jpg", "c/d.jpg", "a.jpg"]
+    monkeypatch.chdir(folder / "1950")
+    assert places(".") == ["b.jpg", "c/d.jpg"]
+    assert places("*.jpg", "c") == ["b.jpg", "d.jpg"]
+
+
+def test_places_in_a_common_folder():
+    paths = ["/p/1950/a.jpg", "/p/b.jpg", "file:///p/1950/c.jpg"]
+    assert list(places_in_common_folder(paths).values()) == ["1950/a.jpg", "b.jpg", "1950/c.jpg"]
+    assert list(places_in_common_folder(paths[:1]).values()) == ["a.jpg"]
+    assert list(places_in_common_folder(["gs://b/x/a.jpg", "gs://b/y/a.jpg"]).values()) == [
+        "x/a.jpg",
+        "y/a.jpg",
+    ]

@@ -1,4 +1,8 @@
-"""What `--mode predict` makes of hints."""
+"""`--mode predict`: hints, names and changed photos."""
+
+import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -128,3 +132,62 @@ def test_hints_that_fit_nothing_are_refused(run, photos, tmp_path, arguments, wo
         run(*(places.get(word, word) for word in arguments))
     assert "\n" not in str(refusal.value)
     assert not list(tmp_path.glob("out/predicted/*"))
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def test_names_stay_when_folders_are_added(run, photos, tmp_path, capsys):
+    (tmp_path / "all/1950").mkdir(parents=True)
+    shutil.copy(photos / "colour0.png", tmp_path / "all/1950/a.png")
+    run("--input", tmp_path / "all")
+    assert names(tmp_path / "out/predicted") == ["1950/a.png"]
+    (tmp_path / "all/1960").mkdir()
+    shutil.copy(photos / "colour1.png", tmp_path / "all/1960/b.png")
+    shutil.copy(photos / "colour1.png", tmp_path / "all/a.png")
+    capsys.readouterr()
+    run("--input", tmp_path / "all")
+    assert "Skipping 1 finished" in capsys.readouterr().out
+    assert names(tmp_path / "out/predicted") == ["1950/a.png", "1960/b.png", "a.png"]
+
+
+def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):
+    photo, truth = photos / "colour0.png", tmp_path / "out/truth/colour0.png"
+    run("--input", photos)
+    before, old = pixels(tmp_path / "out/predicted/colour0.png"), photo.stat()
+    # Another photo of the same size in bytes, with the time of the old one a second later.
+    content = (photos / "colour1.png").read_bytes()
+    size = max(old.st_size, len(content))
+    for path, data in ((photo, content), (photos / "colour1.png", content)):
+        path.write_bytes(data + bytes(size - len(data)))
+    os.utime(photo, ns=(old.st_atime_ns, old.st_mtime_ns + 10**9))
+    capsys.readouterr()
+    run("--input", photo)
+    assert "Skipping" not in capsys.readouterr().out
+    assert not np.array_equal(pixels(tmp_path / "out/predicted/colour0.png"), before)
+    assert truth.read_bytes() == photo.read_bytes()
+    Image.open(photo).convert("L").save(photo)
+    run("--input", photo)
+    assert names(tmp_path / "out/truth") == ["colour1.png"]
+    assert names(tmp_path / "out/predicted") == ["colour0.png", "colour1.png"]
+    assert "truth/colour0.png" not in (tmp_path / "out/index.html").read_text()
+    # Neither a new time nor another folder makes another photo of it.
+    os.utime(photo)
+    shutil.move(photos, tmp_path / "moved")
+    (tmp_path / "moved/colour1.png").unlink()
+    capsys.readouterr()
+    run("--input", tmp_path / "moved")
+    assert "Skipping 1 finished" in capsys.readouterr().out
+
+
+def test_records_that_do_not_know_versions_vouch_for_nothing(run, photos, tmp_path, capsys):
+    photo, record = photos / "colour0.png", tmp_path / "out/finished.jsonl"
+    run("--input", photo)
+    facts = json.loads(record.read_text())
+    del facts["version"]
+    record.write_text(json.dumps(facts))
+    capsys.readouterr()
+    run("--input", photo)
+    assert "Skipping" not in capsys.readouterr().out
+    assert names(tmp_path / "out/predicted") == ["colour0.png"]

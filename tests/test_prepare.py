@@ -19,7 +19,7 @@ from test_dataset import joined
 
 from colorization.data.dataset import eval_dataset
 from colorization.data.lab_planes import to_sheet
-from colorization.data.photos import find_photos
+from colorization.data.photos import file_checksum, find_photos
 from colorization.data.prepare import prepare
 from colorization.data.report import Report
 from colorization.data.shards import (
@@ -28,7 +28,6 @@ from colorization.data.shards import (
     divided,
     find_data,
     serialized,
-    shard_checksum,
 )
 from colorization.errors import UserError
 
@@ -115,7 +114,7 @@ PREPARE = """
 import sys
 from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.data.photos import find_photos
+from colorization.data.photos import file_checksum, find_photos
 from colorization.data.prepare import prepare
 done = 0
 def progress(photos):
@@ -309,7 +308,7 @@ def test_hostile_records_that_their_manifest_vouches_for(tmp_path, record):
     shard = tmp_path / "00000.tfrecord"
     with tf.io.TFRecordWriter(str(shard)) as writer:
         writer.write(record)
-    facts = {"photos": 1, "bytes": shard.stat().st_size, "sha256": shard_checksum(str(shard))}
+    facts = {"photos": 1, "bytes": shard.stat().st_size, "sha256": file_checksum(str(shard))}
     manifest = {"format": FORMAT, "shards": {shard.name: {**facts, "folders": []}}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     data = find_data([str(tmp_path)])

@@ -4,7 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from colorization.data.photos import Version
 from colorization.prediction.results import Finished, add_finished, read_finished
+
+VERSION = Version(10, 1_790_000_000_123_456_789, "c0de")
 
 
 def make_picture(output, name):
@@ -19,13 +22,15 @@ def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
     for picture in (name, "2.jpg"):
         make_picture(tmp_path, picture)
     monkeypatch.chdir(tmp_path)
-    add_finished(tmp_path, name, "photos/1.jpg", {"rmse": 1.0, "psnr": float("inf")})
-    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {"rmse": 2.0})
-    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", {}, hints="c0ffee")
-    add_finished(tmp_path, "gone.jpg", "gone.jpg", {"rmse": 3.0})
+    add_finished(tmp_path, name, "photos/1.jpg", VERSION, {"rmse": 1.0, "psnr": float("inf")})
+    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", VERSION, {"rmse": 2.0})
+    add_finished(tmp_path, "2.jpg", "gs://bucket/2.jpg", VERSION, {}, hints="c0ffee")
+    add_finished(tmp_path, "gone.jpg", "gone.jpg", VERSION, {"rmse": 3.0})
     assert read_finished(tmp_path) == {
-        name: Finished(str(tmp_path / "photos/1.jpg"), {"rmse": 1.0, "psnr": float("inf")}),
-        "2.jpg": Finished("gs://bucket/2.jpg", {}, "c0ffee"),
+        name: Finished(
+            str(tmp_path / "photos/1.jpg"), VERSION, {"rmse": 1.0, "psnr": float("inf")}
+        ),
+        "2.jpg": Finished("gs://bucket/2.jpg", VERSION, {}, "c0ffee"),
     }
 
 
@@ -34,22 +39,30 @@ def test_threads_do_not_mix_lines(tmp_path):
     for name in names:
         make_picture(tmp_path, name)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda name: add_finished(tmp_path, name, name, {"rmse": 1.0}), names))
+        list(threads.map(lambda name: add_finished(tmp_path, name, name, VERSION, {}), names))
     assert set(read_finished(tmp_path)) == set(names)
 
 
 @pytest.mark.parametrize(
     "damage",
-    [b'{"picture": "b.jpg", "pho', b"\xff\xfe\x00\n", b"[1, 2]\n", b"7", b"[" * 100_000, b"{}\n"],
+    [
+        b'{"picture": "b.jpg", "pho',
+        b"\xff\xfe\x00\n",
+        b"[1, 2]\n",
+        b"7",
+        b"[" * 100_000,
+        b"{}\n",
+        b'{"picture": "b.jpg", "photo": "/b.jpg", "scores": {"rmse": 1%s}}\n' % (b"0" * 400),
+    ],
 )
 def test_damaged_lines_spoil_no_others(tmp_path, damage):
     for name in ("a.jpg", "b.jpg"):
         make_picture(tmp_path, name)
-    add_finished(tmp_path, "a.jpg", "/a.jpg", {"rmse": 1.0})
+    add_finished(tmp_path, "a.jpg", "/a.jpg", VERSION, {"rmse": 1.0})
     with open(tmp_path / "finished.jsonl", "ab") as record:
         record.write(damage)
     assert list(read_finished(tmp_path)) == ["a.jpg"]
-    add_finished(tmp_path, "b.jpg", "/b.jpg", {"rmse": 2.0})
+    add_finished(tmp_path, "b.jpg", "/b.jpg", VERSION, {"rmse": 2.0})
     assert list(read_finished(tmp_path)) == ["a.jpg", "b.jpg"]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import contextlib
 import glob
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from colorization.data import file_kinds
 from colorization.errors import UnreadablePhoto, UserError
@@ -27,6 +28,11 @@ FILM_ENDINGS = (
 
 
 def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
+    """Paths of the photos that the sources name; see `find_places`."""
+    return list(find_places(sources, films))
+
+
+def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     """Lists the photos that the sources name, and the films where these are wanted too.
 
     Args:
@@ -35,22 +41,67 @@ def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
       films: folders give up their films as well.
 
     Returns:
-      Paths in a fixed order, each once. Folders give up the files whose names end as those of
-      pictures do and those that begin as pictures; what they really are shows when they are opened.
-      Left out are hidden files, companions of photos (`file_kinds`), and a camera's raw file beside
-      the picture that the camera has made of it.
+      Path -> place, in a fixed order, each path once. A place is the path below the source that
+      names the photo first, with forward slashes: below the folder, below the part of a glob that
+      has no wildcards, or below the text file's folder; of single files the name. It depends on
+      nothing else, neither on other photos nor on the folder in which the program runs. What a text
+      file names elsewhere keeps all of its folders.
+      Folders give up the files whose names end as those of pictures do and those that begin as
+      pictures; what they really are shows when they are opened. Left out are hidden files,
+      companions of photos (`file_kinds`), and a camera's raw file beside the picture that the
+      camera has made of it.
 
     Raises:
       UserError: a source does not exist, cannot be opened or holds no candidate.
     """
-    paths: dict[str, None] = {}
+    places: dict[str, str] = {}
     for source in sources:
         with as_user_error(source):
             found = list(_candidates(source, films))
+            root = _root(source)
         if not found:
             raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
-        paths.update(dict.fromkeys(found))
-    return list(paths)
+        for path in found:
+            places.setdefault(path, _place(path, root))
+    return places
+
+
+def places_in_common_folder(paths: Iterable[str]) -> dict[str, str]:
+    """Path -> the path below the folder that all of them have in common, with forward slashes."""
+    root = common_folder([_identified(path) for path in paths])
+    return {path: _place(path, root) for path in paths}
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """What all paths begin with, up to a slash; not `os.path.commonpath`, which spoils URLs."""
+    folders = [path[: path.rfind("/") + 1] for path in paths]
+    shared, last = min(folders), max(folders)
+    while not last.startswith(shared):
+        shared = shared[: shared.rfind("/", 0, -1) + 1]
+    return shared
+
+
+def _root(source: str) -> str:
+    """The folder that places of what a source names are told from."""
+    files = file_system(source)
+    if files.isdir(source):
+        return source
+    if not files.exists(source) and (wildcard := re.search(r"[*?[]", source)):
+        source = source[: wildcard.start() + 1]
+    return os.path.dirname(source)
+
+
+def _place(path: str, root: str) -> str:
+    path, root = _identified(path), f"{_identified(root).rstrip('/')}/"
+    place = path.removeprefix(root)
+    if place == path:
+        _, _, place = path.rpartition("://")
+        _, place = os.path.splitdrive(place)
+    return "/".join(part for part in place.split("/") if part not in ("", ".", ".."))
+
+
+def _identified(path: str) -> str:
+    return photo_id(path).replace(os.sep, "/")
 
 
 def holds_photos(folder: str) -> bool:
@@ -158,7 +209,12 @@ class _Local:
 
     exists = staticmethod(os.path.exists)
     isdir = staticmethod(os.path.isdir)
-    size = staticmethod(os.path.getsize)
+
+    @staticmethod
+    def size_and_time(path: str) -> tuple[int, int]:
+        """Bytes, and nanoseconds from 1970 to the last change."""
+        found = os.stat(path)
+        return found.st_size, found.st_mtime_ns
 
     @staticmethod
     def open(path: str, mode: str) -> BinaryIO:
@@ -197,7 +253,11 @@ class _Remote:
         self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
         self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
         self.walk = tf.io.gfile.walk
-        self.size = lambda path: tf.io.gfile.stat(path).length
+        self.stat = tf.io.gfile.stat
+
+    def size_and_time(self, path: str) -> tuple[int, int]:
+        found = self.stat(path)
+        return found.length, found.mtime_nsec
 
 
 def photo_id(path: str) -> str:
@@ -237,3 +297,52 @@ def read_file(path: str) -> bytes:
     if not data:
         raise UnreadablePhoto("empty file")
     return data
+
+
+class Version(NamedTuple):
+    """What tells a photo from what lay, or will lie, under the same path at another time.
+
+    Attributes:
+      size: in bytes.
+      time: of the last change, in nanoseconds since 1970.
+      sha256: of the content, hexadecimal.
+    """
+
+    size: int
+    time: int
+    sha256: str
+
+
+def size_and_time(path: str) -> tuple[int, int]:
+    """The first two parts of a file's `Version`.
+
+    Raises:
+      UnreadablePhoto: it cannot be looked at.
+    """
+    try:
+        return file_system(path).size_and_time(path)
+    except Exception as error:
+        raise UnreadablePhoto(reason(error)) from error
+
+
+def file_version(path: str) -> Version:
+    """The version of a file.
+
+    Raises:
+      UnreadablePhoto: it cannot be read.
+    """
+    # The time first: what changes from then on has a later one.
+    size, time = size_and_time(path)
+    try:
+        return Version(size, time, file_checksum(path))
+    except Exception as error:
+        raise UnreadablePhoto(reason(error)) from error
+
+
+def file_checksum(path: str) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with file_system(path).open(path, "rb") as file:
+        while piece := file.read(2**22):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from colorization.data import lab_planes
 from colorization.data.decode import open_photo
-from colorization.data.photos import folder_name, read_file
+from colorization.data.photos import common_folder, file_checksum, folder_name, read_file
 from colorization.data.report import Report
-from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized, shard_checksum
+from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
 
@@ -57,7 +57,7 @@ def prepare(
         it (which is not noticed where it is remote), or more than half of the photos are
         unreadable.
     """
-    root = _common_folder(paths)
+    root = common_folder(paths)
     listing = hashlib.sha256(os.fsencode("\n".join(path[len(root) :] for path in paths)))
     settings = {
         "picture_size": lab_planes.SIZE,
@@ -116,15 +116,6 @@ def _prepare_rest(
     for part in parts:
         _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
     return report
-
-
-def _common_folder(paths: Sequence[str]) -> str:
-    """What all paths begin with, up to a slash; not `os.path.commonpath`, which spoils URLs."""
-    folders = [path[: path.rfind("/") + 1] for path in paths]
-    shared, last = min(folders), max(folders)
-    while not last.startswith(shared):
-        shared = shared[: shared.rfind("/", 0, -1) + 1]
-    return shared
 
 
 def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
@@ -258,7 +249,7 @@ def _write_block(
         block["shards"][part] = {
             "photos": count,
             "bytes": tf.io.gfile.stat(f"{shard}.unfinished").length,
-            "sha256": shard_checksum(f"{shard}.unfinished"),
+            "sha256": file_checksum(f"{shard}.unfinished"),
             "folders": sorted(names),
         }
         tf.io.gfile.rename(f"{shard}.unfinished", shard, overwrite=True)

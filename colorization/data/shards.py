@@ -8,14 +8,13 @@ folder that was prepared) and `sha256` (of the photo's own file).
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterable
 
 import tensorflow as tf
 
-from colorization.data.photos import as_user_error, file_system, find_photos
+from colorization.data.photos import as_user_error, file_checksum, file_system, find_photos
 from colorization.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -56,7 +55,7 @@ class Shards:
         """
         if not file_system(shard).exists(shard):
             raise UserError(_altered(shard, "it is missing"))
-        if shard_checksum(shard) != self.checksums[shard]:
+        if file_checksum(shard) != self.checksums[shard]:
             raise UserError(_altered(shard, "its checksum differs"))
 
 
@@ -82,15 +81,6 @@ def divided(data: list[str] | Shards, worker: int, workers: int) -> list[str] | 
 
 def _altered(shard: str, how: str) -> str:
     return f"{shard} is not as it was prepared ({how}); copy it again or prepare the photos anew"
-
-
-def shard_checksum(shard: str) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with file_system(shard).open(shard, "rb") as file:
-        while piece := file.read(2**22):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
@@ -185,7 +175,7 @@ def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
         raise UserError(f"{path} is damaged; prepare the photos anew") from error
     for shard, size in zip(shards, sizes, strict=True):
         with as_user_error(shard):
-            found = files.size(shard) if files.exists(shard) else None
+            found = files.size_and_time(shard)[0] if files.exists(shard) else None
         if found is None:
             raise UserError(_altered(shard, "it is missing"))
         if found != size:

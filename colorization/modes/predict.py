@@ -10,7 +10,13 @@ from tqdm import tqdm
 
 from colorization.console import print_error, progress_bar
 from colorization.data.decode import open_photo
-from colorization.data.photos import find_photos, is_film, read_file
+from colorization.data.photos import (
+    file_version,
+    find_places,
+    is_film,
+    places_in_common_folder,
+    read_file,
+)
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
 from colorization.errors import UnreadablePhoto, UserError
@@ -23,9 +29,10 @@ from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
 from colorization.prediction.pictures import FORMATS, CannotEncode
 from colorization.prediction.results import (
+    Finished,
     add_finished,
+    is_up_to_date,
     picture_names,
-    places,
     read_finished,
     without_results,
 )
@@ -42,25 +49,28 @@ def run(network: Network, options: Options) -> None:
         return
     colorizer = _colorizer(network, options)
     require_writable(options.output, "output")
-    paths = find_photos(options.input, films=True) if options.input else photos_for_testing(options)
-    if not isinstance(paths, list):
-        raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
+    places = _places(options)
     output = Path(options.output)
-    found, paths = len(paths), without_results(paths, output)
-    if len(paths) < found:
+    paths = without_results(list(places), output)
+    if len(paths) < len(places):
         print(f"Leaving out what lies in the folders of {output} that results go to.")
+        places = {path: places[path] for path in paths}
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
-    hints = _hints(paths, options)
+    hints = _hints(places, options)
     if films:
         paths, films = _without_pyav(paths, films, report)
     _require_readable(paths)
     # Photos first, for a film may take all night.
-    photos = [path for path in paths if path not in films]
+    photos = [path for path in paths if not is_film(path)]
+    finished = read_finished(output)
+    names = picture_names(places, options.format, finished)
     if photos:
-        _colorize_photos(colorizer, photos, output, options, report, hints)
+        left = _unfinished(photos, names, finished, options, "photos", hints)
+        _colorize_photos(colorizer, left, output, options, report, hints)
     if films:
-        _colorize_films(colorizer, films, output, options, report)
+        left = _unfinished(films, names, finished, options, "films")
+        _colorize_films(colorizer, left, output, report)
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -148,14 +158,13 @@ def _require_readable(paths: list[str]) -> None:
 
 def _colorize_photos(
     colorizer: Colorizer,
-    paths: list[str],
+    names: dict[str, str],
     output: Path,
     options: Options,
     report: Report,
     hints: dict[str, Hints],
 ) -> None:
 
-    names = _still_to_colorize(paths, output, options, "photos", hints)
     with progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
         scores = colorize_photos(
             colorizer,
@@ -174,10 +183,10 @@ def _colorize_photos(
 
 
 def _colorize_films(
-    colorizer: Colorizer, films: list[str], output: Path, options: Options, report: Report
+    colorizer: Colorizer, names: dict[str, str], output: Path, report: Report
 ) -> None:
 
-    for film, name in _still_to_colorize(films, output, options, "films").items():
+    for film, name in names.items():
         target = output / "predicted" / name
         with progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
 
@@ -186,17 +195,28 @@ def _colorize_films(
                 bar.update()
 
             try:
+                version = file_version(film)
                 done = colorize_film(colorizer, film, target, progress)
-            except UnreadableFilm as error:
+            except (UnreadablePhoto, UnreadableFilm) as error:
                 report.add_unreadable(film, str(error))
                 continue
-        add_finished(output, name, film, {})
+        add_finished(output, name, film, version, {})
         print(f"Coloured {done.frames:,} frames into {target}.")
         if done.changes:
             print(f"Other than in {film}: {'; '.join(done.changes)}.")
 
 
-def _hints(paths: list[str], options: Options) -> dict[str, Hints]:
+def _places(options: Options) -> dict[str, str]:
+    """What is to be coloured: path -> place, see `find_places`."""
+    if options.input:
+        return find_places(options.input, films=True)
+    photos = photos_for_testing(options)
+    if not isinstance(photos, list):
+        raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
+    return places_in_common_folder(photos)
+
+
+def _hints(places: dict[str, str], options: Options) -> dict[str, Hints]:
     """Path of a photo -> what colour some of it was, for those of which it is known.
 
     Raises:
@@ -206,8 +226,9 @@ def _hints(paths: list[str], options: Options) -> dict[str, Hints]:
     if not hints:
         return {}
     if options.hints and os.path.isdir(options.hints):
-        photos = {path: place for path, place in places(paths).items() if not is_film(path)}
+        photos = {path: place for path, place in places.items() if not is_film(path)}
         return strokes_of_photos(options.hints, photos)
+    paths = list(places)
     if len(paths) > 1:
         raise UserError(
             f"hints for one photo, but {len(paths):,} photos; name one in --input, or in --hints a "
@@ -218,29 +239,27 @@ def _hints(paths: list[str], options: Options) -> dict[str, Hints]:
     return {paths[0]: hints}
 
 
-def _still_to_colorize(
+def _unfinished(
     paths: list[str],
-    output: Path,
+    names: dict[str, str],
+    finished: dict[str, Finished],
     options: Options,
     what: str,
     hints: dict[str, Hints] | None = None,
 ) -> dict[str, str]:
-    """Names of their pictures or films, see `results.picture_names`.
+    """Path -> name of what is still to be coloured.
 
-    What is finished is left out, unless other hints have been given for it since.
+    That is what has no picture yet, has changed since, or has been given other hints since.
     """
-    finished = read_finished(output)
-    photos = {name: picture.photo for name, picture in finished.items()}
-    names = picture_names(paths, options.format, photos)
-    if options.overwrite:
-        return names
 
     def is_finished(path: str) -> bool:
-        done = finished.get(names[path])
-        return done and (path not in (hints or {}) or done.hints == digest(hints[path]))
+        picture = finished.get(names[path])
+        if picture is None or not is_up_to_date(picture, path):
+            return False
+        return path not in (hints or {}) or picture.hints == digest(hints[path])
 
-    left = {path: name for path, name in names.items() if not is_finished(path)}
-    if len(left) < len(names):
-        skipped = len(names) - len(left)
+    left = [path for path in paths if options.overwrite or not is_finished(path)]
+    if len(left) < len(paths):
+        skipped = len(paths) - len(left)
         print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")
-    return left
+    return {path: names[path] for path in left}

@@ -26,6 +26,7 @@ from PIL import Image
 from colorization.console import progress_bar
 from colorization.data import dataset
 from colorization.data.lab_planes import LIGHTNESS_SIZE
+from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UnreadablePhoto
@@ -222,7 +223,8 @@ def write_comparison(
     """
     options = models["color"].options
     with tempfile.TemporaryDirectory() as scratch:
-        names = picture_names(_test_photos(test_data, report, Path(scratch)))
+        photos = _test_photos(test_data, report, Path(scratch))
+        names = picture_names(places_in_common_folder(photos))
         coloured = {}
         with progress_bar(len(names) * len(models), "colouring", " photos") as bar:
             for name, model in models.items():

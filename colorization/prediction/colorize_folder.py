@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colorization.data.photos import read_file
+from colorization.data.photos import Version, read_file, size_and_time
 from colorization.errors import UnreadablePhoto
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
@@ -78,12 +79,19 @@ def colorize_photos(
         name = names[path]
         try:
             known = (hints or {}).get(path)
-            views, scores = _colorize(colorizer, path, known, format_of_name(name), quality, report)
+            size, time = size_and_time(path)
+            data = read_file(path)
+            version = Version(size, time, hashlib.sha256(data).hexdigest())
+            kind = format_of_name(name)
+            views, scores = _colorize(colorizer, path, data, known, kind, quality, report)
             # The last one tells that the photo is done.
             for view in ("gray", "truth", "predicted"):
                 if view in views:
                     write_file(output / view / name, views[view])
-            add_finished(output, name, path, scores, digest(known))
+                else:
+                    # That of a photo which this one has taken the place of.
+                    (output / view / name).unlink(missing_ok=True)
+            add_finished(output, name, path, version, scores, digest(known))
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
             return {}
@@ -117,6 +125,7 @@ def colorize_photos(
 def _colorize(
     colorizer: Colorizer,
     path: str,
+    data: bytes,
     hints: Hints | None,
     kind: str,
     quality: int,
@@ -127,7 +136,6 @@ def _colorize(
     Raises:
       UnreadablePhoto, CannotEncode: see there.
     """
-    data = read_file(path)
     pages: dict[str, list[bytes]] = {"gray": [], "truth": [], "predicted": []}
     problems: list[str] = []
     scores: dict[str, float] = {}

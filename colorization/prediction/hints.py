@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import ImageColor
 
-from colorization.data.photos import find_photos, read_file
+from colorization.data.photos import find_places, read_file
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.lab import lab_numpy
 from colorization.prediction.pictures import decode
@@ -141,7 +141,7 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     Raises:
       UserError: there are no strokes, or no photo for some of them.
     """
-    strokes = {os.path.relpath(path, folder): path for path in find_photos([folder])}
+    strokes = {place: path for path, place in find_places([folder]).items()}
     by_stem = {os.path.splitext(place)[0].casefold(): path for place, path in strokes.items()}
     found = {}
     for photo, place in places.items():

@@ -17,13 +17,21 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
-from colorization.data.photos import is_film, photo_id
-from colorization.errors import UserError
+from colorization.data.photos import (
+    Version,
+    file_version,
+    is_film,
+    photo_id,
+    size_and_time,
+)
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.video import CONTAINERS
 
 _RECORD = "finished.jsonl"
 _lock = threading.Lock()
+# What a damaged line of the record may lead to.
+_NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
 VIEWS = ("gray", "predicted", "truth")
 # All that a results folder has.
@@ -35,17 +43,24 @@ class Finished(NamedTuple):
 
     Attributes:
       photo: it was made from, as `photos.photo_id` gives it.
+      version: of the photo; None where the record does not tell.
       scores: its figures.
       hints: it was made with, as `hints.digest` gives them; empty if there were none.
     """
 
     photo: str
+    version: Version | None
     scores: dict[str, float]
     hints: str = ""
 
 
 def add_finished(
-    output: Path, name: str, path: str, scores: Mapping[str, float], hints: str = ""
+    output: Path,
+    name: str,
+    path: str,
+    version: Version,
+    scores: Mapping[str, float],
+    hints: str = "",
 ) -> None:
     """Adds a picture to the record; several threads may do so.
 
@@ -53,13 +68,19 @@ def add_finished(
       output: the results folder.
       name: of the picture, below `predicted`.
       path: of its photo.
+      version: of the photo when it was read.
       scores: see `colorize_folder.colorize_photos`.
       hints: see `Finished`.
 
     Raises:
       OSError: the record cannot be written.
     """
-    facts = {"picture": name, "photo": photo_id(path), "scores": dict(scores)}
+    facts = {
+        "picture": name,
+        "photo": photo_id(path),
+        "version": version._asdict(),
+        "scores": dict(scores),
+    }
     if hints:
         facts["hints"] = hints
     line = f"{json.dumps(facts)}\n".encode()
@@ -76,17 +97,25 @@ def read_finished(output: Path) -> dict[str, Finished]:
     finished: dict[str, Finished] = {}
     with contextlib.suppress(FileNotFoundError), open(output / _RECORD, "rb") as record:
         for line in record:
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                facts = json.loads(line, parse_int=float)
-                name, photo = str(facts["picture"]), str(facts["photo"])
-                finished[name] = Finished(
-                    photo, _believable(facts["scores"]), str(facts.get("hints", ""))
+            with contextlib.suppress(*_NONSENSE):
+                facts = json.loads(line)
+                finished[str(facts["picture"])] = Finished(
+                    str(facts["photo"]),
+                    _version(facts.get("version")),
+                    _believable(facts["scores"]),
+                    str(facts.get("hints", "")),
                 )
     return {
         name: picture
         for name, picture in finished.items()
         if os.path.exists(output / "predicted" / name)
     }
+
+
+def _version(facts: object) -> Version | None:
+    with contextlib.suppress(*_NONSENSE):
+        return Version(int(facts["size"]), int(facts["time"]), str(facts["sha256"]))
+    return None
 
 
 def _believable(scores: object) -> dict[str, float]:
@@ -123,60 +152,72 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     return kept
 
 
-def places(paths: Sequence[str]) -> dict[str, str]:
-    """Path -> the same path below the folder that all of them have in common."""
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    return {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
-
-
 def film_name(name: str) -> str:
     """The name of a coloured film: the film's own, with `.mp4` added to containers of old."""
     return name if Path(name).suffix.lower() in CONTAINERS else f"{name}.mp4"
 
 
 def picture_names(
-    paths: Sequence[str], format: str | None = None, finished: Mapping[str, str] | None = None
+    places: Mapping[str, str],
+    format: str | None = None,
+    finished: Mapping[str, Finished] | None = None,
 ) -> dict[str, str]:
     """Where the pictures of photos and the coloured films go, relative to a results folder.
 
     Args:
-      paths: photos or films, each once.
+      places: path -> place of a photo or film, from `photos.find_places`.
       format: a key of `pictures.FORMATS`, for all photos; by default their own.
-      finished: pictures that the results folder holds: name -> `photos.photo_id` of its photo.
+      finished: what the results folder holds, from `read_finished`.
 
     Returns:
-      path -> name: the path below the folder that all photos have in common, its ending that of
-      the format, or a film's own. Names of formats that hold no coloured photo get `.png` added,
-      those of films `.mp4`; so does, with its own ending, a name that another photo has
-      already, or it gets a number. No two names are equal, not even on file systems that know no
-      capitals.
+      path -> name: the photo's place, whatever other photos there are. The format's ending is added
+      to names that have another one, `.png` to names of formats that hold no coloured photo,
+      `.mp4` to those of films in containers of old. Only where this name is another photo's
+      already, in `places` or in the results folder, it gets a number. No two names are equal, not
+      even on file systems that know no capitals.
     """
-    own = places(paths)
-    own.update((path, film_name(own[path])) for path in paths if is_film(path))
-    wanted = FORMATS[format][1] if format else None
-
-    def keeps_its_name(path: str) -> bool:
-        return is_film(path) or format_of_name(own[path]) in ((wanted,) if wanted else KINDS)
-
+    wanted = (FORMATS[format][1],) if format else KINDS
     ending = FORMATS[format or "png"][0]
+
+    def own_name(place: str) -> str:
+        if is_film(place):
+            return film_name(place)
+        return place if format_of_name(place) in wanted else f"{place}{ending}"
+
+    own = {path: own_name(place) for path, place in places.items()}
     names: dict[str, str] = {}
     taken: set[str] = set()
-    photos = {name.casefold(): photo for name, photo in (finished or {}).items()}
+    others = {name.casefold(): picture for name, picture in (finished or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
-        key, photo = name.casefold(), photo_id(path)
-        return key not in taken and photos.get(key, photo) == photo
+        key = name.casefold()
+        return key not in taken and (key not in others or is_of_photo(others[key], path))
 
     # Those that keep their names first, so that no other takes one.
-    for path in sorted(paths, key=keeps_its_name, reverse=True):
-        name = own[path]
-        has_ending = is_film(path) or format_of_name(name)
-        stem, its_ending = os.path.splitext(name) if has_ending else (name, "")
-        if keeps_its_name(path):
-            tries, numbered = [name], (stem, its_ending)
-        else:
-            tries, numbered = [f"{stem}{ending}", f"{name}{ending}"], (name, ending)
-        more = (f" ({number})".join(numbered) for number in itertools.count(2))
-        names[path] = next(one for one in itertools.chain(tries, more) if is_free(one, path))
+    for path in sorted(places, key=lambda path: own[path] != places[path]):
+        stem, its_ending = os.path.splitext(own[path])
+        numbered = (f"{stem} ({number}){its_ending}" for number in itertools.count(2))
+        tries = itertools.chain([own[path]], numbered)
+        names[path] = next(name for name in tries if is_free(name, path))
         taken.add(names[path].casefold())
-    return {path: names[path] for path in paths}
+    return {path: names[path] for path in places}
+
+
+def is_of_photo(picture: Finished, path: str) -> bool:
+    """Whether a picture was made from a photo: from this path, or from the same content."""
+    return picture.photo == photo_id(path) or is_up_to_date(picture, path)
+
+
+def is_up_to_date(picture: Finished, path: str) -> bool:
+    """Whether a picture was made from the content that a photo has now.
+
+    A photo of the same path, size and time counts as the same; else its content is compared.
+    """
+    if picture.version is None:
+        return False
+    with contextlib.suppress(UnreadablePhoto):
+        size, time = size_and_time(path)
+        if size == picture.version.size:
+            same = picture.photo == photo_id(path) and time == picture.version.time
+            return same or file_version(path).sha256 == picture.version.sha256
+    return False

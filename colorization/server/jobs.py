@@ -253,7 +253,7 @@ def _picture_names(photos: Sequence[Path]) -> list[str]:
             name = next(one for one in more if one not in taken)
             taken.add(name)
         names.append(name)
-    named = picture_names(names)
+    named = picture_names({name: name for name in names})
     return [named[name] for name in names]
 
 
