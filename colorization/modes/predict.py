@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from colorization.console import print_error, progress_bar
+from colorization.console import print_error, printable, progress_bar
 from colorization.data.decode import open_photo
 from colorization.data.photos import (
     file_version,
@@ -188,7 +189,7 @@ def _colorize_films(
 
     for film, name in names.items():
         target = output / "predicted" / name
-        with progress_bar(None, f"colouring {os.path.basename(film)}", " frames") as bar:
+        with progress_bar(None, f"colouring {printable(os.path.basename(film))}", " frames") as bar:
 
             def progress(total: int, bar: tqdm = bar) -> None:
                 bar.total = total
@@ -200,10 +201,15 @@ def _colorize_films(
             except (UnreadablePhoto, UnreadableFilm) as error:
                 report.add_unreadable(film, str(error))
                 continue
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                report.add_unreadable(film, error.strerror.lower())
+                continue
         add_finished(output, name, film, version, {})
-        print(f"Coloured {done.frames:,} frames into {target}.")
+        print(f"Coloured {done.frames:,} frames into {printable(str(target))}.")
         if done.changes:
-            print(f"Other than in {film}: {'; '.join(done.changes)}.")
+            print(f"Other than in {printable(film)}: {'; '.join(done.changes)}.")
 
 
 def _places(options: Options) -> dict[str, str]:

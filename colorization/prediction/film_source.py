@@ -16,6 +16,7 @@ from colorization.prediction.film_color import UnreadableFilm
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
+    from av.stream import Stream
 
 # Containers whose header says how long the film is, and the seconds it may be wrong by. The length
 # of others is unknown, or FFmpeg estimates it.
@@ -27,6 +28,8 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
 _EBML_UNKNOWN = -1
+# FFmpeg's flag for tracks of pictures that are covers.
+_ATTACHED_PICTURE = 0x400
 _JUMP = 10  # seconds
 _MICROSECONDS = 10**6
 
@@ -50,13 +53,24 @@ def open_film(path: str) -> InputContainer:
 
     Raises:
       UserError: PyAV is not installed.
+      UnreadableFilm: there is no such file here; pipes may never end, or wait for a writer.
       av.FFmpegError: the file is no film.
     """
     require_pyav()
     import av
 
+    path = local_path(path)
+    if not os.path.isfile(path):
+        raise UnreadableFilm("no file" if os.path.exists(path) else "no such file on this computer")
+    if not os.path.getsize(path):
+        raise UnreadableFilm("empty file")
     # Bytes that are no UTF-8 are nothing to fail for.
     return av.open(address(path), metadata_errors="replace")
+
+
+def local_path(path: str) -> str:
+    """The path of a file that may be given as `file://` and a path."""
+    return path if os.path.exists(path) else path.removeprefix("file://")
 
 
 def address(path: str | os.PathLike) -> str:
@@ -71,9 +85,14 @@ def main_pictures(film: InputContainer) -> VideoStream:
       UnreadableFilm: there is none.
     """
     best = film.streams.best("video")
-    if best is None or best.codec_context is None:
+    if best is None or best.codec_context is None or is_cover(best):
         raise UnreadableFilm("holds no pictures")
     return best
+
+
+def is_cover(track: Stream) -> bool:
+    """Whether a track of pictures is a cover; old versions of PyAV do not tell."""
+    return track.type == "video" and bool(int(getattr(track, "disposition", 0)) & _ATTACHED_PICTURE)
 
 
 def first_frames(path: str, count: int = 1) -> list[VideoFrame]:
@@ -120,7 +139,7 @@ def require_whole(path: str) -> int:
                 raise UnreadableFilm(
                     f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; bring a whole copy"
                 )
-        stated, size = _stated_size(path, container_name(film)), os.path.getsize(path)
+        stated, size = _stated_size(local_path(path), container_name(film)), film.size
         if size < stated:
             raise UnreadableFilm(f"breaks off at {size:,} of {stated:,} bytes; bring a whole copy")
     return count
@@ -224,8 +243,13 @@ def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFram
         # One that is empty but has a time repeats the picture before; one without flushes.
         if not packet.size and (packet.dts, packet.pts) != (None, None):
             continue
+        if packet.is_corrupt:
+            damaged.append("parts are missing")
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    damaged.append("parts are missing")
+                yield frame
         except av.error.InvalidDataError as error:
             damaged.append(reason(error))
 
@@ -255,7 +279,7 @@ def explained(path: str) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, EOFError) as error:
-        if isinstance(error, OSError) and error.filename not in (None, address(path)):
+        if isinstance(error, OSError) and error.filename not in (None, address(local_path(path))):
             written = os.fspath(error.filename).removeprefix("file:")
             raise OSError(error.errno, error.strerror, written) from error
         raise UnreadableFilm(reason(error)) from error

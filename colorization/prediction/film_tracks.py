@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from colorization.prediction.film_color import UnreadableFilm
-from colorization.prediction.film_source import container_name, decoded, open_film
+from colorization.prediction.film_source import container_name, decoded, is_cover, open_film
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream, Packet, VideoStream
@@ -50,10 +50,6 @@ _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")
 _FULL_OF_TECHNICALITIES = ("mxf", "flv", "asf", "rm")
 
 
-# FFmpeg's flag for a track of pictures that is a cover.
-_ATTACHED_PICTURE = 0x400
-
-
 class Tracks:
     """The tracks of a coloured film besides its pictures.
 
@@ -78,7 +74,7 @@ class Tracks:
                 self._container, {_name(track)}
             ):
                 self._copy(track)
-            elif track is not pictures and _is_cover(track):
+            elif track is not pictures and is_cover(track):
                 self._add_cover(film, track)
             elif track.type == "attachment" and self._container == "matroska":
                 self._copy(track)
@@ -242,7 +238,7 @@ def _parts(film: InputContainer, pictures: VideoStream) -> Counter[str]:
         if track.type == "subtitle":
             kept = [f"subtitles ({_name(track)}, {language})"]
         elif track.type == "video" and track is not pictures:
-            kept = ["cover" if _is_cover(track) else "further track of pictures"]
+            kept = ["cover" if is_cover(track) else "further track of pictures"]
         elif track.type == "attachment":
             kept = [f"attachment {track.metadata.get('filename', '')}".strip()]
         elif track.type == "data":
@@ -258,10 +254,6 @@ def _name(track: Stream) -> str:
         return getattr(track, "name", None) or ""
     name = getattr(context.codec, "canonical_name", context.name)
     return name.removesuffix("float")
-
-
-def _is_cover(track: Stream) -> bool:
-    return track.type == "video" and bool(int(getattr(track, "disposition", 0)) & _ATTACHED_PICTURE)
 
 
 def describe(track: Stream, source: Stream) -> None:

@@ -164,7 +164,7 @@ class _Film:
         if any(component.is_alpha for component in self._format.components):
             changes.append("no transparency")
         if self._damaged:
-            changes.append(f"{len(self._damaged):,} damaged pictures ({self._damaged[0]})")
+            changes.append(f"damaged in {len(self._damaged):,} places ({self._damaged[0]})")
         return changes
 
     def colorize(self, colorizer: Colorizer, progress: Callable[[], object]) -> int:
@@ -174,7 +174,7 @@ class _Film:
           The number of pictures.
 
         Raises:
-          UnreadableFilm: no picture, or only the smaller part, can be decoded.
+          UnreadableFilm: no picture can be decoded.
         """
         count, smooth = 0, Smoother()
         for frame in in_time(self._frames(), 1 / _rate(self._pictures)):
@@ -187,9 +187,8 @@ class _Film:
             self._result.mux(self._out.encode(stored))
             count += 1
             progress()
-        if count <= len(self._damaged):
-            reasons = self._damaged or ["holds no pictures"]
-            raise UnreadableFilm(f"cannot be decoded ({reasons[0]})")
+        if not count:
+            raise UnreadableFilm("holds no pictures")
         self._result.mux(self._out.encode(None))
         return count
 
