@@ -1,5 +1,6 @@
 import errno
 import os
+import signal
 import struct
 import sys
 from fractions import Fraction
@@ -319,6 +320,21 @@ def test_an_interrupted_film_leaves_nothing_behind(make_film, painter, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         colorize_film(painter, str(make_film()), target, interrupt)
     assert list(target.parent.iterdir()) == []
+
+
+def test_sigterm_leaves_nothing_half_written(make_film, model_folder, tmp_path, monkeypatch):
+    def terminate(colorizer, source, target, progress):
+        def stop(total):
+            os.kill(os.getpid(), signal.SIGTERM)
+            progress(total)
+
+        return colorize_film(colorizer, source, target, stop)
+
+    monkeypatch.setattr(predict_mode, "colorize_film", terminate)
+    with pytest.raises(SystemExit) as caught:
+        predict(model_folder, tmp_path / "out", make_film())
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert list((tmp_path / "out" / "predicted").iterdir()) == []
 
 
 def test_films_and_photos_of_a_folder_are_coloured(

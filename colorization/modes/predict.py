@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -66,12 +69,13 @@ def run(network: Network, options: Options) -> None:
     photos = [path for path in paths if not is_film(path)]
     finished = read_finished(output)
     names = picture_names(places, options.format, finished)
-    if photos:
-        left = _unfinished(photos, names, finished, options, "photos", hints)
-        _colorize_photos(colorizer, left, output, options, report, hints)
-    if films:
-        left = _unfinished(films, names, finished, options, "films")
-        _colorize_films(colorizer, left, output, report)
+    with _cleaning_up_after_sigterm():
+        if photos:
+            left = _unfinished(photos, names, finished, options, "photos", hints)
+            _colorize_photos(colorizer, left, output, options, report, hints)
+        if films:
+            left = _unfinished(films, names, finished, options, "films")
+            _colorize_films(colorizer, left, output, report)
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -79,6 +83,16 @@ def run(network: Network, options: Options) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _cleaning_up_after_sigterm() -> Iterator[None]:
+    """SIGTERM ends the body as Ctrl-C does, so that nothing half-written is left."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _predict_pipe(network: Network, options: Options) -> None:

@@ -90,9 +90,15 @@ def main_pictures(film: InputContainer) -> VideoStream:
     return best
 
 
+def disposition(track: Stream) -> int:
+    """FFmpeg's flags for what a track is for; 0 where an old version of PyAV does not tell."""
+    flags = getattr(track, "disposition", 0)
+    return getattr(flags, "value", flags)
+
+
 def is_cover(track: Stream) -> bool:
     """Whether a track of pictures is a cover; old versions of PyAV do not tell."""
-    return track.type == "video" and bool(int(getattr(track, "disposition", 0)) & _ATTACHED_PICTURE)
+    return track.type == "video" and bool(disposition(track) & _ATTACHED_PICTURE)
 
 
 def first_frames(path: str, count: int = 1) -> list[VideoFrame]:

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from colorization.prediction.film_color import UnreadableFilm
-from colorization.prediction.film_source import container_name, decoded, is_cover, open_film
+from colorization.prediction.film_source import (
+    container_name,
+    decoded,
+    disposition,
+    is_cover,
+    open_film,
+)
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream, Packet, VideoStream
@@ -264,4 +270,4 @@ def describe(track: Stream, source: Stream) -> None:
         if name.lower() not in _OF_THE_TRACK and not name.startswith(_MATROSKA_STATISTICS)
     )
     if hasattr(source, "disposition"):
-        track.disposition = int(source.disposition)
+        track.disposition = disposition(source)
