@@ -48,8 +48,17 @@ def remove_left_behind(folder: Path) -> None:
     """Removes what killed processes of this machine were writing below a folder."""
     for path in folder.rglob(f"{_PREFIX}*.tmp*"):
         process = path.name.removeprefix(_PREFIX).partition("-")[0]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
+        if process.isdecimal() and _is_left_behind(path, int(process)):
             _remove(path)
+
+
+def _is_left_behind(path: Path, process: int) -> bool:
+    if process != os.getpid():
+        return not psutil.pid_exists(process)
+    # Of a container that was started anew: its program has the same number each time.
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < psutil.Process().create_time()
+    return False
 
 
 def _remove(path: Path) -> None:

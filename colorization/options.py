@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ MODES = {
     "train": "train, checkpoint, evaluate now and then; goes on from the last checkpoint",
     "evaluate": "measure a checkpoint on --test_data",
     "predict": "colour --input (default: the test photos) into --output",
+    "gallery": "make the page of an --output that several machines have coloured into",
     "export": "write the model for TensorFlow Serving, ONNX Runtime or TensorFlow Lite",
     "prepare": "turn the photos of --input into shards in --output that train without waiting",
     "serve": "a page to colour photos on, and the same as an API",
@@ -28,6 +30,7 @@ _MODES_WITH_PHOTOS = ("train", "evaluate", "predict", "compare")
 _MODES_OF_TRAINING = ("train", "compare")
 
 _PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
+_MOST_SHARDS = 100_000
 _MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
 
 
@@ -71,6 +74,39 @@ _whole_share = _number(lambda value: 0 <= value <= 1, "from 0 to 1")
 
 def _gpus(text: str) -> int | str:
     return text if text == "all" else _whole_number(1)(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    try:
+        shard = int(index), int(count)
+    except ValueError:
+        slash = ""
+    if not slash or not 0 <= shard[0] < shard[1] <= _MOST_SHARDS:
+        raise argparse.ArgumentTypeError(
+            f"needs I/N, N up to {_MOST_SHARDS} and I from 0 to N - 1, not {text!r}"
+        )
+    return shard
+
+
+def _shard_of_job() -> tuple[int, int]:
+    """The shard of a pod of a Kubernetes Indexed Job; the only one anywhere else.
+
+    Raises:
+      UserError: the pod does not know how many there are, or the numbers make no sense.
+    """
+    index, count = (os.environ.get(name) for name in ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"))
+    if index is None:
+        return 0, 1
+    if count is None:
+        raise UserError(
+            "JOB_COMPLETION_INDEX is set and JOB_COMPLETIONS is not; set that to the completions "
+            "of the job, or give --shard"
+        )
+    try:
+        return _shard(f"{index}/{count}")
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"JOB_COMPLETION_INDEX/JOB_COMPLETIONS {error}") from None
 
 
 def _hint(text: str) -> tuple[str, str, str]:
@@ -169,7 +205,7 @@ class Options:
         "photos",
         "folder for the coloured photos (default: results/MODEL), exported models "
         "(exports/MODEL), shards (data/prepared) or the comparison (results/compare)",
-        modes=("predict", "export", "prepare", "compare"),
+        modes=("predict", "gallery", "export", "prepare", "compare"),
         metavar="FOLDER",
     )
     split: float = _option(
@@ -179,6 +215,16 @@ class Options:
         modes=("prepare",),
         type=_share,
         metavar="X",
+    )
+
+    shard: tuple[int, int] = _option(
+        "photos",
+        "colour or prepare only part I of N, counted from 0; all parts may share one --output "
+        "(default: 0/1, in a Kubernetes Indexed Job JOB_COMPLETION_INDEX/JOB_COMPLETIONS)",
+        (0, 1),
+        modes=("predict", "prepare"),
+        type=_shard,
+        metavar="I/N",
     )
 
     format: str | None = _option(
@@ -196,6 +242,14 @@ class Options:
         modes=("predict",),
         type=_whole_number(1, 100),
         metavar="N",
+    )
+    keep: str = _option(
+        "prediction",
+        "all: gray, coloured and true pictures and a page of them; predicted: only the coloured "
+        "ones (default: all)",
+        "all",
+        modes=("predict",),
+        choices=("all", "predicted"),
     )
     overwrite: bool = _option(
         "prediction",
@@ -593,6 +647,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     if values.get("working_size", 8) % 8:
         raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")
     given = frozenset(values)
+    if mode in ("predict", "prepare"):
+        values.setdefault("shard", _shard_of_job())
     subject = "compare" if mode == "compare" else model
     values.setdefault("model_dir", f"models/{subject}")
     outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}

@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from colorization.data.photos import Version, file_version, places_in_common_folder
 from colorization.data.report import Report
 from colorization.errors import UserError
-from colorization.files import atomic_write
+from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import (
@@ -161,6 +161,18 @@ def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_fol
     colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
     hidden = {path.name for path in temporary.parent.iterdir() if path.name.startswith(".")}
     assert hidden == {mine, elsewhere, f".notes.{dead.pid}.tmp", f".a.png.{dead.pid}-1.tmp"}
+
+
+def test_what_a_program_of_the_same_number_was_writing_is_removed(colorizer, tmp_path):
+    """Containers that are started anew give their program the same number again."""
+    with atomic_write(tmp_path / "a.png") as temporary:
+        kept = temporary.with_name(f"{temporary.name}.png")
+        for path in (temporary, kept):
+            path.write_bytes(b"half")
+        os.utime(temporary, (0, 0))
+        remove_left_behind(tmp_path)
+        assert list(tmp_path.iterdir()) == [kept]
+        temporary.write_bytes(b"whole")
 
 
 def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_folder):

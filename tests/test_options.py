@@ -116,3 +116,23 @@ def test_refusal_does_not_wait_for_tensorflow(script):
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert "--mode" in result.stderr
+
+
+def test_shards(monkeypatch):
+    words = ["--mode", "predict"]
+    assert parse("color", words).shard == (0, 1)
+    assert parse("color", [*words, "--shard", "3/8"]).shard == (3, 8)
+    for nonsense in ("8/8", "-1/8", "1", "1/", "/2", "a/b", "0/0", "1/2/3"):
+        with pytest.raises(UserError, match="--shard: needs I/N"):
+            parse("color", [*words, f"--shard={nonsense}"])
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "7")
+    with pytest.raises(UserError, match="JOB_COMPLETIONS is not"):
+        parse("color", words)
+    monkeypatch.setenv("JOB_COMPLETIONS", "7")
+    with pytest.raises(UserError, match="I from 0 to N - 1, not '7/7'"):
+        parse("color", words)
+    monkeypatch.setenv("JOB_COMPLETIONS", "8")
+    assert parse("color", words).shard == (7, 8)
+    assert parse("color", ["--mode", "prepare", "--input", "x"]).shard == (7, 8)
+    assert parse("color", ["--mode", "evaluate"]).shard == (0, 1)
+    assert parse("color", [*words, "--shard", "1/2"]).shard == (1, 2)

@@ -17,6 +17,7 @@ from colorization.data.photos import (
     find_photos,
     find_places,
     folder_name,
+    in_shard,
     places_in_common_folder,
     read_file,
 )
@@ -465,3 +466,13 @@ def test_places_in_a_common_folder():
         "x/a.jpg",
         "y/a.jpg",
     ]
+
+
+def test_photos_stay_in_their_shard():
+    places = [f"{folder}/{number}.jpg" for folder in ("a", "b") for number in range(500)]
+    shards = [[place for place in places if in_shard(place, (i, 4))] for i in range(4)]
+    assert sorted(place for shard in shards for place in shard) == sorted(places)
+    # Binomial, 1000 times a quarter: five standard deviations.
+    assert all(180 < len(shard) < 320 for shard in shards)
+    # The numbers are part of the contract: another version goes on with the same shards.
+    assert [in_shard("1950/beach.jpg", (i, 5)) for i in range(5)].index(True) == 4

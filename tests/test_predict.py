@@ -1,8 +1,11 @@
-"""`--mode predict`: hints, names and changed photos."""
+"""`--mode predict`: hints, names, changed photos and shards."""
 
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,12 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 import color_global
+from colorization.data.photos import in_shard
 from colorization.errors import UserError
-from colorization.modes import predict
+from colorization.files import atomic_write
+from colorization.modes import gallery, predict
 from colorization.options import parse
+from colorization.prediction.results import read_finished
 
 GREEN = (46, 139, 87)
 
@@ -191,3 +197,136 @@ def test_records_that_do_not_know_versions_vouch_for_nothing(run, photos, tmp_pa
     run("--input", photo)
     assert "Skipping" not in capsys.readouterr().out
     assert names(tmp_path / "out/predicted") == ["colour0.png"]
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in names(folder)}
+
+
+def test_shards_share_a_folder_and_lose_nothing(run, photo_folder, tmp_path, capsys, monkeypatch):
+    photos = photo_folder(7, gray=2)
+    (photos / "sub").mkdir()
+    shutil.move(photos / "colour0.png", photos / "sub/colour0.png")
+    run("--input", photos)
+    whole = tmp_path / "whole"
+    shutil.move(tmp_path / "out", whole)
+    capsys.readouterr()
+    for index in (2, 0):
+        run("--input", photos, "--shard", f"{index}/3")
+        assert "--mode gallery" in capsys.readouterr().out
+    # As a pod of a job knows it.
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
+    monkeypatch.setenv("JOB_COMPLETIONS", "3")
+    run("--input", photos)
+    for view in ("gray", "predicted", "truth"):
+        assert contents(tmp_path / "out" / view) == contents(whole / view)
+    records = sorted((tmp_path / "out").glob("*.jsonl"))
+    assert [path.name for path in records] == [f"finished-{index}-of-3.jsonl" for index in range(3)]
+    lines = [json.loads(line)["picture"] for path in records for line in path.open()]
+    assert sorted(lines) == names(whole / "predicted")
+    assert not (tmp_path / "out/index.html").exists()
+    gallery.run(
+        color_global.network,
+        parse("color_global", ["--mode", "gallery", "--output", str(tmp_path / "out")]),
+    )
+    shown = [(folder / "index.html").read_text() for folder in (whole, tmp_path / "out")]
+    assert [page.count(" data-rmse=") for page in shown] == [7, 7]
+    # However many shards there are now, what is finished stays so.
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    monkeypatch.setenv("JOB_COMPLETIONS", "1")
+    capsys.readouterr()
+    run("--input", photos)
+    assert "Skipping 9 finished" in capsys.readouterr().out
+
+
+def test_a_shard_without_photos_is_done(run, photos, capsys):
+    (photos / "colour1.png").unlink()
+    index = next(index for index in (0, 1) if not in_shard("colour0.png", (index, 2)))
+    run("--input", photos, "--shard", f"{index}/2")
+    assert f"No photos in shard {index} of 2" in capsys.readouterr().out
+
+
+def test_only_the_coloured_pictures_are_kept(run, photos, tmp_path):
+    run("--input", photos)
+    before = contents(tmp_path / "out/predicted")
+    run("--input", photos, "--overwrite", "--keep", "predicted")
+    assert contents(tmp_path / "out/predicted") == before
+    assert names(tmp_path / "out/gray") == names(tmp_path / "out/truth") == []
+    shutil.rmtree(tmp_path / "out")
+    run("--input", photos, "--keep", "predicted")
+    assert contents(tmp_path / "out/predicted") == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "finished.jsonl",
+        "predicted",
+    ]
+
+
+def test_a_folder_without_pictures_has_no_page(tmp_path):
+    options = parse("color_global", ["--mode", "gallery", "--output", str(tmp_path)])
+    with pytest.raises(UserError, match="no coloured pictures in"):
+        gallery.run(color_global.network, options)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Colours one of two shards; waits after two photos, so as to be killed there.
+SHARD = """
+import os, sys
+from pathlib import Path
+from colorization.console import import_tensorflow
+import_tensorflow(False)
+from colorization.data.photos import find_places, in_shard
+from colorization.data.report import Report
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.results import picture_names
+model, photos, output = sys.argv[1:]
+names = picture_names(find_places([photos]))
+own = {path: name for path, name in names.items() if in_shard(name, (0, 2))}
+done = 0
+def progress():
+    global done
+    done += 1
+    if done == 2:
+        print("two", flush=True)
+        sys.stdin.readline()
+colorizer = Colorizer(model)
+colorize_photos(
+    colorizer, own, Path(output), Report(len(own)), progress, workers=1, quality=95, shard=(0, 2)
+)
+"""
+
+
+def test_a_killed_shard_goes_on(run, photo_folder, tmp_path, model_folder, capsys):
+    photos = photo_folder(9)
+    run("--input", photos)
+    whole = tmp_path / "whole"
+    shutil.move(tmp_path / "out", whole)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHARD, model_folder(), str(photos), str(tmp_path / "out")],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "two\n"
+    process.kill()
+    process.communicate()
+    record = tmp_path / "out/finished-0-of-2.jsonl"
+    assert len(record.read_text().splitlines()) == 2
+    # Half a line, half a picture: what the process might have been at.
+    with record.open("a") as file:
+        file.write('{"picture": "colo')
+    temporary = next((tmp_path / "out/predicted").iterdir()).with_name("temporary")
+    with atomic_write(temporary) as path:
+        half = path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{process.pid}-"))
+        half.write_bytes(b"half")
+        path.write_bytes(b"")
+    temporary.unlink()
+    capsys.readouterr()
+    run("--input", photos, "--shard", "0/2")
+    assert "Skipping 2 finished" in capsys.readouterr().out
+    run("--input", photos, "--shard", "1/2")
+    for view in ("gray", "predicted", "truth"):
+        found = {path.name: path.read_bytes() for path in (tmp_path / "out" / view).iterdir()}
+        assert found == contents(whole / view)
+    assert set(read_finished(tmp_path / "out")) == set(names(whole / "predicted"))

@@ -20,7 +20,7 @@ from test_dataset import joined
 from colorization.data.dataset import eval_dataset
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import file_checksum, find_photos
-from colorization.data.prepare import prepare
+from colorization.data.prepare import is_finished, prepare
 from colorization.data.report import Report
 from colorization.data.shards import (
     FEATURES,
@@ -115,7 +115,7 @@ import sys
 from colorization.console import import_tensorflow
 import_tensorflow(False)
 from colorization.data.photos import file_checksum, find_photos
-from colorization.data.prepare import prepare
+from colorization.data.prepare import is_finished, prepare
 done = 0
 def progress(photos):
     global done
@@ -414,3 +414,58 @@ def test_prepared_pictures_are_those_of_the_photos(tmp_path, colourful):
         assert difference.mean() < (1 if noisy else 0.3)
         assert difference.max() < (8 if noisy else 2)
         assert np.abs(chroma[number] - same_chroma[number]).mean() < (2 if noisy else 0.5)
+
+
+def test_shards_join_into_one_manifest(photo_folder, tmp_path):
+    folder = photo_folder(20, gray=3, damaged=2)
+    paths = find_photos([str(folder)])
+    prepare(paths, str(tmp_path / "whole"), 0.3)
+    output = str(tmp_path / "out")
+    settings = {"split": 0.3, "photos_per_shard": 3}
+
+    class Stop(Exception):
+        pass
+
+    done = []
+
+    def stop(photos):
+        done.append(photos)
+        if len(done) == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        prepare(paths, output, shard=(1, 3), progress=stop, **settings)
+    for index in (2, 0):
+        assert prepare(paths, output, shard=(index, 3), **settings).total < 25
+        assert not is_finished(output, 0.3)
+        with pytest.raises(UserError, match="half prepared"):
+            find_data([f"{output}/train"])
+    with pytest.raises(UserError, match="other photos or options"):
+        prepare(paths, output, shard=(0, 4), **settings)
+    counted = []
+    prepare(paths, output, shard=(1, 3), progress=counted.append, **settings)
+    assert counted[0] == 3
+    assert is_finished(output, 0.3)
+    assert prepare(paths, output, shard=(2, 3), **settings) is None
+    assert not (tmp_path / "out/.progress").exists()
+    for part in ("train", "test"):
+        found = [tmp_path / name / part for name in ("whole", "out")]
+        whole, joined_ = (json.loads((path / "manifest.json").read_text()) for path in found)
+        for key in ("photos", "gray_left_out", "unreadable"):
+            assert whole[key] == joined_[key]
+        assert set(contents(found[1])) == {*joined_["shards"], "manifest.json"}
+        one, other = (
+            sorted(
+                (record["path"], record["sheet"])
+                for shard in path.glob("*.tfrecord")
+                for record in records(shard)
+            )
+            for path in found
+        )
+        assert one == other
+    assert sorted((tmp_path / "out/unreadable.txt").read_text().splitlines()) == sorted(
+        (tmp_path / "whole/unreadable.txt").read_text().splitlines()
+    )
+    data = find_data([f"{output}/train"])
+    for shard in data.photos:
+        data.check(shard)

@@ -81,6 +81,16 @@ def common_folder(paths: Iterable[str]) -> str:
     return shared
 
 
+def in_shard(place: str, shard: tuple[int, int]) -> bool:
+    """Whether a photo is in part `shard[0]` of `shard[1]` parts.
+
+    A hash of its place decides, so that no photo goes to another part when others are added.
+    """
+    index, count = shard
+    digest = hashlib.blake2b(os.fsencode(place), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count == index
+
+
 def _root(source: str) -> str:
     """The folder that places of what a source names are told from."""
     files = file_system(source)

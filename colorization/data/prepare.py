@@ -3,6 +3,9 @@
 Photos are taken in a fixed random order, block by block. A block fills one shard, or a train and a
 test shard, and is noted as done once they have their final names: whatever is killed whenever, the
 blocks noted are whole, and the others come out the same when they are done again.
+
+Several processes, on any machines, may each prepare a part of the photos into the same folder; the
+one that finishes last joins what all of them have noted into one manifest.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import tensorflow as tf
 
 from colorization.data import lab_planes
 from colorization.data.decode import open_photo
-from colorization.data.photos import common_folder, file_checksum, folder_name, read_file
+from colorization.data.photos import common_folder, file_checksum, folder_name, in_shard, read_file
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized
 from colorization.errors import UnreadablePhoto, UserError
@@ -37,6 +40,7 @@ def prepare(
     split: float = 0.0,
     photos_per_shard: int = PHOTOS_PER_SHARD,
     progress: Callable[[int], object] = lambda photos: None,
+    shard: tuple[int, int] = (0, 1),
 ) -> Report | None:
     """Prepares photos; goes on where an earlier, interrupted call has stopped.
 
@@ -47,10 +51,11 @@ def prepare(
       split: share of the photos to hold out for testing, decided by their content.
       photos_per_shard: how many listed photos make a shard; it holds those of them with colour.
       progress: called with the number of photos done since the last call.
+      shard: which part of how many to prepare, see `photos.in_shard`; all calls list all photos.
 
     Returns:
-      What became of the photos; the unreadable ones stand in `output/unreadable.txt` too. None if
-      an earlier call has finished all of it.
+      What became of the photos of this part; the unreadable ones of all parts stand in
+      `output/unreadable.txt` too. None if earlier calls have finished all of it.
 
     Raises:
       UserError: the folder holds something else, cannot be written or another call is writing to
@@ -66,17 +71,21 @@ def prepare(
         "split": split,
         "photos_listed": len(paths),
         "list_sha256": listing.hexdigest(),
+        **({} if shard[1] == 1 else {"shards": shard[1]}),
     }
-    parts = ("train", "test") if split else ("",)
+    parts = _parts(split)
     report = None
     try:
         if not _finished(output, parts, settings):
             _require_unclaimed(output, settings)
-            with _locked(output):
+            with _locked(output, shard):
                 # Looked at anew: the call that had the lock may have finished.
                 if not _finished(output, parts, settings):
-                    report = _prepare_rest(paths, len(root), output, parts, settings, progress)
-        _remove(progress_folder(output))
+                    report = _prepare_rest(
+                        paths, len(root), output, parts, settings, progress, shard
+                    )
+        if _finished(output, parts, settings):
+            _remove(progress_folder(output))
     except tf.errors.OpError as error:
         raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
     except UnicodeEncodeError as error:
@@ -91,31 +100,65 @@ def _prepare_rest(
     parts: Sequence[str],
     settings: dict,
     progress: Callable[[int], object],
+    shard: tuple[int, int],
 ) -> Report:
     """Prepares what no earlier call has finished; `root` as in `_opened`."""
-    report = Report(len(paths))
+    own = np.array([n for n, path in enumerate(paths) if in_shard(path[root:], shard)], np.int64)
+    report = Report(len(own))
     photos_per_shard = settings["photos_per_shard"]
-    blocks = _begin(output, settings, parts)
-    for block in blocks:
+    _begin(output, settings, parts, shard)
+    blocks = _noted_blocks(output, shard)
+    for block in blocks.values():
         _count(block, paths, report)
         progress(block["listed"])
-    order = np.random.default_rng(0).permutation(len(paths))[len(blocks) * photos_per_shard :]
+    order = own[np.random.default_rng(0).permutation(len(own))][len(blocks) * photos_per_shard :]
     photos = _opened(paths, root, order)
-    for number in itertools.count(len(blocks)):
+    for number in range(len(blocks), -(-len(own) // photos_per_shard)):
         some = itertools.islice(photos, photos_per_shard)
-        block = _write_block(some, output, parts, number, settings["split"], progress)
-        if not block["listed"]:
-            break
+        name = _block_name(number, shard)
+        block = _write_block(some, output, parts, name, settings["split"], progress)
         _count(block, paths, report)
-        if report.too_many_unreadable:
+        if shard[1] == 1 and report.too_many_unreadable:
             report.write_unreadable(os.path.join(output, UNREADABLE))
             report.require_readable()
-        _write_json(_progress_file(output, number), block)
-        blocks.append(block)
-    report.write_unreadable(os.path.join(output, UNREADABLE))
-    for part in parts:
-        _write_json(os.path.join(output, part, MANIFEST), _manifest(blocks, part, settings))
+        _write_json(_progress_file(output, name), block, shard)
+    _write_json(_progress_file(output, _done_name(shard)), {}, shard)
+    # What another call has joined and tidied up meanwhile is not found any more.
+    with contextlib.suppress(tf.errors.NotFoundError):
+        _join(paths, output, parts, settings, shard)
     return report
+
+
+def _join(
+    paths: Sequence[str],
+    output: str,
+    parts: Sequence[str],
+    settings: dict,
+    shard: tuple[int, int],
+) -> None:
+    """Writes the manifests, unless other shards are still at work."""
+    shards = [(index, shard[1]) for index in range(shard[1])]
+    done = (_progress_file(output, _done_name(each)) for each in shards)
+    if not all(map(tf.io.gfile.exists, done)):
+        return
+    blocks = {name: block for each in shards for name, block in _noted_blocks(output, each).items()}
+    report = Report(len(paths))
+    for block in blocks.values():
+        _count(block, paths, report)
+    report.write_unreadable(os.path.join(output, UNREADABLE))
+    report.require_readable()
+    for part in parts:
+        manifest = _manifest(blocks, part, settings)
+        _write_json(os.path.join(output, part, MANIFEST), manifest, shard)
+
+
+def is_finished(output: str, split: float) -> bool:
+    """Whether all shards of a preparation are done and joined."""
+    return all(tf.io.gfile.exists(os.path.join(output, part, MANIFEST)) for part in _parts(split))
+
+
+def _parts(split: float) -> tuple[str, ...]:
+    return ("train", "test") if split else ("",)
 
 
 def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
@@ -133,11 +176,12 @@ def _remove(folder: str) -> None:
         tf.io.gfile.rmtree(folder)
 
 
-def _locked(output: str) -> contextlib.AbstractContextManager[None]:
+def _locked(output: str, shard: tuple[int, int]) -> contextlib.AbstractContextManager[None]:
     """Keeps other preparations out of a folder; where it is remote, nothing can."""
     if "://" in output:
         return contextlib.nullcontext()
-    return locked(Path(progress_folder(output)) / "lock", output, "preparation", "output")
+    name = "lock" if shard[1] == 1 else f"lock-{shard[0]:05d}"
+    return locked(Path(progress_folder(output)) / name, output, "preparation", "output")
 
 
 def _require_unclaimed(output: str, settings: dict) -> None:
@@ -155,16 +199,30 @@ def _require_unclaimed(output: str, settings: dict) -> None:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
 
 
-def _begin(output: str, settings: dict, parts: Sequence[str]) -> list[dict]:
-    """Makes the folders, and reads what blocks an earlier call has finished."""
+def _begin(output: str, settings: dict, parts: Sequence[str], shard: tuple[int, int]) -> None:
+    """Makes the folders and notes what is prepared there."""
     tf.io.gfile.makedirs(progress_folder(output))
-    _write_json(_noted_settings(output), settings)
+    if not tf.io.gfile.exists(_noted_settings(output)):
+        _write_json(_noted_settings(output), settings, shard)
     for part in parts:
         tf.io.gfile.makedirs(os.path.join(output, part))
-    blocks = []
-    while tf.io.gfile.exists(_progress_file(output, len(blocks))):
-        blocks.append(_read_json(_progress_file(output, len(blocks))))
+
+
+def _noted_blocks(output: str, shard: tuple[int, int]) -> dict[str, dict]:
+    """Name -> what went into it, of the blocks that a shard has finished."""
+    blocks: dict[str, dict] = {}
+    while tf.io.gfile.exists(_progress_file(output, _block_name(len(blocks), shard))):
+        name = _block_name(len(blocks), shard)
+        blocks[name] = _read_json(_progress_file(output, name))
     return blocks
+
+
+def _block_name(number: int, shard: tuple[int, int]) -> str:
+    return f"{number:05d}" if shard[1] == 1 else f"{shard[0]:05d}-{number:05d}"
+
+
+def _done_name(shard: tuple[int, int]) -> str:
+    return f"done-{shard[0]:05d}"
 
 
 def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict]:
@@ -216,12 +274,12 @@ def _write_block(
     photos: Iterable[dict],
     output: str,
     parts: Sequence[str],
-    number: int,
+    name: str,
     split: float,
     progress: Callable[[int], object],
 ) -> dict:
     """Writes one shard for each part, and says what went into them."""
-    shards = [os.path.join(output, part, f"{number:05d}.tfrecord") for part in parts]
+    shards = [os.path.join(output, part, f"{name}.tfrecord") for part in parts]
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
     counts = [0] * len(parts)
     folders: list[set[str]] = [set() for _ in parts]
@@ -263,17 +321,17 @@ def _count(block: dict, paths: Sequence[str], report: Report) -> None:
         report.add_unreadable(paths[int(index)], reason)
 
 
-def _manifest(blocks: Sequence[dict], part: str, settings: dict) -> dict:
+def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
     shards = {
-        f"{number:05d}.tfrecord": block["shards"][part]
-        for number, block in enumerate(blocks)
+        f"{name}.tfrecord": block["shards"][part]
+        for name, block in blocks.items()
         if part in block["shards"]
     }
     return {
         "format": FORMAT,
         "photos": sum(facts["photos"] for facts in shards.values()),
-        "gray_left_out": sum(len(block["gray"]) for block in blocks),
-        "unreadable": sum(len(block["unreadable"]) for block in blocks),
+        "gray_left_out": sum(len(block["gray"]) for block in blocks.values()),
+        "unreadable": sum(len(block["unreadable"]) for block in blocks.values()),
         "settings": settings,
         "shards": shards,
     }
@@ -283,8 +341,8 @@ def _noted_settings(output: str) -> str:
     return os.path.join(progress_folder(output), "settings.json")
 
 
-def _progress_file(output: str, number: int) -> str:
-    return os.path.join(progress_folder(output), f"{number:05d}.json")
+def _progress_file(output: str, name: str) -> str:
+    return os.path.join(progress_folder(output), f"{name}.json")
 
 
 def _read_json(path: str) -> dict:
@@ -292,7 +350,9 @@ def _read_json(path: str) -> dict:
         return json.loads(file.read())
 
 
-def _write_json(path: str, value: dict) -> None:
-    with tf.io.gfile.GFile(f"{path}.unfinished", "w") as file:
+def _write_json(path: str, value: dict, shard: tuple[int, int]) -> None:
+    # Several shards may write the same at the same time.
+    temporary = f"{path}.{shard[0]}.unfinished"
+    with tf.io.gfile.GFile(temporary, "w") as file:
         file.write(json.dumps(value, indent=2) + "\n")
-    tf.io.gfile.rename(f"{path}.unfinished", path, overwrite=True)
+    tf.io.gfile.rename(temporary, path, overwrite=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from colorization.data.decode import open_photo
 from colorization.data.photos import (
     file_version,
     find_places,
+    in_shard,
     is_film,
     places_in_common_folder,
     read_file,
@@ -27,7 +29,7 @@ from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import require_writable
 from colorization.model.model_fn import Network
 from colorization.options import Options
-from colorization.pages.gallery import write_gallery
+from colorization.pages.gallery import write_gallery_of_results
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
@@ -59,23 +61,28 @@ def run(network: Network, options: Options) -> None:
     if len(paths) < len(places):
         print(f"Leaving out what lies in the folders of {output} that results go to.")
         places = {path: places[path] for path in paths}
+    hints = _hints(places, options)
+    finished = read_finished(output)
+    # Of the photos of all shards, so that no name depends on what others do.
+    names = picture_names(places, options.format, finished)
+    paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
-    hints = _hints(places, options)
     if films:
         paths, films = _without_pyav(paths, films, report)
-    _require_readable(paths)
+    if options.shard == (0, 1):
+        _require_readable(paths)
     # Photos first, for a film may take all night.
     photos = [path for path in paths if not is_film(path)]
-    finished = read_finished(output)
-    names = picture_names(places, options.format, finished)
     with _cleaning_up_after_sigterm():
         if photos:
             left = _unfinished(photos, names, finished, options, "photos", hints)
             _colorize_photos(colorizer, left, output, options, report, hints)
         if films:
             left = _unfinished(films, names, finished, options, "films")
-            _colorize_films(colorizer, left, output, report)
+            _colorize_films(colorizer, left, output, options, report)
+    if not paths:
+        print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -190,15 +197,21 @@ def _colorize_photos(
             workers=options.batch_size,
             quality=options.quality,
             hints=hints,
+            keep=options.keep,
+            shard=options.shard,
         )
-    of_all = {name: picture.scores for name, picture in read_finished(output).items()}
-    page = write_gallery(output, f"{options.model}.py", of_all)
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
-    print(f"See them in {page}")
+    if options.keep == "predicted":
+        return
+    if options.shard != (0, 1):
+        command = ["python", f"{options.model}.py", "--mode", "gallery", "--output", options.output]
+        print(f"When all shards are done:\n  {shlex.join(command)}")
+        return
+    print(f"See them in {write_gallery_of_results(output, options.model)}")
 
 
 def _colorize_films(
-    colorizer: Colorizer, names: dict[str, str], output: Path, report: Report
+    colorizer: Colorizer, names: dict[str, str], output: Path, options: Options, report: Report
 ) -> None:
 
     for film, name in names.items():
@@ -220,7 +233,7 @@ def _colorize_films(
                     raise
                 report.add_unreadable(film, error.strerror.lower())
                 continue
-        add_finished(output, name, film, version, {})
+        add_finished(output, name, film, version, {}, shard=options.shard)
         print(f"Coloured {done.frames:,} frames into {printable(str(target))}.")
         if done.changes:
             print(f"Other than in {printable(film)}: {'; '.join(done.changes)}.")

@@ -7,7 +7,7 @@ import shlex
 
 from colorization.console import progress_bar
 from colorization.data.photos import find_photos
-from colorization.data.prepare import UNREADABLE, prepare
+from colorization.data.prepare import UNREADABLE, is_finished, prepare
 from colorization.files import require_writable
 from colorization.model.model_fn import Network
 from colorization.options import Options
@@ -17,11 +17,17 @@ def run(network: Network, options: Options) -> None:
     """Turns photos into shards, so that training on them need not open each photo again."""
     require_writable(options.output, "output")
     paths = find_photos(options.input)
-    with progress_bar(len(paths), "preparing", " photos", delay=0.5) as bar:
-        report = prepare(paths, options.output, options.split, progress=bar.update)
+    alone = options.shard == (0, 1)
+    with progress_bar(len(paths) if alone else None, "preparing", " photos", delay=0.5) as bar:
+        report = prepare(
+            paths, options.output, options.split, progress=bar.update, shard=options.shard
+        )
     print(
         f"Prepared {report}." if report else f"{options.output} was prepared before; nothing to do."
     )
+    if not is_finished(options.output, options.split):
+        print("The last shard to be done joins all of them; nothing can be trained on them before.")
+        return
     if report and report.unreadable:
         print(f"All unreadable photos: {os.path.join(options.output, UNREADABLE)}")
     data = ["--train_data", options.output]

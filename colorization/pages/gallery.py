@@ -25,7 +25,7 @@ from PIL import Image
 from colorization.data.photos import is_film
 from colorization.files import atomic_write
 from colorization.pages.page import render, thumbnail
-from colorization.prediction.results import VIEWS
+from colorization.prediction.results import VIEWS, read_finished
 
 THUMBNAIL_SIDE = 320
 
@@ -49,6 +49,12 @@ class _Entry(NamedTuple):
     name: str
     views: Mapping[str, _View]
     figures: Mapping[str, float]
+
+
+def write_gallery_of_results(folder: Path, model: str) -> Path:
+    """Writes the page with the figures that the folder's records tell; see `write_gallery`."""
+    scores = {name: picture.scores for name, picture in read_finished(folder).items()}
+    return write_gallery(folder, f"{model}.py", scores)
 
 
 def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:

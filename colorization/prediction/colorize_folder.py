@@ -48,6 +48,8 @@ def colorize_photos(
     workers: int,
     quality: int,
     hints: Mapping[str, Hints] | None = None,
+    keep: str = "all",
+    shard: tuple[int, int] = (0, 1),
 ) -> dict[str, dict[str, float]]:
     """Colours photos and writes what the gallery shows.
 
@@ -65,6 +67,8 @@ def colorize_photos(
         cores and one. Opening, the network, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
       hints: path -> what colour some of the photo was, for those of which it is known.
+      keep: "all", or "predicted" to write those pictures alone.
+      shard: in whose record finished photos are noted; see `results.add_finished`.
 
     Returns:
       Name -> `rmse` (of a* and b*, in CIE units) and `psnr` (of the RGB picture, in dB), over at
@@ -83,7 +87,7 @@ def colorize_photos(
             data = read_file(path)
             version = Version(size, time, hashlib.sha256(data).hexdigest())
             kind = format_of_name(name)
-            views, scores = _colorize(colorizer, path, data, known, kind, quality, report)
+            views, scores = _colorize(colorizer, path, data, known, kind, quality, report, keep)
             # The last one tells that the photo is done.
             for view in ("gray", "truth", "predicted"):
                 if view in views:
@@ -91,7 +95,7 @@ def colorize_photos(
                 else:
                     # That of a photo which this one has taken the place of.
                     (output / view / name).unlink(missing_ok=True)
-            add_finished(output, name, path, version, scores, digest(known))
+            add_finished(output, name, path, version, scores, digest(known), shard)
         except (UnreadablePhoto, CannotEncode) as error:
             report.add_unreadable(path, str(error))
             return {}
@@ -130,6 +134,7 @@ def _colorize(
     kind: str,
     quality: int,
     report: Report,
+    keep: str,
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """A photo's encoded pictures, all pages in each, by view; and the scores of its first page.
 
@@ -141,11 +146,15 @@ def _colorize(
     scores: dict[str, float] = {}
     colored = False
     for photo in decode_pages(data, kind, problems):
-        if pages["gray"]:
+        if pages["predicted"]:
             photo, hints = further_page(photo), None
         predicted = colorizer.colorize(photo.pixels, hints)
-        pages["gray"].append(encode(colorizer.gray(photo.pixels), photo, kind, quality))
         pages["predicted"].append(encode(predicted, photo, kind, quality))
+        for note in notes(photo, kind):
+            report.add_note(path, note)
+        if keep == "predicted":
+            continue
+        pages["gray"].append(encode(colorizer.gray(photo.pixels), photo, kind, quality))
         # Not every viewer knows every kind of TIFF.
         same = photo.kind == kind != "TIFF" and not photo.notes
         truth = pages["gray"][-1]
@@ -153,13 +162,11 @@ def _colorize(
             colored, scores = True, scores or _scores(predicted, photo.pixels)
             truth = data if same else encode(photo.pixels, photo, kind, quality)
         pages["truth"].append(truth)
-        for note in notes(photo, kind):
-            report.add_note(path, note)
     if problems:
         report.add_unreadable(path, "; ".join(problems))
-    views = {view: join_pages(encoded) for view, encoded in pages.items()}
+    views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
     if not colored:
-        del views["truth"]
+        views.pop("truth", None)
     return views, scores
 
 

@@ -2,7 +2,8 @@
 
 `finished.jsonl` grows by a line with every picture, so that a run that is cut short loses none. A
 line that makes no sense, such as one that was cut short itself, says nothing about the others. A
-picture without a line is not finished, whoever left it there.
+picture without a line is not finished, whoever left it there. Each shard of a run has a record of
+its own, because file systems that machines share mix up what two of them append to one file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +30,6 @@ from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.video import CONTAINERS
 
-_RECORD = "finished.jsonl"
 _lock = threading.Lock()
 # What a damaged line of the record may lead to.
 _NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
@@ -61,6 +62,7 @@ def add_finished(
     version: Version,
     scores: Mapping[str, float],
     hints: str = "",
+    shard: tuple[int, int] = (0, 1),
 ) -> None:
     """Adds a picture to the record; several threads may do so.
 
@@ -71,6 +73,7 @@ def add_finished(
       version: of the photo when it was read.
       scores: see `colorize_folder.colorize_photos`.
       hints: see `Finished`.
+      shard: whose record.
 
     Raises:
       OSError: the record cannot be written.
@@ -80,11 +83,12 @@ def add_finished(
         "photo": photo_id(path),
         "version": version._asdict(),
         "scores": dict(scores),
+        "noted": time.time(),
     }
     if hints:
         facts["hints"] = hints
     line = f"{json.dumps(facts)}\n".encode()
-    with _lock, open(output / _RECORD, "a+b") as record:
+    with _lock, open(output / _record(shard), "a+b") as record:
         if record.tell():
             record.seek(-1, os.SEEK_END)
             # After half a line, a new one begins.
@@ -93,23 +97,37 @@ def add_finished(
 
 
 def read_finished(output: Path) -> dict[str, Finished]:
-    """Name -> what the record says last about it, for pictures that still exist."""
+    """Name -> what the records say last about it, for pictures that still exist."""
+    noted: dict[str, float] = {}
     finished: dict[str, Finished] = {}
-    with contextlib.suppress(FileNotFoundError), open(output / _RECORD, "rb") as record:
-        for line in record:
-            with contextlib.suppress(*_NONSENSE):
-                facts = json.loads(line)
-                finished[str(facts["picture"])] = Finished(
-                    str(facts["photo"]),
-                    _version(facts.get("version")),
-                    _believable(facts["scores"]),
-                    str(facts.get("hints", "")),
-                )
+    for line in _lines(output):
+        with contextlib.suppress(*_NONSENSE):
+            facts = json.loads(line)
+            name, when = str(facts["picture"]), float(facts.get("noted", 0))
+            picture = Finished(
+                str(facts["photo"]),
+                _version(facts.get("version")),
+                _believable(facts["scores"]),
+                str(facts.get("hints", "")),
+            )
+            if when >= noted.get(name, 0):
+                noted[name], finished[name] = when, picture
     return {
         name: picture
         for name, picture in finished.items()
         if os.path.exists(output / "predicted" / name)
     }
+
+
+def _record(shard: tuple[int, int]) -> str:
+    index, count = shard
+    return "finished.jsonl" if count == 1 else f"finished-{index}-of-{count}.jsonl"
+
+
+def _lines(output: Path) -> Iterator[bytes]:
+    for path in sorted(output.glob("finished*.jsonl")):
+        with open(path, "rb") as record:
+            yield from record
 
 
 def _version(facts: object) -> Version | None:

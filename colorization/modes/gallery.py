@@ -1,0 +1,20 @@
+"""`--mode gallery`: the page of a results folder, such as one that many machines wrote to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from colorization.errors import UserError
+from colorization.files import require_writable
+from colorization.model.model_fn import Network
+from colorization.options import Options
+from colorization.pages.gallery import write_gallery_of_results
+
+
+def run(network: Network, options: Options) -> None:
+    """Makes the page and says where it is."""
+    output = Path(options.output)
+    if not (output / "predicted").is_dir():
+        raise UserError(f"no coloured pictures in {output}; name the --output of --mode predict")
+    require_writable(options.output, "output")
+    print(f"See them in {write_gallery_of_results(output, options.model)}")
