@@ -183,7 +183,8 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
     if kind == "PNG":
         # A third of the default's time for a few percent more bytes.
         settings["compress_level"] = 3
-    if kind == "TIFF":
+    # Pillow compresses TIFF files by libtiff, which takes no nested EXIF data from it.
+    if kind == "TIFF" and not _has_nested(photo.exif):
         settings["compression"] = "tiff_lzw"
     with io.BytesIO() as file:
         try:
@@ -209,12 +210,10 @@ def further_page(photo: Photo) -> Photo:
     """The photo as a page after the first, where `join_pages` takes no nested EXIF data."""
     if not photo.exif:
         return photo
-    exif = Image.Exif()
-    exif.load(photo.exif)
-    for tag in _KEPT_IFDS:
-        exif.get_ifd(tag).clear()
-        exif.pop(tag, None)
-    return replace(photo, exif=exif.tobytes() if len(exif) else b"")
+    found, kept = Image.Exif(), Image.Exif()
+    found.load(photo.exif)
+    kept.update((tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS)
+    return replace(photo, exif=kept.tobytes() if len(kept) else b"")
 
 
 def notes(photo: Photo, kind: str) -> tuple[str, ...]:
@@ -222,6 +221,13 @@ def notes(photo: Photo, kind: str) -> tuple[str, ...]:
     if kind == "JPEG" and photo.exif and _short_exif(photo.exif) != photo.exif:
         return (*photo.notes, "its EXIF data are too long for JPEG, so the longest are left out")
     return photo.notes
+
+
+def _has_nested(exif: bytes) -> bool:
+    found = Image.Exif()
+    if exif:
+        found.load(exif)
+    return any(tag in found for tag in _KEPT_IFDS)
 
 
 def _short_exif(exif: bytes) -> bytes:

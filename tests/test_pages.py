@@ -1,0 +1,344 @@
+"""Files with several pictures, previews, raw files, and files with harmless faults."""
+
+import builtins
+import io
+import logging
+import os
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, PngImagePlugin
+
+from colorization.data.decode import open_photo
+from colorization.data.report import Report
+from colorization.errors import UnreadablePhoto
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.pictures import decode, decode_pages, encode, notes
+from colorization.prediction.results import picture_names
+
+
+@pytest.fixture(scope="module")
+def colorizer(model_folder):
+    return Colorizer(model_folder(), precision="float32")
+
+
+def saved(picture: Image.Image, kind: str, **settings) -> bytes:
+    with io.BytesIO() as file:
+        picture.save(file, kind, **settings)
+        return file.getvalue()
+
+
+def album(colourful) -> bytes:
+    """A TIFF file: a gray page with a date, a preview of it, colours of 16 bits, floats."""
+    with io.BytesIO() as file, tifffile.TiffWriter(file) as writer:
+        settings = {"metadata": None, "contiguous": False}
+        gray = colourful(20, 30)[..., 1]
+        writer.write(gray, photometric="minisblack", datetime="1969:07:20 20:17:40", **settings)
+        writer.write(gray[::4, ::4], photometric="minisblack", subfiletype=1, **settings)
+        deep = colourful(24, 32, 1).astype(np.uint16) * 257
+        writer.write(deep, photometric="rgb", **settings)
+        writer.write(gray.astype(np.float32) / 255, photometric="minisblack", **settings)
+        writer.close()
+        return file.getvalue()
+
+
+def frames(data: bytes) -> list[np.ndarray]:
+    with Image.open(io.BytesIO(data)) as picture:
+        found = []
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            found.append(np.asarray(picture.convert("RGB")))
+        return found
+
+
+def test_each_page_is_coloured(colorizer, colourful):
+    data = album(colourful)
+    coloured = colorizer.colorize_bytes(data)
+    shapes = [(20, 30, 3), (24, 32, 3), (20, 30, 3)]
+    assert [frame.shape for frame in frames(coloured)] == shapes
+    with tifffile.TiffFile(io.BytesIO(coloured)) as file:
+        assert len(file.pages) == 3
+        assert file.pages[0].datetime is not None
+    problems = []
+    for frame, photo in zip(frames(coloured), decode_pages(data, "TIFF", problems), strict=True):
+        expected = colorizer.colorize(photo.pixels)
+        expected = expected // 257 if expected.dtype == np.uint16 else expected
+        np.testing.assert_allclose(frame, expected, atol=1)
+    assert not problems
+
+
+def test_pages_that_a_format_cannot_hold_are_named(colorizer, colourful, caplog):
+    picture = colorizer.colorize_bytes(album(colourful), "PNG")
+    assert len(frames(picture)) == 1
+    assert "its 2 further pages are left out, which PNG cannot hold" in caplog.text
+
+
+def colorize(colorizer, path, output, format=None):
+    report = Report(1)
+    names = picture_names([str(path)], format)
+    scores = colorize_photos(colorizer, names, output, report, lambda: None, workers=1, quality=95)
+    return report, scores
+
+
+def test_folders_get_all_pages_in_gray_colour_and_truth(colorizer, tmp_path, colourful):
+    (tmp_path / "album.tif").write_bytes(album(colourful))
+    report, scores = colorize(colorizer, tmp_path / "album.tif", tmp_path / "out")
+    assert not report.unreadable
+    assert scores["album.tif"]["rmse"] > 0
+    views = [
+        frames((tmp_path / "out" / view / "album.tif").read_bytes())
+        for view in ("gray", "predicted", "truth")
+    ]
+    assert [[frame.shape for frame in view] for view in views] == [
+        [(20, 30, 3), (24, 32, 3), (20, 30, 3)]
+    ] * 3
+    np.testing.assert_allclose(views[2][1], colourful(24, 32, 1), atol=1)
+    np.testing.assert_array_equal(views[2][0], views[0][0])
+
+
+def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
+    colorizer, tmp_path, colourful
+):
+    data = bytearray(album(colourful))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[2].tags["BitsPerSample"].valueoffset
+    # Samples of 64 bits are more than the page's bytes hold.
+    data[place : place + 6] = b"\x40\0\x40\0\x40\0"
+    (tmp_path / "album.tif").write_bytes(data)
+    report, _ = colorize(colorizer, tmp_path / "album.tif", tmp_path / "out")
+    (reason,) = report.unreadable.values()
+    assert reason.startswith("page 2: ")
+    for view in ("gray", "predicted"):
+        assert len(frames((tmp_path / "out" / view / "album.tif").read_bytes())) == 2
+    assert not (tmp_path / "out" / "truth").exists()
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png")])
+def test_of_animations_the_first_picture_is_coloured_which_is_said(
+    colorizer, tmp_path, colourful, caplog, kind, ending
+):
+    first, *rest = (Image.fromarray(colourful(20, 30, seed)) for seed in range(3))
+    path = tmp_path / f"film.{ending}"
+    path.write_bytes(saved(first, kind, save_all=True, append_images=rest))
+    report, scores = colorize(colorizer, path, tmp_path / "out")
+    assert not report.unreadable
+    assert caplog.text.count("only the first of its 3 pictures") == 1
+    (name,) = scores
+    for view in ("gray", "predicted", "truth"):
+        assert len(frames((tmp_path / "out" / view / name).read_bytes())) == 1
+
+
+def test_the_second_picture_of_a_camera_is_passed_over(colourful):
+    first, second = (Image.fromarray(colourful(20, 30, seed)) for seed in range(2))
+    photo = decode(saved(first, "MPO", save_all=True, append_images=[second]))
+    assert (photo.kind, photo.notes) == ("JPEG", ())
+
+
+# Previews and raw files
+
+
+def with_preview_first(photo: np.ndarray, below: bool, **settings) -> bytes:
+    """A TIFF file whose first picture is small, the photo in a sub-directory or the next page."""
+    with io.BytesIO() as file, tifffile.TiffWriter(file) as writer:
+        preview = np.zeros([11, 16, 3], np.uint8)
+        writer.write(preview, photometric="rgb", subfiletype=1, subifds=int(below), metadata=None)
+        writer.write(photo, metadata=None, **settings)
+        writer.close()
+        return file.getvalue()
+
+
+def test_a_preview_before_the_photo_is_passed_over(colourful):
+    data = with_preview_first(colourful(44, 64), False, photometric="rgb")
+    np.testing.assert_array_equal(open_photo(data), colourful(44, 64))
+
+
+def test_a_photo_below_its_preview_is_refused(colourful):
+    data = with_preview_first(colourful(44, 64), True, photometric="rgb")
+    with pytest.raises(UnreadablePhoto, match="only a preview of 16 x 11; save the photo"):
+        open_photo(data)
+    with pytest.raises(UnreadablePhoto, match="only a preview"):
+        decode(data)
+
+
+def raw_file() -> bytes:
+    """A DNG file (Adobe, version 1.4) as cameras write them: a preview, the sensor's values below.
+
+    The sensor, RGGB, has seen a gray card; its red is half as sensitive as its green.
+    """
+    sensor = np.full([48, 64], 8000, np.uint16)
+    # A black and a white patch, or the card would be taken for white.
+    sensor[:8], sensor[-8:] = 100, 16000
+    sensor[::2, ::2] //= 2
+    matrix = [3.2404542, -1.5371385, -0.4985314, -0.9692660, 1.8760108, 0.0415560]
+    matrix += [0.0556434, -0.2040259, 1.0572252]
+    rational = [part for number in matrix for part in (round(number * 10000), 10000)]
+    below = [
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50717, "I", 1, 16383, True),
+    ]
+    above = [
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50707, "B", 4, (1, 1, 0, 0), True),
+        (50708, "s", 0, "Test", True),
+        (271, "s", 0, "Test", True),
+        (272, "s", 0, "Camera", True),
+        (50721, "2i", 9, rational, True),
+        (50728, "2I", 3, (1, 2, 1, 1, 1, 1), True),
+        (50778, "H", 1, 21, True),
+    ]
+    with io.BytesIO() as file, tifffile.TiffWriter(file) as writer:
+        writer.write(
+            np.zeros([11, 16, 3], np.uint8),
+            photometric="rgb",
+            subfiletype=1,
+            subifds=1,
+            metadata=None,
+            extratags=above,
+        )
+        writer.write(sensor, photometric="cfa", metadata=None, extratags=below)
+        writer.close()
+        return file.getvalue()
+
+
+STARTS = {
+    "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
+    "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(100),
+    "ORF": b"IIRO\x08\0\0\0" + bytes(100),
+    "RW2": b"IIU\0\x18\0\0\0" + bytes(100),
+    "X3F": b"FOVb" + bytes(100),
+    "MRW": b"\0MRM" + bytes(100),
+}
+
+
+def without(monkeypatch, package):
+    real = builtins.__import__
+
+    def imported(name, *arguments, **settings):
+        if name.split(".")[0] == package:
+            raise ImportError(f"No module named {package!r}")
+        return real(name, *arguments, **settings)
+
+    monkeypatch.setattr(builtins, "__import__", imported)
+
+
+@pytest.mark.parametrize("kind", ["DNG", *STARTS])
+def test_raw_files_name_what_develops_them(monkeypatch, kind):
+    without(monkeypatch, "rawpy")
+    data = raw_file() if kind == "DNG" else STARTS[kind]
+    for read in (open_photo, decode):
+        with pytest.raises(UnreadablePhoto, match=r"raw file; pip install -r requirements-raw"):
+            read(data)
+
+
+def test_raw_files_are_developed_with_the_cameras_white_balance():
+    pytest.importorskip("rawpy")
+    photo = decode(raw_file())
+    assert photo.pixels.shape == (48, 64, 3)
+    middle = photo.pixels[16:-16, 16:-16].astype(float)
+    assert np.ptp(middle.mean((0, 1))) < 4
+    assert 20 < middle.mean() < 250
+    # Training may take half the size.
+    assert open_photo(raw_file(), draft_size=16).size <= (64, 48)
+    with pytest.raises(UnreadablePhoto, match="cannot be developed"):
+        open_photo(STARTS["RAF"])
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC photo; pip install pillow-heif"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC photo; pip install pillow-heif"),
+        (b"\xff\x0a\xfa\x1f", "a JPEG XL photo; pip install pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL photo; pip install pillow-jxl-plugin"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", "a film, not a photo"),
+        (b"\x1a\x45\xdf\xa3", "a film, not a photo"),
+        (b"%PDF-1.7", "a PDF file"),
+        (b"<?xml version='1.0'?><svg>", "a drawing"),
+        (b"Dear diary", "^not a picture$"),
+    ],
+)
+def test_known_kinds_are_named_with_what_reads_them(monkeypatch, start, told):
+    """As if no library registered them."""
+    monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind not in ("HEIF", "JXL")])
+    with pytest.raises(UnreadablePhoto, match=told):
+        open_photo(start + bytes(200))
+
+
+# Harmless faults
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("end", [b"", b"\xff", bytes(100), b"appended"])
+def test_a_jpeg_without_its_end_marker_is_coloured(
+    colorizer, tmp_path, colourful, caplog, progressive, end
+):
+    whole = saved(Image.fromarray(colourful(100, 90)), "JPEG", quality=90, progressive=progressive)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(whole[:-2] + end)
+    np.testing.assert_array_equal(open_photo(path.read_bytes()), open_photo(whole))
+    report, scores = colorize(colorizer, path, tmp_path / "out")
+    assert (list(scores), report.unreadable) == (["photo.jpg"], {})
+    assert caplog.text.count("its end marker is missing") <= 1
+    # The truth is a whole file.
+    open_photo((tmp_path / "out" / "truth" / "photo.jpg").read_bytes())
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_jpeg_without_some_of_its_pixels_is_damaged(kept):
+    noise = np.random.default_rng(0).integers(0, 256, [90, 90, 3], np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG")
+    for cut in (whole[: int(kept * len(whole))], whole[: int(kept * len(whole))] + b"\xff"):
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(cut)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("megabytes", [3, 40])
+def test_png_with_long_text_is_coloured(colourful, zipped, megabytes):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * (megabytes * 1_000_000), zip=zipped)
+    data = saved(Image.fromarray(colourful(20, 30)), "PNG", pnginfo=text)
+    photo = decode(data)
+    np.testing.assert_array_equal(photo.pixels, colourful(20, 30))
+    assert len(photo.notes) == 1
+    assert "text" in photo.notes[0]
+
+
+def test_png_with_a_long_profile_is_read(colourful, swapped_profile):
+    """Profiles with tables have megabytes; padding makes one of it here."""
+    profile = swapped_profile + os.urandom(3_000_000)
+    picture = Image.fromarray(colourful(20, 30))
+    shown = open_photo(saved(picture, "PNG", icc_profile=profile))
+    np.testing.assert_array_equal(
+        shown, open_photo(saved(picture, "PNG", icc_profile=swapped_profile))
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_exif_data_too_long_for_jpeg_is_cut_which_is_said(colourful, kind):
+    exif = Image.Exif()
+    exif[0x0132] = "1969:07:20 20:17:40"
+    exif[0x8769] = {0x9003: "1969:07:20 20:17:40", 0x927C: bytes(100_000), 0x9286: b"hello"}
+    photo = decode(saved(Image.fromarray(colourful(20, 30)), kind, exif=exif))
+    assert len(photo.exif) > 65536
+    encoded = encode(photo.pixels, photo, "JPEG", 95)
+    found = Image.open(io.BytesIO(encoded)).getexif()
+    assert found[0x0132] == "1969:07:20 20:17:40"
+    assert found.get_ifd(0x8769)[0x9003] == "1969:07:20 20:17:40"
+    assert 0x927C not in found.get_ifd(0x8769)
+    assert "EXIF" in notes(photo, "JPEG")[0]
+    for other in ("PNG", "TIFF", "WEBP"):
+        assert notes(photo, other) == ()
+        found = Image.open(io.BytesIO(encode(photo.pixels, photo, other, 95))).getexif()
+        assert len(found.get_ifd(0x8769)[0x927C]) == 100_000
+
+
+def test_nothing_is_said_of_ordinary_photos(colourful, caplog):
+    caplog.set_level(logging.DEBUG, "colorization")
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP"):
+        assert decode(saved(Image.fromarray(colourful(20, 30)), kind)).notes == ()
+    assert caplog.records == []
