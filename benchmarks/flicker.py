@@ -50,11 +50,16 @@ def main() -> None:
 
 
 def film_frames(path: str) -> Iterator[np.ndarray]:
-    import av
+    from colorization.prediction.film_color import Converter, stored_colors
+    from colorization.prediction.film_source import main_pictures, open_film
 
-    with av.open(path) as film:
-        for frame in film.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+    with open_film(path) as film:
+        pictures, converter = main_pictures(film), None
+        for frame in film.decode(pictures):
+            if converter is None:
+                colors = stored_colors(pictures.codec_context)
+                converter = Converter(frame, pictures.time_base, colors)
+            yield converter.srgb(converter.upright(frame))
 
 
 def made_frames() -> Iterator[np.ndarray]:

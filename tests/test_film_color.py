@@ -194,6 +194,7 @@ def context_of(width=64, height=48, layout="yuv420p", tags=(2, 2, 2), color_rang
         ({"height": 720, "tags": (5, 6, 5)}, (5, 6, 5, False)),
         ({"tags": (1, 1, 1), "color_range": 2}, (1, 1, 1, True)),
         ({"tags": (9, 14, 9), "layout": "yuv420p10le"}, (9, 14, 9, False)),
+        ({"tags": (2, 2, 0)}, (1, 1, 6, False)),
         ({"layout": "yuvj420p"}, (1, 1, 6, True)),
         ({"layout": "gray", "color_range": 2}, (1, 1, 6, False)),
         ({"layout": "rgb24", "tags": (1, 13, 0)}, (1, 13, 6, False)),

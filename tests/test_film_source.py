@@ -70,30 +70,36 @@ def test_tapes_begin_at_zero(make_film, painter, tmp_path):
     np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-3)
 
 
-def test_clocks_that_start_anew_go_on(make_film, painter, tmp_path):
+@pytest.mark.parametrize("sound", ["ac3", "mp2"])
+def test_clocks_that_start_anew_go_on(make_film, painter, tmp_path, sound):
     """Two recordings of a disc one after the other, each with a clock of its own."""
     first, second = (
-        make_film(f"{number}.ts", 10, pictures="mpeg2video", options={"g": "5"})
+        make_film(f"{number}.ts", 10, pictures="mpeg2video", sounds=[(sound, 48000)])
         for number in (1, 2)
     )
     moved = tmp_path / "moved.ts"
     with av.open(str(second)) as film, av.open(str(moved), "w", "mpegts") as result:
-        track = result.add_stream_from_template(film.streams.video[0])
-        for packet in film.demux(video=0):
+        tracks = [result.add_stream_from_template(track) for track in film.streams]
+        for packet in film.demux():
             if packet.dts is not None:
                 packet.pts += 90000 * 1000
                 packet.dts += 90000 * 1000
-                packet.stream = track
+                packet.stream = tracks[packet.stream.index]
                 result.mux(packet)
     both = tmp_path / "both.ts"
-    both.write_bytes(moved.read_bytes() + first.read_bytes())
+    long = make_film("long.ts", 25, pictures="mpeg2video", sounds=[(sound, 48000)]).read_bytes()
+    both.write_bytes(moved.read_bytes() + long + first.read_bytes() + moved.read_bytes())
     target = tmp_path / "results" / "both.ts.mp4"
     colorize_film(painter, str(both), target, ignore)
     with av.open(str(target)) as film:
         times = [frame.time for frame in film.decode(video=0)]
-    assert len(times) == 20
-    assert times[-1] < 2
-    assert min(np.diff(times)) > 0
+    assert len(times) == 55
+    assert 2 < times[-1] < 3
+    assert min(np.diff(times)) > 0.02
+    with av.open(str(target)) as film:
+        heard = [frame.time for frame in film.decode(audio=0)]
+    assert heard[-1] == pytest.approx(times[-1], abs=0.3)
+    assert min(np.diff(heard)) > 0
 
 
 def test_pictures_without_times_follow_each_other():

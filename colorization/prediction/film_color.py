@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.codeccontext import VideoCodecContext
 
-_UNSPECIFIED, _BT709, _SMPTE170M = 2, 1, 6
+_RGB, _BT709, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 1, 2, 3, 6
 # FFmpeg's own numbers for the ranges 16..235 and 0..255.
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
 
@@ -93,7 +93,8 @@ def stored_colors(context: VideoCodecContext) -> Colors:
         kind = _REFUSED_TRANSFERS[transfer]
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
     matrix = int(context.colorspace)
-    if matrix == _UNSPECIFIED or not _is_yuv(context.pix_fmt):
+    # The code of RGB, too, says nothing where there are planes of chroma.
+    if matrix in (_RGB, _UNSPECIFIED, _RESERVED) or not _is_yuv(context.pix_fmt):
         large = context.width >= 1280 or context.height > 576
         matrix = _BT709 if large else _SMPTE170M
     if matrix not in _MATRICES:

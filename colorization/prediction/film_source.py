@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 _STATED_LENGTH = {"mov": 0.05, "mxf": 0.05, "nut": 0.5, "gxf": 0.5, "flv": 0.5, "rm": 0.5}
 # Of these, each track has a length of its own.
 _STATED_BY_TRACK = ("mov", "mxf")
-# How the header of an ASF file begins that says the file's size, 40 bytes on.
+# How the header of an ASF file begins that says the file's size.
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
 _EBML_UNKNOWN = -1
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
-_JUMP = 10  # seconds
+# Seconds of a track's time from one packet to the next that are a clock started anew.
+_JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
 
 
@@ -175,11 +176,11 @@ def _stated_size(path: str, container: str) -> int:
         tail_start = max(0, file.seek(0, os.SEEK_END) - 2**16)
         file.seek(tail_start)
         tail = file.read()
-    if container == "avi":
-        return 8 + int.from_bytes(head[4:8], "little")
     if container == "asf":
-        place = head.find(_ASF_PROPERTIES) + 40
-        return int.from_bytes(head[place : place + 8], "little") if place >= 40 else 0
+        place = head.find(_ASF_PROPERTIES)
+        # The lowest flag says that the file was recorded while it was sent, its size unknown.
+        known = place >= 0 and not head[place + 88] & 1
+        return int.from_bytes(head[place + 40 : place + 48], "little") if known else 0
     if container == "matroska":
         _, size, start = _ebml_element(head, 0)
         identifier, size, start = _ebml_element(head, start + size)
@@ -223,18 +224,20 @@ class Clock:
         # What lies before zero is what decoders need to begin, and no player shows it.
         self._offset = -Fraction(max(0, film.start_time or 0), _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
-        self._last: Fraction | None = None
+        self._next: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
         """Changes the times of the next packet."""
         if packet.dts is None:
             return
         now = packet.dts * packet.time_base + self._offset
-        if packet.stream.type in ("video", "audio"):
-            if self._jumps and self._last is not None and abs(now - self._last) > _JUMP:
-                self._offset += self._last - now
-                now = self._last
-            self._last = now
+        if self._jumps and packet.stream.type in ("video", "audio"):
+            index = packet.stream.index
+            jump = now - self._next.get(index, now)
+            if jump > _JUMP_AHEAD or jump < -_JUMP_BACK:
+                self._offset -= jump
+                now -= jump
+            self._next[index] = now + (packet.duration or 0) * packet.time_base
         moved = round(self._offset / packet.time_base)
         packet.dts += moved
         if packet.pts is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from colorization.prediction.film_color import UnreadableFilm
@@ -37,6 +38,8 @@ _COPIED_SOUND = {
 }
 _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
 
+# Seconds from one packet of copied sound to the next, at least.
+_SHORTEST = Fraction(1, 1000)
 # Other sound becomes AAC, or Opus in WebM, of so many bits a second for each channel.
 _BITS_PER_CHANNEL = 96_000
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -101,7 +104,8 @@ class Tracks:
         index = packet.stream.index
         dts = next((time for time in (packet.dts, packet.pts) if time is not None), 0)
         if index in self._last:
-            dts = max(dts, self._last[index] + 1)
+            # A millisecond at least, lest two times are one in the coarser unit of the result.
+            dts = max(dts, self._last[index] + max(1, round(_SHORTEST / packet.time_base)))
         self._last[index] = dts
         packet.dts = dts
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
@@ -152,6 +156,7 @@ class _SoundEncoder:
         self._graph: Callable | None = None
         self._kind: tuple | None = None
         self._damaged: list[str] = []
+        self._next = 0
 
     def packets(self, packet: Packet) -> Iterator[Packet]:
         """What becomes of a packet; an empty one ends the track."""
@@ -168,6 +173,9 @@ class _SoundEncoder:
     def _encoded(self, graph: Callable | None, frame: AudioFrame | None) -> Iterator[Packet]:
         if graph is not None:
             for resampled in graph(frame):
+                # Where a film was put together, its parts may overlap.
+                resampled.pts = max(resampled.pts or 0, self._next)
+                self._next = resampled.pts + resampled.samples
                 yield from self.track.encode(resampled)
 
     def _resampler(self, frame: AudioFrame) -> Callable[[AudioFrame | None], Iterable[AudioFrame]]:

@@ -164,7 +164,7 @@ class _Film:
         if any(component.is_alpha for component in self._format.components):
             changes.append("no transparency")
         if self._damaged:
-            changes.append(f"damaged in {len(self._damaged):,} places ({self._damaged[0]})")
+            changes.append(f"{len(self._damaged):,} times damaged ({self._damaged[0]})")
         return changes
 
     def colorize(self, colorizer: Colorizer, progress: Callable[[], object]) -> int:
