@@ -295,10 +295,10 @@ def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monke
     go_on = threading.Event()
     colour = jobs._colorize
 
-    def slow(wish, path, name):
+    def slow(wish, path, name, strokes):
         if name == "gray.png":
             assert go_on.wait(30)
-        return colour(wish, path, name)
+        return colour(wish, path, name, strokes)
 
     monkeypatch.setattr(jobs, "_colorize", slow)
     first = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
@@ -327,8 +327,8 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
     begun, ended = threading.Event(), threading.Event()
     coloured = []
 
-    def slow(wish, path, name):
-        files = colour(wish, path, name)
+    def slow(wish, path, name, strokes):
+        files = colour(wish, path, name, strokes)
         coloured.append(name)
         begun.set()
         assert ended.wait(30)
@@ -658,6 +658,8 @@ def test_what_is_no_photo_is_said(open_page, no_photos):
 
 
 def test_examples_and_saturation(open_page, server, predicted):
+    from selenium.webdriver import Keys
+
     page = open_page()
     page.find("#examples button").click()
     (example,) = map(str, server.folder.glob("*/example.png"))
@@ -665,8 +667,8 @@ def test_examples_and_saturation(open_page, server, predicted):
     assert picture == predicted([example])["example.png"]
     first = page.all("#slider img")[1].get_attribute("src")
     number = page.find("#saturation input[type=number]")
-    number.clear()
-    number.send_keys("2.5\t")
+    # Not `clear`, which is a change by itself and has the photo coloured once more.
+    number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2.5", Keys.TAB)
     wait_for(lambda: page.all("#slider img")[1].get_attribute("src") != first)
     assert page.download("#download", "example.png") != picture
 

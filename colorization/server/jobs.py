@@ -9,26 +9,26 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from colorization.data.photos import read_file
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
-from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
+from colorization.prediction.pictures import CannotEncode, decode, encode, format_of_name
 from colorization.prediction.results import picture_names
 from colorization.prediction.trained_network import has_global_features
-from colorization.server.sessions import Request, Result, Sessions
+from colorization.server.brush import draw_strokes
+from colorization.server.painting import Planes, preview, reduced, strokes_as_png
+from colorization.server.sessions import Request, Result, Sessions, Strokes
 from colorization.training.settings import stored_settings
 
 MAX_SATURATION = 3.0
 _MOST_MODELS = 4
-_PREVIEW_SIDE = 1600
 # Between two updates of a page that waits for many photos.
 _UPDATE_SECONDS = 1.0
 
@@ -108,6 +108,7 @@ class Job(NamedTuple):
       colorizer: the model.
       saturation: factor of a* and b*.
       style: what `Colorizer.whole_lightness` gives; None for that of each photo itself.
+      strokes: gives those that have been painted on a photo before.
     """
 
     photos: list[Path]
@@ -115,6 +116,7 @@ class Job(NamedTuple):
     colorizer: Colorizer
     saturation: float
     style: np.ndarray | None
+    strokes: Callable[[Path], Strokes] = lambda _: ()
 
 
 def parse_job(
@@ -184,7 +186,8 @@ def colorize_all(
     for number, (path, name) in enumerate(zip(job.photos, names, strict=True)):
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
-            files = _colorize(job, path, name)
+            strokes = job.strokes(path)
+            files = _colorize(job, path, name, strokes)
         except (UnreadablePhoto, CannotEncode) as error:
             if request.ended:
                 raise FileNotFoundError(path) from error
@@ -198,10 +201,16 @@ def colorize_all(
             request.folder / str(number) / name,
             request.folder / f"{number}-gray.jpg",
             request.folder / f"{number}-coloured.jpg",
+            request.folder / f"{number}.npz",
+            path,
+            strokes,
         )
         result.picture.parent.mkdir()
-        for where, data in zip(result, files, strict=True):
+        for where, data in zip(result, files, strict=False):
             where.write_bytes(data)
+        if result.strokes:
+            result.drawn.parent.mkdir()
+            result.drawn.write_bytes(strokes_as_png(result))
         request.results.append(result)
         if time.monotonic() - shown > _UPDATE_SECONDS:
             yield False, problems
@@ -211,35 +220,21 @@ def colorize_all(
     yield True, problems
 
 
-def _colorize(job: Job, path: Path, name: str) -> tuple[bytes, bytes, bytes]:
-    """The picture as `--mode predict` writes it, and smaller ones in gray and in colour."""
+def _colorize(
+    job: Job, path: Path, name: str, strokes: Strokes
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """The first files of a `Result`: the picture as `--mode predict` writes it, and so on."""
     photo = decode(read_file(str(path)))
     colorizer = job.colorizer
     small = colorizer.small_lightness(photo.pixels)
     whole = job.style
     if whole is None:
         whole = colorizer.whole_lightness(photo.pixels, small)
-    chroma = colorizer.predict(small, whole)
-    coloured = colorizer.merge(photo.pixels, small, chroma * np.float32(job.saturation))
+    planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
+    before = colorizer.gray(reduced(photo.pixels))
+    coloured = planes.merge(photo.pixels, draw_strokes(strokes, before.shape[1::-1]))
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
-    before = colorizer.gray(_reduced(photo.pixels))
-    return picture, _preview(before, photo), _preview(_reduced(coloured), photo)
-
-
-def _reduced(pixels: np.ndarray) -> np.ndarray:
-    """uint8 `[height, width, channels]`, of at most `_PREVIEW_SIDE` a side."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return np.atleast_3d(np.asarray(picture))
-
-
-def _preview(pixels: np.ndarray, photo: Photo) -> bytes:
-    alpha = photo.alpha
-    if alpha is not None:
-        alpha = np.asarray(Image.fromarray(alpha).resize(pixels.shape[1::-1]))
-    return encode(pixels, Photo(pixels, alpha), "JPEG", 90)
+    return picture, preview(before, photo), preview(reduced(coloured), photo), planes.to_bytes()
 
 
 def _picture_names(photos: Sequence[Path]) -> list[str]:

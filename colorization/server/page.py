@@ -6,11 +6,15 @@ import contextlib
 import html
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.data_classes import FileData
 
+from colorization.errors import UnreadablePhoto
+from colorization.server.brush import are_strokes, brush
 from colorization.server.jobs import (
     MAX_SATURATION,
     Job,
@@ -21,11 +25,13 @@ from colorization.server.jobs import (
     refusal,
     write_zip,
 )
+from colorization.server.painting import painted_picture, painted_preview, strokes_as_png
 from colorization.server.sessions import Request, Result, Sessions
 
 # So many that a few long jobs do not hold up a short one, so few that large photos fit in memory.
 _JOBS_AT_ONCE = 4
 _JOBS_WAITING = 200
+_GONE = "That picture is no longer here; colour the photo once more."
 _JOB_LIMITS: dict[str, Any] = {"concurrency_id": "colour", "concurrency_limit": _JOBS_AT_ONCE}
 # Listeners get what the client sends as it is (`preprocess=False`) and check it themselves:
 # Gradio would open files to do so.
@@ -81,6 +87,7 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
                 settings = _settings(models)
         inputs = [photos, *settings]
         _colour_on_change(actions, inputs, outputs)
+        _paint_on_input(actions, outputs)
         _add_api(actions, inputs)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
         page.unload(actions.leave)
@@ -103,15 +110,30 @@ def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
     return photos, tried
 
 
-def _result() -> tuple[gr.ImageSlider, gr.DownloadButton, gr.DownloadButton, gr.Gallery]:
-    """One picture beside its gray photo, buttons to download it and all, and the strip of all."""
-    slider = gr.ImageSlider(
-        label="Gray and coloured",
-        interactive=False,
-        max_height=560,
-        buttons=["fullscreen"],
-        elem_id="slider",
-    )
+class _Result(NamedTuple):
+    """What shows results: one picture beside its gray photo or under the brush, and all of them."""
+
+    slider: gr.ImageSlider
+    brush: gr.HTML
+    download: gr.DownloadButton
+    strokes: gr.DownloadButton
+    archive: gr.DownloadButton
+    strip: gr.Gallery
+
+
+def _result() -> _Result:
+    with gr.Tab("Compare"):
+        slider = gr.ImageSlider(
+            label="Gray and coloured",
+            interactive=False,
+            max_height=560,
+            buttons=["fullscreen"],
+            elem_id="slider",
+        )
+    with gr.Tab("Say what colour it was", elem_id="paint"):
+        gr.Markdown("Paint over a thing in its colour; all of it follows.")
+        painted = brush(elem_id="brush")
+        strokes = gr.DownloadButton("Download the strokes", visible=False, elem_id="strokes")
     strip = gr.Gallery(
         label="All photos",
         show_label=False,
@@ -129,7 +151,7 @@ def _result() -> tuple[gr.ImageSlider, gr.DownloadButton, gr.DownloadButton, gr.
             "Download", variant="primary", visible=False, elem_id="download"
         )
         archive = gr.DownloadButton("Download all (zip)", visible=False, elem_id="download-all")
-    return slider, download, archive, strip
+    return _Result(slider, painted, download, strokes, archive, strip)
 
 
 def _settings(models: Models) -> tuple[gr.Dropdown, gr.Slider, gr.Image]:
@@ -149,22 +171,43 @@ def _settings(models: Models) -> tuple[gr.Dropdown, gr.Slider, gr.Image]:
     return model, saturation, style
 
 
-def _colour_on_change(actions: _Actions, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+def _colour_on_change(actions: _Actions, inputs: Sequence[Any], outputs: _Result) -> None:
     """Colours anew when a photo or a setting changes; a click in the strip shows that picture."""
     photos, model, saturation, style = inputs
-    slider, download, _, strip = outputs
+    shown = [outputs.slider, outputs.brush, outputs.download, outputs.strokes]
     gr.on(
         [photos.change, model.change, saturation.release, style.change],
         actions.colour,
         list(inputs),
         list(outputs),
         trigger_mode="always_last",
-        show_progress_on=slider,
+        show_progress_on=outputs.slider,
         **_JOB_LIMITS,
         **_PRIVATE,
     )
     model.change(actions.offer_style, model, style, show_progress="hidden", **_PRIVATE)
-    strip.select(actions.choose, None, [slider, download], **_PRIVATE)
+    outputs.strip.select(actions.choose, None, shown, **_PRIVATE)
+
+
+def _paint_on_input(actions: _Actions, outputs: _Result) -> None:
+    """Lets the picture follow each stroke, first the one that is looked at, then at full size."""
+    painting: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
+    outputs.brush.input(
+        actions.paint,
+        outputs.brush,
+        [outputs.slider, outputs.brush, outputs.download, outputs.strip],
+        concurrency_id="paint",
+        concurrency_limit=_JOBS_AT_ONCE,
+        **painting,
+        **_PRIVATE,
+    ).success(
+        actions.finish_painting,
+        outputs.brush,
+        [outputs.download, outputs.strokes, outputs.archive],
+        **painting,
+        **_JOB_LIMITS,
+        **_PRIVATE,
+    )
 
 
 def _add_api(actions: _Actions, inputs: Sequence[Any]) -> None:
@@ -203,9 +246,10 @@ class _Actions:
         """Colours photos, showing each that is done; without photos, empties the page."""
         if not photos:
             self.leave(request)
-            yield None, *(gr.update(value=None, visible=False) for _ in range(3))
+            yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
             return
         job = parse_job(self._models, self._sessions, photos, model, saturation, style)
+        job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
         with self._begin(request, job) as begun:
             for finished, problems in colorize_all(job, begun, progress):
@@ -213,8 +257,8 @@ class _Actions:
                 if finished and len(begun.results) > 1:
                     archive = write_zip(begun.results, begun.folder / "coloured.zip")
                 # Later results leave alone what may be looked at already.
-                shown = _show(begun.results[0]) if shown is None else (gr.skip(), gr.skip())
-                yield *shown, *_offer(begun.results, archive)
+                shown = _show(begun.results[0]) if shown is None else [gr.skip()] * len(shown)
+                yield *shown, _archive(archive), _strip(begun.results)
                 if finished and problems:
                     gr.Warning(html.escape(named_problems(problems), quote=False), duration=None)
 
@@ -252,8 +296,54 @@ class _Actions:
         """Shows the picture of the strip that was clicked."""
         results = self._sessions.latest(_session(request))
         if not isinstance(chosen.index, int) or not 0 <= chosen.index < len(results):
-            raise refusal("That picture is no longer here; colour the photo once more.")
+            raise refusal(_GONE)
         return _show(results[chosen.index])
+
+    def paint(self, painted: Any, request: gr.Request) -> tuple:
+        """Shows the picture as it is with the strokes that a visitor has painted."""
+        session = _session(request)
+        result = self._find(session, painted)
+        strokes = painted["strokes"]
+        after = result.next_version("after").with_suffix(".jpg")
+        with _still_there():
+            after.write_bytes(painted_preview(result, strokes))
+        changes = {"after": after, "strokes": strokes}
+        results = self._sessions.update(session, result, **changes)
+        if not results:
+            return (gr.skip(),) * 4
+        slider, value, *_ = _show(result._replace(**changes))
+        return slider, value, gr.update(interactive=False), _strip(results)
+
+    def finish_painting(self, painted: Any, request: gr.Request) -> tuple:
+        """Makes the picture with its strokes at full size."""
+        session = _session(request)
+        result = self._find(session, painted)
+        folder = result.next_version("picture")
+        finished = result._replace(picture=folder / result.picture.name)
+        with _still_there():
+            finished.drawn.parent.mkdir(parents=True)
+            finished.picture.write_bytes(painted_picture(result))
+            if finished.strokes:
+                finished.drawn.write_bytes(strokes_as_png(result))
+            results = self._sessions.update(session, result, picture=finished.picture)
+            if not results:
+                return (gr.skip(),) * 3
+            archive = write_zip(results, folder / "coloured.zip") if len(results) > 1 else None
+        *_, download, strokes = _show(finished)
+        return download, strokes, _archive(archive)
+
+    def _find(self, session: str, painted: Any) -> Result:
+        """The result that a visitor paints on.
+
+        Raises:
+          gr.Error: there is none, or what was sent are no strokes.
+        """
+        if not isinstance(painted, dict) or not are_strokes(painted.get("strokes")):
+            raise refusal("These are no strokes, or too many.")
+        result = self._sessions.find(session, painted.get("photo"))
+        if result is None:
+            raise refusal(_GONE)
+        return result
 
     def try_example(self, number: Any) -> list[str]:
         """Takes an example as the photo."""
@@ -271,19 +361,37 @@ class _Actions:
 
 
 def _show(result: Result) -> tuple:
-    """Values of the slider and of the button below it."""
-    picture = result.picture
-    button = gr.update(value=str(picture), label=f"Download {picture.name}", visible=True)
-    return (str(result.before), str(result.after)), button
-
-
-def _offer(results: Sequence[Result], archive: Path | None) -> tuple:
-    """Values of the button to download all pictures, and of the strip of several."""
-    many = len(results) > 1
-    return (
-        gr.update(value=archive and str(archive), visible=archive is not None),
-        gr.update(value=[str(one.after) for one in results] if many else None, visible=many),
+    """Values of slider, brush and the buttons that download a picture and its strokes."""
+    picture, after = result.picture, str(result.after)
+    value = {
+        "photo": result.key,
+        "picture": FileData(path=after).model_dump(),
+        "strokes": list(result.strokes),
+    }
+    button = gr.update(
+        value=str(picture), label=f"Download {picture.name}", visible=True, interactive=True
     )
+    drawn = str(result.drawn) if result.drawn.exists() else None
+    strokes = gr.update(value=drawn, visible=drawn is not None)
+    return (str(result.before), after), value, button, strokes
+
+
+def _archive(archive: Path | None) -> Any:
+    return gr.update(value=archive and str(archive), visible=archive is not None)
+
+
+def _strip(results: Sequence[Result]) -> Any:
+    many = len(results) > 1
+    return gr.update(value=[str(one.after) for one in results] if many else None, visible=many)
+
+
+@contextlib.contextmanager
+def _still_there() -> Iterator[None]:
+    """Explains that files have gone, with their session or after an hour."""
+    try:
+        yield
+    except (FileNotFoundError, UnreadablePhoto) as error:
+        raise refusal(_GONE) from error
 
 
 def _session(request: gr.Request) -> str:

@@ -9,20 +9,55 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Results of a session that can still be downloaded, in requests.
 _MOST_REQUESTS = 8
 
+# Lines that were painted, from first to last; see `brush.are_strokes`.
+Strokes = Sequence[dict[str, Any]]
+
 
 class Result(NamedTuple):
-    """Files of a coloured photo: the picture, and smaller ones in gray and in colour to look at."""
+    """Files of a coloured photo, and what has been painted on it.
+
+    Attributes:
+      picture: at full size.
+      before: smaller and gray, to look at.
+      after: likewise, in colour.
+      planes: what the network saw and predicted, see `painting`.
+      photo: the upload.
+      strokes: that the picture and the one to look at in colour have been made with.
+    """
 
     picture: Path
     before: Path
     after: Path
+    planes: Path
+    photo: Path
+    strokes: Strokes = ()
+
+    @property
+    def key(self) -> str:
+        """What tells results apart, those of other requests too."""
+        return f"{self.planes.parent.name}/{self.planes.stem}"
+
+    @property
+    def drawn(self) -> Path:
+        """Where the strokes lie as a PNG, if there are any."""
+        return self.picture.parent / "strokes" / f"{self.picture.stem}.png"
+
+    def next_version(self, what: str) -> Path:
+        """A path for another version of one of its files; all but the last one are removed.
+
+        The last one may still be on its way to the visitor.
+        """
+        stem = f"{self.planes.stem}-{what}-"
+        for old in sorted(self.planes.parent.glob(f"{stem}*"))[:-1]:
+            _remove(old)
+        return self.planes.with_name(f"{stem}{time.time_ns()}")
 
 
 class Request:
@@ -106,6 +141,42 @@ class Sessions:
         with self._lock:
             requests = self._requests.get(session)
             return list(requests[-1].results) if requests else []
+
+    def find(self, session: str, key: object) -> Result | None:
+        """The result of a session with that key, if it is still there."""
+        with self._lock:
+            for request in self._requests.get(session, ()):
+                for result in request.results:
+                    if result.key == key:
+                        request.time = time.time()
+                        return result
+            return None
+
+    def strokes(self, session: str, photo: Path) -> Strokes:
+        """What was last painted on a photo of a session."""
+        with self._lock:
+            requests = self._requests.get(session, ())
+            found = [
+                result.strokes
+                for request in requests
+                for result in request.results
+                if result.photo == photo
+            ]
+            return found[-1] if found else ()
+
+    def update(self, session: str, result: Result, **changes: Any) -> list[Result]:
+        """Replaces fields of a result, unless other strokes have been painted on it since.
+
+        Returns:
+          All results of its request; none if nothing was replaced.
+        """
+        with self._lock:
+            for request in self._requests.get(session, ()):
+                for number, current in enumerate(request.results):
+                    if current.key == result.key and current.strokes == result.strokes:
+                        request.results[number] = current._replace(**changes)
+                        return list(request.results)
+            return []
 
     def end(self, session: str) -> None:
         """Removes all files of a session."""

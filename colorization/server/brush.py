@@ -1,0 +1,113 @@
+"""The brush of the page: strokes that say what colour something was.
+
+`brush.html`, `brush.css` and `brush.js` are what happens in the browser.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image, ImageDraw
+
+from colorization.server.sessions import Strokes
+
+# What people colour most, and a gray for what had no colour. Lightness is the photo's own.
+PALETTE = (
+    ("fair skin", "#e8c0a4"),
+    ("tanned skin", "#c68e6a"),
+    ("dark skin", "#8a5a3c"),
+    ("blond hair", "#c9a76b"),
+    ("red hair", "#a0522d"),
+    ("brown hair", "#5a3a28"),
+    ("grass", "#7a9a3f"),
+    ("leaves", "#3f6b35"),
+    ("sky", "#8ab6dc"),
+    ("sea", "#2f7f93"),
+    ("light wood", "#b98a58"),
+    ("dark wood", "#6b4630"),
+    ("brick", "#a5503a"),
+    ("no colour", "#808080"),
+)
+
+_MOST_STROKES = 1000
+_MOST_POINTS = 100_000
+
+
+def brush(**settings: Any) -> gr.HTML:
+    """The component; its value is a dict of `photo`, `picture` and `strokes`.
+
+    `photo` is a string that tells photos apart, `picture` the file to paint on. Its event `input`
+    follows each change of the strokes.
+    """
+    html, css, javascript = (
+        Path(__file__).with_name(f"brush.{kind}").read_text("utf-8")
+        for kind in ("html", "css", "js")
+    )
+    palette = "".join(
+        f'<button type="button" role="radio" aria-checked="false" aria-label="{name}" '
+        f'title="{name}" data-colour="{colour}" style="background: {colour}"></button>'
+        for name, colour in PALETTE
+    )
+    return gr.HTML(
+        html_template=html.replace("PALETTE", palette),
+        css_template=css,
+        js_on_load=javascript,
+        apply_default_css=False,
+        **settings,
+    )
+
+
+def are_strokes(sent: Any) -> bool:
+    """Whether what a client sent is a list of strokes: dicts of `colour`, `width` and `points`."""
+    if not isinstance(sent, list) or len(sent) > _MOST_STROKES:
+        return False
+    return all(map(_is_stroke, sent)) and sum(len(one["points"]) for one in sent) <= _MOST_POINTS
+
+
+def _is_stroke(sent: Any) -> bool:
+    if not isinstance(sent, dict) or sent.keys() != {"colour", "width", "points"}:
+        return False
+    colour, points = sent["colour"], sent["points"]
+    return (
+        isinstance(colour, str)
+        and re.fullmatch("#[0-9a-fA-F]{6}", colour) is not None
+        and _are_shares([sent["width"]], 1)
+        and isinstance(points, list)
+        and len(points) > 0
+        and all(_are_shares(point, 2) for point in points)
+    )
+
+
+def _are_shares(sent: Any, count: int) -> bool:
+    return (
+        isinstance(sent, list)
+        and len(sent) == count
+        and all(type(value) in (int, float) and 0 <= value <= 1 for value in sent)
+    )
+
+
+def draw_strokes(strokes: Strokes, size: tuple[int, int]) -> np.ndarray:
+    """The strokes on a transparent picture, later ones on top.
+
+    Args:
+      strokes: see `are_strokes`.
+      size: width and height.
+
+    Returns:
+      uint8 RGBA `[height, width, 4]`.
+    """
+    picture = Image.new("RGBA", size)
+    pencil = ImageDraw.Draw(picture)
+    for stroke in strokes:
+        width = max(1, round(stroke["width"] * max(size)))
+        points = [(x * (size[0] - 1), y * (size[1] - 1)) for x, y in stroke["points"]]
+        pencil.line(points, stroke["colour"], width)
+        # Round ends and corners.
+        for x, y in points:
+            box = (x - width / 2, y - width / 2, x + width / 2, y + width / 2)
+            pencil.ellipse(box, stroke["colour"])
+    return np.array(picture)

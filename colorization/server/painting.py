@@ -1,0 +1,89 @@
+"""Colouring a finished photo anew after strokes of the brush, without its network."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from colorization.data.photos import read_file
+from colorization.lab import merge_numpy
+from colorization.prediction.colorize import JPEG_QUALITY
+from colorization.prediction.hints import with_hints
+from colorization.prediction.pictures import Photo, decode, encode, format_of_name
+from colorization.server.brush import draw_strokes
+from colorization.server.sessions import Result, Strokes
+
+_PREVIEW_SIDE = 1600
+
+
+class Planes(NamedTuple):
+    """What the network saw and predicted of a photo.
+
+    Attributes:
+      lightness: see `Colorizer.small_lightness`.
+      chroma: see `Colorizer.predict`; times the saturation.
+    """
+
+    lightness: np.ndarray
+    chroma: np.ndarray
+
+    def to_bytes(self) -> bytes:
+        """To be stored; NumPy's `.npz`."""
+        with io.BytesIO() as file:
+            np.savez(file, **self._asdict())
+            return file.getvalue()
+
+    def merge(self, pixels: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+        """Gives the photo, of any size, its colours; see `hints.with_hints` for the strokes."""
+        chroma = with_hints(self.lightness, self.chroma, strokes, pixels.shape[:2])
+        return merge_numpy.merge(pixels, self.lightness, chroma)
+
+
+def _stored_planes(result: Result) -> Planes:
+    with np.load(result.planes) as stored:
+        return Planes(**stored)
+
+
+def painted_preview(result: Result, strokes: Strokes) -> bytes:
+    """`Result.after` with other strokes, in a time that does not depend on the photo's size."""
+    before = decode(read_file(str(result.before)))
+    drawn = draw_strokes(strokes, before.pixels.shape[1::-1])
+    return preview(_stored_planes(result).merge(before.pixels, drawn), before)
+
+
+def painted_picture(result: Result) -> bytes:
+    """`Result.picture` with its strokes."""
+    photo = decode(read_file(str(result.photo)))
+    coloured = _stored_planes(result).merge(photo.pixels, _drawn(result))
+    return encode(coloured, photo, format_of_name(result.picture.name), JPEG_QUALITY)
+
+
+def strokes_as_png(result: Result) -> bytes:
+    """The strokes of a result, of the size of `Result.before`; for `--hints`."""
+    drawn = _drawn(result)
+    return encode(drawn[..., :3], Photo(drawn, drawn[..., 3]), "PNG", JPEG_QUALITY)
+
+
+def _drawn(result: Result) -> np.ndarray:
+    with Image.open(result.before) as before:
+        return draw_strokes(result.strokes, before.size)
+
+
+def reduced(pixels: np.ndarray) -> np.ndarray:
+    """uint8 `[height, width, channels]`, of at most 1600 pixels a side."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return np.atleast_3d(np.asarray(picture))
+
+
+def preview(pixels: np.ndarray, photo: Photo) -> bytes:
+    """A reduced picture as JPEG, what is transparent in the photo over white."""
+    alpha = photo.alpha
+    if alpha is not None:
+        alpha = np.asarray(Image.fromarray(alpha).resize(pixels.shape[1::-1]))
+    return encode(pixels, Photo(pixels, alpha), "JPEG", 90)

@@ -1,0 +1,203 @@
+"""The brush of the page, in Python and in a browser."""
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+pytest.importorskip("gradio", reason="needs Gradio")
+
+from test_app import (  # noqa: F401
+    browser,
+    functions,
+    loaded,
+    models,
+    open_page,
+    raw,
+    server,
+    wait_for,
+)
+
+from colorization.prediction.colorize import Colorizer
+from colorization.server.brush import PALETTE, are_strokes, draw_strokes
+
+GREEN = dict(PALETTE)["grass"]
+
+
+def stroke(*points, colour=GREEN, width=0.02):
+    return {"colour": colour, "width": width, "points": [list(point) for point in points]}
+
+
+def test_strokes_are_drawn_where_they_are():
+    strokes = [stroke((0, 0), (1, 1), width=0.05), stroke((0.5, 0.5), colour="#ff0000", width=0.1)]
+    assert are_strokes(strokes)
+    drawn = draw_strokes(strokes, (200, 100))
+    assert (drawn.shape, drawn.dtype) == (((100, 200, 4)), np.uint8)
+    assert drawn[10, 20].tolist() == [0x7A, 0x9A, 0x3F, 255]
+    assert drawn[50, 100].tolist() == [255, 0, 0, 255]
+    assert not drawn[10, 180].any()
+    assert not drawn[90, 20].any()
+    assert 18 <= (drawn[50, :, :3] == [255, 0, 0]).all(1).sum() <= 22
+    assert not draw_strokes([], (20, 10)).any()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        {},
+        [None],
+        [{}],
+        [stroke()],
+        [stroke((0.5,))],
+        [stroke((0.5, 2))],
+        [stroke((0.5, float("nan")))],
+        [stroke((0.5, True))],
+        [stroke((0.5, 0.5), colour="red")],
+        [stroke((0.5, 0.5), colour=7)],
+        [stroke((0.5, 0.5), width="1")],
+        [stroke((0.5, 0.5)) | {"path": "/etc/passwd"}],
+        [stroke((0.5, 0.5))] * 1001,
+        [stroke(*[(0.5, 0.5)] * 1001)] * 100,
+    ],
+)
+def test_what_is_no_list_of_strokes_is_told(sent):
+    assert not are_strokes(sent)
+
+
+def test_nobody_paints_on_the_pictures_of_others(server):
+    for number, count in functions(server).items():
+        if count != 1:
+            continue
+        for sent in ({"photo": "x/0", "strokes": []}, {"photo": 1, "strokes": [1]}, "x", None):
+            answer = raw(server, [sent], number)
+            assert "Traceback" not in str(answer)
+
+
+# Fixtures of `test_app` are arguments here.
+# ruff: noqa: F811
+
+
+@pytest.fixture
+def disc(tmp_path):
+    """A photo of a dark disc in the upper left on a light ground, and what is seen of it where."""
+    y, x = np.mgrid[:300, :400]
+    gray = np.where((y - 100) ** 2 + (x - 120) ** 2 < 70**2, 90, 200).astype(np.uint8)
+    path = tmp_path / "disc.png"
+    Image.fromarray(gray).save(path)
+    return path
+
+
+class Easel:
+    """The brush, as a person uses it."""
+
+    def __init__(self, page, photo):
+        self.page = page
+        page.drop([photo])
+        page.find("#download")
+        page.find("button[role=tab]:nth-of-type(2)").click()
+        wait_for(lambda: self.image().get_property("naturalWidth") == 400)
+
+    def image(self):
+        return self.page.find("#brush img")
+
+    def pixels(self):
+        data = httpx.get(self.image().get_attribute("src")).content
+        return rgb2lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+    def choose(self, name):
+        self.page.find(f'#brush .palette [title="{name}"]').click()
+
+    def stroke(self, *points, kind="mouse"):
+        """Paints along points in pixels of the photo; waits until the picture has followed."""
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+        from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+        canvas = self.page.find("#brush canvas")
+        scale = canvas.size["width"] / 400
+        places = [(round((x - 200) * scale), round((y - 150) * scale)) for x, y in points]
+        builder = ActionBuilder(self.page.driver, mouse=PointerInput(kind, kind), duration=20)
+        action = builder.pointer_action
+        action.move_to(canvas, *places[0]).pointer_down()
+        for place in places[1:]:
+            action.move_to(canvas, *place)
+        action.pointer_up()
+        self.wait_after(builder.perform)
+
+    def wait_after(self, act):
+        before = self.image().get_attribute("src")
+        act()
+        wait_for(lambda: self.image().get_attribute("src") != before)
+
+    def press(self, name):
+        self.wait_after(self.page.find(f"#brush .{name}").click)
+
+    def download(self, selector, name):
+        """The picture is made at full size once the one on the page has followed."""
+        wait_for(lambda: self.page.find("#download").is_enabled())
+        return self.page.download(selector, name)
+
+
+def test_a_stroke_colours_its_thing_and_leaves_the_far_corner(
+    open_page,
+    disc,
+    models,
+    tmp_path,
+):
+    easel = Easel(open_page(), disc)
+    plain = easel.download("#download", "disc.png")
+    before = easel.pixels()
+    easel.choose("grass")
+    easel.stroke((100, 80), (130, 90), (140, 120))
+    after = easel.pixels()
+    green = rgb2lab(np.uint8([0x7A, 0x9A, 0x3F]))[1:]
+    for y, x in ((90, 115), (60, 100), (140, 140)):
+        assert (
+            np.linalg.norm(after[y, x, 1:] - green) < np.linalg.norm(before[y, x, 1:] - green) / 2
+        )
+    assert np.abs(after[280:, 380:] - before[280:, 380:]).max() < 2
+
+    painted = easel.download("#download", "disc.png")
+    (tmp_path / "strokes.png").write_bytes(easel.download("#strokes", "disc.png"))
+    colorizer = Colorizer(str(models / "color_global"), precision="float32")
+    assert painted == colorizer.colorize_bytes(disc.read_bytes(), hints=tmp_path / "strokes.png")
+    assert painted != plain
+
+    easel.press("undo")
+    assert easel.download("#download", "disc.png") == plain
+    assert not easel.page.all("#strokes")
+
+
+def test_strokes_are_taken_away_one_by_one_and_stay_with_new_settings(open_page, disc):
+    from selenium.webdriver import Keys
+
+    easel = Easel(open_page(), disc)
+    plain = easel.download("#download", "disc.png")
+    easel.choose("sky")
+    easel.stroke((90, 100), (150, 100))
+    one = easel.download("#download", "disc.png")
+    easel.choose("brick")
+    easel.stroke((300, 200), (350, 250))
+    two = easel.download("#download", "disc.png")
+    assert len({plain, one, two}) == 3
+    easel.page.find("#brush .take").click()
+    easel.stroke((325, 225))
+    assert easel.download("#download", "disc.png") == one
+    number = easel.page.find("#saturation input[type=number]")
+    easel.wait_after(lambda: number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2", Keys.TAB))
+    assert easel.page.find("#strokes")
+    easel.press("clear")
+    wait_for(lambda: not easel.page.all("#strokes"))
+
+
+def test_a_finger_paints(open_page, disc):
+    easel = Easel(open_page(), disc)
+    before = easel.pixels()
+    easel.choose("sea")
+    easel.stroke((100, 80), (130, 90), (140, 120), kind="touch")
+    change = np.linalg.norm(easel.pixels() - before, axis=-1)
+    assert change[90, 115] > 5
+    assert change[280:, 380:].max() < 2
