@@ -3,16 +3,80 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import logging
 import os
 import re
+import shlex
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+_SECONDS_PER_LINE = 30
+_CURSOR_UP = "\x1b[A"
+
+# What asks a program to stop: Ctrl-C, a service manager, and on Windows the closing of its window.
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+
+
+@contextlib.contextmanager
+def ready_streams() -> Iterator[None]:
+    """Sees to it that no message is a reason for the body to end.
+
+    Standard output may lack letters of photos' names, and standard error may be closed or full.
+    """
+    # No file opened later must get the number of a closed stream, for TensorFlow writes there.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    former = sys.stderr
+    sys.stderr = _Forgiving(io.StringIO() if former is None else former)
+    try:
+        yield
+    finally:
+        sys.stderr = former
+
+
+class _Forgiving:
+    """A stream whose writes may fail without anybody noticing."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+class _Lines(_Forgiving):
+    """Where a progress bar goes that no terminal shows: each state of it is a line."""
+
+    def write(self, text: str) -> int:
+        line = text.strip(" \r\n")
+        if line and line != _CURSOR_UP:
+            super().write(f"{line}\n")
+        return len(text)
 
 
 @contextlib.contextmanager
@@ -75,8 +139,13 @@ def print_error(message: str) -> None:
 
 
 def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
-    """A progress bar with rate and time left; seldom redrawn where it cannot be overwritten."""
+    """A progress bar with rate and time left; where no terminal shows it, a line now and then."""
     from tqdm import tqdm
+
+    on_terminal = sys.stderr.isatty()
+    if not on_terminal and not settings.get("leave", True):
+        # What is not to stay is worth a line only if it takes its time.
+        settings["delay"] = 1
 
     class Bar(tqdm):
         def refresh(self, *args, **settings) -> None:
@@ -88,10 +157,40 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
         total=total,
         desc=what,
         unit=unit,
-        dynamic_ncols=True,
-        mininterval=0.2 if sys.stderr.isatty() else 10,
+        file=sys.stderr if on_terminal else _Lines(sys.stderr),
+        dynamic_ncols=on_terminal,
+        ncols=None if on_terminal else 0,
+        mininterval=0.2 if on_terminal else _SECONDS_PER_LINE,
         **settings,
     )
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone."""
+    # Windows says that the argument is invalid.
+    return _unwritten() in (errno.EPIPE, errno.EINVAL)
+
+
+def give_up_output() -> None:
+    """What is still to be written to standard output at the end goes nowhere if it cannot be."""
+    if _unwritten():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritten() -> int | None:
+    """The number of the error that keeps standard output from being written."""
+    # A closed one has no such error.
+    with contextlib.suppress(AttributeError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            return error.errno
+    return None
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as it is typed in the system's shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def printable(path: str) -> str:

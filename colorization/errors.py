@@ -16,9 +16,9 @@ class UnreadablePhoto(Exception):
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What is wrong with a path rather than with a disk.
-_UNUSABLE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
-    *(errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+UNUSABLE = (
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
 )
 # How TensorFlow, which has one exception for whatever has run out, words those two.
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded")
@@ -44,7 +44,11 @@ def explain(error: BaseException, batch_size: int) -> str | None:
             f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is "
             "whole: free some space, then run the same command again"
         )
-    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
+    if (
+        isinstance(error, OSError)
+        and error.errno in (*UNUSABLE, errno.EROFS)
+        and error.filename is not None
+    ):
         return (
             f"cannot use {os.fsdecode(error.filename)} ({(error.strerror or '').lower()}); "
             "mend that or name another path"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -23,6 +24,9 @@ from colorization.errors import UserError
 # The machine's name is part of it, because process numbers mean nothing on another machine.
 _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
 _PREFIX = f".colorize-{_MACHINE}-"
+
+# What file systems without locks answer, such as some network shares.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _log = logging.getLogger(__name__)
 
@@ -103,21 +107,21 @@ def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
     lock = FileLock(file, thread_local=False)
     with writable(folder, option):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"another {work} is writing to {folder} ({_owner(owner)}); "
+                f"wait for it, stop it or choose another --{option}"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _log.warning(
+                "%s is on a file system without locks: keep any other %s out of it", folder, work
+            )
+        write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(
-            f"another {work} is writing to {folder} ({_owner(owner)}); "
-            f"wait for it, stop it or choose another --{option}"
-        ) from None
-    except (OSError, NotImplementedError):
-        _log.warning(
-            "%s is on a file system without locks: keep any other %s out of it", folder, work
-        )
-    try:
-        with writable(folder, option):
-            write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -11,12 +11,22 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from colorization.console import import_tensorflow, log_to_console, print_error
+from colorization.console import (
+    give_up_output,
+    import_tensorflow,
+    log_to_console,
+    nobody_reads,
+    print_error,
+    ready_streams,
+)
 from colorization.errors import UserError, explain
 from colorization.options import parse
 
 if TYPE_CHECKING:
     from colorization.model.model_fn import Network
+
+# Windows has no such signal, but a pipe that nobody reads any more all the same.
+_SIGPIPE = 13
 
 
 def run(model: str, network: Network) -> NoReturn:
@@ -30,9 +40,11 @@ def run(model: str, network: Network) -> NoReturn:
       model: name of the script, `"color"` or `"color_global"`.
       network: its network.
     """
-    # Names of photos need not be what standard output can hold.
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with ready_streams():
+        sys.exit(_exit_code(model, network))
+
+
+def _exit_code(model: str, network: Network) -> int:
     try:
         options = parse(model, sys.argv[1:])
         if options.xla:
@@ -45,20 +57,20 @@ def run(model: str, network: Network) -> NoReturn:
         mode.run(network, options)
         if sys.stdout is not None:
             sys.stdout.flush()
+        return 0
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
         print_error(f"{model}.py: {error}")
-        sys.exit(2)
-    except BrokenPipeError:
-        # Nobody reads on; what is still to be written at the end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        return 2
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+        return 128 + signal.SIGINT
     except Exception as error:
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and nobody_reads()):
+            return 128 + _SIGPIPE
         explanation = explain(error, options.batch_size)
         if explanation is None or options.verbose:
             raise
         print_error(f"{model}.py: {explanation}")
-        sys.exit(2)
-    sys.exit(0)
+        return 2
+    finally:
+        give_up_output()

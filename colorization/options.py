@@ -638,7 +638,7 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         if value == "" or (isinstance(value, tuple) and "" in value):
             raise UserError(f"--{name} is empty; name something or leave it out")
     # TensorFlow finds checkpoints by patterns.
-    special = sorted(set(values.get("model_dir", "")) & set("*[\\"))
+    special = sorted(set(values.get("model_dir", "")) & (set("*[\\") - {os.sep}))
     if special:
         raise UserError(
             f"--model_dir {values['model_dir']}: TensorFlow finds no checkpoints in folders with "

@@ -38,6 +38,7 @@ from colorization.training.settings import store_settings
 
 gradio_client = pytest.importorskip("gradio_client", reason="needs Gradio")
 
+from colorization.console import STOP_SIGNALS  # noqa: E402
 from colorization.modes import serve  # noqa: E402
 from colorization.server import app, jobs  # noqa: E402
 
@@ -475,7 +476,7 @@ def test_a_missing_package_is_explained(monkeypatch):
 def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(serve, "Models", lambda *_: loaded)
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     # As for a program that a shell has started in the background.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     port = free_port()
@@ -486,7 +487,7 @@ def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     def stop():
         wait_for(lambda: "Ctrl-C" in capsys.readouterr().out)
         answers.append(httpx.get(f"http://127.0.0.1:{port}").status_code)
-        os.kill(os.getpid(), getattr(signal, name))
+        signal.raise_signal(getattr(signal, name))
 
     stopper = threading.Thread(target=stop)
     stopper.start()

@@ -110,11 +110,11 @@ def contents(folder):
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, caplog, damage):
     folder = str(tmp_path)
     save(folder, 5, 10)
-    assert newest_whole(folder) == f"{folder}/model.ckpt-10"
+    assert newest_whole(folder) == os.path.join(folder, "model.ckpt-10")
     damage(*files_of(folder, 10))
     before = contents(folder)
     with caplog.at_level(logging.WARNING):
-        assert latest_checkpoint(folder) == f"{folder}/model.ckpt-5"
+        assert latest_checkpoint(folder) == os.path.join(folder, "model.ckpt-5")
     assert f"{folder}/model.ckpt-10 is damaged" in caplog.text
     assert trained_steps(folder) == 5
     assert contents(folder) == before
@@ -133,7 +133,7 @@ def test_training_goes_on_from_the_one_before(tmp_path):
     assert resume(str(tmp_path)) == 10
     assert not leftover.exists()
     assert {n: text for n, text in contents(tmp_path).items() if n != "checkpoint"} == models
-    assert tf.train.latest_checkpoint(str(tmp_path)) == f"{tmp_path}/model.ckpt-10"
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
     listed = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths
     assert [Path(path).name for path in listed] == ["model.ckpt-5", "model.ckpt-10"]
 
@@ -152,7 +152,7 @@ def test_a_lost_or_damaged_list_of_checkpoints_is_made_anew(tmp_path, text):
     if text is not None:
         (tmp_path / "checkpoint").write_text(text)
     assert resume(str(tmp_path)) == 10
-    assert tf.train.latest_checkpoint(str(tmp_path)) == f"{tmp_path}/model.ckpt-10"
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
 
 
 def test_a_list_cannot_lead_out_of_the_folder(tmp_path):
@@ -160,7 +160,7 @@ def test_a_list_cannot_lead_out_of_the_folder(tmp_path):
     save(tmp_path / "model", 5, 7)
     elsewhere = f"{tmp_path}/other/model.ckpt-5"
     tf.compat.v1.train.update_checkpoint_state(str(tmp_path / "model"), elsewhere, [elsewhere])
-    assert latest_checkpoint(str(tmp_path / "model")) == f"{tmp_path}/model/model.ckpt-5"
+    assert latest_checkpoint(str(tmp_path / "model")) == str(tmp_path / "model/model.ckpt-5")
     resume(str(tmp_path / "model"))
     listed = tf.train.get_checkpoint_state(str(tmp_path / "model")).all_model_checkpoint_paths
     assert [os.path.dirname(path) for path in listed] == [str(tmp_path / "model")]
@@ -171,7 +171,7 @@ def test_a_moved_model_is_found(tmp_path):
     absolute = f"{tmp_path}/old/model.ckpt-5"
     tf.compat.v1.train.update_checkpoint_state(str(tmp_path / "old"), absolute, [absolute])
     shutil.move(tmp_path / "old", tmp_path / "new")
-    assert latest_checkpoint(str(tmp_path / "new")) == f"{tmp_path}/new/model.ckpt-5"
+    assert latest_checkpoint(str(tmp_path / "new")) == str(tmp_path / "new/model.ckpt-5")
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
@@ -229,7 +229,7 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
     for path in files_of(folder, 2):
         path.unlink()
     assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 1
-    assert best_checkpoint(folder) == f"{folder}/best/model.ckpt-1"
+    assert best_checkpoint(folder) == os.path.join(folder, "best", "model.ckpt-1")
     # Without a best one yet.
     shutil.rmtree(tmp_path / "best")
     assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 0

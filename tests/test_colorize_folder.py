@@ -1,16 +1,23 @@
+import errno
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
 from PIL import Image
+from platforms import any_names
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
-from colorization.data.photos import Version, file_version, places_in_common_folder
+from colorization.data.photos import (
+    Version,
+    file_version,
+    find_photos,
+    places_in_common_folder,
+)
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
@@ -22,6 +29,38 @@ from colorization.prediction.results import (
     read_finished,
     without_results,
 )
+
+
+class MemoryStick:
+    """Refuses what FAT, exFAT and NTFS refuse as names of new files and folders."""
+
+    def __init__(self, root, monkeypatch):
+        self._root = str(root)
+        for name, place in {"replace": 1, "mkdir": 0}.items():
+            real = getattr(os, name)
+
+            def checked(*arguments, real=real, place=place, **settings):
+                if self.refuses(arguments[place]):
+                    raise OSError(errno.EINVAL, "invalid argument", str(arguments[place]))
+                return real(*arguments, **settings)
+
+            monkeypatch.setattr(os, name, checked)
+
+    def refuses(self, path):
+        root, _, name = str(path).partition(f"{self._root}{os.sep}results{os.sep}")
+        parts = name.split(os.sep) if not root else []
+        return any(
+            set(part) & set('<>:"|?*\\')
+            or not part.isprintable()
+            or part.endswith((" ", "."))
+            or PureWindowsPath(part).is_reserved()
+            for part in parts
+        )
+
+
+@pytest.fixture
+def memory_stick(tmp_path, monkeypatch):
+    return MemoryStick(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -204,17 +243,65 @@ def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, ph
 
 
 def test_names_as_long_as_file_systems_allow(colorizer, tmp_path, photo_folder):
-    """Those that get even longer by `.png` are reported."""
+    """Those that would get even longer by `.png` are cut."""
     photos = photo_folder(1)
     long, longer = photos / f"{'a' * 251}.png", photos / ("b" * 255)
     shutil.copy(photos / "colour0.png", long)
     shutil.copy(photos / "colour0.png", longer)
-    report = Report(3)
-    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results", report=report)
-    assert sorted(scores) == [long.name, "colour0.png"]
-    assert report.unreadable == {str(longer): "file name too long"}
-    assert (tmp_path / "results" / "predicted" / long.name).exists()
+    scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results")
+    cut = f"{'b' * 250}~.png"
+    assert sorted(scores) == [long.name, cut, "colour0.png"]
+    for name in scores:
+        assert (tmp_path / "results" / "predicted" / name).exists()
     assert not [name for name in contents(tmp_path / "results") if name.endswith(".tmp")]
+
+
+@any_names
+def test_names_that_a_memory_stick_refuses_are_changed(
+    colorizer, tmp_path, photo_folder, memory_stick
+):
+    photos = photo_folder(1)
+    changed = {
+        "10:30.png": "10_30.png",
+        "10?30.png": "10_30 (2).png",
+        "what?/a.png": "what_/a.png",
+        "end. /a.png": "end__/a.png",
+        "CON.png": "CON_.png",
+        "A.png": "A.png",
+        "a.png": "a (2).png",
+        "tab\t.png": "tab_.png",
+        os.fsdecode(b"caf\xe9.png"): "caf_.png",
+    }
+    for name in changed:
+        (photos / name).parent.mkdir(exist_ok=True)
+        shutil.copy(photos / "colour0.png", photos / name)
+    report = Report(10)
+    paths = find_photos([str(photos)])
+    assert memory_stick.refuses(tmp_path / "results" / "10:30.png")
+    scores = colour(colorizer, paths, tmp_path / "results", report=report)
+    assert set(scores) == {"colour0.png", *changed.values()}
+    assert report.unreadable == {}
+
+
+def test_a_picture_that_cannot_be_written_does_not_stop_the_others(
+    colorizer, tmp_path, photo_folder, monkeypatch
+):
+    replace = os.replace
+    numbers = {"colour0": errno.EINVAL, "colour1": errno.EILSEQ, "colour2": errno.EACCES}
+
+    def refuse(source, target):
+        if number := numbers.get(Path(target).stem):
+            raise OSError(number, os.strerror(number), str(source), None, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    report = Report(4)
+    scores = colour(colorizer, photo_folder(4).iterdir(), tmp_path / "results", report=report)
+    assert list(scores) == ["colour3.png"]
+    assert {Path(path).stem for path in report.unreadable} == set(numbers)
+    for path, reason in report.unreadable.items():
+        words = os.strerror(numbers[Path(path).stem]).lower()
+        assert reason == f"cannot write {Path(path).name}: {words}"
 
 
 def test_what_a_format_cannot_hold_is_reported(colorizer, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from platforms import SIGPIPE, any_names, link, signals
 
 ROOT = Path(__file__).parent.parent
 
@@ -163,7 +164,7 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     unread.stdout.close()
     with unread.stderr:
         assert unread.stderr.read() == b""
-    assert unread.wait(100) == 128 + signal.SIGPIPE
+    assert unread.wait(100) == 128 + SIGPIPE
     assert run_here("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
     assert picture.read_bytes() == piped.stdout
 
@@ -289,7 +290,7 @@ def test_results_are_not_coloured_again(trained, tmp_path, run_here, output):
 def test_photos_are_not_overwritten(trained, tmp_path, run_here, kind):
     folder, _ = trained
     shutil.copytree(folder / "test", tmp_path / "out" / kind)
-    (tmp_path / "link").symlink_to(tmp_path / "out" / kind)
+    link(tmp_path / "link", tmp_path / "out" / kind)
     photo = tmp_path / "out" / kind / "photo 0.png"
     content, written = photo.read_bytes(), files(tmp_path)
     model = ("--mode", "predict", "--model_dir", folder / "models/color_global")
@@ -300,6 +301,7 @@ def test_photos_are_not_overwritten(trained, tmp_path, run_here, kind):
     assert files(tmp_path) == written
 
 
+@signals
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     folder, _ = trained
@@ -327,13 +329,11 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
     assert "color.py --train_data" in output.splitlines()[-1]
 
 
+@any_names
 def test_names_that_the_terminal_cannot_show(trained, tmp_path):
     """Also where standard output is strict, as it is in a UTF-8 locale."""
     folder, _ = trained
-    try:
-        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"nothing")
-    except OSError:
-        pytest.skip("this file system has only Unicode names")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"nothing")
     shutil.copy(folder / "photos" / "photo 0.png", tmp_path)
     result = run(
         "color.py", "--mode", "prepare", "--input", ".", "--output", "prepared", folder=tmp_path,

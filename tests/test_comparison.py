@@ -5,6 +5,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -133,6 +134,7 @@ def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys)
     }
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="this system has no /proc")
 def test_an_output_that_cannot_be_made_is_found_before_training(tmp_path, photo_folder):
     photos, models = photo_folder(1), tmp_path / "models"
     data = ("--train_data", photos, "--test_data", photos, "--model_dir", models)

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from platforms import any_names, link
 from skimage.color import rgb2lab
 
 from colorization.data import dataset
@@ -160,6 +161,7 @@ def test_prediction_keeps_gray_photos_and_has_no_labels(photo_folder):
     assert (len(report.gray), len(report.unreadable)) == (0, 1)
 
 
+@any_names
 def test_names_of_any_bytes_come_through(photo_folder, colourful):
     folder = photo_folder(0)
     name = os.fsencode(folder) + b"/caf\xe9 \xff.png"
@@ -178,6 +180,7 @@ def test_more_than_half_unreadable_stops_the_run(photo_folder):
     assert len(predicted[0]["path"]) == 2
 
 
+@any_names
 def test_the_list_of_unreadable_photos_is_written_and_removed(tmp_path, caplog):
     # Names that are no text cannot be sent from one test process to another, as logs are.
     caplog.set_level(logging.CRITICAL)
@@ -269,8 +272,8 @@ def test_every_kind_of_photo_at_once(tmp_path, colourful):
     (folder / "text.jpg").write_text("Dear diary")
     (folder / "empty.jpg").touch()
     (folder / "cut.jpg").write_bytes((folder / "profile.jpg").read_bytes()[:-300])
-    (folder / "folder.jpg").symlink_to(tmp_path)
-    (folder / "gone.jpg").symlink_to(tmp_path / "nothing")
+    link(folder / "folder.jpg", tmp_path)
+    link(folder / "gone.jpg", tmp_path / "nothing")
     found, report = batches(folder, batch_size=6)
     assert {os.path.basename(path).decode() for path in joined(found, 0, "path")} == good
     assert {os.path.basename(path) for path in report.gray} == {"gray8.jpg", "gray16.tif"}

@@ -1,6 +1,5 @@
 """Stopping, saving in time and going on, through the official Estimator with one small variable."""
 
-import os
 import signal
 import time
 
@@ -58,7 +57,7 @@ class At(tf.compat.v1.train.SessionRunHook):
 
 
 def send(number):
-    return lambda: os.kill(os.getpid(), number)
+    return lambda: signal.raise_signal(number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from platforms import any_names
 
 from colorization.data.photos import Version
 from colorization.prediction.results import Finished, add_finished, read_finished
@@ -16,6 +17,7 @@ def make_picture(output, name):
     path.touch()
 
 
+@any_names
 def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
     assert read_finished(tmp_path) == {}
     name = os.fsdecode(b"caf\xe9/1.jpg")

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from platforms import link
 
 from colorization.server.sessions import Sessions
 
@@ -34,7 +35,7 @@ def begin(sessions, session, uploads):
 def test_only_files_in_the_folder_are_uploads(folder, tmp_path):
     sessions = Sessions(folder)
     path = put(folder)
-    (folder / "link").symlink_to("/etc/passwd")
+    link(folder / "link", "/etc/passwd")
     (tmp_path / "outside.png").write_bytes(b"")
     assert sessions.upload(str(path)) == path
     assert sessions.upload(f"{folder}/hash/../hash/photo.png") == path

@@ -273,7 +273,12 @@ class _Remote:
 def photo_id(path: str) -> str:
     """What tells a photo from others, in whichever folder the program runs and however named."""
     local = path.removeprefix("file://")
-    return path if "://" in local else os.path.abspath(local)
+    if "://" in local:
+        return path
+    if os.path.splitdrive(local[1:])[0]:
+        local = local[1:]  # of file:///C:/photo.jpg
+    drive, rest = os.path.splitdrive(os.path.abspath(local))
+    return drive.upper() + rest
 
 
 def folder_name(path: str) -> str:

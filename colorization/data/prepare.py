@@ -62,8 +62,8 @@ def prepare(
         it (which is not noticed where it is remote), or more than half of the photos are
         unreadable.
     """
-    root = common_folder(paths)
-    listing = hashlib.sha256(os.fsencode("\n".join(path[len(root) :] for path in paths)))
+    names = _names(paths)
+    listing = hashlib.sha256(os.fsencode("\n".join(names)))
     settings = {
         "picture_size": lab_planes.SIZE,
         "jpeg_quality": JPEG_QUALITY,
@@ -81,9 +81,7 @@ def prepare(
             with _locked(output, shard):
                 # Looked at anew: the call that had the lock may have finished.
                 if not _finished(output, parts, settings):
-                    report = _prepare_rest(
-                        paths, len(root), output, parts, settings, progress, shard
-                    )
+                    report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
         if _finished(output, parts, settings):
             _remove(progress_folder(output))
     except tf.errors.OpError as error:
@@ -95,15 +93,15 @@ def prepare(
 
 def _prepare_rest(
     paths: Sequence[str],
-    root: int,
+    names: Sequence[str],
     output: str,
     parts: Sequence[str],
     settings: dict,
     progress: Callable[[int], object],
     shard: tuple[int, int],
 ) -> Report:
-    """Prepares what no earlier call has finished; `root` as in `_opened`."""
-    own = np.array([n for n, path in enumerate(paths) if in_shard(path[root:], shard)], np.int64)
+    """Prepares what no earlier call has finished; `names` as in `_opened`."""
+    own = np.array([n for n, name in enumerate(names) if in_shard(name, shard)], np.int64)
     report = Report(len(own))
     photos_per_shard = settings["photos_per_shard"]
     _begin(output, settings, parts, shard)
@@ -112,7 +110,7 @@ def _prepare_rest(
         _count(block, paths, report)
         progress(block["listed"])
     order = own[np.random.default_rng(0).permutation(len(own))][len(blocks) * photos_per_shard :]
-    photos = _opened(paths, root, order)
+    photos = _opened(paths, names, order)
     for number in range(len(blocks), -(-len(own) // photos_per_shard)):
         some = itertools.islice(photos, photos_per_shard)
         name = _block_name(number, shard)
@@ -127,6 +125,13 @@ def _prepare_rest(
     with contextlib.suppress(tf.errors.NotFoundError):
         _join(paths, output, parts, settings, shard)
     return report
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """Paths below the folder that all have in common, with slashes on every system."""
+    paths = [path.replace(os.sep, "/") for path in paths]
+    root = common_folder(paths)
+    return [path.removeprefix(root) for path in paths]
 
 
 def _join(
@@ -225,12 +230,12 @@ def _done_name(shard: tuple[int, int]) -> str:
     return f"done-{shard[0]:05d}"
 
 
-def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict]:
+def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> Iterator[dict]:
     """Opens photos with all cores, in order.
 
     Args:
       paths: all photos.
-      root: length of the part of the paths that is not to be stored.
+      names: of the photos, as they are stored.
       order: int64 positions in `paths`.
 
     Yields:
@@ -260,7 +265,7 @@ def _opened(paths: Sequence[str], root: int, order: np.ndarray) -> Iterator[dict
     cores = os.cpu_count() or 1
     photos = tf.data.Dataset.from_tensor_slices(order).map(load, num_parallel_calls=cores)
     for photo in photos.prefetch(2 * cores).as_numpy_iterator():
-        path = os.fsencode(paths[photo["index"]][root:])
+        path = os.fsencode(names[photo["index"]])
         yield {
             "index": int(photo["index"]),
             "state": os.fsdecode(photo["state"]),

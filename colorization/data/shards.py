@@ -140,7 +140,7 @@ def is_prepared(source: str) -> bool:
         return True
     if files.exists(os.path.join(source, "train", MANIFEST)):
         raise UserError(f"{source} was split when prepared; name {source}/train or {source}/test")
-    for folder in (source, os.path.dirname(source.rstrip("/"))):
+    for folder in (source, os.path.dirname(source.rstrip("/" + os.sep))):
         if files.exists(os.path.join(progress_folder(folder), "settings.json")):
             raise UserError(f"{source} is only half prepared; run the same --mode prepare again")
     return False

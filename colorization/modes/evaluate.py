@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 from colorization.data import dataset, split
+from colorization.data.photos import reason
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import write_json
@@ -15,6 +17,9 @@ from colorization.training import hooks
 from colorization.training.checkpoint import best_checkpoint
 from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator
+
+# A model that others own can be measured all the same.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(network: Network, options: Options) -> None:
@@ -29,8 +34,14 @@ def run(network: Network, options: Options) -> None:
     print_metrics(metrics, report)
     stored = Path(options.model_dir) / "evaluation.json"
     figures = {name: value.item() for name, value in metrics.items()}
-    write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
-    print(f"Stored in {stored}")
+    try:
+        write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        print(f"Nothing is stored: {options.model_dir} cannot be written to ({reason(error)}).")
+    else:
+        print(f"Stored in {stored}")
 
 
 def measure(

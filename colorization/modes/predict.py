@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from colorization.console import print_error, printable, progress_bar
+from colorization.console import command_line, print_error, printable, progress_bar
 from colorization.data.decode import open_photo
 from colorization.data.photos import (
     file_version,
@@ -22,10 +20,11 @@ from colorization.data.photos import (
     is_film,
     places_in_common_folder,
     read_file,
+    reason,
 )
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
-from colorization.errors import UnreadablePhoto, UserError
+from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import require_writable
 from colorization.model.model_fn import Network
 from colorization.options import Options
@@ -34,6 +33,7 @@ from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
 from colorization.prediction.pictures import FORMATS, CannotEncode
+from colorization.prediction.portable_names import portable
 from colorization.prediction.results import (
     Finished,
     add_finished,
@@ -65,6 +65,7 @@ def run(network: Network, options: Options) -> None:
     finished = read_finished(output)
     # Of the photos of all shards, so that no name depends on what others do.
     names = picture_names(places, options.format, finished)
+    _say_which_names_change(places.values())
     paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
@@ -205,7 +206,7 @@ def _colorize_photos(
         return
     if options.shard != (0, 1):
         command = ["python", f"{options.model}.py", "--mode", "gallery", "--output", options.output]
-        print(f"When all shards are done:\n  {shlex.join(command)}")
+        print(f"When all shards are done:\n  {command_line(command)}")
         return
     print(f"See them in {write_gallery_of_results(output, options.model)}")
 
@@ -229,9 +230,9 @@ def _colorize_films(
                 report.add_unreadable(film, str(error))
                 continue
             except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
+                if error.errno not in UNUSABLE:
                     raise
-                report.add_unreadable(film, error.strerror.lower())
+                report.add_unreadable(film, f"cannot write {name}: {reason(error)}")
                 continue
         add_finished(output, name, film, version, {}, shard=options.shard)
         print(f"Coloured {done.frames:,} frames into {printable(str(target))}.")
@@ -296,3 +297,12 @@ def _unfinished(
         skipped = len(paths) - len(left)
         print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")
     return {path: names[path] for path in left}
+
+
+def _say_which_names_change(places: Iterable[str]) -> None:
+    changed = [place for place in places if portable(place) != place]
+    if changed:
+        print(
+            f"Names that not every disk takes are changed, {len(changed):,} of them: "
+            f"{printable(changed[0])} is {printable(portable(changed[0]))}."
+        )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 
-from colorization.console import progress_bar
+from colorization.console import command_line, progress_bar
 from colorization.data.photos import find_photos
 from colorization.data.prepare import UNREADABLE, is_finished, prepare
 from colorization.files import require_writable
@@ -34,4 +33,4 @@ def run(network: Network, options: Options) -> None:
     if options.split:
         train, test = (os.path.join(options.output, part) for part in ("train", "test"))
         data = ["--train_data", train, "--test_data", test]
-    print(f"Next:\n  {shlex.join(['python', f'{options.model}.py', *data])}")
+    print(f"Next:\n  {command_line(['python', f'{options.model}.py', *data])}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 
+from colorization.console import STOP_SIGNALS
 from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.model_fn import Network
@@ -26,7 +28,7 @@ def run(network: Network, options: Options) -> None:
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
     # Of SIGINT too: shells have programs in the background ignore it.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     examples = gray_photos()
     address = {"host": options.host, "port": options.port}
@@ -35,4 +37,5 @@ def run(network: Network, options: Options) -> None:
         if not accounts and not is_local(options.host):
             print("Everyone who reaches this machine may use it; --auth_file asks for a password.")
         while True:
-            signal.pause()
+            # On Windows, Ctrl-C cannot end a wait without a limit.
+            time.sleep(1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shlex
 import sys
 
+from colorization.console import command_line
 from colorization.data import shards, split
 from colorization.data.report import Report
 from colorization.data.split import Selection
@@ -46,8 +46,8 @@ def run(network: Network, options: Options) -> None:
     folder = ["--model_dir", options.model_dir] if "model_dir" in options.given else []
     logs = os.path.dirname(options.model_dir) or "."
     print("Next:")
-    print(f"  {shlex.join(['python', f'{options.model}.py', '--mode', 'predict', *folder])}")
-    print(f"  {shlex.join(['tensorboard', '--logdir', logs])}")
+    print(f"  {command_line(['python', f'{options.model}.py', '--mode', 'predict', *folder])}")
+    print(f"  {command_line(['tensorboard', '--logdir', logs])}")
 
 
 def train_model(
@@ -100,7 +100,7 @@ def train_model(
         except Interrupted as interruption:
             print(
                 f"\nStopped after step {interruption.step}; a checkpoint is saved. "
-                f"To go on:\n  {shlex.join(['python', *sys.argv])}"
+                f"To go on:\n  {command_line(['python', *sys.argv])}"
             )
             sys.exit(128 + interruption.signal_number)
         finally:

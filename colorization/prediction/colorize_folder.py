@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections import deque
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colorization.data.photos import Version, read_file, size_and_time
-from colorization.errors import UnreadablePhoto
+from colorization.data.photos import Version, read_file, reason, size_and_time
+from colorization.errors import UNUSABLE, UnreadablePhoto
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
@@ -100,9 +99,9 @@ def colorize_photos(
             report.add_unreadable(path, str(error))
             return {}
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+            if error.errno not in UNUSABLE:
                 raise
-            report.add_unreadable(path, error.strerror.lower())
+            report.add_unreadable(path, f"cannot write {name}: {reason(error)}")
             return {}
         finally:
             progress()

@@ -14,6 +14,7 @@ import json
 import os
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -28,6 +29,7 @@ from colorization.data.photos import (
 )
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
+from colorization.prediction.portable_names import portable
 from colorization.prediction.video import CONTAINERS
 
 _lock = threading.Lock()
@@ -192,7 +194,8 @@ def picture_names(
       to names that have another one, `.png` to names of formats that hold no coloured photo,
       `.mp4` to those of films in containers of old. Only where this name is another photo's
       already, in `places` or in the results folder, it gets a number. No two names are equal, not
-      even on file systems that know no capitals.
+      even on file systems that know no capitals, and every file system takes all of them, see
+      `portable_names`.
     """
     wanted = (FORMATS[format][1],) if format else KINDS
     ending = FORMATS[format or "png"][0]
@@ -202,23 +205,28 @@ def picture_names(
             return film_name(place)
         return place if format_of_name(place) in wanted else f"{place}{ending}"
 
-    own = {path: own_name(place) for path, place in places.items()}
+    own = {path: os.path.splitext(own_name(place)) for path, place in places.items()}
     names: dict[str, str] = {}
     taken: set[str] = set()
-    others = {name.casefold(): picture for name, picture in (finished or {}).items()}
+    others = {_key(name): picture for name, picture in (finished or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
-        key = name.casefold()
+        key = _key(name)
         return key not in taken and (key not in others or is_of_photo(others[key], path))
 
     # Those that keep their names first, so that no other takes one.
-    for path in sorted(places, key=lambda path: own[path] != places[path]):
-        stem, its_ending = os.path.splitext(own[path])
-        numbered = (f"{stem} ({number}){its_ending}" for number in itertools.count(2))
-        tries = itertools.chain([own[path]], numbered)
+    for path in sorted(places, key=lambda path: portable(*own[path]) != places[path]):
+        stem, its_ending = own[path]
+        endings = (f" ({number}){its_ending}" for number in itertools.count(2))
+        tries = (portable(stem, added) for added in itertools.chain([its_ending], endings))
         names[path] = next(name for name in tries if is_free(name, path))
-        taken.add(names[path].casefold())
+        taken.add(_key(names[path]))
     return {path: names[path] for path in places}
+
+
+def _key(name: str) -> str:
+    """What equal names have in common for file systems that tell the fewest apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_of_photo(picture: Finished, path: str) -> bool:

@@ -186,7 +186,7 @@ def _require_free(host: str, port: int) -> None:
         with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
             raise UserError(f"port {port} is in use; choose another with --port") from error
         raise UserError(
             f"cannot listen on port {port} of {host} ({error.strerror or error}); "

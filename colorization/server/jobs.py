@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import logging
+import os
 import threading
 import time
 import zipfile
@@ -50,7 +51,11 @@ class Models:
         Raises:
           UserError: there is no trained model in `model_dir`.
         """
-        chosen = Path(model_dir).absolute()
+        chosen = Path(model_dir)
+        # Absolute only where it must be: TensorFlow finds no checkpoint below a folder with [ in
+        # its name, which the working folder may have.
+        if chosen.name in ("", ".."):
+            chosen = Path(os.path.abspath(chosen))
         self._precision = precision
         self._folders = {chosen.name: str(chosen)}
         self._loaded: OrderedDict[tuple[str, bool], Colorizer] = OrderedDict()

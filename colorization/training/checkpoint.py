@@ -121,7 +121,7 @@ def best_saturation(model_dir: str) -> float:
 
 def _stored_evaluation(folder: Path) -> dict[str, float] | None:
     try:
-        stored = json.loads((folder / _EVALUATION).read_text())
+        stored = json.loads((folder / _EVALUATION).read_bytes())
         evaluation = {name: float(value) for name, value in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -11,7 +11,7 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
-from colorization.console import progress_bar
+from colorization.console import STOP_SIGNALS, progress_bar
 from colorization.training import checkpoint
 
 SessionRunHook = tf.compat.v1.train.SessionRunHook
@@ -125,7 +125,7 @@ class EvalProgress(SessionRunHook):
 
 
 class Signals:
-    """Takes note of Ctrl-C and SIGTERM, for `StopOnSignal` to act on.
+    """Takes note of the signals that ask for an end, for `StopOnSignal` to act on.
 
     Attributes:
       number: of the signal that came, or None.
@@ -143,9 +143,7 @@ class Signals:
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
 
-        previous = {
-            number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
         try:
             yield
         finally:

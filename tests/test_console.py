@@ -1,0 +1,77 @@
+"""What is printed, wherever it goes."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from platforms import posix
+
+from colorization.console import print_error, progress_bar, ready_streams
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PRINT = """
+import contextlib, os, sys, tempfile
+from colorization.console import captured_stderr, print_error, progress_bar, ready_streams
+with ready_streams():
+    # A file must not get the number of a stream that is closed.
+    file = tempfile.TemporaryFile()
+    with contextlib.suppress(OSError):
+        os.write(2, b"from C++")
+    file.seek(0)
+    assert not file.read()
+    with captured_stderr():
+        with contextlib.suppress(OSError):
+            os.write(2, b"chatter")
+    with progress_bar(10, "working", " things") as bar:
+        bar.update(10)
+    print_error("an error")
+sys.exit(7)
+"""
+
+
+@posix
+@pytest.mark.parametrize("stream", ["2>&-", ">&-", "2>&- >&-", "2>/dev/full", "<&- >&- 2>&-"])
+def test_closed_and_full_streams_end_nothing(stream):
+    if "/dev/full" in stream and not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    command = ["sh", "-c", f'exec "$0" -c "$1" {stream}', sys.executable, PRINT]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 7
+
+
+def test_streams_of_notebooks_will_do(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    with ready_streams():
+        print("coloured")
+        print_error("skipped")
+    assert (sys.stdout.getvalue(), sys.stderr.getvalue()) == ("coloured\n", "skipped\n")
+
+
+def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    clock = iter(range(10**6))
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    with ready_streams():
+        # Each look at this clock takes a second.
+        with progress_bar(1000, "colouring", " photos") as bar:
+            for _ in range(500):
+                bar.set_postfix_str("loss 0.5", refresh=False)
+                bar.update(2)
+                if bar.n == 300:
+                    print_error("skipped a.jpg")
+        with progress_bar(2, "evaluating", " batches", leave=False) as bar:
+            bar.update(2)
+    text = log.getvalue()
+    assert not re.search(r"[\r\x1b]", text)
+    lines = text.splitlines()
+    shown = [line for line in lines if line != "skipped a.jpg"]
+    assert len(shown) == len(lines) - 1
+    assert 4 < len(shown) < 20
+    assert all(line.startswith("colouring: ") for line in shown)
+    assert "100% 1000/1000" in shown[-1]
