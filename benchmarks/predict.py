@@ -10,12 +10,15 @@ Reports, all in one run with the model loaded before:
   memory_50mp_mb     the same, 50 megapixels
   folder_vs_network  photos per second of a folder, pictures written / of the network alone on the
                      same number of photos in batches of 16, at the same precision
+  predicted_vs_network  the same with --keep predicted
+and, of single photos of 0.2, 2 and 12 megapixels, where the time goes: milliseconds of one core.
 Without a trained model it makes one of random weights: time and memory are the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import statistics
@@ -70,11 +73,20 @@ def main() -> None:
             "speedup_12mp": speedup(colorizer, files[12], options.rounds),
             "memory_12mp_mb": memory(model_dir, files[12]),
             "memory_50mp_mb": memory(model_dir, files[50]),
-            "folder_vs_network": folder_rate(colorizer, trained, places, scratch, options.rounds),
+            **folder_rates(colorizer, trained, places, scratch, options.rounds),
+        }
+        sizes = {"0.2": (516, 387), "2": (1632, 1224), "12": large[12]}
+        table = {
+            size: profile(colorizer, paths[0], pixels, Path(scratch), options.rounds)
+            for size, pixels in sizes.items()
         }
     for name, value in figures.items():
         print(f"{name:20}{value:10.2f}")
+    print(f"| ms | {' | '.join(f'{size} MP' for size in table)} |\n| --- | --- | --- | --- |")
+    for stage in table["12"]:
+        print(f"| {stage} | {' | '.join(f'{times[stage]:.1f}' for times in table.values())} |")
     if options.json:
+        figures["profile_ms"] = table
         Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
 
 
@@ -124,7 +136,9 @@ def memory(model_dir: str, path: str) -> float:
     return float(result.stdout)
 
 
-def folder_rate(colorizer, trained, places: dict[str, str], scratch: str, rounds: int) -> float:
+def folder_rates(
+    colorizer, trained, places: dict[str, str], scratch: str, rounds: int
+) -> dict[str, float]:
     import tensorflow as tf
 
     from colorization.data.photos import read_file
@@ -146,7 +160,7 @@ def folder_rate(colorizer, trained, places: dict[str, str], scratch: str, rounds
         for start in range(0, len(smalls), BATCH):
             session.run(chroma, {batch: smalls[start : start + BATCH]})
 
-    def folder() -> None:
+    def folder(keep: str) -> None:
         # A new one each time: replacing files waits for the disk.
         colorize_photos(
             colorizer,
@@ -156,18 +170,88 @@ def folder_rate(colorizer, trained, places: dict[str, str], scratch: str, rounds
             lambda: None,
             workers=BATCH,
             quality=95,
+            keep=keep,
         )
 
-    rates: dict[str, list[float]] = {"network": [], "folder": []}
+    works = {
+        "network": network,
+        "folder": lambda: folder("all"),
+        "predicted": lambda: folder("predicted"),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in works}
     network()
     for _ in range(rounds):
-        for name, work in (("network", network), ("folder", folder)):
+        for name, work in works.items():
             start = time.perf_counter()
             work()
             rates[name].append(len(places) / (time.perf_counter() - start))
-    alone, whole = (statistics.median(rates[name]) for name in ("network", "folder"))
-    print(f"{len(places)} photos: {whole:.1f} a second, the network alone {alone:.1f}")
-    return whole / alone
+    medians = {name: statistics.median(rates[name]) for name in works}
+    print(f"{len(places)} photos, a second: {medians}")
+    return {
+        f"{name}_vs_network": medians[name] / medians["network"] for name in ("folder", "predicted")
+    }
+
+
+def profile(
+    colorizer, path: str, size: tuple[int, int], scratch: Path, rounds: int
+) -> dict[str, float]:
+    """Milliseconds of each thing that is done with one photo, one after the other; medians."""
+    photo = scratch / f"{size[0]}.jpg"
+    enlarge(path, size, str(photo))
+    # The first time, memory is new and graphs are made ready.
+    runs = [stage_times(colorizer, photo) for _ in range(rounds + 1)][1:]
+    return {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}
+
+
+def stage_times(colorizer, path: Path) -> dict[str, float]:
+    from unittest import mock
+
+    from colorization.data.photos import Version, read_file, size_and_time
+    from colorization.files import write_file
+    from colorization.lab import merge_numpy
+    from colorization.prediction.colorize_folder import _scores, has_color
+    from colorization.prediction.pictures import decode, encode
+    from colorization.prediction.results import add_finished
+
+    times: dict[str, float] = {}
+
+    def timed(stage: str, work, *arguments):
+        start = time.perf_counter()
+        result = work(*arguments)
+        times[stage] = times.get(stage, 0) + 1e3 * (time.perf_counter() - start)
+        return result
+
+    data = timed("reading", read_file, str(path))
+    photo = timed("decoding", decode, data)
+    small = timed("small lightness", colorizer.small_lightness, photo.pixels)
+    chroma = timed("network", colorizer.predict, small, small)
+    merge_strip = merge_numpy._merge_strip
+    with (
+        # One core, so that times add up.
+        mock.patch.object(merge_numpy, "_SEVERAL_CORES", photo.pixels.size),
+        mock.patch.object(
+            merge_numpy, "_merge_strip", lambda *strip: timed("merging", merge_strip, *strip)
+        ),
+    ):
+        predicted = timed("enlarging", colorizer.merge, photo.pixels, small, chroma)
+    times["enlarging"] -= times["merging"]
+    pictures = {"truth": data}
+    gray = timed("gray", colorizer.gray, photo.pixels)
+    timed("has it colour?", has_color, photo.pixels)
+    scores = timed("scores", _scores, predicted, photo.pixels)
+    for view, pixels in (("gray", gray), ("predicted", predicted)):
+        pictures[view] = timed(f"encoding {view}", encode, pixels, photo, "JPEG", 95)
+    folder = path.parent / "profile"
+    for view, encoded in pictures.items():
+        timed(f"writing {view}", write_file, folder / view / path.name, encoded)
+
+    def record() -> None:
+        version = Version(*size_and_time(str(path)), hashlib.sha256(data).hexdigest())
+        add_finished(folder, path.name, str(path), version, scores)
+
+    timed("record", record)
+    times["all"] = sum(times.values())
+    return times
 
 
 def enlarge(path: str, size: tuple[int, int], target: str) -> None:

@@ -174,6 +174,11 @@ def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, col
     ratio = peak_signal_noise_ratio(truth, predicted)
     assert scores["colour0.png"]["psnr"] == pytest.approx(ratio, rel=1e-3)
     assert scores["gray0.png"] == {}
+    # Nothing is encoded anew that is there already.
+    original = (photos / "gray0.png").read_bytes()
+    assert (tmp_path / "results/gray/gray0.png").read_bytes() == original
+    colour(colorizer, [photos / "gray0.png"], tmp_path / "jpeg", format="jpeg")
+    assert Image.open(tmp_path / "jpeg/gray/gray0.png.jpg").format == "JPEG"
 
 
 def test_bytes_depend_on_neither_company_nor_order(colorizer, tmp_path, photo_folder):

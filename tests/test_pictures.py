@@ -150,3 +150,16 @@ def test_what_a_format_cannot_hold():
 def test_formats_of_names():
     names = {"a.JPG": "JPEG", "a.png": "PNG", "a.gif": None, "a": None, ".png": None}
     assert {name: format_of_name(name) for name in names} == names
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (33, 70)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_png_holds_every_pixel(size, channels):
+    random = np.random.default_rng(channels)
+    pixels = random.integers(0, 256, [*size, channels], np.uint8)
+    colours, alpha = pixels[..., : channels - (channels % 2 == 0)], pixels[..., -1]
+    photo = Photo(colours, None if channels % 2 else alpha)
+    picture = colours[..., 0] if channels < 3 else colours
+    decoded = Image.open(io.BytesIO(encode(picture, photo, "PNG", 95)))
+    assert decoded.mode == ("L", "LA", "RGB", "RGBA")[channels - 1]
+    np.testing.assert_array_equal(np.asarray(decoded).reshape(pixels.shape), pixels)

@@ -56,9 +56,9 @@ def colorize_photos(
       colorizer: the model.
       names: path -> name of the picture, from `picture_names`.
       output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
-        colour, `truth/NAME` (the photo's own bytes where its format is kept and nothing is left
-        out). Each is written under a temporary name and renamed, `predicted` last; then it is added
-        to `finished.jsonl`.
+        colour, `truth/NAME`. That one, or `gray/NAME` of a photo without colour, has the photo's
+        own bytes where its format is kept and nothing is left out. Each is written under a
+        temporary name and renamed, `predicted` last; then it is added to the record of `results`.
       report: takes note of photos that cannot be opened, or not be written in their format or
         under their name, and of what is left out of others, such as pages.
       progress: called after each photo.
@@ -153,13 +153,16 @@ def _colorize(
             report.add_note(path, note)
         if keep == "predicted":
             continue
-        pages["gray"].append(encode(colorizer.gray(photo.pixels), photo, kind, quality))
         # Not every viewer knows every kind of TIFF.
         same = photo.kind == kind != "TIFF" and not photo.notes
-        truth = pages["gray"][-1]
         if has_color(photo.pixels):
             colored, scores = True, scores or _scores(predicted, photo.pixels)
+            gray = encode(colorizer.gray(photo.pixels), photo, kind, quality)
             truth = data if same else encode(photo.pixels, photo, kind, quality)
+        else:
+            gray = data if same else encode(colorizer.gray(photo.pixels), photo, kind, quality)
+            truth = gray
+        pages["gray"].append(gray)
         pages["truth"].append(truth)
     if problems:
         report.add_unreadable(path, "; ".join(problems))
