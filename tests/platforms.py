@@ -20,6 +20,9 @@ try:
 except ImportError:
     resource = None
 
+# Seconds that only what hangs can take, however busy the machine is.
+HANG = 1800
+
 SIGPIPE = getattr(signal, "SIGPIPE", 13)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from platforms import HANG
 
 import color
 import color_global
@@ -201,7 +202,7 @@ def raw(server, data, function=0, session="raw"):
         return answer.status_code
     parameters = {"session_hash": session}
     with httpx.stream(
-        "GET", f"{server.url}/gradio_api/queue/data", params=parameters, timeout=30
+        "GET", f"{server.url}/gradio_api/queue/data", params=parameters, timeout=HANG
     ) as stream:
         for line in stream.iter_lines():
             message = json.loads(line[5:]) if line else {}
@@ -210,7 +211,7 @@ def raw(server, data, function=0, session="raw"):
     return None
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=HANG):
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, "waited in vain"
@@ -298,7 +299,7 @@ def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monke
 
     def slow(wish, path, name, strokes):
         if name == "gray.png":
-            assert go_on.wait(30)
+            assert go_on.wait(HANG)
         return colour(wish, path, name, strokes)
 
     monkeypatch.setattr(jobs, "_colorize", slow)
@@ -308,7 +309,7 @@ def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monke
     assert list(pictures) == ["photo.jpg"]
     assert not first.done()
     go_on.set()
-    assert len(first.result(timeout=30)[0]) == 1
+    assert len(first.result(timeout=HANG)[0]) == 1
 
 
 def test_files_go_when_the_session_ends(server, client, photos):
@@ -332,7 +333,7 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
         files = colour(wish, path, name, strokes)
         coloured.append(name)
         begun.set()
-        assert ended.wait(30)
+        assert ended.wait(HANG)
         return files
 
     monkeypatch.setattr(jobs, "_colorize", slow)
@@ -342,11 +343,11 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
         next(lines)
         files = [gradio_client.handle_file(path) for path in photos]
         job = client.submit(files, api_name="/colorize")
-        assert begun.wait(30)
+        assert begun.wait(HANG)
     wait_for(lambda: server.files() <= before)
     ended.set()
     with pytest.raises(gradio_client.exceptions.AppError, match="session has ended"):
-        job.result(timeout=30)
+        job.result(timeout=HANG)
     assert coloured == ["gray.png"]
     assert "Traceback" not in capsys.readouterr().err
 

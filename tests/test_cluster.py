@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from platforms import HANG
 
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
@@ -134,14 +135,14 @@ def test_every_task_trains_to_the_end_and_ends(monkeypatch, tmp_path, sync):
     threads["ps 0"].start()
     threads["ps 1"].start()
     threads["chief 0"].start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG
     # Workers that find the variables made already need not wait half a minute for them.
     while not list(tmp_path.glob("model.ckpt-*.index")) and time.monotonic() < deadline:
         time.sleep(0.05)
     for name in ("worker 0", "worker 1", "evaluator 0"):
         threads[name].start()
     for thread in threads.values():
-        thread.join(60)
+        thread.join(HANG)
     assert failed == {}
     assert set(ends) == set(threads)
     newest = tf.train.latest_checkpoint(str(tmp_path))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from platforms import SIGPIPE, any_names, link, signals
+from platforms import HANG, SIGPIPE, any_names, link, signals
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,7 +26,7 @@ def run(script, *arguments, folder, **settings):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=HANG,
         **settings,
     )
 
@@ -145,7 +145,7 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
         input=photo.read_bytes(),
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=HANG,
     )
     assert (piped.returncode, piped.stderr) == (0, b"")
     assert piped.stdout == picture.read_bytes()
@@ -164,7 +164,7 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     unread.stdout.close()
     with unread.stderr:
         assert unread.stderr.read() == b""
-    assert unread.wait(100) == 128 + SIGPIPE
+    assert unread.wait(HANG) == 128 + SIGPIPE
     assert run_here("color_global.py", *arguments, "--overwrite", folder=folder).returncode == 0
     assert picture.read_bytes() == piped.stdout
 
@@ -313,13 +313,13 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + HANG
         while not (tmp_path / "models/color/model.ckpt-0.index").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=HANG)
     finally:
         process.kill()
     assert process.returncode == code, errors

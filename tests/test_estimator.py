@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from platforms import HANG
 
 from colorization import estimator
 from colorization.errors import UserError
@@ -334,7 +335,7 @@ def fresh_process(tmp_path_factory):
         env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(**json.loads(done.stdout))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from platforms import HANG
 
 from colorization.errors import UserError
 from colorization.prediction import export
@@ -45,7 +46,7 @@ def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, t
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANG,
     )
     assert result.returncode == 0, result.stderr
     colorizer = Colorizer(model_folder(), precision="float32")

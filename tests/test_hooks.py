@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
+from colorization.training import hooks
 from colorization.training.checkpoint import resume
 from colorization.training.hooks import (
     FitsCheckpoint,
@@ -96,17 +97,26 @@ def test_a_checkpoint_of_other_shapes_is_refused(tmp_path):
     FitsCheckpoint(None).begin()
 
 
-def test_checkpoints_are_saved_in_time(tmp_path):
-    class Slow(tf.compat.v1.train.SessionRunHook):
-        def after_run(self, run_context, run_values):
-            time.sleep(0.02)
+class Clock(tf.compat.v1.train.SessionRunHook):
+    """Stands for the time of the hooks; each step takes a second."""
 
+    def __init__(self, monkeypatch):
+        self.now = 0
+        monkeypatch.setattr(hooks, "time", self)
+
+    def monotonic(self):
+        return self.now
+
+    def after_run(self, run_context, run_values):
+        self.now += 1
+
+
+def test_checkpoints_are_saved_in_time(tmp_path, monkeypatch):
     saved = estimator(tmp_path, save_checkpoints_steps=30, keep_checkpoint_max=100)
-    saved.train(numbers, steps=40, hooks=[Slow(), SaveEverySeconds(str(tmp_path), 0.2)])
-    by_time = set(steps(tmp_path)) - {0, 30, 31, 40}
-    assert 1 <= len(by_time) <= 4
-    # Twenty steps after the first, no sooner than ten: each takes 0.02 s at least.
-    assert min(by_time) <= 11
+    every_ten = [Clock(monkeypatch), SaveEverySeconds(str(tmp_path), 10)]
+    saved.train(numbers, steps=40, hooks=every_ten)
+    # The other saver's are at 30 or 31. After each one, the next step begins to count.
+    assert set(steps(tmp_path)) - {30, 31} == {0, 10, 21, 40}
 
     rare = tmp_path / "rare"
     estimator(rare).train(numbers, steps=20, hooks=[SaveEverySeconds(str(rare), 3600)])
@@ -144,17 +154,42 @@ def test_curves_go_on_without_gap_or_double(tmp_path):
         assert max(seen) >= 89, tag
 
 
-@pytest.mark.parametrize("slow", [False, True])
-def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, slow):
-    """A batch every 20 ms for a step that takes about one, or batches that are always there."""
+def logged(folder, tag):
+    tf.compat.v1.summary.FileWriterCache.clear()
+    return [event.value for event in EventAccumulator(str(folder)).Reload().Scalars(tag)]
+
+
+def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatch):
+    """Steps of a second each, a quarter of which they wait for their batch; later none of it."""
+    clock = Clock(monkeypatch)
+    waits = iter([0.25] * 20 + [0.0] * 20)
+
+    class Waits(TrainProgress):
+        """With times that do not depend on how busy the machine is."""
+
+        def after_run(self, run_context, run_values):
+            loss, step, begun, _ = run_values.results
+            values = run_values._replace(results=[loss, step, begun, begun + next(waits)])
+            super().after_run(run_context, values)
+
+    progress = Waits(40, 1, str(tmp_path))
+    training = estimator(tmp_path, log_step_count_steps=None)
+    training.train(numbers, max_steps=40, hooks=[clock, progress])
+    shares = logged(tmp_path, "data_wait_share")
+    assert len(shares) >= 3
+    assert shares[0] == pytest.approx(0.25, abs=0.03)
+    assert shares[-1] == pytest.approx(0, abs=0.03)
+    assert logged(tmp_path, "photos_per_second") == pytest.approx([1] * len(shares), abs=0.11)
+
+
+def test_waiting_for_data_is_measured(tmp_path):
+    """At least a part of the 50 ms that each batch takes, however busy the machine is."""
 
     def wait(x):
-        time.sleep(0.02)
+        time.sleep(0.05)
         return x
 
     def data():
-        if not slow:
-            return numbers()
         return numbers().map(
             lambda features, label: (
                 {"x": tf.ensure_shape(tf.numpy_function(wait, [features["x"]], tf.float32), [])},
@@ -162,13 +197,9 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, slow):
             )
         )
 
-    progress = TrainProgress(40, 1, str(tmp_path))
-    estimator(tmp_path, log_step_count_steps=None).train(data, max_steps=40, hooks=[progress])
-    tf.compat.v1.summary.FileWriterCache.clear()
-    shares = [
-        event.value for event in EventAccumulator(str(tmp_path)).Reload().Scalars("data_wait_share")
-    ]
-    assert len(shares) >= 3
-    assert all(0 <= share <= 1 for share in shares)
-    # Checkpoints and tracing take their part of the first interval.
-    assert (min(shares[1:]) > 0.5) == slow
+    progress = TrainProgress(20, 1, str(tmp_path))
+    estimator(tmp_path, log_step_count_steps=None).train(data, max_steps=20, hooks=[progress])
+    shares = np.array(logged(tmp_path, "data_wait_share"))
+    waited = shares / logged(tmp_path, "photos_per_second")
+    assert waited.max() > 0.01
+    assert shares.max() <= 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from platforms import HANG
 from skimage.color import lab2rgb, rgb2lab
 
 import lab_convert
@@ -220,7 +221,7 @@ def test_unknown_last_dimension():
 
 def run_script(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, lab_convert.__file__, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANG)
 
 
 def save_photo(path: Path, size: tuple[int, int] = (40, 30), orientation: int = 1) -> np.ndarray:

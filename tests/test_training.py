@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from platforms import HANG
 
 from colorization.data.prepare import prepare
 from colorization.errors import UserError
@@ -232,7 +233,7 @@ def test_xla_compiles_the_network(run, tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tests.parent, tests)))},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=HANG,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     traces = [

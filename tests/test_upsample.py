@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tifffile
 from PIL import Image
+from platforms import HANG
 
 import upsample
 
@@ -231,7 +232,7 @@ def run_main(monkeypatch, *arguments) -> None:
 
 def run_script(*arguments) -> subprocess.CompletedProcess:
     command = [sys.executable, SCRIPT, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
 
 
 def pixels(*shape: int, dtype: type = np.uint8) -> np.ndarray:
