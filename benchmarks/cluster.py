@@ -22,8 +22,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 SIZE = 8
 LEARNING = {"learning_rate": 1e-3, "learning_rate_schedule": "constant", "warmup_steps": 0}
 

@@ -14,10 +14,6 @@ Within one machine (`--gpus`) an all-reduce moves 2 * bytes * (n - 1) / n per pr
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from train_speed import necessary_flops
 

@@ -10,13 +10,9 @@ is, and everywhere the colour of the nearest hint. Photos without colour are lef
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
 def main() -> None:

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from colorization.console import import_tensorflow
 
 

@@ -25,8 +25,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 MODELS = ("color", "color_global")
 PRECISIONS = ("float32", "bfloat16")
 MATRIX = 2048

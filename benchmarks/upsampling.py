@@ -6,10 +6,6 @@ Prints a*b* RMSE over all pixels of the colour photos, for bilinear, bicubic and
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 import tensorflow as tf

@@ -28,10 +28,9 @@ import httpx
 from PIL import Image
 from selenium import webdriver
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(_ROOT))
+from colorization.data.bundled import gray_photos
 
-from colorization.data.bundled import gray_photos  # noqa: E402
+_ROOT = Path(__file__).resolve().parent.parent
 
 _WIDTH, _HEIGHT = 1200, 800
 _MOST_BYTES = 300_000

@@ -12,8 +12,9 @@ import tensorflow as tf
 from colorization.errors import UserError
 from colorization.model.layers import Layers, fast_precision
 from colorization.model.model_fn import Network
+from colorization.options import Options
 from colorization.training import checkpoint
-from colorization.training.settings import stored_settings
+from colorization.training.settings import resolve_settings, stored_settings
 
 tf1 = tf.compat.v1
 
@@ -57,6 +58,8 @@ class TrainedNetwork:
         settings = stored_settings(model_dir)
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
+        # Refuses what is damaged or of another version.
+        resolve_settings(Options(model=settings["model"], model_dir=model_dir))
         self.settings = settings
         if network is None:
             network = _network_of(settings)
@@ -158,8 +161,20 @@ def has_global_features(settings: dict[str, Any]) -> bool:
 
 
 def _network_of(settings: dict[str, Any]) -> Network:
-    """The network of the script that a model's settings name."""
-    return importlib.import_module(settings["model"]).network
+    """The network of the script that a model's settings name.
+
+    Raises:
+      UserError: the script is not installed.
+    """
+    try:
+        return importlib.import_module(settings["model"]).network
+    except ModuleNotFoundError as error:
+        if error.name != settings["model"]:
+            raise
+        raise UserError(
+            f"{settings['model']}.py is not installed; run pip install -e in its folder, or give "
+            "the network itself"
+        ) from error
 
 
 def _derived_from_variables(graph: tf.Graph, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
