@@ -68,7 +68,7 @@ def soak(url: str, server: int, temporary: Path, options: argparse.Namespace) ->
         session(url, done)
         now = done + _SESSION
         if now % _WARM_UP == 0:
-            time.sleep(1)  # ending a session is the server's work, not the client's
+            time.sleep(20)  # the server waits a while for those who left to come back
             files = sum(1 for _ in temporary.rglob("*"))
             seen[now] = (resident_megabytes(server), files, len(os.listdir(f"/proc/{server}/fd")))
             print("{:8} {:11.0f} {:17} {:12}".format(now, *seen[now]), flush=True)

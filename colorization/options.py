@@ -315,6 +315,13 @@ class Options:
         type=_whole_number(1, 65535),
         metavar="N",
     )
+    public_url: str | None = _option(
+        "page",
+        "address that people open, where a proxy stands in front of the page, such as "
+        "https://photos.example or https://example.org/colour",
+        modes=("serve",),
+        metavar="URL",
+    )
     auth_file: str | None = _option(
         "page",
         "text file of user:password lines; only those are let in (default: the one in the "

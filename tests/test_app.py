@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -41,7 +42,8 @@ gradio_client = pytest.importorskip("gradio_client", reason="needs Gradio")
 
 from colorization.console import STOP_SIGNALS  # noqa: E402
 from colorization.modes import serve  # noqa: E402
-from colorization.server import app, jobs  # noqa: E402
+from colorization.server import app, jobs, sessions  # noqa: E402
+from colorization.server.addresses import parse_public_url  # noqa: E402
 
 PRECISION = "float32"
 # Addresses that this process connects to while `watching`.
@@ -120,6 +122,8 @@ def server(loaded, tmp_path_factory):
     temporary = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "MAX_UPLOAD", 2**21)
+        patch.setattr(app, "_SWEEP_SECONDS", 0.1)
+        patch.setattr(sessions, "_AWAY_SECONDS", 0.1)
         patch.setattr("tempfile.tempdir", str(temporary))
         watching.append("here")
         with app.serving(loaded, {"example": example}, port=free_port()) as url:
@@ -293,6 +297,33 @@ def test_uploads_are_limited_in_bytes(server):
     assert server.files() <= before
 
 
+def test_many_jobs_of_one_client_all_come_back(client, predicted, photos):
+    files = [gradio_client.handle_file(path) for path in photos]
+    submitted = [client.submit(files, api_name="/colorize") for _ in range(30)]
+    for job in submitted:
+        pictures, problems = job.result(timeout=60)
+        assert problems == {}
+        assert {Path(path).name for path in pictures} == {"gray.png", "photo.jpg"}
+        assert all(Path(path).stat().st_size for path in pictures)
+
+
+def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(*_):
+        begun.set()
+        assert ended.wait(30)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_colorize", slow)
+        job = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
+        assert begun.wait(30)
+        job.cancel()
+        ended.set()
+    assert set(colorize(client, photos)[0]) == {"gray.png", "photo.jpg"}
+
+
 def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monkeypatch):
     go_on = threading.Event()
     colour = jobs._colorize
@@ -390,7 +421,7 @@ def test_nonsense_is_answered_and_nothing_breaks(server, client, photos):
         [5, 5, 5, 5],
     ):
         answer = raw(server, data, colour)
-        assert answer["success"] is False, data
+        assert answer == 400 or answer["success"] is False, data
         assert "Traceback" not in json.dumps(answer)
     assert colorize(client, photos)[1] == {}
 
@@ -410,6 +441,78 @@ def test_other_sites_are_refused(server):
     assert httpx.get(server.url).status_code == 200
     assert httpx.get(server.url, headers={"Host": "evil.example"}).status_code == 403
     assert httpx.get(server.url, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+def send_bytes(server, data):
+    """Sends what is no whole request, and goes away."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(data)
+        with contextlib.suppress(TimeoutError):
+            connection.settimeout(0.3)
+            connection.recv(100)
+        # The connection is reset, not closed.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_nothing_that_a_client_does_fills_the_log(server, photos, capsys):
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio", "")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    address = server.url.removeprefix("http://")
+    form = f"Host: {address}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    part = '--x\r\nContent-Disposition: form-data; name="files"'
+    for data in (
+        "GET / HTTP/1.1\r\nHos",
+        "\x16\x03\x01\x02\r\n\r\n",
+        f"POST /gradio_api/upload HTTP/1.1\r\n{form}Content-Length: 9999\r\n\r\n{part}",
+        f"POST /gradio_api/queue/join HTTP/1.1\r\n{form}Content-Length: 9999\r\n\r\n{{",
+        f"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: {address}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    ):
+        send_bytes(server, data.encode("latin-1"))
+    multipart = {"content-type": "multipart/form-data; boundary=x"}
+    for body in ("", "nothing", f"{part}\r\n\r\nno file\r\n--x--", "--x\r\n\r\n--x--"):
+        answer = httpx.post(f"{server.url}/gradio_api/upload", content=body, headers=multipart)
+        assert answer.status_code in (200, 400, 422)
+    for name in ("", "..", "a" * 300, "a\nb.png"):
+        with open(photos[0], "rb") as file:
+            files = {"files": (name, file)}
+            answer = httpx.post(f"{server.url}/gradio_api/upload", files=files)
+        assert answer.status_code in (200, 400)
+    for path in ("queue/data?session_hash=unknown", "call/colorize/unknown", "heartbeat/"):
+        assert httpx.get(f"{server.url}/gradio_api/{path}").status_code in (200, 404)
+    for function, count in functions(server).items():
+        for values in ([], [5] * count, [None] * count):
+            assert raw(server, values, function) is not None
+    for logger in loggers:
+        logger.removeHandler(handler)
+    assert "Traceback" not in logged.getvalue() + capsys.readouterr().err
+
+
+def test_behind_a_proxy_it_needs_to_be_told_the_address(server, loaded, photos):
+    there = {"Host": "photos.example", "X-Forwarded-Proto": "https"}
+    refused = httpx.get(server.url, headers=there)
+    assert refused.status_code == 403
+    assert "--public_url https://photos.example" in refused.text
+    public_url = parse_public_url("https://photos.example/colour")
+    port = free_port()
+    with app.serving(loaded, {}, port=port, public_url=public_url) as url:
+        assert url == "https://photos.example/colour"
+        here = f"http://127.0.0.1:{port}"
+        for headers in ({}, there, {"Host": "upstream", "X-Forwarded-Host": "inner.example"}):
+            for folder in ("", "/colour"):
+                config = httpx.get(f"{here}{folder}/config", headers=headers).json()
+                assert config["root"] == url
+        for origin, status in ((None, 200), ("https://photos.example", 200), ("http://a.b", 403)):
+            headers = {"Origin": origin} if origin else {}
+            with open(photos[0], "rb") as file:
+                files = {"files": ("gray.png", file)}
+                answer = httpx.post(f"{here}/gradio_api/upload", files=files, headers=headers)
+            assert answer.status_code == status
 
 
 def test_accounts_are_asked_for(loaded, photos):
@@ -683,3 +786,18 @@ def test_two_people_at_once_get_their_own(open_page, predicted, photos):
     assert first.download("#download", "gray.png") == expected["gray.png"]
     assert second.download("#download", "photo.jpg") == expected["photo.jpg"]
     assert first.find("#download").text == "Download gray.png"
+
+
+def test_a_page_at_another_address_says_which_option_is_missing(browser, loaded, server):
+    port = free_port()
+    elsewhere = parse_public_url("http://photos.example/colour")
+    with app.serving(loaded, {}, port=port, public_url=elsewhere):
+        browser.switch_to.new_window("tab")
+        browser.get(f"http://127.0.0.1:{port}")
+        said = wait_for(lambda: browser.find_elements("id", "elsewhere"))[0].text
+        assert "set up for http://photos.example/colour" in said
+        assert f"--public_url http://127.0.0.1:{port}" in said
+        browser.close()
+        browser.switch_to.window(browser.window_handles[0])
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # of what did not work, as it should

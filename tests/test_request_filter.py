@@ -6,22 +6,35 @@ import json
 import pytest
 from platforms import link
 
-from colorization.server.request_filter import RequestFilter
+from colorization.server.addresses import parse_public_url
+from colorization.server.request_filter import RequestFilter, expected_request
+from colorization.server.sessions import Sessions
 
 LOCAL = {"host": "127.0.0.1:7860"}
+
+
+def require_sense(function, values):
+    """As of a page whose functions 0 and `colorize` take two values."""
+    if function not in (0, "colorize") or len(values) < 2:
+        raise ValueError(function)
 
 
 @pytest.fixture
 def ask(tmp_path):
     """Sends a request; returns the status and what the application behind received."""
 
-    def send(path, body=None, headers=LOCAL, public=False):
+    def send(path, body=None, headers=LOCAL, public=False, public_url=None, **how):
         received, sent = [], []
 
         async def application(scope, receive, send):
             received.append((await receive())["body"])
+            if how.get("fails") == "before":
+                raise KeyError(path)
             await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+            if how.get("fails") == "after":
+                raise KeyError(path)
+            await send({"type": "http.response.body", "body": scope["path"].encode()})
+            asked.append(scope)
 
         pieces = [body[:5], body[5:]] if body is not None else [b""]
         messages = [
@@ -36,14 +49,22 @@ def ask(tmp_path):
             sent.append(message)
 
         scope = {
-            "type": "http",
+            "type": how.get("kind", "http"),
             "method": "GET" if body is None else "POST",
             "path": path,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
-        asyncio.run(RequestFilter(application, tmp_path, public)(scope, receive, answer))
-        return sent[0]["status"], received, dict(sent[0]["headers"])
+        asked.clear()
+        url = parse_public_url(public_url) if public_url else None
+        request_filter = RequestFilter(
+            application, tmp_path, Sessions(tmp_path), require_sense, public, url
+        )
+        asyncio.run(request_filter(scope, receive, answer))
+        send.sent = sent
+        status = sent[0].get("status", sent[0]["type"])
+        return status, received, dict(sent[0].get("headers", ()))
 
+    asked = send.asked = []
     return send
 
 
@@ -94,7 +115,7 @@ def test_only_files_of_the_folder_are_read(ask, tmp_path):
 @pytest.mark.parametrize("call", ["queue/join", "call/colorize", "call/v2/colorize"])
 def test_only_paths_of_the_folder_are_passed_on(ask, tmp_path, call):
     def status(path):
-        sent = {"data": [[{"path": path, "meta": {"_type": "gradio.FileData"}}], 1]}
+        sent = {"data": [[{"path": path, "meta": {"_type": "gradio.FileData"}}], 1], "fn_index": 0}
         return ask(f"/gradio_api/{call}", json.dumps(sent).encode())[0]
 
     assert status(f"{tmp_path}/a/b.png") == 200
@@ -103,10 +124,41 @@ def test_only_paths_of_the_folder_are_passed_on(ask, tmp_path, call):
 
 
 def test_bodies_reach_the_application_as_they_were_checked(ask):
-    body = b'{"path": "/etc/passwd", "path": null, "data": ["\xc3\xa4"]}'
+    body = b"""{"data": [{"path": "/etc/passwd", "path": null}, "\xc3\xa4"], "fn_index": 0,
+        "event_data": {"index": 1, "other": 2}, "batched": true, "session_hash": "a"}"""
     status, (received,), _ = ask("/gradio_api/queue/join", body)
     assert status == 200
-    assert json.loads(received) == {"path": None, "data": ["ä"]}
+    assert json.loads(received) == {
+        "data": [{"path": None}, "ä"],
+        "fn_index": 0,
+        "session_hash": "a",
+        "event_data": {"index": 1, "value": None, "selected": None},
+    }
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *({}, [], 5, None, {"data": None}, {"data": [1, 2]}, {"data": [1, 2], "fn_index": 1}),
+        *({"data": [1], "fn_index": 0}, {"data": [1, 2], "fn_index": [0]}),
+        {"data": [1, 2], "fn_index": 0, "session_hash": 5},
+    ],
+)
+def test_calls_that_make_no_sense_are_refused(ask, sent):
+    assert ask("/gradio_api/queue/join", json.dumps(sent).encode())[:2] == (400, [])
+
+
+def test_uploads_that_are_named_are_expected(ask, tmp_path):
+    upload = tmp_path / "hash" / "photo.png"
+    upload.parent.mkdir()
+    upload.write_bytes(b"photo")
+    sent = {"data": [[{"path": str(upload)}], 1], "session_hash": "a"}
+    assert ask("/gradio_api/call/colorize", json.dumps(sent).encode())[0] == 200
+    expected = expected_request(ask.asked[0])
+    assert (expected.session, expected.uploads) == ("a", {upload})
+    sent["data"][0] = []
+    assert ask("/gradio_api/call/colorize", json.dumps(sent).encode())[0] == 200
+    assert expected_request(ask.asked[0]) is None
 
 
 def test_bodies_that_make_no_sense_are_refused(ask):
@@ -118,15 +170,42 @@ def test_bodies_that_make_no_sense_are_refused(ask):
 def test_other_sites_cannot_use_a_visitors_browser(ask):
     ours = {**LOCAL, "origin": "http://127.0.0.1:7860"}
     assert ask("/", headers=ours)[0] == 200
-    assert ask("/", headers={"host": "localhost:7860"})[0] == 200
-    assert ask("/", headers={"host": "[::1]:7860"})[0] == 200
-    for headers in (
-        {"host": "evil.example:7860"},
-        {**LOCAL, "origin": "http://evil.example"},
-        {**LOCAL, "origin": "http://127.0.0.1:8000"},
-        {**LOCAL, "origin": "null"},
-        {"host": "[127.0.0.1"},
-        {},
-    ):
+    for headers in ({"host": "evil.example:7860"}, {**LOCAL, "origin": "http://evil.example"}, {}):
         assert ask("/", headers=headers)[:2] == (403, []), headers
     assert ask("/", headers={"host": "photos.example"}, public=True)[0] == 200
+
+
+def test_a_refusal_names_the_option(ask, caplog):
+    there = {"host": "photos.example", "x-forwarded-proto": "https"}
+    assert ask("/", headers=there)[0] == 403
+    said = ask.sent[1]["body"].decode()
+    assert "--public_url https://photos.example " in said
+    assert said in caplog.text
+    assert ask("/", headers=there, public_url="https://photos.example")[0] == 200
+    elsewhere = {**LOCAL, "origin": "https://other.example"}
+    assert ask("/", headers=elsewhere, public_url="https://photos.example")[0] == 403
+    assert b"--public_url is https://photos.example" in ask.sent[1]["body"]
+    ask("/", headers={**LOCAL, "origin": "http://<script>"})
+    assert b"script" not in ask.sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "passed_on"),
+    [("/colour/config", "/config"), ("/colour", "/"), ("/colour/", "/"), ("/config", "/config")],
+)
+def test_a_proxy_may_keep_the_folder_that_it_shows_the_page_in(ask, path, passed_on):
+    assert ask(path, public_url="https://photos.example/colour")[0] == 200
+    assert ask.sent[1]["body"].decode() == passed_on
+    if path != passed_on:
+        assert ask(path)[0] == 404
+
+
+def test_what_fails_behind_is_answered(ask):
+    assert ask("/", fails="before")[0] == 500
+    assert ask("/gradio_api/upload", b"nonsense", fails="before")[0] == 400
+    assert ask("/", fails="after")[0] == 200
+    assert ask.sent[-1] == {"type": "http.response.body", "body": b""}
+
+
+def test_websockets_are_closed(ask):
+    assert ask("/queue/join", kind="websocket")[:2] == ("websocket.close", [])

@@ -14,7 +14,8 @@ from colorization.options import Options
 from colorization.training.settings import resolve_settings
 
 try:
-    from colorization.server.app import is_local, read_accounts, serving
+    from colorization.server.addresses import is_local, parse_public_url
+    from colorization.server.app import read_accounts, serving
     from colorization.server.jobs import Models
 except ImportError as missing:
     raise UserError(
@@ -25,17 +26,19 @@ except ImportError as missing:
 def run(network: Network, options: Options) -> None:
     """Serves the page until the program is stopped."""
     accounts = read_accounts(options.auth_file)
+    public_url = parse_public_url(options.public_url) if options.public_url else None
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
     # Of SIGINT too: shells have programs in the background ignore it.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     examples = gray_photos()
-    address = {"host": options.host, "port": options.port}
+    address = {"host": options.host, "port": options.port, "public_url": public_url}
     with serving(models, examples, accounts=accounts, **address) as url:
         print(f"Colouring photos at {url} (Ctrl-C ends it)", flush=True)
-        if not accounts and not is_local(options.host):
-            print("Everyone who reaches this machine may use it; --auth_file asks for a password.")
+        reached = public_url.host if public_url and is_local(options.host) else options.host
+        if not accounts and not is_local(reached):
+            print("Everyone who reaches it there may use it; --auth_file asks for a password.")
         while True:
             # On Windows, Ctrl-C cannot end a wait without a limit.
             time.sleep(1)

@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -21,16 +22,17 @@ from fastapi.middleware import Middleware
 from PIL import Image
 
 from colorization.errors import UserError
+from colorization.server.addresses import Address, is_local
 from colorization.server.jobs import Models
-from colorization.server.page import CSS, build_page, theme
+from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
 from colorization.server.sessions import Sessions
 
 # Of one file. How many pixels it may have, `photos.MAX_PIXELS` says.
 MAX_UPLOAD = 256 * 2**20
 
-# What nobody has asked for since is removed.
-_KEEP_SECONDS = 3600
+# Seconds between two looks for files that can go.
+_SWEEP_SECONDS = 5
 # Gradio remembers what each of so many sessions sent last, for listeners of another kind than ours.
 _SESSIONS_REMEMBERED = 16
 
@@ -64,11 +66,6 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
     return accounts
 
 
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    return host in ("127.0.0.1", "localhost", "::1")
-
-
 @contextlib.contextmanager
 def serving(
     models: Models,
@@ -76,6 +73,7 @@ def serving(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    public_url: Address | None = None,
     accounts: Sequence[tuple[str, str]] = (),
 ) -> Iterator[str]:
     """Serves the page for the duration of the body.
@@ -87,6 +85,7 @@ def serving(
       examples: photos to try, by name: uint8 grays `[height, width]`.
       host: address to listen on.
       port: likewise.
+      public_url: where people open the page, if a proxy stands in front of it.
       accounts: user names and passwords; without any, whoever reaches the address is served.
 
     Yields:
@@ -104,14 +103,21 @@ def serving(
         sessions = Sessions(folder)
         paths = _write_examples(examples, sessions.permanent_folder())
         page = build_page(models, sessions, paths)
-        public = bool(accounts) or not is_local(host)
-        request_filter = Middleware(RequestFilter, folder=folder, public=public)
+        request_filter = Middleware(
+            RequestFilter,
+            folder=folder,
+            sessions=sessions,
+            require_sense=partial(require_sense, page),
+            open_to_all=bool(accounts) or not is_local(host),
+            public_url=public_url,
+        )
         ended = threading.Event()
         sweeper = threading.Thread(target=_sweep, args=(page, sessions, ended), daemon=True)
         try:
-            _launch(page, name, port, accounts, [request_filter])
+            root = str(public_url or "")
+            _launch(page, name, port, root, accounts, [request_filter])
             sweeper.start()
-            yield f"http://{name}:{port}"
+            yield root or f"http://{name}:{port}"
         finally:
             ended.set()
             page.close(verbose=False)
@@ -121,6 +127,7 @@ def _launch(
     page: gr.Blocks,
     name: str,
     port: int,
+    root: str,
     accounts: Sequence[tuple[str, str]],
     middleware: list[Middleware],
 ) -> None:
@@ -128,12 +135,14 @@ def _launch(
     page.launch(
         server_name=name,
         server_port=port,
+        root_path=root,
         auth=list(accounts) or None,
         app_kwargs={"middleware": middleware},
         max_file_size=MAX_UPLOAD,
         state_session_capacity=_SESSIONS_REMEMBERED,
         theme=theme(),
         css=CSS,
+        head=HEAD,
         footer_links=["api"],
         enable_monitoring=False,
         share=False,
@@ -195,8 +204,8 @@ def _require_free(host: str, port: int) -> None:
 
 
 def _sweep(page: gr.Blocks, sessions: Sessions, ended: threading.Event) -> None:
-    while not ended.wait(60):
-        sessions.sweep(_KEEP_SECONDS)
+    while not ended.wait(_SWEEP_SECONDS):
+        sessions.sweep()
         # Gradio notes the name of every file, to remove it some day, and forgets none.
         for noted in page.temp_file_sets:
             noted.clear()

@@ -109,7 +109,6 @@ class Job(NamedTuple):
 
     Attributes:
       photos: to be coloured, in this order.
-      uploads: all files that it needs.
       colorizer: the model.
       saturation: factor of a* and b*.
       style: what `Colorizer.whole_lightness` gives; None for that of each photo itself.
@@ -117,7 +116,6 @@ class Job(NamedTuple):
     """
 
     photos: list[Path]
-    uploads: list[Path]
     colorizer: Colorizer
     saturation: float
     style: np.ndarray | None
@@ -137,18 +135,18 @@ def parse_job(
     paths = [
         _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
     ]
-    uploads = [*paths, _upload(sessions, style)] if style else paths
+    style = _upload(sessions, style) if style else None
     if model not in models.names:
         raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
     if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
         raise refusal(f"Saturation must be a number above 0 and at most {MAX_SATURATION:g}.")
     try:
-        if not style or model not in models.with_style:
-            return Job(paths, uploads, models.colorizer(model), saturation, None)
-        pixels = decode(read_file(str(uploads[-1]))).pixels
+        if style is None or model not in models.with_style:
+            return Job(paths, models.colorizer(model), saturation, None)
+        pixels = decode(read_file(str(style))).pixels
         colorizer = models.colorizer(model, pixels)
         small = colorizer.small_lightness(pixels)
-        return Job(paths, uploads, colorizer, saturation, small)
+        return Job(paths, colorizer, saturation, small)
     except UnreadablePhoto as error:
         raise refusal(f"The style photo cannot be used: {error}.") from error
     except UserError as error:
@@ -194,7 +192,7 @@ def colorize_all(
             strokes = job.strokes(path)
             files = _colorize(job, path, name, strokes)
         except (UnreadablePhoto, CannotEncode) as error:
-            if request.ended:
+            if request.gone:
                 raise FileNotFoundError(path) from error
             problems[path.name] = str(error)
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import inspect
 import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,7 +18,6 @@ from colorization.errors import UnreadablePhoto
 from colorization.server.brush import are_strokes, brush
 from colorization.server.jobs import (
     MAX_SATURATION,
-    Job,
     Models,
     colorize_all,
     named_problems,
@@ -26,6 +26,7 @@ from colorization.server.jobs import (
     write_zip,
 )
 from colorization.server.painting import painted_picture, painted_preview, strokes_as_png
+from colorization.server.request_filter import expected_request
 from colorization.server.sessions import Request, Result, Sessions
 
 # So many that a few long jobs do not hold up a short one, so few that large photos fit in memory.
@@ -48,6 +49,24 @@ footer .divider { display: none; }
   #result { grid-area: 1 / 2 / span 2; }
 }
 """
+
+
+# A page that is shown at another address than the server knows does not work: it says why.
+HEAD = """<script>
+{
+  const here = location.origin + location.pathname.replace(/\\/$/, "");
+  const root = window.gradio_config.root;
+  if (root !== here) {
+    const cover = document.createElement("div");
+    cover.id = "elsewhere";
+    cover.style.cssText = "position: fixed; inset: 0; z-index: 9999; padding: 3rem; " +
+      "background: Canvas; color: CanvasText; font: 1.1rem system-ui";
+    cover.textContent = `This page is set up for ${root}. ` +
+      `If a proxy shows it here, start it with --public_url ${here}`;
+    document.documentElement.append(cover);
+  }
+}
+</script>"""
 
 
 def theme() -> gr.themes.Base:
@@ -85,15 +104,40 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
                 outputs = _result()
             with gr.Column(min_width=280):
                 settings = _settings(models)
-        inputs = [photos, *settings]
-        _colour_on_change(actions, inputs, outputs)
+        asked = [photos, *settings]
+        _colour_on_change(actions, asked, outputs)
         _paint_on_input(actions, outputs)
-        _add_api(actions, inputs)
+        _add_api(actions, asked)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
-        page.unload(actions.leave)
     # Listeners without a limit of their own are quick.
     page.queue(max_size=_JOBS_WAITING, default_concurrency_limit=None, api_open=False)
     return page
+
+
+def require_sense(page: gr.Blocks, function: object, values: object) -> None:
+    """Checks what a client sends as Gradio does later, which would log at length what is wrong.
+
+    Args:
+      page: as `build_page` gives it.
+      function: its number or its name.
+      values: its arguments, as a list or by name.
+
+    Raises:
+      ValueError: there is no such function, or it takes other values.
+    """
+    found = [one for one in page.fns.values() if function in (one._id, one.api_name)]
+    if not found or not isinstance(values, list | dict):
+        raise ValueError(function)
+    inputs = found[0].inputs
+    if isinstance(values, dict):
+        names = list(inspect.signature(found[0].fn).parameters)[: len(inputs)]
+        values = [values.get(name) for name in names]
+    if len(values) < len(inputs):
+        raise ValueError(values)
+    for component, value in zip(inputs, values, strict=False):
+        model = getattr(component, "data_model", None)
+        if value is not None and model is not None:
+            model.model_validate(value, context={"validate_meta": True})
 
 
 def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
@@ -245,13 +289,13 @@ class _Actions:
     ) -> Iterator[Any]:
         """Colours photos, showing each that is done; without photos, empties the page."""
         if not photos:
-            self.leave(request)
+            self._sessions.end(_session(request))
             yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
             return
         job = parse_job(self._models, self._sessions, photos, model, saturation, style)
         job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
-        with self._begin(request, job) as begun:
+        with self._running(request) as begun:
             for finished, problems in colorize_all(job, begun, progress):
                 archive = None
                 if finished and len(begun.results) > 1:
@@ -277,20 +321,23 @@ class _Actions:
           Paths of the pictures; and the names of photos that could not be coloured, with reasons.
         """
         job = parse_job(self._models, self._sessions, photos, model, saturation, style)
-        with self._begin(request, job) as begun:
+        with self._running(request) as begun:
             *_, (_, problems) = colorize_all(job, begun, progress)
         return [str(result.picture) for result in begun.results], problems
 
     @contextlib.contextmanager
-    def _begin(self, request: gr.Request, job: Job) -> Iterator[Request]:
+    def _running(self, request: gr.Request) -> Iterator[Request]:
         """A request that stops without a traceback when its session ends."""
-        with self._sessions.request(_session(request), job.uploads) as begun:
-            try:
-                yield begun
-            except FileNotFoundError as error:
-                if begun.ended:
-                    raise refusal("The session has ended.") from error
-                raise
+        expected = expected_request(request.request.scope)
+        if expected is None:  # a result is coloured once more
+            expected = self._sessions.expect(_session(request), set())
+        try:
+            with self._sessions.running(expected):
+                yield expected
+        except FileNotFoundError as error:
+            if expected.gone:
+                raise refusal("The session has ended.") from error
+            raise
 
     def choose(self, request: gr.Request, chosen: gr.SelectData) -> tuple:
         """Shows the picture of the strip that was clicked."""
@@ -354,10 +401,6 @@ class _Actions:
     def offer_style(self, model: Any) -> Any:
         """Asks for a style where the model can take one."""
         return gr.update(visible=model in self._models.with_style)
-
-    def leave(self, request: gr.Request) -> None:
-        """Removes what a visitor sent and got."""
-        self._sessions.end(_session(request))
 
 
 def _show(result: Result) -> tuple:

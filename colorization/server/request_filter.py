@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
+
+from colorization.server.addresses import Address, foreign_address, parse_address
+from colorization.server.sessions import Request, Sessions
 
 _PREFIX = "/gradio_api/"
 # Of Gradio's routes those that the page and its own client use. Left out are calls that go past the
@@ -42,7 +47,19 @@ _CALLS = (
     "user",
 )
 _MOST_BYTES = 4 * 2**20  # of a request other than an upload
-_LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+_HEARTBEAT = f"{_PREFIX}heartbeat/"
+_FILE = f"{_PREFIX}file="
+# Status and text of answers.
+_NOT_UNDERSTOOD = (400, "not understood")
+_REFUSED = (403, "refused")
+_NO_PAGE = (404, "no such page")
+_TOO_LONG = (413, "too long")
+_FAILED = (500, "failed")
+# What Gradio's page says of a call, and of the event that it is for.
+_CALL_NAMES = ("data", "fn_index", "session_hash", "trigger_id")
+_EVENT_NAMES = ("index", "value", "selected")
+# Where a request that names uploads takes along what `Sessions` knows it by.
+_REQUEST_KEY = "colorization.request"
 
 _HEADERS = [
     # Whatever a page of ours might ask for elsewhere, the browser refuses.
@@ -53,7 +70,11 @@ _HEADERS = [
     ),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
+    # Proxies pass on progress as it comes.
+    (b"x-accel-buffering", b"no"),
 ]
+
+_log = logging.getLogger(__name__)
 
 _Message = dict[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -66,32 +87,97 @@ class RequestFilter:
     - routes that the page does not need;
     - paths, in addresses and in what is sent, that lead anywhere but into the folder of uploads
       and results, and addresses in their place;
-    - unless `public`, requests that another site makes the browser send.
+    - unless everybody is let in, requests that another site makes the browser send;
+
+    and tells `Sessions` who is there, and which uploads are waited for.
     """
 
-    def __init__(self, app: Callable, folder: Path, public: bool):
-        """Wraps an application; `folder` is given by its real path."""
+    def __init__(
+        self,
+        app: Callable,
+        folder: Path,
+        sessions: Sessions,
+        require_sense: Callable[[object, object], None],
+        open_to_all: bool,
+        public_url: Address | None = None,
+    ):
+        """Wraps an application.
+
+        Args:
+          app: what answers the other requests.
+          folder: of uploads and results, given by its real path.
+          sessions: what lies in there.
+          require_sense: given a function, by its number or its name, and the values for it, raises
+            ValueError where these are none that it takes.
+          open_to_all: whether it does not matter under which name the page is asked for.
+          public_url: where a proxy shows the page, if one does.
+        """
         self._app = app
         self._folder = str(folder)
-        self._public = public
+        self._sessions = sessions
+        self._require_sense = require_sense
+        self._open_to_all = open_to_all
+        self._public_url = public_url
+        self._warned = False
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Passes a request on or answers it with 400, 403, 404 or 413."""
+        """Passes a request on or answers it with 400, 403, 404, 413 or 500."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif scope["type"] == "http":
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # nothing here speaks that
+        else:
+            scope = self._without_folder(scope)
+            path: str = scope["path"]
             refusal = self._refusal(scope)
-            if refusal is None and scope["method"] == "POST" and _is_call(scope["path"]):
-                refusal, receive = await self._read(receive)
+            if refusal is None and scope["method"] == "POST" and _is_call(path):
+                refusal, receive, scope = await self._read(scope, receive)
             if refusal is None:
-                await self._app(scope, receive, _with_headers(send))
+                with self._visit(path):
+                    await self._pass_on(scope, receive, send)
             else:
-                await _answer(send, refusal)
+                await _answer(send, *refusal)
 
-    def _refusal(self, scope: _Message) -> int | None:
+    async def _pass_on(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Lets the application answer; what it makes of nonsense is no news for the log."""
+        started = False
+
+        async def send_with_headers(message: _Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            _log.debug("%s %s", scope["method"], scope["path"], exc_info=True)
+            if started:
+                # Fails where the answer has been promised to be longer; the connection ends then.
+                with contextlib.suppress(RuntimeError):
+                    await send({"type": "http.response.body", "body": b""})
+            else:
+                # What it is sent is not always checked before it is used.
+                await _answer(send, *(_NOT_UNDERSTOOD if scope["method"] == "POST" else _FAILED))
+
+    def _without_folder(self, scope: _Message) -> _Message:
+        """The scope as if the proxy showed the page at the top, where it does not itself do so."""
+        folder = self._public_url.path if self._public_url else ""
+        if not folder or not f"{scope['path']}/".startswith(f"{folder}/"):
+            return scope
+        path = scope["path"].removeprefix(folder) or "/"
+        return {**scope, "path": path, "raw_path": quote(path).encode()}
+
+    def _visit(self, path: str) -> contextlib.AbstractContextManager:
+        """Someone is there as long as this connection, which says nothing else, stands."""
+        call = path.removeprefix(_HEARTBEAT)
+        return self._sessions.visit(call) if call != path else contextlib.nullcontext()
+
+    def _refusal(self, scope: _Message) -> tuple[int, str] | None:
         path: str = scope["path"]
-        call = path.removeprefix(_PREFIX) if path.startswith(_PREFIX) else None
-        if call is None:
+        call = path.removeprefix(_PREFIX)
+        if call == path:
             known = path in _PAGES or path.startswith(_FOLDERS)
         else:
             known = any(
@@ -99,83 +185,115 @@ class RequestFilter:
                 for one in _CALLS
             )
         if not known:
-            return 404
-        if call is not None and call.startswith("file="):
-            allowed = self._is_ours(call.removeprefix("file="))
-        else:
-            allowed = True
+            return _NO_PAGE
+        if path.startswith(_FILE) and not self._is_ours(path.removeprefix(_FILE)):
+            return _REFUSED
+        # What belongs to the page itself is no secret, and it says better than we what is wrong.
+        if self._open_to_all or path.startswith(_FOLDERS):
+            return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        return None if allowed and (self._public or _from_here(headers)) else 403
+        other = foreign_address(headers, self._public_url)
+        return None if other is None else (403, self._explanation(other))
+
+    def _explanation(self, other: str) -> str:
+        """What is said to those who come from elsewhere; in the log too, the first time."""
+        address = parse_address(other)
+        known = str(address) if address else "another address"
+        if self._public_url:
+            said = f"refused: asked for at {known}, but --public_url is {self._public_url}"
+        else:
+            said = (
+                f"refused: asked for at {known}; if a proxy shows the page there, start it with "
+                f"--public_url {address or 'ADDRESS'} (with the folder, if it shows it in one)"
+            )
+        if not self._warned:
+            self._warned = True
+            _log.warning("%s", said)
+        return said
 
     def _is_ours(self, path: object) -> bool:
         if not isinstance(path, str) or "\0" in path:
             return False
         return os.path.realpath(path).startswith(self._folder + os.sep)
 
-    async def _read(self, receive: _Receive) -> tuple[int | None, _Receive]:
-        """The whole body, checked, to be received once more."""
+    async def _read(
+        self, scope: _Message, receive: _Receive
+    ) -> tuple[tuple[int, str] | None, _Receive, _Message]:
+        """The whole body, checked, to be received once more; and the scope that goes with it."""
         body = b""
         more = True
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                return 400, receive
+                return _NOT_UNDERSTOOD, receive, scope
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > _MOST_BYTES:
-                return 413, receive
+                return _TOO_LONG, receive, scope
         try:
             sent = json.loads(body)
-            if not self._names_only_ours(sent):
-                return 403, receive
+            if not all(map(self._is_ours, _paths(sent))):
+                return _REFUSED, receive, scope
+            sent = self._understood(scope["path"], sent)
         except (ValueError, RecursionError):
-            return 400, receive
+            return _NOT_UNDERSTOOD, receive, scope
+        uploads = self._sessions.uploads(_paths(sent))
+        if uploads:
+            expected = self._sessions.expect(sent.get("session_hash"), uploads)
+            scope = {**scope, _REQUEST_KEY: expected}
         # Written anew, so that nobody reads anything else into it.
         messages = iter([{"type": "http.request", "body": json.dumps(sent).encode()}])
 
         async def receive_again() -> _Message:
             return next(messages, None) or await receive()
 
-        return None, receive_again
+        return None, receive_again, scope
 
-    def _names_only_ours(self, sent: object) -> bool:
-        if isinstance(sent, dict):
-            if "path" in sent and sent["path"] is not None and not self._is_ours(sent["path"]):
-                return False
-            sent = list(sent.values())
-        return not isinstance(sent, list) or all(map(self._names_only_ours, sent))
+    def _understood(self, path: str, sent: object) -> dict[str, Any]:
+        """What the application is to see of a call.
+
+        Raises:
+          ValueError: the call makes no sense.
+        """
+        if not isinstance(sent, dict) or not isinstance(sent.get("session_hash"), str | None):
+            raise ValueError(sent)
+        call = path.removeprefix(_PREFIX).rstrip("/")
+        if call.startswith("call/v2/"):
+            self._require_sense(call.removeprefix("call/v2/"), sent)
+            return sent
+        function = sent.get("fn_index") if call == "queue/join" else call.removeprefix("call/")
+        self._require_sense(function, sent.get("data"))
+        event = sent.get("event_data")
+        event = event if isinstance(event, dict) else {}
+        understood = {name: sent[name] for name in _CALL_NAMES if name in sent}
+        return {**understood, "event_data": {name: event.get(name) for name in _EVENT_NAMES}}
+
+
+def expected_request(scope: _Message) -> Request | None:
+    """What the filter told `Sessions` to expect for an HTTP request, if that names uploads."""
+    return scope.get(_REQUEST_KEY)
+
+
+def _paths(sent: object) -> Iterator[object]:
+    """Everything that a client sent as the path of a file."""
+    if isinstance(sent, dict):
+        if sent.get("path") is not None:
+            yield sent["path"]
+        sent = list(sent.values())
+    if isinstance(sent, list):
+        for one in sent:
+            yield from _paths(one)
 
 
 def _is_call(path: str) -> bool:
     return path.startswith((f"{_PREFIX}queue/join", f"{_PREFIX}call/"))
 
 
-def _from_here(headers: dict[bytes, str]) -> bool:
-    """Whether a browser on this machine asks for this machine, on behalf of no other site.
-
-    A site of another name could have that name point to this machine (DNS rebinding).
-    """
-    host = headers.get(b"host", "")
-    origin = headers.get(b"origin")
-    try:
-        local = urlsplit(f"//{host}").hostname in _LOCAL_NAMES
-        return local and origin in (None, f"http://{host}")
-    except ValueError:
-        return False
-
-
-def _with_headers(send: _Send) -> _Send:
-    async def send_with_headers(message: _Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
-        await send(message)
-
-    return send_with_headers
-
-
-async def _answer(send: _Send, status: int) -> None:
-    texts = {400: "not understood", 403: "refused", 404: "no such page", 413: "too long"}
-    body = texts[status].encode()
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+async def _answer(send: _Send, status: int, text: str) -> None:
+    body = text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,12 +9,19 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Results of a session that can still be downloaded, in requests.
+# Requests of a session whose results stay whatever their age.
 _MOST_REQUESTS = 8
+# Seconds in which results can be fetched, however many more come after them.
+_FETCH_SECONDS = 60
+# Seconds for a visitor whose connection broke off to come back.
+_AWAY_SECONDS = 10
+# Seconds after which what nobody has asked for since is removed.
+_KEEP_SECONDS = 3600
 
 # Lines that were painted, from first to last; see `brush.are_strokes`.
 Strokes = Sequence[dict[str, Any]]
@@ -61,24 +68,28 @@ class Result(NamedTuple):
 
 
 class Request:
-    """One request of a session.
+    """One request of a session: it waits for its turn, runs, and has ended.
 
     Attributes:
-      folder: for its results; its name cannot be guessed.
+      session: that it belongs to.
+      folder: for its results; made when it begins; its name cannot be guessed.
+      uploads: the files that it names.
       results: of the photos coloured so far.
-      running: whether more may come.
+      begun: whether it has had its turn.
+      running: whether more results may come.
     """
 
-    def __init__(self, folder: Path, uploads: set[Path]):
+    def __init__(self, session: str, folder: Path, uploads: set[Path]):
+        self.session = session
         self.folder = folder
         self.uploads = uploads
         self.results: list[Result] = []
-        self.running = True
-        self.time = time.time()
+        self.begun = self.running = False
+        self.time = time.time()  # of its last change
 
     @property
-    def ended(self) -> bool:
-        """Whether its session has ended, and its files are gone."""
+    def gone(self) -> bool:
+        """Whether its session has ended, and with it the folder."""
         return not self.folder.exists()
 
 
@@ -92,9 +103,13 @@ class Sessions:
     def __init__(self, folder: Path):
         """Takes charge of a folder, given by its real path, into which Gradio puts uploads."""
         self._folder = folder
+        # Requests by session, from the oldest on.
         self._requests: dict[str, list[Request]] = {}
         # When the uploads of these requests were made, in nanoseconds.
         self._made: dict[Path, int] = {}
+        self._visitors: Counter[str] = Counter()
+        # When the last visitor of a session left.
+        self._left: dict[str, float] = {}
         self._lock = threading.Lock()
         self._permanent: set[Path] = set()
 
@@ -113,34 +128,73 @@ class Sessions:
         return real if self._folder in real.parents and real.is_file() else None
 
     @contextlib.contextmanager
-    def request(self, session: str, uploads: Iterable[Path]) -> Iterator[Request]:
-        """A request of a session, which runs as long as the body.
+    def visit(self, session: str) -> Iterator[None]:
+        """Someone is there for the duration of the body.
 
-        Files of the session's oldest ones that run no more may be removed; those of one that runs
-        stay, unless the session ends.
+        A session ends a little after the last one has left, unless someone comes back.
         """
-        folder = self._folder / secrets.token_urlsafe(24)
-        folder.mkdir()
-        request = Request(folder, {path for path in uploads if path.parent not in self._permanent})
         with self._lock:
-            for path in request.uploads:
+            self._visitors[session] += 1
+            self._left.pop(session, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._visitors[session] -= 1
+                if not self._visitors[session]:
+                    del self._visitors[session]
+                    self._left[session] = time.time()
+
+    def uploads(self, paths: Iterable[object]) -> set[Path]:
+        """Those of the files at paths that a client sent that are uploads, and no results."""
+        found = {path for path in map(self.upload, paths) if path is not None}
+        with self._lock:
+            others = self._permanent.union(one.folder for one in self._all_requests())
+        return {path for path in found if others.isdisjoint(path.parents)}
+
+    def expect(self, session: str | None, uploads: set[Path]) -> Request:
+        """A request that waits for its turn; its uploads stay until it has ended.
+
+        Args:
+          session: None for one that nobody shares.
+          uploads: as `uploads` gives them.
+        """
+        name = secrets.token_urlsafe(24)
+        request = Request(session or name, self._folder / name, uploads)
+        with self._lock:
+            for path in uploads:
                 with contextlib.suppress(OSError):
                     self._made[path] = path.stat().st_mtime_ns
                     os.utime(path.parent)
-            requests = self._requests.setdefault(session, [])
-            requests.append(request)
-            self._expire(session, lambda _: len(requests) > _MOST_REQUESTS)
+            self._requests.setdefault(request.session, []).append(request)
+        return request
+
+    @contextlib.contextmanager
+    def running(self, request: Request) -> Iterator[None]:
+        """The request runs as long as the body; its files stay unless the session ends.
+
+        Those of requests that ended some time ago may be removed.
+
+        Raises:
+          FileNotFoundError: the session has ended.
+        """
+        with self._lock:
+            if request not in self._requests.get(request.session, ()):
+                raise FileNotFoundError(request.folder)
+            request.folder.mkdir()
+            request.begun = request.running = True
+            self._remove_surplus(request.session)
         try:
-            yield request
+            yield
         finally:
             with self._lock:
                 request.running, request.time = False, time.time()
 
     def latest(self, session: str) -> list[Result]:
-        """Results of the last request of a session; empty if there is none."""
+        """Results of the last request of a session that has begun; empty if there is none."""
         with self._lock:
-            requests = self._requests.get(session)
-            return list(requests[-1].results) if requests else []
+            begun = [one for one in self._requests.get(session, ()) if one.begun]
+            return list(begun[-1].results) if begun else []
 
     def find(self, session: str, key: object) -> Result | None:
         """The result of a session with that key, if it is still there."""
@@ -181,39 +235,50 @@ class Sessions:
     def end(self, session: str) -> None:
         """Removes all files of a session."""
         with self._lock:
-            for request in self._requests.pop(session, ()):
-                self._remove(request)
+            self._end(session)
 
-    def sweep(self, seconds: float) -> None:
-        """Removes all files that have not been asked for since so long."""
-        before = time.time() - seconds
+    def sweep(self) -> None:
+        """Removes the files of sessions that were left, and those nobody asked for in an hour."""
+        now = time.time()
         with self._lock:
-            for session in list(self._requests):
-                self._expire(session, lambda request: request.time < before)
-                if not self._requests[session]:
-                    del self._requests[session]
-            kept = self._permanent.union(
-                *([one.folder, *(path.parent for path in one.uploads)] for one in self._held())
-            )
+            for session, left in list(self._left.items()):
+                if left < now - _AWAY_SECONDS:
+                    self._end(session)
+            before = now - _KEEP_SECONDS
+            for request in list(self._all_requests()):
+                if not request.running and request.time < before:
+                    self._remove(request)
+            kept = set(self._permanent)
+            for request in self._all_requests():
+                kept |= {request.folder, *(path.parent for path in request.uploads)}
             for path in set(self._folder.iterdir()) - kept:
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime < before:
                         _remove(path)
 
-    def _held(self) -> Iterator[Request]:
+    def _all_requests(self) -> Iterator[Request]:
         return itertools.chain.from_iterable(self._requests.values())
 
-    def _expire(self, session: str, due: Callable[[Request], bool]) -> None:
-        """Removes requests of a session, from the oldest on, that are due and run no more."""
-        requests = self._requests[session]
-        for request in list(requests):
-            if not request.running and due(request):
-                requests.remove(request)
-                self._remove(request)
+    def _end(self, session: str) -> None:
+        self._left.pop(session, None)
+        for request in list(self._requests.get(session, ())):
+            self._remove(request)
+
+    def _remove_surplus(self, session: str) -> None:
+        """Removes the oldest requests that have ended, as far as there are too many."""
+        begun = [one for one in self._requests[session] if one.begun]
+        before = time.time() - _FETCH_SECONDS
+        ended = [one for one in begun if not one.running and one.time < before]
+        for request in ended[: max(0, len(begun) - _MOST_REQUESTS)]:
+            self._remove(request)
 
     def _remove(self, request: Request) -> None:
+        requests = self._requests[request.session]
+        requests.remove(request)
+        if not requests:
+            del self._requests[request.session]
         _remove(request.folder)
-        for path in request.uploads.difference(*(one.uploads for one in self._held())):
+        for path in request.uploads.difference(*(one.uploads for one in self._all_requests())):
             # One that has changed was uploaded anew, for a request that has yet to come.
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime_ns == self._made.pop(path, None):

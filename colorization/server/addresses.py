@@ -1,0 +1,101 @@
+"""Under which addresses the page is served: on this machine, to others, through a proxy."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from colorization.errors import UserError
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Address(NamedTuple):
+    """Where a browser finds a page.
+
+    Attributes:
+      scheme: `http` or `https`.
+      host: name or IP address, in lower case, of IPv6 without brackets.
+      port: the scheme's own if none is given.
+      path: of the folder that the page stands in, without a slash at its end.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
+
+
+def parse_address(text: str) -> Address | None:
+    """Reads an address as people and browsers write it; None where it is none."""
+    try:
+        url = urlsplit(text)
+        host = (url.hostname or "").rstrip(".")
+        if not host.isascii():
+            host = host.encode("idna").decode()  # as browsers send it
+        port = url.port or _PORTS[url.scheme]
+    except (ValueError, KeyError):
+        return None
+    if not re.fullmatch(r"[\w.:%-]+", host) or url.query or url.fragment or "@" in url.netloc:
+        return None
+    return Address(url.scheme, host, port, url.path.rstrip("/"))
+
+
+def parse_public_url(text: str) -> Address:
+    """Reads what `--public_url` names.
+
+    Raises:
+      UserError: it is no address of a page.
+    """
+    address = parse_address(text)
+    if address is None or re.search(r"[\s\\]", text):
+        raise UserError(
+            f"--public_url {text}: name the address that people open, "
+            "such as https://photos.example or https://example.org/colour"
+        )
+    return address
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a host, given by name or IP address."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def foreign_address(headers: Mapping[bytes, str], public_url: Address | None) -> str | None:
+    """Looks for signs that a browser asks for another page than this one, or on its behalf.
+
+    A site could have its name point to this machine (DNS rebinding), or have a visitor's browser
+    send requests to it. A proxy in front of the page looks the same, unless `public_url` says so.
+
+    Args:
+      headers: of the request, their names in lower case.
+      public_url: where a proxy shows the page, if one does.
+
+    Returns:
+      The other address, as far as it can be told; None if there is no such sign.
+    """
+    scheme = headers.get(b"x-forwarded-proto", "").partition(",")[0].strip().lower() or "http"
+    host = headers.get(b"host", "")
+    asked = headers.get(b"x-forwarded-host", "").partition(",")[0].strip() or host
+    origin = headers.get(b"origin")
+    sender = parse_address(origin or "")
+    here = [parse_address(f"{scheme}://{name}") for name in (asked, host)]
+    local = [address for address in here if address is not None and is_local(address.host)]
+    if public_url is not None:
+        # Proxies rewrite the other headers as they like; browsers do not let sites leave out this.
+        allowed = [public_url._replace(path=""), *local]
+        return None if origin is None or sender in allowed else origin
+    if len(local) < len(here):
+        return origin if sender is not None else f"{scheme}://{asked}"
+    return None if origin is None or sender == here[0] else origin
