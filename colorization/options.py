@@ -644,6 +644,11 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     for name, value in values.items():
         if value == "" or (isinstance(value, tuple) and "" in value):
             raise UserError(f"--{name} is empty; name something or leave it out")
+    if "://" in values.get("output", "") and mode != "prepare":
+        raise UserError(
+            f"--output {values['output']}: --mode {mode} writes to folders of this machine only; "
+            "mount it, or name another and copy that"
+        )
     # TensorFlow finds checkpoints by patterns.
     special = sorted(set(values.get("model_dir", "")) & (set("*[\\") - {os.sep}))
     if special:

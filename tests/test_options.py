@@ -136,3 +136,12 @@ def test_shards(monkeypatch):
     assert parse("color", ["--mode", "prepare", "--input", "x"]).shard == (7, 8)
     assert parse("color", ["--mode", "evaluate"]).shard == (0, 1)
     assert parse("color", [*words, "--shard", "1/2"]).shard == (1, 2)
+
+
+@pytest.mark.parametrize("mode", ["predict", "gallery", "export", "compare"])
+def test_outputs_elsewhere_are_refused_at_once(mode):
+    for address in ("gs://bucket/results", "s3://bucket", "file:///results"):
+        with pytest.raises(UserError, match="writes to folders of this machine only"):
+            parse("color", ["--mode", mode, "--output", address])
+    words = ["--mode", "prepare", "--input", "x", "--output", "gs://bucket/prepared"]
+    assert parse("color", words).output == "gs://bucket/prepared"

@@ -330,3 +330,13 @@ def test_a_killed_shard_goes_on(run, photo_folder, tmp_path, model_folder, capsy
         found = {path.name: path.read_bytes() for path in (tmp_path / "out" / view).iterdir()}
         assert found == contents(whole / view)
     assert set(read_finished(tmp_path / "out")) == set(names(whole / "predicted"))
+
+
+def test_photos_elsewhere(run, photos, tmp_path, model_folder):
+    """file:// goes the way of gs:// and others that TensorFlow opens."""
+    run("--input", photos, "--style", photos / "colour1.png")
+    local = contents(tmp_path / "out/predicted")
+    shutil.rmtree(tmp_path / "out")
+    run("--input", f"file://{photos}", "--style", f"file://{photos}/colour1.png")
+    assert contents(tmp_path / "out/predicted") == local
+    assert names(tmp_path / "out/truth") == ["colour0.png", "colour1.png"]

@@ -224,6 +224,8 @@ def _colorize_films(
                 bar.update()
 
             try:
+                if "://" in film.removeprefix("file://"):
+                    raise UnreadableFilm("films are coloured in folders of this machine only")
                 version = file_version(film)
                 done = colorize_film(colorizer, film, target, progress)
             except (UnreadablePhoto, UnreadableFilm) as error:
