@@ -63,9 +63,12 @@ def main() -> None:
             folder / "shards",
         )
         told = (folder / "prepare.out").read_text()
-        figures = re.search(r"([\d,]+) photos, ([\d,]+) gray left out, ([\d,]+) unreadable", told)
-        counts = [int(figure.replace(",", "")) for figure in figures.groups()]
-        print("prepare: {:,} used, {:,} gray, {:,} refused".format(*counts))
+        figures = re.search(
+            r"([\d,]+) photos, ([\d,]+) gray(?:, ([\d,]+) toned)? left out, ([\d,]+) unreadable",
+            told,
+        )
+        counts = [int(figure.replace(",", "")) for figure in figures.groups("0")]
+        print("prepare: {:,} used, {:,} gray, {:,} toned, {:,} refused".format(*counts))
         if sum(counts) != 2 * options.count:
             sys.exit(f"{2 * options.count} pictures were given, {sum(counts)} are accounted for")
         run(folder, "train", options.memory, *data, *model, "--batch_size", 2, "--max_steps", 2)

@@ -333,3 +333,15 @@ def test_an_existing_picture_survives_a_failure(colorizer, tmp_path, photo_folde
     with pytest.raises(OSError, match="No space"):
         colour(colorizer, [path], tmp_path / "results")
     assert contents(tmp_path / "results") == {"predicted/colour0.png": b"kept"}
+
+
+def test_toned_prints_have_no_truth(colorizer, tmp_path):
+    gray = np.asarray(Image.linear_gradient("L"))[..., None] / 255
+    sepia = (gray ** [0.8, 1, 1.3] * [245, 225, 190]).astype(np.uint8)
+    Image.fromarray(sepia).save(tmp_path / "sepia.png")
+    scores = colour(colorizer, [tmp_path / "sepia.png"], tmp_path / "results")
+    assert scores == {"sepia.png": {}}
+    assert not (tmp_path / "results" / "truth").exists()
+    shown = np.asarray(Image.open(tmp_path / "results" / "gray" / "sepia.png").convert("RGB"))
+    assert np.ptp(shown, axis=2).max() == 0
+    assert (tmp_path / "results" / "predicted" / "sepia.png").exists()

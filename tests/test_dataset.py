@@ -53,12 +53,15 @@ def test_every_photo_comes_once_and_in_order(photo_folder):
     assert report.usable == 5
 
 
-def test_gray_photos_are_left_out_and_counted(photo_folder, colourful):
+def test_gray_photos_and_toned_prints_are_left_out_and_counted(photo_folder, colourful):
     folder = photo_folder(2, gray=3)
-    # One spot of colour makes a photo a colour photo; |a*|, |b*| < 1 does not.
-    spotted = np.full([256, 256, 3], 128, np.uint8)
-    spotted[100, 100] = [255, 0, 0]
+    # A thing in colour makes a photo a colour photo; |a*|, |b*| < 1 does not, nor does sepia.
+    gray = np.asarray(Image.linear_gradient("L"))
+    spotted = np.dstack([gray] * 3)
+    spotted[100:180, 60:160] = [255, 0, 0]
     Image.fromarray(spotted).save(folder / "spotted.png")
+    sepia = (gray[..., None] / 255) ** [0.8, 1, 1.3] * [245, 225, 190]
+    Image.fromarray(sepia.astype(np.uint8)).save(folder / "sepia.png")
     tinted = np.full([256, 256, 3], [128, 128, 129], np.uint8)
     Image.fromarray(tinted).save(folder / "tinted.png")
     found, report = batches(folder, batch_size=8)
@@ -70,7 +73,8 @@ def test_gray_photos_are_left_out_and_counted(photo_folder, colourful):
         "gray2.png",
         "tinted.png",
     }
-    assert str(report) == "3 photos, 4 gray left out, 0 unreadable"
+    assert {os.path.basename(path) for path in report.toned} == {"sepia.png"}
+    assert str(report) == "3 photos, 4 gray, 1 toned left out, 0 unreadable"
 
 
 def test_damaged_files_are_skipped_named_once_and_counted(photo_folder, colourful, caplog):

@@ -52,7 +52,8 @@ def _opened(
       paths: all photos.
       indices: int64 positions in `paths`, in the order in which to open them.
       report: takes note of the photos left out.
-      color_only: leave gray photos out, and stop when more than half are unreadable.
+      color_only: leave gray photos and toned prints out, and stop when more than half are
+        unreadable.
       memory: remembers position -> sheet, or None for a photo that was left out; what it has
         already is not opened again.
 
@@ -65,14 +66,14 @@ def _opened(
 
     def open_sheet(path: str) -> np.ndarray | None:
         try:
-            sheet, gray = lab_planes.to_sheet(open_photo(read_file(path), lab_planes.SIZE))
+            sheet, kind = lab_planes.to_sheet(open_photo(read_file(path), lab_planes.SIZE))
         except UnreadablePhoto as error:
             report.add_unreadable(path, str(error))
             if color_only:
                 report.require_readable()
             return None
-        if color_only and gray:
-            report.add_gray(path)
+        if color_only and kind != "colour":
+            (report.add_gray if kind == "gray" else report.add_toned)(path)
             return None
         return sheet
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.lab import lab_numpy
+from colorization.lab.toning import is_toned
 
 SIZE = 256
 SHEET_SHAPE = (SIZE * 3 // 2, SIZE)
@@ -23,14 +24,15 @@ CHROMA_SIZE = 112
 _HALF = SIZE // 2
 
 
-def to_sheet(photo: Image.Image) -> tuple[np.ndarray, bool]:
+def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:
     """Converts a photo.
 
     Args:
       photo: of mode RGB, any size.
 
     Returns:
-      Its sheet, and whether it is gray (`lab_numpy.is_gray`) at 256 x 256.
+      Its sheet, and what it is at 256 x 256: "gray" (`lab_numpy.is_gray`), "toned"
+      (`toning.is_toned`) or "colour".
     """
     # The mean over areas, and where there are too few pixels for that, what lies between them.
     shrinks = min(photo.size) >= SIZE
@@ -40,7 +42,10 @@ def to_sheet(photo: Image.Image) -> tuple[np.ndarray, bool]:
     sheet = np.empty(SHEET_SHAPE, np.uint8)
     sheet[:SIZE] = lab_numpy.lightness_bytes(pixels)
     sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:] = lab_numpy.halved_chroma_bytes(pixels)
-    return sheet, lab_numpy.is_gray(pixels[..., :3])
+    if lab_numpy.is_gray(pixels[..., :3]):
+        return sheet, "gray"
+    toned = is_toned(sheet[:SIZE], sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:])
+    return sheet, "toned" if toned else "colour"
 
 
 def cropped(sheets: Sequence[np.ndarray], randoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

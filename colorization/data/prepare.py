@@ -239,18 +239,18 @@ def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> It
       order: int64 positions in `paths`.
 
     Yields:
-      `index`, `state` ("colour", "gray" or why it is unreadable), `folder` (name of the one it lies
-      in), `record` and `sha256`.
+      `index`, `state` ("colour", "gray", "toned" or why it is unreadable), `folder` (name of the
+      one it lies in), `record` and `sha256`.
     """
     nothing = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
 
     def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
         try:
             data = read_file(paths[index])
-            sheet, gray = lab_planes.to_sheet(open_photo(data, lab_planes.SIZE))
+            sheet, kind = lab_planes.to_sheet(open_photo(data, lab_planes.SIZE))
         except UnreadablePhoto as error:
             return nothing, b"", os.fsencode(str(error))
-        return sheet, hashlib.sha256(data).digest(), b"gray" if gray else b"colour"
+        return sheet, hashlib.sha256(data).digest(), kind.encode()
 
     def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
         sheet, digest, state = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.string])
@@ -288,11 +288,11 @@ def _write_block(
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
     counts = [0] * len(parts)
     folders: list[set[str]] = [set() for _ in parts]
-    block = {"listed": 0, "gray": [], "unreadable": {}, "shards": {}}
+    block = {"listed": 0, "gray": [], "toned": [], "unreadable": {}, "shards": {}}
     for photo in photos:
         block["listed"] += 1
-        if photo["state"] == "gray":
-            block["gray"].append(photo["index"])
+        if photo["state"] in ("gray", "toned"):
+            block[photo["state"]].append(photo["index"])
         elif photo["state"] != "colour":
             block["unreadable"][photo["index"]] = photo["state"]
         else:
@@ -322,6 +322,9 @@ def _write_block(
 def _count(block: dict, paths: Sequence[str], report: Report) -> None:
     for index in block["gray"]:
         report.add_gray(paths[index])
+    # Blocks of versions that knew no toned prints have no list of them.
+    for index in block.get("toned", []):
+        report.add_toned(paths[index])
     for index, reason in block["unreadable"].items():
         report.add_unreadable(paths[int(index)], reason)
 
@@ -336,6 +339,7 @@ def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
         "format": FORMAT,
         "photos": sum(facts["photos"] for facts in shards.values()),
         "gray_left_out": sum(len(block["gray"]) for block in blocks.values()),
+        "toned_left_out": sum(len(block.get("toned", [])) for block in blocks.values()),
         "unreadable": sum(len(block["unreadable"]) for block in blocks.values()),
         "settings": settings,
         "shards": shards,

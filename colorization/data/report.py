@@ -28,6 +28,7 @@ class Report:
       total: photos listed.
       problem: what the user has to mend, once it has stopped the reading; see `as_user_error`.
       gray: paths of the photos left out because they have no colour.
+      toned: paths of those left out because their colour is that of a toned print.
       unreadable: path -> reason for the photos that could not be opened.
     """
 
@@ -35,12 +36,17 @@ class Report:
         self.total = total
         self.problem: UserError | None = None
         self.gray: set[str] = set()
+        self.toned: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def add_gray(self, path: str) -> None:
         with self._lock:
             self.gray.add(path)
+
+    def add_toned(self, path: str) -> None:
+        with self._lock:
+            self.toned.add(path)
 
     def add_unreadable(self, path: str, reason: str) -> None:
         with self._lock:
@@ -104,12 +110,18 @@ class Report:
         tf.io.gfile.rename(temporary, file, overwrite=True)
 
     @property
+    def without_color(self) -> set[str]:
+        """Gray photos and toned prints."""
+        return self.gray | self.toned
+
+    @property
     def usable(self) -> int:
-        return self.total - len(self.gray) - len(self.unreadable)
+        return self.total - len(self.without_color) - len(self.unreadable)
 
     def __str__(self) -> str:
+        toned = f", {len(self.toned):,} toned" if self.toned else ""
         summary = (
-            f"{self.usable:,} photos, {len(self.gray):,} gray left out, "
+            f"{self.usable:,} photos, {len(self.gray):,} gray{toned} left out, "
             f"{len(self.unreadable):,} unreadable"
         )
         return f"{summary}: {named_reasons(self.unreadable)}" if self.unreadable else summary

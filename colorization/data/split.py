@@ -210,7 +210,9 @@ def _usable(paths: list[str]) -> list[str]:
     with _unsaid():
         for _ in dataset.eval_dataset(paths, 1, report):
             pass
-    return [path for path in paths if path not in report.unreadable and path not in report.gray]
+    return [
+        path for path in paths if path not in report.unreadable and path not in report.without_color
+    ]
 
 
 @contextlib.contextmanager

@@ -133,7 +133,7 @@ def _test_photos(data: list[str] | Shards, report: Report, scratch: Path) -> lis
     """Paths of the photos to show; prepared ones are written to a folder, at the size they have."""
     if not isinstance(data, Shards):
         return _evenly(
-            [path for path in data if path not in report.gray | report.unreadable.keys()]
+            [path for path in data if path not in report.without_color | report.unreadable.keys()]
         )
     chosen = set(_evenly(range(len(data))))
     examples = dataset.eval_dataset(data, 1, Report(len(data)))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import Version, read_file, reason, size_and_time
 from colorization.errors import UNUSABLE, UnreadablePhoto
 from colorization.files import remove_left_behind, write_file
@@ -155,13 +157,15 @@ def _colorize(
             continue
         # Not every viewer knows every kind of TIFF.
         same = photo.kind == kind != "TIFF" and not photo.notes
-        if has_color(photo.pixels):
-            colored, scores = True, scores or _scores(predicted, photo.pixels)
-            gray = encode(colorizer.gray(photo.pixels), photo, kind, quality)
-            truth = data if same else encode(photo.pixels, photo, kind, quality)
+        content = color_kind(photo.pixels)
+        if content == "gray" and same:
+            gray = data
         else:
-            gray = data if same else encode(colorizer.gray(photo.pixels), photo, kind, quality)
-            truth = gray
+            gray = encode(colorizer.gray(photo.pixels), photo, kind, quality)
+        truth = gray
+        if content == "colour":
+            colored, scores = True, scores or _scores(predicted, photo.pixels)
+            truth = data if same else encode(photo.pixels, photo, kind, quality)
         pages["gray"].append(gray)
         pages["truth"].append(truth)
     if problems:
@@ -172,13 +176,17 @@ def _colorize(
     return views, scores
 
 
-def has_color(pixels: np.ndarray) -> bool:
-    """Whether any a* or b* value of `[height, width, channels]` is beyond -1..1."""
+def color_kind(pixels: np.ndarray) -> str:
+    """What `[height, width, channels]` are: "gray", "toned" or "colour", see `to_sheet`."""
     if pixels.shape[2] == 1:
-        return False
+        return "gray"
     rows = max(16, _STRIP_PIXELS // pixels.shape[1])
     strips = (pixels[start : start + rows] for start in range(0, len(pixels), rows))
-    return not all(lab_numpy.is_gray(strip) for strip in strips)
+    if all(lab_numpy.is_gray(strip) for strip in strips):
+        return "gray"
+    _, kind = to_sheet(Image.fromarray(pixels))
+    # A few pixels with colour are lost when the photo is reduced, but not here.
+    return "toned" if kind == "toned" else "colour"
 
 
 def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,159 @@
+"""How well toned prints are told from colour photos, and what telling them costs.
+
+    python benchmarks/toned.py FOLDER [--seed 1] [--fit]
+
+The photos in FOLDER are colour photos but for those that are gray or toned themselves, which are
+named, so that one can look at them. Toned prints are made of them: gray versions in sepia of three
+kinds, cyanotype, selenium and gold, split tones, faded paper and faint tints; without noise, with
+noise, coloured noise and coarse grain; stored as JPEG of several qualities or not. `--fit` finds
+the weights of `colorization/lab/toning.py` for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from colorization.data.decode import open_photo
+from colorization.data.lab_planes import SIZE, to_sheet
+from colorization.data.photos import find_photos, read_file
+from colorization.lab import toning
+
+# Colours of black, of the grays between, and of white.
+TONES = {
+    "sepia": [(20, 8, 0), (112, 66, 20), (200, 160, 110), (255, 240, 210)],
+    "brown": [(0, 0, 0), (134, 118, 92), (245, 225, 190)],
+    "cyanotype": [(5, 20, 60), (30, 90, 150), (150, 195, 220), (250, 252, 250)],
+    "selenium": [(25, 15, 22), (120, 105, 115), (235, 232, 232)],
+    "gold": [(20, 20, 30), (110, 110, 125), (240, 235, 225)],
+    "split": [(10, 20, 50), (90, 100, 130), (160, 150, 135), (250, 235, 200)],
+    "strong split": [(0, 30, 60), (60, 100, 120), (190, 150, 100), (255, 240, 190)],
+    "faded": [(64, 61, 52), (204, 194, 167)],
+    "warm tint": [(0, 0, 0), (255, 252, 249)],
+    "cold tint": [(0, 0, 0), (250, 255, 255)],
+    # What editors and CSS call sepia: the highlights are clipped.
+    "editor's sepia": None,
+}
+NOISES = ("none", "fine", "coloured", "grain")
+QUALITIES = (None, 50, 75, 90, 95)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--prints", type=int, default=1100, help="toned prints to make")
+    parser.add_argument("--fit", action="store_true")
+    options = parser.parse_args()
+    random = np.random.default_rng(options.seed)
+    paths = find_photos([options.folder])
+    photos, seconds = {}, []
+    for path in paths:
+        start = time.thread_time()
+        planes, gray = planes_of(open_photo(read_file(path), SIZE))
+        middle = time.thread_time()
+        toned = not gray and toning.is_toned(*planes)
+        seconds.append((middle - start, time.thread_time() - middle))
+        photos[path] = planes, gray, toned
+    found = [path for path, (_, _, toned) in photos.items() if toned]
+    grays = sum(gray for _, gray, _ in photos.values())
+    print(f"{len(paths):,} photos: {grays} gray, {len(found)} taken for toned:")
+    for path in found:
+        print(f"  {path}")
+    # Opening tells already, so that its own time is what is left.
+    opening, telling = np.sum(seconds, axis=0)
+    print(f"telling costs {telling / (opening - telling):.1%} of opening")
+    missed, made = collections.Counter(), collections.Counter()
+    prints = []
+    for number in range(options.prints):
+        name = list(TONES)[number % len(TONES)]
+        noise = NOISES[number // len(TONES) % len(NOISES)]
+        quality = QUALITIES[random.integers(len(QUALITIES))]
+        source = open_photo(read_file(paths[random.integers(len(paths))]), SIZE)
+        planes, gray = planes_of(make_print(source, name, noise, quality, random))
+        prints.append(planes)
+        kept = not gray and not toning.is_toned(*planes)
+        for key in (name, f"noise: {noise}", f"quality: {quality}", "all"):
+            made[key] += 1
+            missed[key] += kept
+    for key in made:
+        share = missed[key] / made[key]
+        print(f"  {key:20} {missed[key]:4} of {made[key]:5} get through ({share:.1%})")
+    if options.fit:
+        left_out = {path for path, (_, gray, toned) in photos.items() if gray or toned}
+        fit([photos[path][0] for path in paths if path not in left_out], prints)
+
+
+def planes_of(photo: Image.Image) -> tuple[tuple[np.ndarray, ...], bool]:
+    """L*, a* and b* as `toning.is_toned` takes them, and whether the photo is gray."""
+    sheet, kind = to_sheet(photo)
+    half = SIZE // 2
+    return (sheet[:SIZE], sheet[SIZE:, :half], sheet[SIZE:, half:]), kind == "gray"
+
+
+def make_print(
+    photo: Image.Image, tone: str, noise: str, quality: int | None, random: np.random.Generator
+) -> Image.Image:
+    """A toned print of a photo."""
+    gray = np.asarray(photo.convert("L"), float) / 255
+    if TONES[tone] is None:
+        colors = np.clip(255 * gray[..., None] * [1.351, 1.203, 0.937], 0, 255)
+    else:
+        stops = np.array(TONES[tone], float)
+        places = np.linspace(0, 1, len(stops))
+        colors = np.stack([np.interp(gray, places, stops[:, i]) for i in range(3)], axis=-1)
+    if noise == "fine":
+        colors = colors + random.normal(0, random.uniform(1, 6), colors.shape)
+    elif noise == "coloured":
+        soft = gaussian_filter(
+            random.normal(size=colors.shape), [random.uniform(0.7, 2.5)] * 2 + [0]
+        )
+        colors = colors + soft / soft.std() * random.uniform(1, 4)
+    elif noise == "grain":
+        grain = random.normal(0, random.uniform(5, 12), gray.shape)[..., None]
+        colors = colors + grain + random.normal(0, random.uniform(2, 8), colors.shape)
+    made = Image.fromarray(np.clip(np.rint(colors), 0, 255).astype(np.uint8))
+    if quality is None:
+        return made
+    with io.BytesIO() as file:
+        made.save(file, "JPEG", quality=quality)
+        return Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+
+
+def fit(photos: list, prints: list) -> None:
+    """Logistic regression; the limit lets one photo in a thousand be taken for toned."""
+    found = [np.array([toning.features(*planes) for planes in some]) for some in (photos, prints)]
+    logs = np.log(np.concatenate(found) + 0.1)
+    toned = np.repeat([0.0, 1.0], [len(photos), len(prints)])
+    mean, spread = logs.mean(0), logs.std(0)
+    inputs = np.c_[(logs - mean) / spread, np.ones(len(logs))]
+    balance = np.where(toned == 1, 0.5 / toned.mean(), 0.5 / (1 - toned.mean()))
+    weights = np.zeros(inputs.shape[1])
+    ridge = 1e-4 * len(logs)
+    for _ in range(30):
+        likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        slope = inputs.T @ (balance * (likely - toned)) + ridge * weights
+        curve = (inputs * (balance * likely * (1 - likely))[:, None]).T @ inputs
+        weights -= np.linalg.solve(curve + ridge * np.eye(len(weights)), slope)
+    weights = -weights[:-1] / spread
+    scores = logs @ weights
+    of_photos = np.sort(scores[toned == 0])
+    allowed = len(photos) // 1000
+    limit = of_photos[allowed : allowed + 2].mean()
+    missed = np.mean(scores[toned == 1] >= limit)
+    print(f"_WEIGHTS = np.array({np.round(weights, 3).tolist()})")
+    print(f"_LIMIT = {limit:.3f}  # {missed:.1%} of these prints get through")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Toned prints are told from colour photos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from benchmarks.toned import NOISES, QUALITIES, TONES, make_print
+from colorization.data.lab_planes import to_sheet
+
+PHOTOS = ("astronaut", "cat", "coffee", "rocket")
+
+
+@pytest.mark.parametrize("tone", list(TONES))
+def test_prints_of_every_tone_are_told(tone):
+    random = np.random.default_rng(0)
+    kinds = []
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        for noise in NOISES:
+            quality = QUALITIES[random.integers(len(QUALITIES))]
+            _, kind = to_sheet(make_print(photo, tone, noise, quality, random))
+            kinds.append(kind)
+    assert "gray" not in kinds or tone.endswith("tint")
+    # Where black and white are tinted that differently, fine texture blurs into other colours.
+    assert kinds.count("colour") <= (8 if tone == "strong split" else 1)
+
+
+def test_colour_photos_are_none():
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        assert to_sheet(photo)[1] == "colour"
+        # Pale and hazy ones neither.
+        pale = Image.blend(photo, photo.convert("L").convert("RGB"), 0.5)
+        assert to_sheet(pale)[1] == "colour"
+
+
+def test_things_of_equal_lightness_and_different_colour_are_no_toned_print(colourful):
+    assert [to_sheet(Image.fromarray(colourful(seed=seed)))[1] for seed in range(8)] == [
+        "colour"
+    ] * 8
