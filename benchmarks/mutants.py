@@ -23,10 +23,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from layouts import Sample, layouts, make
 from PIL import Image
 from skimage.color import rgb2lab
 
-from benchmarks.layouts import Sample, layouts, make
 from colorization.data.bundled import bundled_photos
 
 ROOT = Path(__file__).resolve().parent.parent

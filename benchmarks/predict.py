@@ -207,7 +207,7 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     from colorization.data.photos import Version, read_file, size_and_time
     from colorization.files import write_file
     from colorization.lab import merge_numpy
-    from colorization.prediction.colorize_folder import _scores, has_color
+    from colorization.prediction.colorize_folder import _scores, color_kind
     from colorization.prediction.pictures import decode, encode
     from colorization.prediction.results import add_finished
 
@@ -235,7 +235,7 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     times["enlarging"] -= times["merging"]
     pictures = {"truth": data}
     gray = timed("gray", colorizer.gray, photo.pixels)
-    timed("has it colour?", has_color, photo.pixels)
+    timed("has it colour?", color_kind, photo.pixels)
     scores = timed("scores", _scores, predicted, photo.pixels)
     for view, pixels in (("gray", gray), ("predicted", predicted)):
         pictures[view] = timed(f"encoding {view}", encode, pixels, photo, "JPEG", 95)

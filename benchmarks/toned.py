@@ -14,11 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import io
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from PIL import Image

@@ -14,7 +14,7 @@ import lab_convert
 import upsample
 from colorization.data.photos import find_photos, read_file
 from colorization.lab import merge_ops
-from colorization.prediction.colorize_folder import has_color
+from colorization.prediction.colorize_folder import color_kind
 from colorization.prediction.pictures import decode
 
 SIZE = 112
@@ -35,7 +35,7 @@ def main() -> None:
     values = 0
     for path in find_photos(options.photos):
         pixels = decode(read_file(path)).pixels
-        if not has_color(pixels):
+        if color_kind(pixels) != "colour":
             continue
         lab = lab_convert.rgb_to_lab(pixels)[None]
         lightness, chroma = lab[..., :1], lab[..., 1:]
