@@ -156,11 +156,12 @@ def test_a_preview_before_the_photo_is_passed_over(colourful):
 
 
 def test_a_photo_below_its_preview_is_refused(colourful):
-    data = with_preview_first(colourful(44, 64), True, photometric="rgb")
-    with pytest.raises(UnreadablePhoto, match="only a preview of 16 x 11; save the photo"):
-        open_photo(data)
-    with pytest.raises(UnreadablePhoto, match="only a preview"):
-        decode(data)
+    gray = colourful(44, 64)[..., 1].astype(np.uint16) * 64
+    for photo, photometric in ((colourful(44, 64), "rgb"), (gray, "minisblack")):
+        data = with_preview_first(photo, True, photometric=photometric)
+        for read in (open_photo, decode):
+            with pytest.raises(UnreadablePhoto, match="only a preview of 16 x 11; save the photo"):
+                read(data)
 
 
 def raw_file() -> bytes:

@@ -15,7 +15,7 @@ from colorization.data import png, tiff
 from colorization.data.color_profile import picture_to_srgb
 from colorization.data.deep import Samples, rounded, to_srgb
 from colorization.data.file_kinds import is_raw, why_unknown
-from colorization.data.raw import CameraRaw, Preview, develop
+from colorization.data.raw import CameraRaw, develop
 from colorization.errors import UnreadablePhoto
 
 # HEIC and JPEG XL are known where these packages are installed.
@@ -137,8 +137,8 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
             data = tiff.at_page(data, tiff.photo_pages(data)[0])
             return _read_tiff(data, draft_size)
         return _read_by_pillow(data, draft_size)
-    except CameraRaw as error:
-        return _developed(data, draft_size, error)
+    except CameraRaw:
+        return _developed(data, draft_size)
     except UnreadablePhoto:
         raise
     except Image.UnidentifiedImageError as error:
@@ -223,14 +223,10 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
     return picture_to_srgb(picture, picture.info.get("icc_profile"))
 
 
-def _developed(data: bytes, draft_size: int | None, error: CameraRaw) -> Picture:
-    try:
-        photo = develop(data, MAX_PIXELS, draft_size)
-    except UnreadablePhoto as reason:
-        if isinstance(error, Preview):
-            raise error from reason
-        raise
-    return Picture(photo, None, "RAW", tiff.exif(data) if tiff.is_tiff(data) else Image.Exif())
+def _developed(data: bytes, draft_size: int | None) -> Picture:
+    photo = develop(data, MAX_PIXELS, draft_size)
+    exif = tiff.exif(data) if tiff.is_tiff(data) else Image.Exif()
+    return Picture(photo, None, "RAW", exif)
 
 
 def _mended(data: bytes, draft_size: int | None) -> Picture | None:

@@ -13,10 +13,6 @@ class CameraRaw(UnreadablePhoto):
     """A file that only a raw converter can read."""
 
 
-class Preview(CameraRaw):
-    """A file whose first picture is only a preview of the photo; perhaps a raw file."""
-
-
 def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> Image.Image:
     """Develops a raw file with the white balance that the camera has chosen.
 

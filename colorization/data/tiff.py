@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from colorization.data.deep import Samples
-from colorization.data.raw import CameraRaw, Preview
+from colorization.data.raw import CameraRaw
 from colorization.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def photo_pages(data: bytes) -> list[int]:
     """Where the pages with photos begin, for `at_page`: all but previews and masks.
 
     Raises:
-      CameraRaw: it is a camera's raw file, or another one whose photo lies below its preview.
-      UnreadablePhoto: it is damaged.
+      CameraRaw: it is a camera's raw file.
+      UnreadablePhoto: it is damaged, or its photo lies below a preview, as in raw files.
     """
     with _pages(data) as pages:
         first = pages[0]
@@ -68,7 +68,7 @@ def photo_pages(data: bytes) -> list[int]:
         if any(page.imagewidth * page.imagelength > area for page in below) and (
             not whole or whole[0] is first
         ):
-            raise Preview(
+            raise UnreadablePhoto(
                 f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
                 "save the photo itself as TIFF or JPEG"
             )
