@@ -31,7 +31,7 @@ _MODES_OF_TRAINING = ("train", "compare")
 
 _PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
 _MOST_SHARDS = 100_000
-_MODEL_FORMATS = ("savedmodel", "onnx", "tflite")
+_MODEL_FORMATS = ("savedmodel", "onnx", "tflite", "weights")
 
 
 def _whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
@@ -342,7 +342,7 @@ class Options:
     max_steps: int = _option(
         "training",
         "steps in all, earlier runs counted in (default: as many as photos, but from 1000 to 5000; "
-        "260 on the bundled photos)",
+        "260 on the bundled photos; a quarter from a trained model on)",
         5000,
         modes=_MODES_OF_TRAINING,
         type=_whole_number(1),
@@ -357,7 +357,7 @@ class Options:
     )
     learning_rate: float = _option(
         "training",
-        "peak learning rate of Adam (default: 0.0003)",
+        "peak learning rate of Adam (default: 0.0003; 0.0001 from a trained model on)",
         3e-4,
         modes=_MODES_OF_TRAINING,
         type=_positive_number,
@@ -381,7 +381,7 @@ class Options:
     half_size_share: float = _option(
         "training",
         "share of the steps, the first ones, that see photos at half size, four times as fast "
-        "(default: 0.96; 0 in a cluster)",
+        "(default: 0.96; 0 in a cluster and from a trained model on)",
         0.96,
         modes=_MODES_OF_TRAINING,
         type=_share,
@@ -458,9 +458,18 @@ class Options:
     )
     warm_start: str | None = _option(
         "training",
-        "begin with the weights of this checkpoint or model folder, as far as they fit",
+        "begin with the weights of this checkpoint or model folder, as far as they fit; pretrained "
+        "is the general model of this script (default: that one, but on the bundled photos and for "
+        "networks of another shape none)",
         modes=("train",),
         metavar="CHECKPOINT",
+    )
+    from_scratch: bool = _option(
+        "training",
+        "begin with random weights",
+        False,
+        modes=("train",),
+        action="store_true",
     )
     patience: int | None = _option(
         "training",
@@ -629,6 +638,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
     if "input" in values and "test_data" in values:
         raise UserError("--input and --test_data both name photos to colour; give one of them")
+    if "warm_start" in values and "from_scratch" in values:
+        raise UserError("--warm_start and --from_scratch contradict each other; give one of them")
     if "minutes" in values and "max_steps" in values:
         raise UserError("--minutes and --max_steps both say how long to train; give one of them")
     if "hint" in values and "hints" in values:

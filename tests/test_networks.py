@@ -269,3 +269,24 @@ def test_initial_weights_follow_the_seed():
     assert np.abs(first[name] - other[name]).max() > 0.01
     # He et al. 2015: variance 2 / inputs keeps the size of activations through ReLU.
     assert first[name].std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.02)
+
+
+def test_averages_of_a_model_that_is_learnt_on_from_are_kept():
+    def outcome(training, **params):
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tf.compat.v1.set_random_seed(1)
+            nn = Layers(training, {"precision": "float32", "normalization": "batch", **params})
+            x = tf.constant(np.random.default_rng(0).normal(2, 3, [4, 8, 8, 3]), tf.float32)
+            y = nn.conv(x, 5, "conv")
+            updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+            trained = {variable.op.name for variable in tf.compat.v1.trainable_variables()}
+            session.run(tf.compat.v1.global_variables_initializer())
+            return session.run(y), len(updates), trained
+
+    predicted, *_ = outcome(False)
+    learnt_on, updates, trained = outcome(True, warm_start="elsewhere")
+    np.testing.assert_array_equal(learnt_on, predicted)
+    assert (updates, trained) == (0, {"conv/kernel", "conv/scale", "conv/offset"})
+    for params in ({}, {"warm_start": "elsewhere", "half_size_steps": 3}):
+        anew, updates, _ = outcome(True, **params)
+        assert updates == 2 and not np.allclose(anew, predicted)

@@ -37,11 +37,19 @@ _log = logging.getLogger("colorization")
 
 
 class Selection(NamedTuple):
-    """Photos to train and to test on, and those of the latter that were taken from the former."""
+    """What to train and to test on.
+
+    Attributes:
+      train: photos to train on.
+      test: photos to test on.
+      held_out: those of the latter that were taken from the former.
+      bundled: whether the photos to train on are those bundled with scikit-image.
+    """
 
     train: list[str] | Shards
     test: list[str] | Shards
     held_out: list[str]
+    bundled: bool = False
 
 
 def photos_for_training(options: Options) -> tuple[Options, Selection]:
@@ -63,7 +71,7 @@ def photos_for_training(options: Options) -> tuple[Options, Selection]:
             "training on the photos bundled with scikit-image."
         )
         tests = _own_sources(options.test_data, "test") or _bundled("test")
-        selection = Selection(find_data(_bundled("train")), find_data(tests), [])
+        selection = Selection(find_data(_bundled("train")), find_data(tests), [], bundled=True)
         suitable = _BUNDLED_DEFAULTS
     unset = {name: value for name, value in suitable.items() if name not in options.given}
     return dataclasses.replace(options, **unset), selection

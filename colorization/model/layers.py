@@ -89,7 +89,9 @@ class Layers:
           training: normalize by the batch's own statistics and update the moving averages;
             otherwise by the moving averages.
           params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
-            `half_size_steps`, after which the photos, and so their statistics, change.
+            `half_size_steps`, after which the photos, and so their statistics, change;
+            `warm_start` if weights come from another training, whose averages are then kept
+            where it is gone on at full size.
           whole_lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`, that global features are
             taken from, for photos of another size or with the style of another photo; by default
             what the network sees.
@@ -100,6 +102,8 @@ class Layers:
         self._dtype = tf.as_dtype(params["precision"])
         self._normalized = params["normalization"] == "batch"
         self._half_size_steps = params.get("half_size_steps", 0)
+        keeps_averages = bool(params.get("warm_start")) and not self._half_size_steps
+        self._by_averages = not training or keeps_averages
 
     def input(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* in 0..100 to -1..1 in the working precision, same shape."""
@@ -257,7 +261,7 @@ class Layers:
         offset = self._vector("offset", channels, 0.0)
         mean = moving_average("moving_mean", [channels], 0.0)
         variance = moving_average("moving_variance", [channels], 1.0)
-        if not self.training:
+        if self._by_averages:
             # What normalization does to the product it can as well do to the kernel.
             factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
             bias = self._cast(offset - mean * factor)

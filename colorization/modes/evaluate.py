@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from colorization.files import write_json
 from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import hooks
-from colorization.training.checkpoint import best_checkpoint
+from colorization.training.checkpoint import best_checkpoint, holds_weights_only, restorable
+from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator
 
@@ -23,15 +26,25 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(network: Network, options: Options) -> None:
-    """Measures the checkpoint that predict takes; prints the figures and stores them beside it."""
+    """Measures the checkpoint that predict takes; prints the figures and stores them beside it.
+
+    With a model of weights only, which others may share, nothing is stored.
+    """
+    options = with_model(options)
+    weights_only = holds_weights_only(options.model_dir)
     best = best_checkpoint(options.model_dir)
     options = resolve_settings(options)
     data = split.photos_for_testing(options)
     report = Report(len(data))
     split.require_usable(data)
-    metrics = measure(best, network, options, data, report)
+    with restorable(best) as checkpoint:
+        folder = os.path.dirname(checkpoint) if weights_only else options.model_dir
+        own = dataclasses.replace(options, model_dir=folder)
+        metrics = measure(checkpoint, network, own, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, report)
+    if weights_only:
+        return
     stored = Path(options.model_dir) / "evaluation.json"
     figures = {name: value.item() for name, value in metrics.items()}
     try:

@@ -10,16 +10,22 @@ from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.prediction.export import export_onnx, export_saved_model, export_tflite
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training.settings import resolve_settings
+from colorization.training import checkpoint
+from colorization.training.general_model import with_model
+from colorization.training.settings import copy_settings, resolve_settings
 
 
 def run(network: Network, options: Options) -> None:
     """Writes the model in a form that needs none of this program."""
+    options = with_model(options)
     resolve_settings(options)
     require_writable(options.output, "output")
     # What runs everywhere, unless asked for otherwise; converters know nothing else.
     precision = "float32" if options.precision == "auto" else options.precision
     form = options.format or "savedmodel"
+    if form == "weights":
+        _export_weights(options)
+        return
     if form != "savedmodel" and precision != "float32":
         raise UserError(f"--format {form} holds float32 only; leave --precision out")
     trained = TrainedNetwork(options.model_dir, network, precision)
@@ -29,3 +35,15 @@ def run(network: Network, options: Options) -> None:
         written = Path(options.output) / f"{options.model}.{form}"
         {"onnx": export_onnx, "tflite": export_tflite}[form](trained, written)
     print(f"Exported to {written}")
+
+
+def _export_weights(options: Options) -> None:
+    """Writes a model folder without what only training needs, its kernels in 8 bits."""
+    if "precision" in options.given:
+        raise UserError("--format weights holds 8 bits only; leave --precision out")
+    folder = Path(options.output)
+    if checkpoint.has_checkpoint(options.output):
+        raise UserError(f"{folder} holds checkpoints; choose another --output")
+    checkpoint.write_weights(options.model_dir, folder)
+    copy_settings(options.model_dir, folder)
+    print(f"Exported to {folder}; --model_dir {folder} uses it")

@@ -43,6 +43,7 @@ from colorization.prediction.results import (
     without_results,
 )
 from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
+from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
 
@@ -50,6 +51,7 @@ def run(network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
     for point in options.hint:
         parse_point(point)
+    options = with_model(options)
     if "-" in (*options.input, options.output):
         _predict_pipe(network, options)
         return

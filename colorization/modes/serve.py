@@ -11,6 +11,7 @@ from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.model_fn import Network
 from colorization.options import Options
+from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
 try:
@@ -27,6 +28,7 @@ def run(network: Network, options: Options) -> None:
     """Serves the page until the program is stopped."""
     accounts = read_accounts(options.auth_file)
     public_url = parse_public_url(options.public_url) if options.public_url else None
+    options = with_model(options)
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
     # Of SIGINT too: shells have programs in the background ignore it.

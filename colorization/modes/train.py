@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+from collections.abc import Iterator
 
 from colorization.console import command_line
 from colorization.data import shards, split
@@ -18,6 +19,7 @@ from colorization.model.model_fn import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
 from colorization.training import checkpoint, cluster
+from colorization.training.general_model import with_starting_point
 from colorization.training.hooks import Interrupted
 from colorization.training.settings import (
     resolve_settings,
@@ -39,7 +41,13 @@ def run(network: Network, options: Options) -> None:
                 raise UserError(f"--{name} is for one machine: leave it out in a TF_CONFIG cluster")
         options = dataclasses.replace(options, half_size_share=0.0)
     require_writable(options.model_dir, "model_dir")
+    if checkpoint.holds_weights_only(options.model_dir):
+        raise UserError(
+            f"{options.model_dir} holds weights without what training needs; to go on from them, "
+            f"give --warm_start {options.model_dir} and another --model_dir"
+        )
     options, data = split.photos_for_training(options)
+    options = with_starting_point(options, data.bundled)
     trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
         return
@@ -48,6 +56,20 @@ def run(network: Network, options: Options) -> None:
     print("Next:")
     print(f"  {command_line(['python', f'{options.model}.py', '--mode', 'predict', *folder])}")
     print(f"  {command_line(['tensorboard', '--logdir', logs])}")
+
+
+@contextlib.contextmanager
+def _started(options: Options, task: tf_estimator.RunConfig, done: int) -> Iterator[Options]:
+    """The options with a checkpoint that TensorFlow can restore for `warm_start`, if it counts."""
+    if done or not options.warm_start:
+        yield options
+        return
+    source = checkpoint.starting_point(options.warm_start)
+    print(f"Starting from {source}.")
+    # In a cluster, parameter servers on other machines restore the chief's.
+    folder = options.model_dir if task.is_chief else None
+    with checkpoint.restorable(source, folder) as restorable:
+        yield dataclasses.replace(options, warm_start=restorable)
 
 
 def train_model(
@@ -95,8 +117,12 @@ def train_model(
         if done:
             print(f"Going on from step {done} of {options.model_dir}.")
         try:
-            with train_photos.report.as_user_error(), test_photos.report.as_user_error():
-                metrics = train_task(network, options, task, done, train_photos, test_photos)
+            with (
+                train_photos.report.as_user_error(),
+                test_photos.report.as_user_error(),
+                _started(options, task, done) as started,
+            ):
+                metrics = train_task(network, started, task, done, train_photos, test_photos)
         except Interrupted as interruption:
             print(
                 f"\nStopped after step {interruption.step}; a checkpoint is saved. "

@@ -31,6 +31,7 @@ from colorization.prediction.pictures import (
     notes,
 )
 from colorization.prediction.trained_network import TrainedNetwork
+from colorization.training.general_model import own_or_general
 
 if TYPE_CHECKING:
     from colorization.model.model_fn import Network
@@ -51,7 +52,7 @@ class Colorizer:
 
     def __init__(
         self,
-        model_dir: str,
+        model_dir: str | None = None,
         *,
         precision: str = "auto",
         working_size: int | None = None,
@@ -62,7 +63,8 @@ class Colorizer:
         """Loads a model.
 
         Args:
-          model_dir: folder of a trained model, such as `"models/color_global"`.
+          model_dir: folder of a trained model, such as `"models/color_global"`, which is the
+            default; where there is none yet, the general model that ships with the suite.
           precision: of the network: "float32", "bfloat16", or "auto" for the faster one here.
           working_size: the network sees the photo at its own proportions, its longer side of so
             many pixels, a multiple of 8; by default squashed to 224 x 224, as it was trained.
@@ -78,6 +80,8 @@ class Colorizer:
           UserError: there is no trained model, or it has no global features to take a style from.
           photos.UnreadablePhoto: of the style photo.
         """
+        if model_dir is None:
+            model_dir = own_or_general("models/color_global", "color_global")
         separate = working_size is not None or style is not None
         trained = TrainedNetwork(model_dir, network, precision, separate)
         if style is not None and not trained.has_global_features:

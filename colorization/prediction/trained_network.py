@@ -82,8 +82,7 @@ class TrainedNetwork:
             inputs = [lightness, whole] if self._separate else [lightness]
             factor = settings["chroma_scale"] * checkpoint.best_saturation(model_dir)
             tf.multiply(logits, factor, name="chroma")
-            checkpoint.require_fitting(restored)
-            tf1.train.Saver().restore(session, restored)
+            checkpoint.restore(restored, session)
             weights = _derived_from_variables(graph, inputs)
             values = session.run(weights)
         self._graph_def = graph.as_graph_def()

@@ -26,6 +26,8 @@ from colorization.prediction.trained_network import has_global_features
 from colorization.server.brush import draw_strokes
 from colorization.server.painting import Planes, preview, reduced, strokes_as_png
 from colorization.server.sessions import Request, Result, Sessions, Strokes
+from colorization.training.checkpoint import has_model
+from colorization.training.general_model import general_models
 from colorization.training.settings import stored_settings
 
 MAX_SATURATION = 3.0
@@ -39,6 +41,8 @@ _log = logging.getLogger(__name__)
 class Models:
     """The trained models that a page offers. Each is loaded once, when it is first asked for.
 
+    The general ones that ship with the suite are among them, as `pretrained/color` and the like.
+
     Attributes:
       default: name of the one that the server was started with.
       names: of all.
@@ -51,22 +55,18 @@ class Models:
         Raises:
           UserError: there is no trained model in `model_dir`.
         """
-        chosen = Path(model_dir)
-        # Absolute only where it must be: TensorFlow finds no checkpoint below a folder with [ in
-        # its name, which the working folder may have.
-        if chosen.name in ("", ".."):
-            chosen = Path(os.path.abspath(chosen))
+        folders = _folders(Path(model_dir))
+        self.default = next(iter(folders))
         self._precision = precision
-        self._folders = {chosen.name: str(chosen)}
+        self._folders = folders
         self._loaded: OrderedDict[tuple[str, bool], Colorizer] = OrderedDict()
         self._lock = threading.Lock()
-        self.colorizer(chosen.name)
-        settings = _settings_beside(chosen)
-        self._folders = {name: str(chosen.parent / name) for name in settings}
-        self.default = chosen.name
+        self.colorizer(self.default)
+        settings = _settings(folders, self.default)
+        self._folders = {name: folders[name] for name in settings}
         self.names = list(settings)
         takes_style = {
-            script: has_global_features({**settings[chosen.name], "model": script})
+            script: has_global_features({**settings[self.default], "model": script})
             for script in {found["model"] for found in settings.values()}
         }
         self.with_style = [name for name in settings if takes_style[settings[name]["model"]]]
@@ -89,18 +89,33 @@ class Models:
             return self._loaded[key]
 
 
-def _settings_beside(chosen: Path) -> dict[str, dict[str, Any]]:
-    """Settings by name, of a model and of those of the same version in the folders beside it."""
-    own = stored_settings(str(chosen))
-    found = {chosen.name: own}
-    for folder in sorted(path.parent for path in chosen.parent.glob("*/settings.json")):
+def _folders(chosen: Path) -> dict[str, str]:
+    """Folders by name: of a model, of those beside it, of the general ones."""
+    general = general_models()
+    for name, folder in general.items():
+        if os.path.abspath(chosen) == folder:
+            return {name: folder, **general}
+    # Absolute only where it must be: TensorFlow finds no checkpoint below a folder with [ in its
+    # name, which the working folder may have.
+    if chosen.name in ("", ".."):
+        chosen = Path(os.path.abspath(chosen))
+    beside = sorted(path.parent for path in chosen.parent.glob("*/settings.json"))
+    own = [chosen, *(folder for folder in beside if has_model(str(folder)))]
+    return {**{folder.name: str(folder) for folder in own}, **general}
+
+
+def _settings(folders: dict[str, str], chosen: str) -> dict[str, dict[str, Any]]:
+    """Settings by name, of those models that are of the same version as the chosen one."""
+    own = stored_settings(folders[chosen])
+    found = {}
+    for name, folder in folders.items():
         try:
-            settings = stored_settings(str(folder))
+            settings = stored_settings(folder)
         except UserError as error:
             _log.warning("%s is left out: %s", folder, error)
             continue
-        if any(folder.glob("*.index")) and settings.keys() == own.keys():
-            found[folder.name] = settings
+        if settings is not None and settings.keys() == own.keys():
+            found[name] = settings
     return found
 
 

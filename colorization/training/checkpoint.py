@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import atomic_write, write_json
+from colorization.files import atomic_write, write_file, write_json
+from colorization.training import weights
 
 _LOCK = "training.lock"
 _BASENAME = "model.ckpt"
 BEST = "best"
 _EVALUATION = "evaluation.json"
+# Endings of what Adam keeps beside the weights.
+_OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+_MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +50,97 @@ def latest_checkpoint(model_dir: str) -> str:
 def best_checkpoint(model_dir: str) -> str:
     """The checkpoint to predict with: that of the lowest evaluation loss, else the newest.
 
+    Of a folder without checkpoints, its file of weights; see `weights`.
+
     Raises:
       UserError: there is none.
     """
+    if holds_weights_only(model_dir):
+        return os.path.join(model_dir, weights.FILE)
     try:
         best = newest_whole(os.path.join(model_dir, BEST))
     except UserError as error:
         _log.warning("%s; using the newest in %s instead", error, model_dir)
         best = None
     return best or latest_checkpoint(model_dir)
+
+
+def holds_weights_only(model_dir: str) -> bool:
+    """Whether a folder is that of a model which can be used, but not be trained further there."""
+    return not has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
+
+
+def tensors(checkpoint: str) -> dict[str, np.ndarray]:
+    """All that a checkpoint or a file of weights holds, by the names of the variables.
+
+    Raises:
+      UserError: the file of weights is damaged.
+    """
+    if checkpoint.endswith(weights.FILE):
+        return weights.read(Path(checkpoint))
+    reader = tf.train.load_checkpoint(checkpoint)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+@contextlib.contextmanager
+def restorable(checkpoint: str, folder: str | None = None) -> Iterator[str]:
+    """A checkpoint that TensorFlow can restore, for the duration of the body.
+
+    Args:
+      checkpoint: one, or a file of weights, which is written out as one.
+      folder: where that is done, a model's; by default where temporary files go. `resume` removes
+        what a process that was killed has left there.
+
+    Yields:
+      Its prefix.
+
+    Raises:
+      UserError: the file of weights is damaged.
+    """
+    if not checkpoint.endswith(weights.FILE):
+        yield checkpoint
+        return
+    values = tensors(checkpoint)
+    with tempfile.TemporaryDirectory(
+        "_temp", f"{_BASENAME}-", folder, ignore_cleanup_errors=True
+    ) as temporary:
+        prefix = os.path.join(temporary, f"{_BASENAME}-{values['global_step']}")
+        _write(prefix, values)
+        yield prefix
+
+
+def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
+    """What the checkpoint to predict with holds, without what belongs to the optimizer.
+
+    Raises:
+      UserError: there is none.
+    """
+    values = tensors(best_checkpoint(model_dir))
+    return {name: value for name, value in values.items() if not name.endswith(_OF_OPTIMIZER)}
+
+
+def write_weights(model_dir: str, folder: Path) -> None:
+    """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
+
+    Raises:
+      UserError: there is none.
+      OSError: the folder cannot be written to.
+    """
+    values = trained_tensors(model_dir)
+    # The evaluation first: the weights make the folder a model's.
+    evaluation = Path(model_dir) / BEST / _EVALUATION
+    if evaluation.exists():
+        write_file(folder / BEST / _EVALUATION, evaluation.read_bytes())
+    weights.write(folder / weights.FILE, values)
+
+
+def _write(prefix: str, values: dict[str, np.ndarray]) -> None:
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(values),
+        shape_and_slices=[""] * len(values),
+        tensors=list(values.values()),
+    )
 
 
 def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
@@ -194,13 +281,34 @@ def require_fitting(checkpoint: str) -> None:
     Raises:
       UserError: a shape differs.
     """
-    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    _require_shapes(checkpoint, tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
+
+
+def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
+    """Gives the variables of the current graph the values of a checkpoint or file of weights.
+
+    Raises:
+      UserError: one is missing or of another shape, or the file of weights is damaged.
+    """
+    values = tensors(checkpoint)
+    shapes = {name: list(value.shape) for name, value in values.items()}
+    variables = tf.compat.v1.global_variables()
+    _require_shapes(checkpoint, shapes)
+    missing = sorted({variable.op.name for variable in variables} - shapes.keys())
+    if missing:
+        raise UserError(f"{checkpoint} does not fit its network: {missing[0]} is missing; {_MEND}")
+    # What initial values are made of is fed, which needs no further operations in the graph.
+    fed = {variable.initializer.inputs[1]: values[variable.op.name] for variable in variables}
+    session.run([variable.initializer for variable in variables], fed)
+
+
+def _require_shapes(checkpoint: str, stored: dict[str, list[int]]) -> None:
     for variable in tf.compat.v1.global_variables():
         name, shape = variable.op.name, variable.shape.as_list()
         if stored.get(name, shape) != shape:
             raise UserError(
                 f"{checkpoint} does not fit its network: {name} is {stored[name]}, not {shape}; "
-                "restore it and settings.json from one backup, or train anew in another --model_dir"
+                f"{_MEND}"
             )
 
 
@@ -252,18 +360,15 @@ def go_on_from_best(model_dir: str, step: int) -> str:
       tf.errors.OpError: the copy cannot be written.
     """
     best = best_checkpoint(model_dir)
-    stored = tf.train.load_checkpoint(best)
-    tensors = {name: stored.get_tensor(name) for name in stored.get_variable_to_shape_map()}
-    tensors["global_step"] = np.int64(step)
     copy = os.path.join(model_dir, f"{_BASENAME}-{step}")
-    tf.raw_ops.SaveV2(
-        prefix=copy,
-        tensor_names=list(tensors),
-        shape_and_slices=[""] * len(tensors),
-        tensors=list(tensors.values()),
-    )
+    _write(copy, {**tensors(best), "global_step": np.int64(step)})
     tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_listed(model_dir), copy])
     return best
+
+
+def has_model(model_dir: str) -> bool:
+    """Whether a folder holds a checkpoint or a file of weights, be it damaged."""
+    return has_checkpoint(model_dir) or holds_weights_only(model_dir)
 
 
 def has_checkpoint(model_dir: str) -> bool:

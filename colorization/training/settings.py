@@ -12,7 +12,10 @@ from typing import Any
 from colorization.errors import UserError
 from colorization.files import writable, write_file, write_json
 from colorization.options import NETWORK_SETTINGS, Options
-from colorization.training.checkpoint import BEST, has_checkpoint, starting_point
+from colorization.training.checkpoint import has_checkpoint, starting_point
+
+# The scripts whose networks there are.
+MODELS = ("color", "color_global")
 
 _SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
@@ -51,7 +54,7 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
         raise UserError(f"{model_dir} is not a folder; choose another --model_dir") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
-    if not isinstance(stored, dict) or stored.get("model") not in ("color", "color_global"):
+    if not isinstance(stored, dict) or stored.get("model") not in MODELS:
         raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
     return stored
 
@@ -128,6 +131,6 @@ def store_settings(options: Options) -> None:
         write_json(Path(options.model_dir) / _SETTINGS, settings_of(options))
 
 
-def copy_to_best(model_dir: str) -> None:
-    """Copies the settings into the folder of the best checkpoint, which is a model's folder too."""
-    write_file(Path(model_dir) / BEST / _SETTINGS, (Path(model_dir) / _SETTINGS).read_bytes())
+def copy_settings(model_dir: str, folder: Path) -> None:
+    """Copies the settings of a model into another folder, which thereby becomes a model's too."""
+    write_file(folder / _SETTINGS, (Path(model_dir) / _SETTINGS).read_bytes())

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ from colorization.model.layers import Layers, fast_precision
 from colorization.model.model_fn import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
-from colorization.training.settings import copy_to_best
+from colorization.training.settings import copy_settings
 
 # Between two looks of an evaluator for a new checkpoint.
 _EVALUATOR_THROTTLE_SECS = 5
@@ -185,7 +186,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
             # Its weights may be finite yet, but nobody shall go on from it.
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
-        copy_to_best(estimator.model_dir)
+        copy_settings(estimator.model_dir, Path(estimator.model_dir) / checkpoint.BEST)
         self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
         self._counted += 1
 
@@ -245,7 +246,7 @@ def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSet
             f"--warm_start {options.warm_start} has no variable in common with this network; "
             "name a checkpoint of color.py or color_global.py"
         )
-    print(f"Starting from {source}: {len(taken)} of {len(shapes)} variables.")
+    print(f"What fits: {len(taken)} of {len(shapes)} variables.")
     anew = sorted(shapes.keys() - set(taken))
     if anew:
         print(f"Starting anew, for want of a match: {', '.join(anew)}.")

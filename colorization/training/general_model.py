@@ -1,0 +1,142 @@
+"""The general models that ship with the suite, for those who have no model of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from pathlib import Path
+
+from colorization.errors import UserError
+from colorization.options import NETWORK_SETTINGS, Options
+from colorization.training import checkpoint, settings, weights
+
+# What `--warm_start` and the beginning of `--model_dir` call them.
+PRETRAINED = "pretrained"
+
+# Beside the package, wherever the program is started.
+_PLACE = Path(__file__).resolve().parents[2] / PRETRAINED
+
+# Options that give a network another shape or meaning than the general model has.
+_SHAPE = frozenset(NETWORK_SETTINGS) - {"loss"}
+# What suits a network that has learnt already; see benchmarks/README.md, "Learning on". A step at
+# full size takes four times as long.
+_LEARNING_RATE = 1e-4
+_SHARE_OF_STEPS = 4
+
+_log = logging.getLogger(__name__)
+
+
+def with_model(options: Options) -> Options:
+    """The options with the folder of a model: the user's own, or a general one.
+
+    Args:
+      options: of a run that needs a trained model.
+
+    Raises:
+      UserError: there is no model; says how to get one.
+    """
+    find = located if "model_dir" in options.given else own_or_general
+    return dataclasses.replace(options, model_dir=find(options.model_dir, options.model))
+
+
+def with_starting_point(options: Options, bundled: bool) -> Options:
+    """The options with the folder to start training from, and the defaults that suit it.
+
+    That is the general model, unless the options name another one, ask for none or for a network
+    of another shape. Photos bundled with the suite are there to show learning: on them a training
+    starts from nothing.
+
+    Args:
+      options: of a training.
+      bundled: whether the photos to train on are bundled.
+
+    Raises:
+      UserError: the general model is asked for by name and missing.
+    """
+    start = options.warm_start
+    if start:
+        start = located(start, options.model)
+    elif not (bundled or options.from_scratch or options.given & _SHAPE):
+        try:
+            start = general_model(options.model)
+            weights.read(Path(start) / weights.FILE)
+        except UserError as error:
+            print(f"Starting from nothing, for {error}")
+            start = None
+    if not start:
+        return options
+    suitable = {
+        "learning_rate": _LEARNING_RATE,
+        "half_size_share": 0.0,
+        "max_steps": max(1, options.max_steps // _SHARE_OF_STEPS),
+    }
+    unset = {name: value for name, value in suitable.items() if name not in options.given}
+    return dataclasses.replace(options, warm_start=start, **unset)
+
+
+def general_model(model: str) -> str:
+    """The folder of a general model.
+
+    Args:
+      model: the script that it belongs to, `"color"` or `"color_global"`.
+
+    Raises:
+      UserError: it is missing; says how to get it.
+    """
+    folder = _PLACE / model
+    if checkpoint.holds_weights_only(str(folder)):
+        return str(folder)
+    root = _PLACE.parent
+    mend = "download the program again"
+    if (root / ".git").exists():
+        mend = f"git -C {root} checkout --ignore-skip-worktree-bits HEAD -- {PRETRAINED} brings it"
+    raise UserError(
+        f"there is no general model in {folder}: {mend}, "
+        "or name a trained model's folder with --model_dir"
+    )
+
+
+def general_models() -> dict[str, str]:
+    """Folders of those that are there by the names that they are called, `pretrained/color`."""
+    found = {}
+    for model in settings.MODELS:
+        with contextlib.suppress(UserError):
+            found[f"{PRETRAINED}/{model}"] = general_model(model)
+    return found
+
+
+def located(folder: str, model: str) -> str:
+    """The general model for a folder that is called like it, unless there is such a folder here.
+
+    Args:
+      folder: as the user names it: `pretrained`, `pretrained/color` or anything else.
+      model: the script whose model `pretrained` alone is.
+
+    Raises:
+      UserError: see `general_model`.
+    """
+    path = Path(folder)
+    if path == Path(PRETRAINED) and not settings.stored_settings(folder):
+        return general_model(model)
+    if path.parent == Path(PRETRAINED) and path.name in settings.MODELS and not path.exists():
+        return general_model(path.name)
+    return folder
+
+
+def own_or_general(model_dir: str, model: str) -> str:
+    """The folder of the user's own model, or of the general one where there is none yet.
+
+    Raises:
+      UserError: there is neither; says how to get one.
+    """
+    if checkpoint.has_model(model_dir):
+        return model_dir
+    try:
+        folder = general_model(model)
+    except UserError as error:
+        raise UserError(
+            f"no trained model in {model_dir}, train one with --mode train; and {error}"
+        ) from error
+    _log.warning("No model of your own in %s yet: taking the general one, %s.", model_dir, folder)
+    return folder

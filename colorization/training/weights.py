@@ -1,0 +1,114 @@
+"""The weights of a network in one small file, without optimizer slots: `weights.npz`.
+
+The file is NumPy's own format, a zip file of arrays. It holds numbers only, so that reading runs no
+code, and a CRC-32 of each array, which reading compares. Kernels are stored in 8 bits with a scale
+for each output channel; vectors and the number of steps as they are.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from colorization.errors import UserError
+from colorization.files import atomic_write
+
+FILE = "weights.npz"
+
+_SCALE = ":scale"
+_LARGEST = 127
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def write(path: Path, values: dict[str, np.ndarray]) -> None:
+    """Writes weights, whole or not at all; the folder too if need be.
+
+    Args:
+      path: of the file.
+      values: float32 weights by the names of their variables, and `global_step`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, ".npz") as temporary:
+        np.savez_compressed(temporary, **compacted(values))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Reads weights.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      float32 weights by the names of their variables, and `global_step`, int64.
+
+    Raises:
+      UserError: the file is missing, damaged or only a pointer to it.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(_LFS_POINTER))
+        if start == _LFS_POINTER:
+            raise UserError(
+                f"{path} is only a pointer of Git LFS; fetch the file with git lfs pull"
+            )
+        if not start.startswith(b"PK"):
+            raise ValueError("not a zip file")
+        with np.load(path, allow_pickle=False) as stored:
+            values = expanded({name: stored[name] for name in stored.files})
+        if values["global_step"].shape != ():
+            raise ValueError("global_step is no number")
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} holds values that are not finite")
+    except (
+        *(OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, NotImplementedError),
+        *(zipfile.BadZipFile, zlib.error, SyntaxError, RuntimeError),
+    ) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(
+            f"{path} is damaged ({reason.splitlines()[0]}); get it again with git checkout, by "
+            "another download or by --mode export --format weights"
+        ) from error
+    return values
+
+
+def compacted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Kernels in 8 bits, each output channel in steps of a 127th of its largest value.
+
+    Args:
+      values: float32 weights by name; what has two dimensions or more is a kernel, its output
+        channels the last of them.
+
+    Returns:
+      For each kernel, int8 under its name and the steps, float32 `[channels]`, under its name with
+      `:scale`; everything else as it is.
+    """
+    arrays = {}
+    for name, value in values.items():
+        arrays[name] = value
+        if value.ndim >= 2:
+            scale = np.abs(value).max(axis=tuple(range(value.ndim - 1))) / np.float32(_LARGEST)
+            scale[scale == 0] = 1
+            arrays[name] = np.rint(value / scale).astype(np.int8)
+            arrays[name + _SCALE] = scale
+    return arrays
+
+
+def expanded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The opposite of `compacted`; what has fewer bits otherwise becomes float32 as well.
+
+    Raises:
+      ValueError: a scale does not fit its kernel.
+    """
+    values = {}
+    for name, array in arrays.items():
+        if name.endswith(_SCALE):
+            continue
+        if name + _SCALE in arrays:
+            array = array * arrays[name + _SCALE].astype(np.float32)
+        is_float = np.issubdtype(array.dtype, np.floating)
+        values[name] = array.astype(np.float32) if is_float else array
+    return values

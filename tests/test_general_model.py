@@ -1,0 +1,265 @@
+"""The general models that ship with the suite: who gets them, and what if they are damaged."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from colorization.errors import UserError
+from colorization.model.layers import Layers
+from colorization.modes import evaluate, export, predict, train
+from colorization.options import parse
+from colorization.prediction.colorize import Colorizer
+from colorization.prediction.trained_network import TrainedNetwork
+from colorization.training import checkpoint, general_model, weights
+from colorization.training.settings import copy_settings, store_settings, stored_settings
+
+
+def network(nn, lightness, params):
+    x = nn.conv(nn.input(lightness), params["global_channels"], "conv", stride=2)
+    return nn.output(x, 2, "output"), None
+
+
+def run(mode, *arguments):
+    if mode is train:
+        arguments = ["--max_steps", 2, "--batch_size", 2, "--half_size_share", 0, *arguments]
+    else:
+        arguments = ["--mode", mode.__name__.rpartition(".")[2], *arguments]
+    mode.run(network, parse("color_global", list(map(str, arguments))))
+
+
+@pytest.fixture
+def photos(photo_folder, tmp_path, monkeypatch):
+    """A folder of photos; the test runs in a folder without any model."""
+    folder = photo_folder(3)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a small model as training leaves it, its network not of the default shape."""
+    folder = tmp_path_factory.mktemp("made")
+    options = parse("color_global", ["--global_channels", "3", "--model_dir", str(folder)])
+    store_settings(options)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.set_random_seed(1)
+        step = tf.compat.v1.train.get_or_create_global_step()
+        params = {**dataclasses.asdict(options), "precision": "float32"}
+        logits, _ = network(Layers(True, params), tf.zeros([1, 224, 224, 1]), params)
+        tf.compat.v1.train.AdamOptimizer().minimize(tf.reduce_sum(logits), step)
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
+    copy_settings(str(folder), folder / "best")
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.25}
+    kept = checkpoint.keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures)
+    assert kept == 0
+    return folder
+
+
+@pytest.fixture
+def trained(made, photos, tmp_path):
+    """A copy of that folder."""
+    return Path(shutil.copytree(made, tmp_path / "trained"))
+
+
+@pytest.fixture
+def shipped(trained, tmp_path, monkeypatch):
+    """The folder of the same model where general ones are looked for."""
+    place = tmp_path / "installed" / "pretrained"
+    run(export, "--format", "weights", "--model_dir", trained, "--output", place / "color_global")
+    monkeypatch.setattr(general_model, "_PLACE", place)
+    return place / "color_global"
+
+
+def bytes_below(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_exported_weights_are_a_model_without_what_only_training_needs(shipped, trained):
+    files = {str(path.relative_to(shipped)) for path in bytes_below(shipped)}
+    assert files == {"settings.json", "weights.npz", "best/evaluation.json"}
+    held = weights.read(shipped / weights.FILE)
+    before = checkpoint.tensors(checkpoint.best_checkpoint(str(trained)))
+    assert {"conv/kernel/Adam", "beta1_power"} <= before.keys()
+    assert held.keys() == {name for name in before if not name.endswith(("Adam", "_1", "power"))}
+    assert stored_settings(str(shipped)) == stored_settings(str(trained))
+    assert checkpoint.best_saturation(str(shipped)) == checkpoint.best_saturation(str(trained))
+
+
+def test_exported_weights_predict_what_the_checkpoint_predicts(shipped, trained):
+    lightness = np.random.default_rng(0).uniform(0, 100, [2, 224, 224, 1]).astype(np.float32)
+    found = []
+    for folder in (trained, shipped):
+        model = TrainedNetwork(str(folder), network, "float32")
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            predict_chroma, load = model.build()
+            chroma = predict_chroma(tf.constant(lightness), tf.constant(lightness))
+            load(session)
+            found.append(session.run(chroma))
+    difference = np.sqrt(np.mean((found[0] - found[1]) ** 2) / np.mean(found[0] ** 2))
+    assert 0 < difference < 0.02
+
+
+@pytest.mark.parametrize("name", [None, "pretrained/color_global"])
+def test_without_a_model_of_ones_own_predict_takes_the_general_one(
+    shipped, photos, caplog, tmp_path, name
+):
+    before = bytes_below(shipped)
+    named = ["--model_dir", name] if name else []
+    run(predict, "--input", photos, "--output", "out", *named)
+    assert len(list((tmp_path / "here" / "out" / "predicted").iterdir())) == 3
+    said = [record.getMessage() for record in caplog.records]
+    if name:
+        assert not said
+    else:
+        (line,) = said
+        assert "No model of your own in models/color_global" in line and str(shipped) in line
+    assert bytes_below(shipped) == before
+
+
+def test_a_model_of_ones_own_comes_first(shipped, trained, photos, caplog, tmp_path):
+    shutil.copytree(trained, tmp_path / "here" / "models" / "color_global")
+    options = general_model.with_model(parse("color_global", ["--mode", "predict"]))
+    assert options.model_dir == "models/color_global"
+    assert not caplog.records
+
+
+def test_a_folder_of_that_name_comes_first(shipped, trained, tmp_path):
+    own = tmp_path / "here" / "pretrained" / "color_global"
+    shutil.copytree(trained, own)
+    assert general_model.located("pretrained/color_global", "color") == "pretrained/color_global"
+
+
+def test_evaluating_the_general_model_prints_and_leaves_it_alone(shipped, photos, capsys):
+    before = bytes_below(shipped.parent)
+    run(evaluate, "--test_data", photos)
+    printed = capsys.readouterr().out
+    assert "a*b* RMSE" in printed and str(shipped / weights.FILE) in printed
+    assert "Stored" not in printed
+    assert bytes_below(shipped.parent) == before
+
+
+def test_a_colorizer_takes_it_too(shipped, colourful):
+    gray = np.asarray(Image.fromarray(colourful(40, 60)).convert("L"))
+    named = Colorizer(str(shipped), network=network, precision="float32")
+    found = Colorizer(network=network, precision="float32").colorize(gray)
+    assert np.array_equal(found, named.colorize(gray))
+
+
+def spoil(folder, how):
+    file = folder / weights.FILE
+    if how == "missing":
+        shutil.rmtree(folder.parent)
+    elif how == "pointer":
+        file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    else:
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2 - 200 : len(data) // 2 + 200] = bytes(400)
+        file.write_bytes(data)
+
+
+SPOILT = [("missing", "no general model"), ("pointer", "git lfs pull"), ("damaged", "is damaged")]
+
+
+@pytest.mark.parametrize(("how", "words"), SPOILT)
+@pytest.mark.parametrize("mode", [predict, evaluate, export])
+def test_without_any_usable_model_one_line_says_what_to_do(shipped, mode, how, words):
+    spoil(shipped, how)
+    with pytest.raises(UserError, match=words) as caught:
+        run(mode, *([] if mode is evaluate else ["--output", "out"]))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("how", "words"), SPOILT)
+def test_training_goes_on_without_the_general_model(shipped, photos, capsys, how, words):
+    spoil(shipped, how)
+    run(train, "--train_data", photos, "--test_data", photos)
+    printed = capsys.readouterr().out
+    (line,) = (line for line in printed.splitlines() if line.startswith("Starting from nothing"))
+    assert words in line
+    assert checkpoint.trained_steps("models/color_global") == 2
+
+
+@pytest.mark.parametrize("asked", [[], ["--warm_start", "pretrained"]])
+def test_training_starts_from_the_general_model(shipped, photos, capsys, asked):
+    data = ["--train_data", photos, "--test_data", photos, "--learning_rate", 1e-12]
+    run(train, *data, *asked)
+    printed = capsys.readouterr().out
+    assert f"Starting from {shipped / weights.FILE}" in printed
+    assert "7 of 7 variables" in printed
+    expected = weights.read(shipped / weights.FILE)
+    found = checkpoint.tensors(checkpoint.latest_checkpoint("models/color_global"))
+    for name in ("conv/kernel", "output/kernel", "output/bias"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+    assert found["global_step"] == 2
+    assert stored_settings("models/color_global")["global_channels"] == 3
+    assert not [path for path in Path("models").rglob("*_temp")]
+    run(train, *data, *asked, "--max_steps", 3)
+    assert "Starting" not in capsys.readouterr().out
+
+
+def test_what_does_not_fit_the_general_model_is_named(shipped, photos, capsys):
+    run(train, "--train_data", photos, "--test_data", photos, "--warm_start", "pretrained",
+        "--global_channels", 4)  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "for want of a match: conv/kernel" in printed and "1 of 7 variables" in printed
+
+
+@pytest.mark.parametrize("asked", [["--from_scratch"], ["--chroma_scale", "8"]])
+def test_training_starts_from_nothing_if_asked_to(shipped, photos, capsys, asked):
+    run(train, "--train_data", photos, "--test_data", photos, *asked)
+    assert "Starting" not in capsys.readouterr().out
+
+
+def test_learning_on_has_defaults_of_its_own_where_none_are_given(shipped):
+    def chosen(*arguments, bundled=False):
+        options = parse("color_global", list(arguments))
+        found = general_model.with_starting_point(options, bundled)
+        return found.learning_rate, found.half_size_share, found.max_steps
+
+    assert chosen() == chosen("--warm_start", "elsewhere") == (1e-4, 0, 1250)
+    assert chosen("--from_scratch") == chosen(bundled=True) == (3e-4, 0.96, 5000)
+    given = ["--learning_rate", "2e-3", "--half_size_share", "0.5", "--max_steps", "70"]
+    assert chosen(*given) == (2e-3, 0.5, 70)
+
+
+def test_the_bundled_photos_are_learnt_from_nothing(shipped):
+    options = parse("color_global", [])
+    assert general_model.with_starting_point(options, True) == options
+
+
+def test_a_folder_of_weights_is_not_trained_in(shipped, photos):
+    before = bytes_below(shipped)
+    with pytest.raises(UserError, match="--warm_start"):
+        run(train, "--train_data", photos, "--model_dir", shipped)
+    assert bytes_below(shipped) == before
+
+
+def test_weights_do_not_replace_checkpoints(trained):
+    with pytest.raises(UserError, match="choose another --output"):
+        run(export, "--format", "weights", "--model_dir", trained, "--output", trained)
+
+
+def test_weights_that_do_not_fit_their_settings_are_refused(shipped):
+    file = shipped / "settings.json"
+    settings = {**json.loads(file.read_text()), "global_channels": 5}
+    file.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="does not fit its network"):
+        TrainedNetwork(str(shipped), network, "float32")
+
+
+def test_the_general_models_are_offered_by_name(shipped):
+    assert general_model.general_models() == {"pretrained/color_global": str(shipped)}
+
+
+def test_both_ways_to_begin_are_not_taken_at_once():
+    with pytest.raises(UserError, match="contradict each other"):
+        parse("color_global", ["--warm_start", "pretrained", "--from_scratch"])
+    assert dataclasses.replace(parse("color", ["--from_scratch"])).from_scratch

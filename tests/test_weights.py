@@ -1,0 +1,101 @@
+"""Weights in one small file: what comes back, and what damage is noticed."""
+
+import numpy as np
+import pytest
+
+from colorization.errors import UserError
+from colorization.training import weights
+
+
+@pytest.fixture
+def values():
+    rng = np.random.default_rng(0)
+    return {
+        "low/kernel": rng.normal(0, [0.01, 1, 100, 1], [3, 3, 8, 4]).astype(np.float32),
+        "dense/kernel": rng.normal(size=[50, 4]).astype(np.float32),
+        "low/offset": rng.normal(size=[4]).astype(np.float32),
+        "global_step": np.int64(123),
+    }
+
+
+def test_kernels_come_back_within_half_a_step_of_their_channel(values, tmp_path):
+    weights.write(tmp_path / weights.FILE, values)
+    found = weights.read(tmp_path / weights.FILE)
+    assert found.keys() == values.keys()
+    for name in ("low/kernel", "dense/kernel"):
+        assert found[name].dtype == np.float32
+        for channel in range(4):
+            true, read = values[name][..., channel], found[name][..., channel]
+            assert np.abs(true - read).max() <= 1.0001 * np.abs(true).max() / 127 / 2
+
+
+def test_vectors_and_the_step_come_back_exactly(values, tmp_path):
+    weights.write(tmp_path / weights.FILE, values)
+    found = weights.read(tmp_path / weights.FILE)
+    assert np.array_equal(found["low/offset"], values["low/offset"])
+    assert found["global_step"] == 123 and found["global_step"].dtype == np.int64
+
+
+def test_what_has_been_written_once_is_written_again_unchanged(values, tmp_path):
+    weights.write(tmp_path / "1.npz", values)
+    first = weights.read(tmp_path / "1.npz")
+    weights.write(tmp_path / "2.npz", first)
+    again = weights.read(tmp_path / "2.npz")
+    for name, value in first.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-6)
+
+
+def test_a_channel_of_zeros_stays_zero(tmp_path):
+    values = {"kernel": np.zeros([5, 2], np.float32), "global_step": np.int64(0)}
+    weights.write(tmp_path / weights.FILE, values)
+    assert not weights.read(tmp_path / weights.FILE)["kernel"].any()
+
+
+def test_a_changed_byte_anywhere_in_the_numbers_is_noticed(values, tmp_path):
+    path = tmp_path / weights.FILE
+    weights.write(path, values)
+    whole = path.read_bytes()
+    for place in range(200, len(whole) // 2, 97):
+        changed = bytearray(whole)
+        changed[place] ^= 0x55
+        path.write_bytes(changed)
+        try:
+            found = weights.read(path)
+        except UserError as error:
+            assert "is damaged" in str(error) and "\n" not in str(error)
+        else:
+            # A byte of a header that nothing depends on.
+            path.write_bytes(whole)
+            expected = weights.read(path)
+            assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("end", [0, 1, 100, -1, -100])
+def test_a_file_that_was_cut_off_is_refused(values, tmp_path, end):
+    path = tmp_path / weights.FILE
+    weights.write(path, values)
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(UserError, match="is damaged"):
+        weights.read(path)
+
+
+def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path):
+    path = tmp_path / weights.FILE
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(UserError, match=r"pointer of Git LFS.*git lfs pull"):
+        weights.read(path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"kernel": np.ones([2, 2], np.int8), "kernel:scale": np.ones([3]), "global_step": 1},
+        {"kernel": np.full([2], np.nan, np.float32), "global_step": 1},
+        {"kernel": np.ones([2, 2], np.float32)},
+        {"kernel": np.array([{}], object), "global_step": 1},
+    ],
+)
+def test_arrays_that_are_no_weights_are_refused(tmp_path, arrays):
+    np.savez(tmp_path / weights.FILE, **arrays)
+    with pytest.raises(UserError, match="is damaged"):
+        weights.read(tmp_path / weights.FILE)
