@@ -11,7 +11,8 @@ Reports, all in one run with the model loaded before:
   folder_vs_network  photos per second of a folder, pictures written / of the network alone on the
                      same number of photos in batches of 16, at the same precision
   predicted_vs_network  the same with --keep predicted
-and, of single photos of 0.2, 2 and 12 megapixels, where the time goes: milliseconds of one core.
+and, of single photos of 0.2, 2 and 12 megapixels, where the time goes: milliseconds of
+processor time.
 Without a trained model it makes one of random weights: time and memory are the same.
 """
 
@@ -193,7 +194,7 @@ def folder_rates(
 def profile(
     colorizer, path: str, size: tuple[int, int], scratch: Path, rounds: int
 ) -> dict[str, float]:
-    """Milliseconds of each thing that is done with one photo, one after the other; medians."""
+    """Milliseconds of a processor for each thing that is done with one photo; medians."""
     photo = scratch / f"{size[0]}.jpg"
     enlarge(path, size, str(photo))
     # The first time, memory is new and graphs are made ready.
@@ -214,9 +215,10 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     times: dict[str, float] = {}
 
     def timed(stage: str, work, *arguments):
-        start = time.perf_counter()
+        # Of all threads, and whatever else this machine does meanwhile.
+        start = time.process_time()
         result = work(*arguments)
-        times[stage] = times.get(stage, 0) + 1e3 * (time.perf_counter() - start)
+        times[stage] = times.get(stage, 0) + 1e3 * (time.process_time() - start)
         return result
 
     data = timed("reading", read_file, str(path))
@@ -225,7 +227,7 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     chroma = timed("network", colorizer.predict, small, small)
     merge_strip = merge_numpy._merge_strip
     with (
-        # One core, so that times add up.
+        # One thread, so that times add up.
         mock.patch.object(merge_numpy, "_SEVERAL_CORES", photo.pixels.size),
         mock.patch.object(
             merge_numpy, "_merge_strip", lambda *strip: timed("merging", merge_strip, *strip)
