@@ -82,8 +82,11 @@ def test_tf_config_that_is_no_json(monkeypatch):
         cluster.read_cluster(False, None)
 
 
-def test_no_cluster(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+@pytest.mark.parametrize("empty", [None, "", " "])
+def test_no_cluster(monkeypatch, empty):
+    monkeypatch.setenv("TF_CONFIG", empty or "")
+    if empty is None:
+        monkeypatch.delenv("TF_CONFIG")
     task = cluster.read_cluster(False, "all")
     assert (task.task_type, task.is_chief, task.num_worker_replicas) == ("worker", True, 1)
     cluster.report_finished(task)

@@ -7,6 +7,8 @@ from skimage.transform import resize
 
 import color
 import color_global
+from colorization.errors import UserError
+from colorization.model import layers
 from colorization.model.layers import Layers
 
 EPSILON = 1e-3
@@ -290,3 +292,31 @@ def test_averages_of_a_model_that_is_learnt_on_from_are_kept():
     for params in ({}, {"warm_start": "elsewhere", "half_size_steps": 3}):
         anew, updates, _ = outcome(True, **params)
         assert updates == 2 and not np.allclose(anew, predicted)
+
+
+@pytest.mark.parametrize(
+    ("limit", "automatic", "explicit"),
+    [
+        ("", "bfloat16", "bfloat16"),
+        ("DEFAULT", "bfloat16", "bfloat16"),
+        ("avx512_core_bf16", "bfloat16", "bfloat16"),
+        ("AVX512_CORE", "float32", "bfloat16"),
+        ("avx2", "float32", None),
+        ("SSE41", "float32", None),
+    ],
+)
+def test_precision_is_what_the_environment_lets_the_processor_do(
+    monkeypatch, limit, automatic, explicit
+):
+    """On a processor that has the instructions."""
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(layers, "_processor_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert layers.working_precision("auto") == automatic
+    assert layers.working_precision("float32") == "float32"
+    if explicit:
+        assert layers.working_precision("bfloat16") == explicit
+    else:
+        with pytest.raises(UserError, match="ONEDNN_MAX_CPU_ISA"):
+            layers.working_precision("bfloat16")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from colorization.errors import UserError
 from upsample import upsample_conv
 
 # Of moving averages; reached after some 1000 steps, see `follow`.
 _MOVING_AVERAGE_DECAY = 0.99
 _VARIANCE_EPSILON = 1e-3
+
+# Names that oneDNN gives to instruction sets.
+_WITHOUT_BFLOAT16 = (
+    *("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"),
+    *("AVX512_CORE", "AVX512_CORE_VNNI"),
+)
 
 _HE_NORMAL = tf.compat.v1.initializers.variance_scaling(2.0, mode="fan_in")
 _SMALL = tf.compat.v1.initializers.random_normal(stddev=0.01)
@@ -29,8 +37,42 @@ def fast_precision() -> str:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         capable = all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
     else:
-        capable = bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+        capable = not _slow_limit() and bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
     return "bfloat16" if capable else "float32"
+
+
+def working_precision(precision: str) -> str:
+    """What layers compute in: "float32" or "bfloat16".
+
+    Args:
+      precision: one of them, or "auto" for the faster one on this machine.
+
+    Raises:
+      UserError: the environment keeps TensorFlow from computing in it.
+    """
+    if precision == "auto":
+        return fast_precision()
+    limit = _slow_limit()
+    # With AVX-512 alone, oneDNN takes the long way.
+    emulated = limit.startswith("AVX512")
+    if (
+        precision == "bfloat16"
+        and limit
+        and not emulated
+        and not tf.config.list_physical_devices("GPU")
+    ):
+        raise UserError(
+            f"--precision bfloat16 needs more than ONEDNN_MAX_CPU_ISA={limit} in the environment "
+            "allows; leave one of them out"
+        )
+    return precision
+
+
+def _slow_limit() -> str:
+    """The instruction set that oneDNN is limited to, if it has no bfloat16; empty if it may."""
+    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    limit = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
+    return limit if limit in _WITHOUT_BFLOAT16 else ""
 
 
 def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.errors import UserError
-from colorization.model.layers import Layers, fast_precision
+from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import checkpoint
@@ -63,8 +63,7 @@ class TrainedNetwork:
         self.settings = settings
         if network is None:
             network = _network_of(settings)
-        if precision == "auto":
-            precision = fast_precision()
+        precision = working_precision(precision)
 
         graph = tf.Graph()
         with graph.as_default(), tf1.Session() as session:

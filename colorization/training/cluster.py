@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -39,10 +41,7 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
     Raises:
       UserError: TF_CONFIG is damaged, or its tasks cannot train together.
     """
-    try:
-        config = tf_estimator.RunConfig()
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"the environment variable TF_CONFIG is not usable: {error}") from error
+    config = run_config()
     if config.num_worker_replicas > 1 and not config.num_ps_replicas:
         raise UserError(
             "TF_CONFIG names workers but no parameter server, so each would train a model of its "
@@ -56,6 +55,22 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
     if sync and config.num_worker_replicas < 2 and config.task_type != "evaluator":
         raise UserError("--sync needs a TF_CONFIG cluster with workers; leave it out")
     return config
+
+
+def run_config(**settings: Any) -> tf_estimator.RunConfig:
+    """A RunConfig; the environment variable TF_CONFIG has its say, unless it is empty.
+
+    Raises:
+      UserError: TF_CONFIG is damaged.
+    """
+    if not os.environ.get("TF_CONFIG", "").strip():
+        os.environ.pop("TF_CONFIG", None)
+    try:
+        return tf_estimator.RunConfig(**settings)
+    except (ValueError, TypeError, AttributeError) as error:
+        if "TF_CONFIG" not in os.environ:
+            raise
+        raise UserError(f"the environment variable TF_CONFIG is not usable: {error}") from error
 
 
 def serve_parameters(config: tf_estimator.RunConfig) -> None:

@@ -18,7 +18,7 @@ from colorization.data.shards import Shards
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
 from colorization.model import summaries
-from colorization.model.layers import Layers, fast_precision
+from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
@@ -66,8 +66,8 @@ def make_estimator(
       warm_start_from: weights to begin with.
       **run_config: passed on to `RunConfig`.
     """
-    precision = fast_precision() if options.precision == "auto" else options.precision
-    config = tf_estimator.RunConfig(model_dir=options.model_dir, **run_config)
+    precision = working_precision(options.precision)
+    config = cluster.run_config(model_dir=options.model_dir, **run_config)
     if options.xla:
         session_config = config.session_config or tf.compat.v1.ConfigProto()
         session_config.allow_soft_placement = True
