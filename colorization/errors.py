@@ -14,6 +14,11 @@ class UnreadablePhoto(Exception):
     """A file that is no picture, or a damaged one; the message says which in a few words."""
 
 
+def damage(error: Exception) -> str:
+    """What to say in one line of a file that a decoder has failed on, with whatever exception."""
+    return f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What is wrong with a path rather than with a disk.
 UNUSABLE = (

@@ -167,6 +167,8 @@ def no_photos(tmp_path):
     huge = b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     contents = {
         "not a picture": ("notes.jpg", b"buy milk"),
+        "a PDF file; save its pages": ("scan.pdf", b"%PDF-1.7" + bytes(50)),
+        "a film, not a photo": ("film.mp4", b"\0\0\0\x18ftypmp42" + bytes(50)),
         "empty file": ("empty.png", b""),
         "pixels above the limit": ("huge.png", huge + b"\0\0\0\0IDAT"),
     }
@@ -262,6 +264,14 @@ def test_what_is_no_photo_is_named_and_the_others_are_coloured(client, photos, n
     assert set(problems) == {os.path.basename(path) for path in no_photos}
     for path, said in no_photos.items():
         assert said in problems[os.path.basename(path)]
+
+
+def test_pages_left_out_are_said(client, photos, tmp_path):
+    with Image.open(photos[1]) as page:
+        page.save(tmp_path / "album.tif", save_all=True, append_images=[page.copy()] * 2)
+    pictures, problems = colorize(client, [str(tmp_path / "album.tif")])
+    assert list(pictures) == ["album.tif"]
+    assert "its 2 further pages are left out here" in problems["album.tif"]
 
 
 def test_without_any_photo_the_reason_is_the_error(client, no_photos):

@@ -16,7 +16,7 @@ from colorization.data.color_profile import picture_to_srgb
 from colorization.data.deep import Samples, rounded, to_srgb
 from colorization.data.file_kinds import is_raw, why_unknown
 from colorization.data.raw import CameraRaw, develop
-from colorization.errors import UnreadablePhoto
+from colorization.errors import UnreadablePhoto, damage
 
 # HEIC and JPEG XL are known where these packages are installed.
 with contextlib.suppress(ImportError):
@@ -150,7 +150,7 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
         raise
     # Pillow's decoders meet damaged files with whatever exception comes up.
     except Exception as error:
-        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+        raise UnreadablePhoto(damage(error)) from error
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:

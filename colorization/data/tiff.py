@@ -17,7 +17,7 @@ from PIL import Image, TiffImagePlugin
 
 from colorization.data.deep import Samples
 from colorization.data.raw import CameraRaw
-from colorization.errors import UnreadablePhoto
+from colorization.errors import UnreadablePhoto, damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def _pages(data: bytes) -> Iterator[Sequence[TiffPage]]:
     except (UnreadablePhoto, MemoryError):
         raise
     except Exception as error:
-        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+        raise UnreadablePhoto(damage(error)) from error
 
 
 def _tag(page: TiffPage, number: int, default: object = None) -> object:

@@ -12,8 +12,8 @@ import numpy as np
 
 # Most distance from the curve, in CIE units (root mean square), of a sample of pixels and of means
 # over blocks, that a toned print has; most colour photos have more and need no closer look.
-_MOST_OF_PIXELS = 7.9
-_MOST_OF_BLOCKS = 4.1
+_MOST_OF_PIXELS = 8.7
+_MOST_OF_BLOCKS = 4.75
 _BINS = 32
 # Four bytes of lightness, added up, for each unit of L*; and the most that they come to.
 _LEVEL, _MOST_LEVEL = 4 * 2.55, 4 * 255

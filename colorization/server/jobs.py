@@ -17,10 +17,17 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
+from colorization.data.decode import pages
 from colorization.data.photos import read_file
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
-from colorization.prediction.pictures import CannotEncode, decode, encode, format_of_name
+from colorization.prediction.pictures import (
+    CannotEncode,
+    decode,
+    encode,
+    format_of_name,
+    notes,
+)
 from colorization.prediction.results import picture_names
 from colorization.prediction.trained_network import has_global_features
 from colorization.server.brush import draw_strokes
@@ -192,7 +199,7 @@ def colorize_all(
 
     Yields:
       Now and then False, at the end True; and the names of the files that could not be coloured,
-      with the reasons.
+      or not wholly, with the reasons.
 
     Raises:
       FileNotFoundError: the session has ended.
@@ -205,7 +212,7 @@ def colorize_all(
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
             strokes = job.strokes(path)
-            files = _colorize(job, path, name, strokes)
+            files, told = _colorize(job, path, name, strokes)
         except (UnreadablePhoto, CannotEncode) as error:
             if request.gone:
                 raise FileNotFoundError(path) from error
@@ -214,6 +221,8 @@ def colorize_all(
         except MemoryError:
             problems[path.name] = "not enough memory"
             continue
+        if told:
+            problems[path.name] = "; ".join(told)
         # Folders of their own, because the names are what people see in their downloads.
         result = Result(
             request.folder / str(number) / name,
@@ -240,9 +249,16 @@ def colorize_all(
 
 def _colorize(
     job: Job, path: Path, name: str, strokes: Strokes
-) -> tuple[bytes, bytes, bytes, bytes]:
-    """The first files of a `Result`: the picture as `--mode predict` writes it, and so on."""
-    photo = decode(read_file(str(path)))
+) -> tuple[tuple[bytes, bytes, bytes, bytes], list[str]]:
+    """The first files of a `Result`, and what the user should hear.
+
+    The picture is what `--mode predict` writes, of several pages the first.
+    """
+    data = read_file(str(path))
+    photo = decode(data)
+    told = list(notes(photo, format_of_name(name)))
+    if more := len(pages(data)) - 1:
+        told.append(f"its {more} further pages are left out here; --mode predict colours them")
     colorizer = job.colorizer
     small = colorizer.small_lightness(photo.pixels)
     whole = job.style
@@ -252,7 +268,8 @@ def _colorize(
     before = colorizer.gray(reduced(photo.pixels))
     coloured = planes.merge(photo.pixels, draw_strokes(strokes, before.shape[1::-1]))
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
-    return picture, preview(before, photo), preview(reduced(coloured), photo), planes.to_bytes()
+    previews = preview(before, photo), preview(reduced(coloured), photo)
+    return (picture, *previews, planes.to_bytes()), told
 
 
 def _picture_names(photos: Sequence[Path]) -> list[str]:
