@@ -73,6 +73,9 @@ class Tracks:
         """
         self.changed: list[str] = []
         self._result, self._container = result, result.format.name
+        # PyAV before 16 has no attachments and crashes over them.
+        attaches = hasattr(result, "add_attachment")
+        self._takes_attachments = attaches and self._container == "matroska"
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, _SoundEncoder] = {}
         self._last: dict[int, int] = {}
@@ -85,7 +88,7 @@ class Tracks:
                 self._copy(track)
             elif track is not pictures and is_cover(track):
                 self._add_cover(film, track)
-            elif track.type == "attachment" and self._container == "matroska":
+            elif track.type == "attachment" and self._takes_attachments:
                 self._copy(track)
         result.metadata.update(metadata(film))
         if hasattr(film, "chapters"):
@@ -136,7 +139,7 @@ class Tracks:
     def _add_cover(self, film: InputContainer, track: VideoStream) -> None:
         if self._container in ("mp4", "mov"):
             self._copy(track)
-        elif self._container == "matroska":
+        elif self._takes_attachments:
             name = track.metadata.get("filename", f"cover.{_name(track)}")
             kind = track.metadata.get("mimetype", f"image/{_name(track)}")
             with open_film(film.name.removeprefix("file:")) as again:
