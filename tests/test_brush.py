@@ -98,8 +98,13 @@ class Easel:
         self.page = page
         page.drop([photo])
         page.find("#download")
-        page.find("button[role=tab]:nth-of-type(2)").click()
+        # Until the page has settled, a click may go nowhere.
+        wait_for(self.open)
         wait_for(lambda: self.image().get_property("naturalWidth") == 400)
+
+    def open(self):
+        self.page.find("button[role=tab]:nth-of-type(2)").click()
+        return self.page.all("#brush canvas")
 
     def image(self):
         return self.page.find("#brush img")
