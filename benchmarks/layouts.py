@@ -287,9 +287,6 @@ def _numbers(stored: np.ndarray, layout: Layout) -> np.ndarray:
     return numbers.astype(f"{layout.kind}{size}")
 
 
-# TIFF 6.0
-
-
 def _tiff(numbers: np.ndarray, layout: Layout, profile: bytes | None) -> bytes:
     channels = numbers.shape[2]
     planes = np.split(numbers, channels, axis=2) if layout.planar else [numbers]
@@ -430,10 +427,9 @@ def _lzw(data: bytes) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-# ISO/IEC 15948
-
-
 def _png(numbers: np.ndarray, layout: Layout, profile: bytes | None) -> bytes:
+    """ISO/IEC 15948."""
+
     def chunk(name: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
