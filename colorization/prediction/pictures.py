@@ -289,7 +289,8 @@ def _with_alpha(rgb: np.ndarray, photo: Photo) -> np.ndarray:
 def _png(picture: np.ndarray, photo: Photo) -> bytes:
     """PNG of 8 or 16 bits a channel (ISO/IEC 15948): header, resolution, EXIF, pixels.
 
-    Pillow's takes half as long again, trying all filters on each row for no fewer bytes.
+    Pillow's takes half as long again: it tries all filters on each row, which saves 4 % of the
+    bytes of photos.
     """
     import struct
     import zlib
