@@ -36,7 +36,8 @@ from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import picture_names
-from colorization.training.settings import store_settings
+from colorization.training import checkpoint, general_model
+from colorization.training.settings import copy_settings, store_settings
 
 gradio_client = pytest.importorskip("gradio_client", reason="needs Gradio")
 
@@ -571,6 +572,22 @@ def test_an_address_of_another_machine_is_explained(loaded):
         app.serving(loaded, {}, host="192.0.2.1", port=free_port()),
     ):
         pass
+
+
+def test_the_general_models_are_among_those_to_choose(models, tmp_path, monkeypatch):
+    for name in ("color", "color_global"):
+        checkpoint.write_weights(str(models / name), tmp_path / name)
+        copy_settings(str(models / name), tmp_path / name)
+    monkeypatch.setattr(general_model, "_PLACE", tmp_path)
+    general = ["pretrained/color", "pretrained/color_global"]
+    offered = jobs.Models(str(models / "color"), PRECISION)
+    assert offered.default == "color"
+    assert offered.names == ["color", "color_global", *general]
+    assert offered.with_style == ["color_global", "pretrained/color_global"]
+    assert offered.colorizer("pretrained/color_global")
+    alone = jobs.Models(str(tmp_path / "color_global"), PRECISION)
+    assert alone.default == "pretrained/color_global"
+    assert sorted(alone.names) == general
 
 
 def test_an_untrained_model_is_explained(tmp_path):
