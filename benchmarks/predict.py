@@ -80,8 +80,8 @@ def main() -> None:
             for size, pixels in sizes.items()
         }
     for name, value in figures.items():
-        print(f"{name:20}{value:10.2f}")
-    print(f"| ms | {' | '.join(f'{size} MP' for size in table)} |\n| --- | --- | --- | --- |")
+        print(f"| `{name}` | {value:.2f} |")
+    print(f"\n| ms | {' | '.join(f'{size} MP' for size in table)} |\n| --- | --- | --- | --- |")
     for stage in table["12"]:
         print(f"| {stage} | {' | '.join(f'{times[stage]:.1f}' for times in table.values())} |")
     if options.json:
