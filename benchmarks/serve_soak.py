@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 from PIL import Image
 
 _SCRIPTS = Path(__file__).resolve().parent.parent
@@ -70,7 +71,9 @@ def soak(url: str, server: int, temporary: Path, options: argparse.Namespace) ->
         if now % _WARM_UP == 0:
             time.sleep(20)  # the server waits a while for those who left to come back
             files = sum(1 for _ in temporary.rglob("*"))
-            seen[now] = (resident_megabytes(server), files, len(os.listdir(f"/proc/{server}/fd")))
+            process = psutil.Process(server)
+            opened = process.num_handles() if psutil.WINDOWS else process.num_fds()
+            seen[now] = (process.memory_info().rss / 1e6, files, opened)
             print("{:8} {:11.0f} {:17} {:12}".format(now, *seen[now]), flush=True)
     memory, files, opened = (
         last - first for first, last in zip(seen[_WARM_UP], seen[max(seen)], strict=True)
@@ -134,11 +137,6 @@ def photo(random: np.random.Generator) -> bytes:
     with io.BytesIO() as file:
         coarse.resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG")
         return file.getvalue()
-
-
-def resident_megabytes(process: int) -> float:
-    with open(f"/proc/{process}/statm", encoding="ascii") as numbers:
-        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from platforms import any_names
 from skimage.color import rgb2lab
 
 import color_global
@@ -156,6 +157,16 @@ def test_names_stay_when_folders_are_added(run, photos, tmp_path, capsys):
     run("--input", tmp_path / "all")
     assert "Skipping 1 finished" in capsys.readouterr().out
     assert names(tmp_path / "out/predicted") == ["1950/a.png", "1960/b.png", "a.png"]
+
+
+@any_names
+def test_names_that_not_every_disk_takes_are_said(run, photos, tmp_path, capsys):
+    shutil.copy(photos / "colour0.png", photos / "10:30.png")
+    for _ in range(2):
+        run("--input", photos)
+        assert "1 of them: 10:30.png is 10_30.png." in capsys.readouterr().out
+    assert (tmp_path / "out" / "predicted" / "10_30.png").exists()
+    assert len(read_finished(tmp_path / "out")) == 3
 
 
 def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):

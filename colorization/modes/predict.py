@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -67,7 +67,7 @@ def run(network: Network, options: Options) -> None:
     finished = read_finished(output)
     # Of the photos of all shards, so that no name depends on what others do.
     names = picture_names(places, options.format, finished)
-    _say_which_names_change(places.values())
+    _say_which_names_change(places, names)
     paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
@@ -303,10 +303,11 @@ def _unfinished(
     return {path: names[path] for path in left}
 
 
-def _say_which_names_change(places: Iterable[str]) -> None:
-    changed = [place for place in places if portable(place) != place]
+def _say_which_names_change(places: Mapping[str, str], names: Mapping[str, str]) -> None:
+    changed = [path for path, place in places.items() if portable(place) != place]
     if changed:
+        first = changed[0]
         print(
             f"Names that not every disk takes are changed, {len(changed):,} of them: "
-            f"{printable(changed[0])} is {printable(portable(changed[0]))}."
+            f"{printable(places[first])} is {printable(names[first])}."
         )
