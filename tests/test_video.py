@@ -325,7 +325,7 @@ def test_an_interrupted_film_leaves_nothing_behind(make_film, painter, tmp_path)
 def test_sigterm_leaves_nothing_half_written(make_film, model_folder, tmp_path, monkeypatch):
     def terminate(colorizer, source, target, progress):
         def stop(total):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             progress(total)
 
         return colorize_film(colorizer, source, target, stop)
