@@ -7,7 +7,7 @@ import pytest
 from platforms import link
 
 from colorization.server import sessions as module
-from colorization.server.sessions import Sessions
+from colorization.server.sessions import Result, Sessions
 
 MINUTE, HOUR = 60, 3600
 
@@ -195,3 +195,45 @@ def test_sweeping_removes_what_is_old(folder, monkeypatch):
     sessions.sweep()
     assert files(folder) == []
     assert sessions.latest("a") == []
+
+
+def painted(sessions, session, photo, strokes):
+    """The result of a request of its own, as a photo is coloured."""
+    request = begin(sessions, session, [photo])
+    names = ("0/photo.png", "0-gray.jpg", "0-coloured.jpg", "0.npz")
+    result = Result(*(request.folder / name for name in names), photo, strokes)
+    request.results.append(result)
+    return result
+
+
+def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(folder):
+    sessions, photo = Sessions(folder), put(folder)
+    first, second = ([{"colour": colour}] for colour in ("#000000", "#ffffff"))
+    former, result = (painted(sessions, "ada", photo, strokes) for strokes in ((), first))
+    assert sessions.find("ada", result.key) == result
+    assert sessions.find("eve", result.key) is None
+    assert sessions.find("ada", None) is None
+    assert former.key != result.key
+    assert sessions.strokes("ada", photo) == first
+    assert sessions.strokes("ada", folder / "other.png") == ()
+    (changed,) = sessions.update("ada", result, strokes=second, after=folder / "new.jpg")
+    assert changed == result._replace(strokes=second, after=folder / "new.jpg")
+    assert sessions.strokes("ada", photo) == second
+    # What was made with the first stroke comes too late.
+    assert sessions.update("ada", result, picture=folder / "late.png") == []
+    assert sessions.find("ada", result.key) == changed
+    assert sessions.update("eve", changed, picture=folder / "stolen.png") == []
+
+
+def test_of_earlier_versions_the_last_one_stays(folder):
+    sessions = Sessions(folder)
+    result = painted(sessions, "ada", put(folder), ())
+    versions = []
+    for _ in range(4):
+        versions.append(result.next_version("after").with_suffix(".jpg"))
+        versions[-1].write_bytes(b"picture")
+        other = result.next_version("picture")
+        other.mkdir()
+        (other / "photo.png").write_bytes(b"picture")
+    assert [path.exists() for path in versions] == [False, False, True, True]
+    assert len(list(result.planes.parent.glob("0-picture-*"))) == 2

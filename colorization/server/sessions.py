@@ -62,9 +62,11 @@ class Result(NamedTuple):
         The last one may still be on its way to the visitor.
         """
         stem = f"{self.planes.stem}-{what}-"
-        for old in sorted(self.planes.parent.glob(f"{stem}*"))[:-1]:
+        versions = sorted(self.planes.parent.glob(f"{stem}*"))
+        for old in versions[:-1]:
             _remove(old)
-        return self.planes.with_name(f"{stem}{time.time_ns()}")
+        number = 1 + int(versions[-1].stem.removeprefix(stem)) if versions else 0
+        return self.planes.with_name(f"{stem}{number:06}")
 
 
 class Request:
