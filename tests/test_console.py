@@ -1,5 +1,6 @@
 """What is printed, wherever it goes."""
 
+import errno
 import io
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from platforms import posix
 
-from colorization.console import print_error, progress_bar, ready_streams
+from colorization.console import nobody_reads, print_error, progress_bar, ready_streams
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +42,21 @@ def test_closed_and_full_streams_end_nothing(stream):
         pytest.skip("this system has no /dev/full")
     command = ["sh", "-c", f'exec "$0" -c "$1" {stream}', sys.executable, PRINT]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "gone"),
+    # The second is what Windows says.
+    [(errno.EPIPE, True), (errno.EINVAL, True), (errno.ENOSPC, False), (None, False)],
+)
+def test_a_pipe_that_nobody_reads_is_told_from_a_full_disk(monkeypatch, number, gone):
+    class Output(io.StringIO):
+        def flush(self):
+            if number:
+                raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", Output())
+    assert nobody_reads() == gone
 
 
 def test_streams_of_notebooks_will_do(monkeypatch):

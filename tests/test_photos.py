@@ -420,7 +420,7 @@ def test_draft_keeps_every_side_large_enough():
         ("a\\b\\c.jpg", "b"),
         ("C:\\photos\\A\\c.jpg", "A"),
         ("C:/photos/A/c.jpg", "A"),
-        (os.fsdecode(b"p/\xff/a.jpg"), os.fsdecode(b"\xff")),
+        ("p/\udcff/a.jpg", "\udcff"),
     ],
 )
 def test_the_folder_that_a_photo_lies_in(path, name):
