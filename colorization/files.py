@@ -74,14 +74,36 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file, its folder too if need be."""
+def write_file(path: str | Path, data: bytes) -> None:
+    """Writes a file, its folder too if need be.
+
+    Args:
+      path: local, or anything that `tf.io.gfile` writes.
+      data: all of it.
+
+    Raises:
+      OSError: it cannot be written.
+      tf.errors.OpError: likewise, for what is not local.
+    """
+    if "://" in str(path):
+        _write_remote(str(path), data)
+        return
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value: Any) -> None:
+def _write_remote(path: str, data: bytes) -> None:
+    import tensorflow as tf
+
+    temporary = f"{path}.{_PREFIX[1:]}{os.getpid()}.tmp"
+    with tf.io.gfile.GFile(temporary, "wb") as file:
+        file.write(data)
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     write_file(path, (json.dumps(value, indent=2) + "\n").encode())
 

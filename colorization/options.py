@@ -149,9 +149,13 @@ def _option(
 class Options:
     """All options of one run; immutable.
 
-    Beside them `model`, the name of the script, `class_names`, those that `classes` stands for, and
-    `given`, the names of the options that stood on the command line. In place of the defaults of
-    `NETWORK_SETTINGS` come those of a stored model, see `settings.resolve_settings`.
+    Beside them:
+      model: name of the script.
+      class_names: the folders that `classes` stands for.
+      full_size_from: the step from which on a stored model has been trained at full size.
+      given: names of the options that stood on the command line.
+    In place of the defaults of `NETWORK_SETTINGS` come those of a stored model, see
+    `settings.resolve_settings`.
     """
 
     mode: str = _option(
@@ -554,11 +558,14 @@ class Options:
 
     model: str = ""
     class_names: tuple[str, ...] = ()
+    full_size_from: int | None = None
     given: frozenset[str] = frozenset()
 
     @property
     def half_size_steps(self) -> int:
         """How many steps, the first ones, are at half size; the last step never is."""
+        if self.full_size_from is not None:
+            return self.full_size_from
         return int(self.half_size_share * self.max_steps)
 
 

@@ -84,7 +84,7 @@ def trained(tmp_path_factory):
 def test_training_says_what_it_did_and_what_to_do_next(trained):
     folder, result = trained
     lines = result.stdout.splitlines()
-    counts = "Trained on 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
+    counts = "Trained on 2 of 3 photos, 1 gray left out, 1 unreadable: broken.jpg (not a picture)."
     assert counts in lines
     unreadable = folder / "models/color_global/unreadable.txt"
     assert unreadable.read_text() == "photos/broken.jpg\tnot a picture\n"
@@ -354,20 +354,25 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
 
 def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_here):
     photo_folder(20)
-    small = ("--max_steps", "1", "--global_channels", "3", "--half_size_share", "0")
+    small = ("--max_steps", "2", "--global_channels", "3", "--half_size_share", "0")
     run = functools.partial(run_here, "color_global.py", folder=tmp_path)
     trained = run("--mode", "train", "--train_data", "photos", *small)
     assert (trained.returncode, "Trained on 18 photos" in trained.stdout) == (0, True)
     measured = run("--mode", "evaluate")
     assert (measured.returncode, "Measured on 2 photos" in measured.stdout) == (0, True)
     assert run("--mode", "predict").returncode == 0
-    held_out = json.loads((tmp_path / "models/color_global/held_out.json").read_text())
+    noted = (tmp_path / "models/color_global/held_out.json").read_text()
+    held_out = [photo["path"] for photo in json.loads(noted)]
     pictures = (tmp_path / "results/color_global/predicted").iterdir()
     assert {picture.name for picture in pictures} == {Path(path).name for path in held_out}
-    # Not while others are named.
-    named = ("--test_data", "photos/colour0.png", "--max_steps", "2")
-    assert run("--mode", "train", "--train_data", "photos", *small, *named).returncode == 0
-    assert not (tmp_path / "models/color_global/held_out.json").exists()
+    # They stay held out while another one is tested on.
+    other, *_ = {f"colour{number}.png" for number in range(3)} - set(
+        map(os.path.basename, held_out)
+    )
+    named = ("--test_data", f"photos/{other}", "--max_steps", "3")
+    again = run("--mode", "train", "--train_data", "photos", *small, *named)
+    assert (again.returncode, "Not training on 3 photos" in again.stdout) == (0, True)
+    assert (tmp_path / "models/color_global/held_out.json").read_text() == noted
 
 
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
@@ -392,7 +397,7 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     data = ("--train_data", "prepared", "--test_data", "prepared")
     result = run("color.py", *data, "--batch_size", "1", "--max_steps", "1", folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
+    assert "Trained on 1 of 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
     shard = tmp_path / "prepared" / "00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     damaged = run_here("color.py", *data, "--max_steps", "2", folder=tmp_path)

@@ -1,6 +1,7 @@
 """`--mode compare`, through the page that it writes."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import itertools
@@ -158,6 +159,10 @@ def test_minutes_become_steps_and_stay_so(tmp_path, photo_folder):
     (tmp_path / "m" / "budget.json").write_text(json.dumps({**noted, "steps": 7}))
     assert steps_in_minutes(0.5, tiny, options, photos) == 7
     assert steps_in_minutes(1e-6, tiny, options, photos) == 1
+    # What takes another time is timed anew.
+    options = dataclasses.replace(options, precision="bfloat16")
+    assert steps_in_minutes(1e-6, tiny, options, photos) == 1
+    assert json.loads((tmp_path / "m" / "budget.json").read_text())["precision"] == "bfloat16"
 
 
 def test_yardsticks_agree_with_scikit_image(photo_folder):

@@ -1,14 +1,18 @@
 """Which photos are trained and tested on."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from colorization.data import held_out
 from colorization.data.shards import Shards
-from colorization.data.split import photos_for_testing, photos_for_training, store_held_out
+from colorization.data.split import photos_for_testing, photos_for_training
 from colorization.errors import UserError
 from colorization.options import parse
+
+NOTE = Path("model/held_out.json")
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +21,12 @@ def here(tmp_path, monkeypatch):
 
 
 def select(*arguments):
-    _, selection = photos_for_training(
-        parse("color", ["--model_dir", "model", *map(str, arguments)])
-    )
+    _, selection = photos_for_training(parse("color", [*map(str, arguments)]), NOTE)
     return selection
+
+
+def paths(photos):
+    return [photo.path for photo in photos]
 
 
 def names(paths):
@@ -33,7 +39,7 @@ def test_a_tenth_of_the_photos_is_held_out(photo_folder, capsys, photos, tested)
     selection = select("--train_data", folder)
     assert (len(selection.train), len(selection.test)) == (photos - tested, tested)
     assert names(selection.train) | names(selection.test) == names(folder.iterdir())
-    assert selection.held_out == selection.test
+    assert paths(selection.held_out) == selection.test
     assert f"Holding out {tested} of {photos} photos" in capsys.readouterr().out
 
 
@@ -41,7 +47,8 @@ def test_no_more_than_200_are_held_out(photo_folder, tmp_path):
     photo = next(photo_folder(1).iterdir())
     (tmp_path / "many").mkdir()
     for number in range(2100):
-        (tmp_path / "many" / f"{number}.png").hardlink_to(photo)
+        # A copy of a photo that is tested on would not be trained on.
+        (tmp_path / "many" / f"{number}.png").write_bytes(photo.read_bytes() + b"%d" % number)
     selection = select("--train_data", "many")
     assert (len(selection.train), len(selection.test)) == (1900, 200)
     # By chance, not from one end.
@@ -108,30 +115,33 @@ def test_photos_in_the_data_folder_are_found(photo_folder, tmp_path):
     assert len(select().test) == 1
     photo_folder(2, name="data/test")
     selection = select()
-    assert (len(selection.train), len(selection.test), selection.held_out) == (12, 2, [])
+    # Those two are copies of two in the other folder.
+    assert (len(selection.train), len(selection.test), selection.held_out) == (10, 2, [])
 
 
 def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path, capsys):
-    held_out = select("--train_data", photo_folder(30)).held_out
-    options = parse("color", ["--mode", "predict", "--model_dir", "model"])
-    store_held_out("model", held_out)
-    assert photos_for_testing(options) == sorted(held_out)
-    Path(held_out[0]).unlink()
-    assert photos_for_testing(options) == sorted(held_out[1:])
-    other = parse("color", ["--mode", "evaluate", "--model_dir", "model", "--test_data", "photos"])
-    assert len(photos_for_testing(other)) == 29
-    store_held_out("model", [])
+    noted = select("--train_data", photo_folder(30)).held_out
+    options = parse("color", ["--mode", "predict"])
+    held_out.write(NOTE, noted)
+    assert photos_for_testing(options, NOTE) == sorted(paths(noted))
+    Path(noted[0].path).unlink()
+    assert photos_for_testing(options, NOTE) == sorted(paths(noted)[1:])
+    other = parse("color", ["--mode", "evaluate", "--test_data", "photos"])
+    assert len(photos_for_testing(other, NOTE)) == 29
+    held_out.write(NOTE, [])
     assert list((tmp_path / "model").iterdir()) == []
     capsys.readouterr()
-    assert names(photos_for_testing(options)).isdisjoint(names(held_out))
+    assert names(photos_for_testing(options, NOTE)).isdisjoint(names(paths(noted)))
     assert "bundled" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("note", [b"", b"[1]", b'{"a": 1}', b"[" * 100_000, b'["a\\u0000b"]'])
+@pytest.mark.parametrize(
+    "note", [b"", b"[1]", b'{"a": 1}', b"[" * 100_000, b'["a\\u0000b"]', b'[{"path": "a"}]']
+)
 def test_a_note_that_makes_no_sense_is_passed_over(tmp_path, note):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "held_out.json").write_bytes(note)
-    photos = photos_for_testing(parse("color", ["--mode", "predict", "--model_dir", "model"]))
+    photos = photos_for_testing(parse("color", ["--mode", "predict"]), NOTE)
     assert {Path(path).parent.name for path in photos} == {"test"}
 
 
@@ -158,3 +168,73 @@ def test_a_data_folder_without_photos_is_as_good_as_none(photo_folder, tmp_path,
     assert "no photos in data/train" in capsys.readouterr().out
     shutil.copytree(photo_folder(12), folder, dirs_exist_ok=True)
     assert len(select().train) == 11
+
+
+def held_out_at_first(folder):
+    """Names of the photos that a first training holds out; noted beside the model."""
+    selection = select("--train_data", folder)
+    held_out.write(NOTE, selection.held_out)
+    return names(selection.test)
+
+
+def test_held_out_photos_stay_so_under_another_path_and_beside_others(photo_folder, tmp_path):
+    folder = photo_folder(20)
+    first = held_out_at_first(folder)
+    for number, photo in enumerate(photo_folder(20, name="more").iterdir()):
+        (tmp_path / "photos" / f"more{number}.png").write_bytes(photo.read_bytes() + b"other")
+    moved = folder.rename(tmp_path / "elsewhere")
+    selection = select("--train_data", moved)
+    assert names(selection.test) == first
+    assert len(selection.train) == 38
+    # They can be renamed, too.
+    for name in first:
+        (moved / name).rename(moved / f"again {name}")
+    assert names(select("--train_data", moved).test) == {f"again {name}" for name in first}
+
+
+def test_another_machine_holds_out_the_same(photo_folder, tmp_path):
+    """A task of a cluster that cannot read the model's folder, its photos under another path."""
+    folder = photo_folder(20)
+    first = names(select("--train_data", folder).test)
+    (tmp_path / "mnt").mkdir()
+    assert names(select("--train_data", folder.rename(tmp_path / "mnt" / "disk")).test) == first
+
+
+def test_copies_of_held_out_photos_are_not_trained_on(photo_folder, tmp_path):
+    folder = photo_folder(20)
+    for photo in list(folder.iterdir()):
+        shutil.copy(photo, folder / f"copy of {photo.name}")
+    selection = select("--train_data", folder)
+    contents = [{Path(path).read_bytes() for path in part} for part in selection[:2]]
+    assert contents[0].isdisjoint(contents[1])
+    assert len(contents[0]) + len(contents[1]) == 20
+    held_out.write(NOTE, selection.held_out)
+    again = select("--train_data", folder)
+    assert {Path(path).read_bytes() for path in again.test} == contents[1]
+    assert {Path(path).read_bytes() for path in again.train} == contents[0]
+
+
+def test_copies_of_test_photos_are_not_trained_on(photo_folder, tmp_path):
+    folder, other = photo_folder(6), photo_folder(2, name="other")
+    selection = select("--train_data", folder, "--test_data", other)
+    assert names(selection.train) == {f"colour{number}.png" for number in range(2, 6)}
+
+
+def test_held_out_photos_are_not_trained_on_when_others_are_tested_on(photo_folder):
+    folder = photo_folder(20)
+    first = held_out_at_first(folder)
+    selection = select("--train_data", folder, "--test_data", photo_folder(1, name="other"))
+    assert names(selection.train).isdisjoint(first | {"colour0.png"})
+    assert names(paths(selection.held_out)) == first
+
+
+def test_notes_of_earlier_versions_are_understood(photo_folder, tmp_path):
+    folder = photo_folder(12)
+    NOTE.parent.mkdir()
+    NOTE.write_text(json.dumps([str(folder / "colour3.png"), "/gone.png"]))
+    assert photos_for_testing(parse("color", ["--mode", "predict"]), NOTE) == [
+        str(folder / "colour3.png")
+    ]
+    selection = select("--train_data", folder)
+    assert names(selection.test) == {"colour3.png"}
+    assert len(selection.train) == 11

@@ -34,7 +34,10 @@ def run(photo_folder, tmp_path, capsys):
     """Trains in `tmp_path/model`; returns what was printed."""
     photos = {name: str(photo_folder(3, name=name)) for name in ("train", "test")}
 
-    def run(*arguments, folder="model", mode=train, steps=3, network=network):
+    # One evaluation of one stage, unless asked otherwise.
+    one_stage = ("--save_checkpoints_steps", 100, "--half_size_share", 0)
+
+    def run(*arguments, folder="model", mode=train, steps=3, network=network, brief=one_stage):
         name = mode.__name__.rpartition(".")[2]
         data = ["--train_data", photos["train"]] if mode is train else ["--mode", name]
         command = [
@@ -42,9 +45,7 @@ def run(photo_folder, tmp_path, capsys):
             "--batch_size", "2", "--global_channels", "3", *map(str, arguments),
         ]  # fmt: skip
         if mode is train:
-            # One evaluation of one stage, unless asked otherwise.
-            brief = ["--save_checkpoints_steps", "100", "--half_size_share", "0"]
-            command = [*brief, *command, "--max_steps", str(steps)]
+            command = [*map(str, brief), *command, "--max_steps", str(steps)]
         mode.run(network, parse("color_global", command))
         return capsys.readouterr().out
 
@@ -306,3 +307,45 @@ def test_a_warm_start_with_nothing_in_common_is_refused(run, tmp_path):
         tf.compat.v1.train.Saver().save(session, str(tmp_path / "other"))
     with pytest.raises(UserError, match="no variable in common"):
         run("--warm_start", tmp_path / "other")
+
+
+def test_settings_bind_with_the_first_checkpoint(run, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.train.get_or_create_global_step()
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(source / "model.ckpt"), global_step=0)
+    with pytest.raises(UserError, match="no variable in common"):
+        run("--chroma_scale", 1, "--warm_start", source / "model.ckpt-0")
+    assert stored_settings(str(tmp_path / "model")) is None
+    run("--chroma_scale", 9, steps=1)
+    assert stored_settings(str(tmp_path / "model"))["chroma_scale"] == 9
+
+
+def test_evaluating_other_photos_leaves_the_training_curves_alone(run, tmp_path, photo_folder):
+    run(steps=2)
+    before = {path: path.read_bytes() for path in (tmp_path / "model").rglob("events*")}
+    run("--test_data", photo_folder(1, name="other"), mode=evaluate)
+    after = {path: path.read_bytes() for path in (tmp_path / "model").rglob("events*")}
+    assert after == before
+    assert json.loads((tmp_path / "model" / "evaluation.json").read_text())["photos"] == 1
+
+
+def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
+    made = []
+
+    def spy(nn, lightness, params):
+        if nn.training:
+            made.append((lightness.shape[1], checkpoint.trained_steps(str(tmp_path / "model"))))
+        return network(nn, lightness, params)
+
+    run("--half_size_share", 0.5, network=spy, steps=4)
+    # Half of these steps would be at half size, had the model never seen photos at full size.
+    run(network=spy, steps=10, brief=("--save_checkpoints_steps", 100))
+    assert made == [(112, 0), (224, 2), (224, 4)]
+
+
+def test_only_photos_that_were_seen_count_as_trained_on(run):
+    assert "Trained on 2 of 3 photos, 0 gray left out, 0 unreadable." in run(steps=1)
+    assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in run(steps=4)

@@ -18,7 +18,6 @@ import psutil
 import tensorflow as tf
 
 from colorization.data import aging, lab_planes
-from colorization.data.decode import open_photo
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
 from colorization.data.photos import folder_name, read_file
 from colorization.data.report import RECORD_SCOPE, Report
@@ -66,7 +65,7 @@ def _opened(
 
     def open_sheet(path: str) -> np.ndarray | None:
         try:
-            sheet, kind = lab_planes.to_sheet(open_photo(read_file(path), lab_planes.SIZE))
+            sheet, kind = lab_planes.from_file(read_file(path))
         except UnreadablePhoto as error:
             report.add_unreadable(path, str(error))
             if color_only:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from colorization.data.decode import open_photo
 from colorization.lab import lab_numpy
 from colorization.lab.toning import is_toned
 
@@ -22,6 +23,21 @@ LIGHTNESS_SIZE = 224
 CHROMA_SIZE = 112
 
 _HALF = SIZE // 2
+
+
+def from_file(data: bytes) -> tuple[np.ndarray, str]:
+    """Converts a photo as it lies on disk.
+
+    Args:
+      data: the file's bytes.
+
+    Returns:
+      As `to_sheet` does.
+
+    Raises:
+      UnreadablePhoto: no picture, or a damaged one.
+    """
+    return to_sheet(open_photo(data, SIZE))
 
 
 def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:

@@ -22,7 +22,6 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.data import lab_planes
-from colorization.data.decode import open_photo
 from colorization.data.photos import common_folder, file_checksum, folder_name, in_shard, read_file
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized
@@ -247,7 +246,7 @@ def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> It
     def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
         try:
             data = read_file(paths[index])
-            sheet, kind = lab_planes.to_sheet(open_photo(data, lab_planes.SIZE))
+            sheet, kind = lab_planes.from_file(data)
         except UnreadablePhoto as error:
             return nothing, b"", os.fsencode(str(error))
         return sheet, hashlib.sha256(data).digest(), kind.encode()

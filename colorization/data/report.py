@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from colorization.console import printable
 from colorization.errors import UserError
+from colorization.files import write_file
 
 # Scope of what can fail for a damaged record; stands in the error then.
 RECORD_SCOPE = "prepared_record"
@@ -104,10 +105,7 @@ class Report:
             if tf.io.gfile.exists(file):
                 tf.io.gfile.remove(file)
             return
-        temporary = f"{file}.{os.getpid()}"
-        with tf.io.gfile.GFile(temporary, "wb") as output:
-            output.write(os.fsencode("".join(lines)))
-        tf.io.gfile.rename(temporary, file, overwrite=True)
+        write_file(file, os.fsencode("".join(lines)))
 
     @property
     def without_color(self) -> set[str]:

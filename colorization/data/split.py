@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import heapq
-import json
-import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from colorization.data import dataset
+from colorization.data import held_out, lab_planes
 from colorization.data.bundled import bundled_photos
-from colorization.data.photos import folder_name, holds_photos, photo_id
+from colorization.data.held_out import HeldOut
+from colorization.data.photos import folder_name, holds_photos, places_in_common_folder, read_file
 from colorization.data.report import Report
 from colorization.data.shards import Shards, find_data, is_prepared
-from colorization.errors import UserError
-from colorization.files import write_json
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.options import Options
 
 _DATA = Path("data")
-_HELD_OUT = "held_out.json"
 
 # One photo in so many is held out, but no more than that: an evaluation should stay short.
 _ONE_IN, _MOST = 10, 200
@@ -33,8 +30,6 @@ _STEPS = 1000, 5000
 # What suits few and vivid photos on two processor cores.
 _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
-_log = logging.getLogger("colorization")
-
 
 class Selection(NamedTuple):
     """What to train and to test on.
@@ -42,27 +37,32 @@ class Selection(NamedTuple):
     Attributes:
       train: photos to train on.
       test: photos to test on.
-      held_out: those of the latter that were taken from the former.
+      held_out: all that are never trained on, those that were held out before among them.
       bundled: whether the photos to train on are those bundled with scikit-image.
     """
 
     train: list[str] | Shards
     test: list[str] | Shards
-    held_out: list[str]
+    held_out: list[HeldOut]
     bundled: bool = False
 
 
-def photos_for_training(options: Options) -> tuple[Options, Selection]:
+def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selection]:
     """The photos to train and to test on, and the options with the defaults that suit them.
 
     Prints what the user might not expect of them.
+
+    Args:
+      options: of the run.
+      noted: list of the photos that were held out for the model before, if it exists.
 
     Raises:
       UserError: sources cannot be opened or hold nothing; see `shards.find_data`.
     """
     sources = _own_sources(options.train_data, "train")
     if sources:
-        selection = _divided(find_data(sources), _own_sources(options.test_data, "test"))
+        tests = _own_sources(options.test_data, "test")
+        selection = _divided(find_data(sources), tests, held_out.read(noted))
         fewest, most = _STEPS
         suitable = {"max_steps": max(fewest, min(len(selection.train), most))}
     else:
@@ -71,96 +71,104 @@ def photos_for_training(options: Options) -> tuple[Options, Selection]:
             "training on the photos bundled with scikit-image."
         )
         tests = _own_sources(options.test_data, "test") or _bundled("test")
-        selection = Selection(find_data(_bundled("train")), find_data(tests), [], bundled=True)
+        train, test, before = _bundled("train"), find_data(tests), held_out.read(noted)
+        selection = Selection(find_data(train), test, before, bundled=True)
         suitable = _BUNDLED_DEFAULTS
     unset = {name: value for name, value in suitable.items() if name not in options.given}
     return dataclasses.replace(options, **unset), selection
 
 
-def photos_for_testing(options: Options) -> list[str] | Shards:
+def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
     """What `--test_data` names, else `data/test`, else what was held out for the model.
 
     Where there is none of that, the photos bundled with scikit-image.
+
+    Args:
+      options: of the run.
+      noted: list of the photos that were held out for the model, if it exists.
 
     Raises:
       UserError: see `shards.find_data`.
     """
     if sources := _own_sources(options.test_data, "test"):
         return find_data(sources)
-    if held_out := _read_held_out(options.model_dir):
-        return held_out
+    there = [photo.path for photo in held_out.read(noted)]
+    if there := [path for path in there if "://" in path or os.path.isfile(path)]:
+        return there
     print("No photos are named: taking the test photos bundled with scikit-image.")
     return find_data(_bundled("test"))
 
 
-def _divided(photos: list[str] | Shards, tests: list[str]) -> Selection:
-    """Sees to it that no photo is both trained and tested on.
+def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]) -> Selection:
+    """Sees to it that no photo is both trained and tested on, nor a copy of one.
 
     Args:
       photos: to train on.
       tests: sources of photos to test on; without any, some of the others are held out.
+      before: photos that were held out for the model when it was trained before. They stay so.
     """
+    if isinstance(photos, Shards):
+        return Selection(photos, find_data(tests or _bundled("test")), before)
+    known = held_out.same_content(photos, before)
+    rest = [path for path in photos if path not in known]
     if tests:
-        test = find_data(tests)
-        if isinstance(photos, list) and isinstance(test, list):
-            train = _without(photos, test)
-            if not train:
-                print("All photos are trained and tested on: the figures will flatter the model.")
-            elif len(train) < len(photos):
-                print(f"Not training on {len(photos) - len(train):,} photos that are tested on.")
-            photos = train or photos
-        return Selection(photos, test, [])
-    if isinstance(photos, list):
-        test = _usable(_some(photos))
-        train = _without(photos, test)
-        if test and _has_usable(train):
-            print(
-                f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
-                "--test_data names others."
-            )
-            return Selection(train, test, test)
-    return Selection(photos, find_data(_bundled("test")), [])
+        return _tested_on_others(photos, rest, find_data(tests), before)
+    if known:
+        test, noted = _each_once([path for path in photos if path in known]), before
+        said = f"Testing on the {len(test):,} photos that were held out before."
+    else:
+        test = _usable(_chosen(rest))
+        noted = [*before, *held_out.identify(test)]
+        copies = held_out.same_content(rest, noted)
+        rest = [path for path in rest if path not in copies]
+        said = (
+            f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
+            "--test_data names others."
+        )
+    if not (test and _first_usable(rest)):
+        return Selection(photos, find_data(_bundled("test")), before)
+    print(said)
+    return Selection(rest, test, noted)
 
 
-def _some(paths: Sequence[str]) -> list[str]:
+def _tested_on_others(
+    photos: list[str], rest: list[str], test: list[str] | Shards, before: list[HeldOut]
+) -> Selection:
+    if isinstance(test, Shards):
+        return Selection(rest or photos, test, before)
+    copies = held_out.same_content(rest, held_out.identify(test))
+    train = [path for path in rest if path not in copies]
+    if not _first_usable(train):
+        print("All photos are trained and tested on: the figures will flatter the model.")
+        return Selection(photos, test, before)
+    if len(train) < len(photos):
+        print(f"Not training on {len(photos) - len(train):,} photos that are tested on.")
+    return Selection(train, test, before)
+
+
+def _each_once(paths: Sequence[str]) -> list[str]:
+    """One of each content."""
+    found: dict[str, str] = {}
+    for path, photo in zip(paths, held_out.identify(paths), strict=True):
+        found.setdefault(photo.sha256 or photo.path, path)
+    return list(found.values())
+
+
+def _chosen(paths: Sequence[str]) -> list[str]:
     """A tenth of the photos, but at most 200, and none of fewer than ten.
 
-    Chance decides by their absolute paths: the same photos are taken of the same ones, and few
-    others when some are added.
+    Chance decides by their paths below the folder that all have in common: the same photos are
+    taken of the same ones on every machine, and few others when some are added.
     """
+    if len(paths) < _ONE_IN:
+        return []
+    places = places_in_common_folder(paths)
 
     def chance(path: str) -> bytes:
-        return hashlib.blake2b(os.fsencode(photo_id(path)), digest_size=8).digest()
+        return hashlib.blake2b(os.fsencode(places[path]), digest_size=8).digest()
 
     taken = set(heapq.nsmallest(min(len(paths) // _ONE_IN, _MOST), paths, key=chance))
     return [path for path in paths if path in taken]
-
-
-def _without(paths: Sequence[str], others: Iterable[str]) -> list[str]:
-    left_out = set(map(photo_id, others))
-    return [path for path in paths if photo_id(path) not in left_out]
-
-
-def store_held_out(model_dir: str, paths: Sequence[str]) -> None:
-    """Notes beside a model which photos were held out for it; without any, takes back the note.
-
-    Raises:
-      OSError: the folder cannot be written to.
-    """
-    file = Path(model_dir) / _HELD_OUT
-    if paths:
-        write_json(file, [photo_id(path) for path in paths])
-    else:
-        file.unlink(missing_ok=True)
-
-
-def _read_held_out(model_dir: str) -> list[str]:
-    """As far as they are still there."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        paths = json.loads((Path(model_dir) / _HELD_OUT).read_bytes())
-        if isinstance(paths, list) and all(isinstance(path, str) for path in paths):
-            return [path for path in paths if "://" in path or os.path.isfile(path)]
-    return []
 
 
 def _own_sources(named: tuple[str, ...], part: str) -> list[str]:
@@ -191,44 +199,52 @@ def class_names(data: list[str] | Shards) -> tuple[str, ...]:
 def require_usable(data: list[str] | Shards) -> None:
     """Reads on until the first usable photo; names the others only if there is none.
 
+    Prepared photos are usable, as all others have been left out of them.
+
     Raises:
       UserError: there is none.
     """
+    if isinstance(data, Shards):
+        return
     report = Report(len(data))
-    with _unsaid(), report.as_user_error():
-        found = any(True for _ in dataset.eval_dataset(data, 1, report).take(1))
-    if not found:
+    if not _first_usable(data, report):
         raise UserError(f"no usable photo: {report}; name a folder with colour photos")
 
 
-def _has_usable(data: list[str] | Shards) -> bool:
-    try:
-        require_usable(data)
-    except UserError:
-        return False
-    return True
+def _first_usable(paths: Sequence[str], report: Report | None = None) -> str | None:
+    """The first photo of colour; the report takes note of those before it."""
+    for path, state in _opened(paths):
+        if state == "colour":
+            return path
+        if report is None:
+            continue
+        if state == "gray":
+            report.add_gray(path)
+        elif state == "toned":
+            report.add_toned(path)
+        else:
+            # Without a warning: training gives one when it comes to the photo.
+            report.unreadable[path] = state
+    return None
 
 
-def _usable(paths: list[str]) -> list[str]:
-    """Those of a few photos that can be opened and have colour."""
-    if not paths:
-        return []
-    # As if there were more, so that the unreadable ones are never too many of them.
-    report = Report(2 * len(paths))
-    with _unsaid():
-        for _ in dataset.eval_dataset(paths, 1, report):
-            pass
-    return [
-        path for path in paths if path not in report.unreadable and path not in report.without_color
-    ]
+def _usable(paths: Sequence[str]) -> list[str]:
+    """Those that can be opened and have colour."""
+    return [path for path, state in _opened(paths) if state == "colour"]
 
 
-@contextlib.contextmanager
-def _unsaid() -> Iterator[None]:
-    """Keeps quiet about single photos; training says what is wrong with them."""
-    level = _log.level
-    _log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        _log.setLevel(level)
+def _opened(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Photos in order, each with its kind, see `lab_planes.to_sheet`, or why it is unreadable."""
+
+    def state(path: str) -> str:
+        try:
+            _, kind = lab_planes.from_file(read_file(path))
+        except UnreadablePhoto as error:
+            return str(error)
+        return kind
+
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        for start in range(0, len(paths), cores):
+            some = paths[start : start + cores]
+            yield from zip(some, pool.map(state, some), strict=True)

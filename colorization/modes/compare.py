@@ -18,6 +18,7 @@ from colorization.options import Options
 from colorization.pages import comparison
 from colorization.training.checkpoint import best_checkpoint
 from colorization.training.cluster import read_cluster
+from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
 from colorization.training.step_budget import steps_in_minutes
 
@@ -29,7 +30,9 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
-    options, data = split.photos_for_training(options)
+    # Both models hold out the same photos.
+    noted = Path(options.model_dir) / options.model / HELD_OUT
+    options, data = split.photos_for_training(options, noted)
     runs = {}
     for name in comparison.TITLES:
         folder = os.path.join(options.model_dir, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.checkpoint import best_checkpoint, holds_weights_only, restorable
 from colorization.training.general_model import with_model
+from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator
 
@@ -34,18 +35,16 @@ def run(network: Network, options: Options) -> None:
     weights_only = holds_weights_only(options.model_dir)
     best = best_checkpoint(options.model_dir)
     options = resolve_settings(options)
-    data = split.photos_for_testing(options)
+    data = split.photos_for_testing(options, Path(options.model_dir) / HELD_OUT)
     report = Report(len(data))
     split.require_usable(data)
     with restorable(best) as checkpoint:
-        folder = os.path.dirname(checkpoint) if weights_only else options.model_dir
-        own = dataclasses.replace(options, model_dir=folder)
-        metrics = measure(checkpoint, network, own, data, report)
+        metrics = measure(checkpoint, network, options, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, report)
     if weights_only:
         return
-    stored = Path(options.model_dir) / "evaluation.json"
+    stored = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}
     try:
         write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
@@ -64,9 +63,13 @@ def measure(
     data: list[str] | Shards,
     report: Report,
 ) -> dict[str, Any]:
-    """Evaluates a checkpoint; see `model.make_model_fn` for the metrics."""
-    with report.as_user_error():
-        return make_estimator(network, options).evaluate(
+    """Evaluates a checkpoint; see `model_fn.make_model_fn` for the metrics.
+
+    The model's folder is left alone: its curves in TensorBoard are those of its training.
+    """
+    with tempfile.TemporaryDirectory() as scratch, report.as_user_error():
+        estimator = make_estimator(network, dataclasses.replace(options, model_dir=scratch))
+        return estimator.evaluate(
             lambda: dataset.eval_dataset(
                 data,
                 options.batch_size,

@@ -44,6 +44,7 @@ from colorization.prediction.results import (
 )
 from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
 from colorization.training.general_model import with_model
+from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
 
 
@@ -248,7 +249,7 @@ def _places(options: Options) -> dict[str, str]:
     """What is to be coloured: path -> place, see `find_places`."""
     if options.input:
         return find_places(options.input, films=True)
-    photos = photos_for_testing(options)
+    photos = photos_for_testing(options, Path(options.model_dir) / HELD_OUT)
     if not isinstance(photos, list):
         raise UserError("prepared photos cannot be coloured; name the photos themselves in --input")
     return places_in_common_folder(photos)

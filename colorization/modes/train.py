@@ -6,10 +6,12 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from colorization.console import command_line
-from colorization.data import shards, split
+from colorization.data import held_out, shards, split
 from colorization.data.report import Report
 from colorization.data.split import Selection
 from colorization.errors import UserError
@@ -21,12 +23,18 @@ from colorization.options import Options
 from colorization.training import checkpoint, cluster
 from colorization.training.general_model import with_starting_point
 from colorization.training.hooks import Interrupted
+from colorization.training.model_folder import HELD_OUT, UNREADABLE
 from colorization.training.settings import (
     resolve_settings,
     store_settings,
     warm_started,
 )
-from colorization.training.training import Photos, train_task
+from colorization.training.training import (
+    Photos,
+    noted_full_size,
+    photos_per_step,
+    train_task,
+)
 
 
 def run(network: Network, options: Options) -> None:
@@ -46,7 +54,7 @@ def run(network: Network, options: Options) -> None:
             f"{options.model_dir} holds weights without what training needs; to go on from them, "
             f"give --warm_start {options.model_dir} and another --model_dir"
         )
-    options, data = split.photos_for_training(options)
+    options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
     options = with_starting_point(options, data.bundled)
     trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
@@ -83,28 +91,11 @@ def train_model(
     Returns:
       False if nothing was left to train.
     """
-    if options.warm_start:
-        options = warm_started(options)
-    if options.classes:
-        options = dataclasses.replace(options, class_names=split.class_names(data.train))
-    options = resolve_settings(options)
-    train_data, test_data = data.train, data.test
-    if task.num_worker_replicas > 1:
-        train_data = shards.divided(train_data, task.global_id_in_cluster, task.num_worker_replicas)
-    for photos in (train_data, test_data):
-        split.require_usable(photos)
-    if options.profile and options.profile > options.max_steps:
-        raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
-    train_photos = Photos(train_data, Report(len(train_data)))
-    test_photos = Photos(test_data, Report(len(test_data)))
-
+    options = _with_settings(options, data)
+    train, test = _photos(data, task)
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
-        if task.is_chief:
-            store_settings(options)
-            split.store_held_out(options.model_dir, data.held_out)
-            done = checkpoint.resume(options.model_dir)
-        else:
-            done = checkpoint.trained_steps(options.model_dir)
+        begin = checkpoint.resume if task.is_chief else checkpoint.trained_steps
+        done = begin(options.model_dir)
         if done >= options.max_steps and task.task_type != "evaluator":
             cluster.report_finished(task)
             print(
@@ -116,30 +107,84 @@ def train_model(
             raise UserError(f"--profile {options.profile}: training goes on from step {done}")
         if done:
             print(f"Going on from step {done} of {options.model_dir}.")
-        try:
-            with (
-                train_photos.report.as_user_error(),
-                test_photos.report.as_user_error(),
-                _started(options, task, done) as started,
-            ):
-                metrics = train_task(network, started, task, done, train_photos, test_photos)
-        except Interrupted as interruption:
-            print(
-                f"\nStopped after step {interruption.step}; a checkpoint is saved. "
-                f"To go on:\n  {command_line(['python', *sys.argv])}"
-            )
-            sys.exit(128 + interruption.signal_number)
-        finally:
-            if task.is_chief:
-                train_photos.report.write_unreadable(
-                    os.path.join(options.model_dir, "unreadable.txt")
+            if "half_size_share" not in options.given:
+                options = dataclasses.replace(
+                    options, full_size_from=noted_full_size(options.model_dir)
                 )
+
+        def note() -> None:
+            store_settings(options)
+            held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out)
+
+        metrics = _train(network, options, task, done, train, test, note)
         cluster.report_finished(task)
     if task.is_chief:
-        print(f"Trained on {train_photos.report}.")
-        print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
-        if metrics:
-            print_metrics(metrics, test_photos.report)
-            best = checkpoint.best_checkpoint(options.model_dir)
-            print(f"Best checkpoint, which predict takes: {best}")
+        _print_outcome(options, task, done, train, test, metrics)
     return True
+
+
+def _with_settings(options: Options, data: Selection) -> Options:
+    """The options with all that the network to train is made of."""
+    if options.profile and options.profile > options.max_steps:
+        raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
+    if options.warm_start:
+        options = warm_started(options)
+    if options.classes:
+        options = dataclasses.replace(options, class_names=split.class_names(data.train))
+    return resolve_settings(options)
+
+
+def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Photos]:
+    """This task's share of the photos to train on, and those to test on."""
+    train, test = data.train, data.test
+    if task.num_worker_replicas > 1:
+        train = shards.divided(train, task.global_id_in_cluster, task.num_worker_replicas)
+    for photos in (train, test):
+        split.require_usable(photos)
+    return Photos(train, Report(len(train))), Photos(test, Report(len(test)))
+
+
+def _train(
+    network: Network,
+    options: Options,
+    task: tf_estimator.RunConfig,
+    done: int,
+    train: Photos,
+    test: Photos,
+    before_saving: Callable[[], object],
+) -> dict[str, Any] | None:
+    """`train_task`; a signal ends the program, the photos left out are noted in any case."""
+    try:
+        with (
+            train.report.as_user_error(),
+            test.report.as_user_error(),
+            _started(options, task, done) as started,
+        ):
+            return train_task(network, started, task, done, train, test, before_saving)
+    except Interrupted as interruption:
+        print(
+            f"\nStopped after step {interruption.step}; a checkpoint is saved. "
+            f"To go on:\n  {command_line(['python', *sys.argv])}"
+        )
+        sys.exit(128 + interruption.signal_number)
+    finally:
+        if task.is_chief:
+            train.report.write_unreadable(os.path.join(options.model_dir, UNREADABLE))
+
+
+def _print_outcome(
+    options: Options,
+    task: tf_estimator.RunConfig,
+    done: int,
+    train: Photos,
+    test: Photos,
+    metrics: dict[str, Any] | None,
+) -> None:
+    seen = (options.max_steps - done) * photos_per_step(options, task)
+    few = seen < train.report.usable and not options.patience and not task.cluster_spec
+    print(f"Trained on {f'{seen:,} of ' if few else ''}{train.report}.")
+    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
+    if metrics:
+        print_metrics(metrics, test.report)
+        best = checkpoint.best_checkpoint(options.model_dir)
+        print(f"Best checkpoint, which predict takes: {best}")

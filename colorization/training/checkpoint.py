@@ -20,11 +20,8 @@ from colorization import files
 from colorization.errors import UserError
 from colorization.files import atomic_write, write_file, write_json
 from colorization.training import weights
+from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
 
-_LOCK = "training.lock"
-_BASENAME = "model.ckpt"
-BEST = "best"
-_EVALUATION = "evaluation.json"
 # Endings of what Adam keeps beside the weights.
 _OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
 _MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
@@ -102,9 +99,9 @@ def restorable(checkpoint: str, folder: str | None = None) -> Iterator[str]:
         return
     values = tensors(checkpoint)
     with tempfile.TemporaryDirectory(
-        "_temp", f"{_BASENAME}-", folder, ignore_cleanup_errors=True
+        "_temp", f"{CHECKPOINT}-", folder, ignore_cleanup_errors=True
     ) as temporary:
-        prefix = os.path.join(temporary, f"{_BASENAME}-{values['global_step']}")
+        prefix = os.path.join(temporary, f"{CHECKPOINT}-{values['global_step']}")
         _write(prefix, values)
         yield prefix
 
@@ -128,9 +125,9 @@ def write_weights(model_dir: str, folder: Path) -> None:
     """
     values = trained_tensors(model_dir)
     # The evaluation first: the weights make the folder a model's.
-    evaluation = Path(model_dir) / BEST / _EVALUATION
+    evaluation = Path(model_dir) / BEST / EVALUATION
     if evaluation.exists():
-        write_file(folder / BEST / _EVALUATION, evaluation.read_bytes())
+        write_file(folder / BEST / EVALUATION, evaluation.read_bytes())
     weights.write(folder / weights.FILE, values)
 
 
@@ -167,14 +164,14 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
         if best is None:
             return 0
         since = int(best["evaluations_since"]) + 1
-        write_json(folder / _EVALUATION, {**best, "evaluations_since": since})
+        write_json(folder / EVALUATION, {**best, "evaluations_since": since})
         return since
     name = os.path.basename(checkpoint)
     kept = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
-    write_json(folder / _EVALUATION, {**figures, "evaluations_since": 0})
+    write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
     # Earlier ones, and what a copying that was cut short has left.
-    for file in [*folder.glob(f"{_BASENAME}-*"), *folder.glob(f".{_BASENAME}-*")]:
+    for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
         if not file.name.startswith(f"{name}."):
             file.unlink()
     return 0
@@ -208,7 +205,7 @@ def best_saturation(model_dir: str) -> float:
 
 def _stored_evaluation(folder: Path) -> dict[str, float] | None:
     try:
-        stored = json.loads((folder / _EVALUATION).read_bytes())
+        stored = json.loads((folder / EVALUATION).read_bytes())
         evaluation = {name: float(value) for name, value in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return None
@@ -235,7 +232,7 @@ def starting_point(source: str) -> str:
     if not os.path.exists(f"{prefix}.index"):
         raise UserError(
             f"no checkpoint at {source}; name a model's folder, or a checkpoint like "
-            f"models/color_global/{_BASENAME}-1000"
+            f"models/color_global/{CHECKPOINT}-1000"
         )
     damage = _damage(prefix)
     if damage:
@@ -324,7 +321,7 @@ def resume(model_dir: str) -> int:
     Raises:
       UserError: see `newest_whole`.
     """
-    for leftover in Path(model_dir).glob(f"{_BASENAME}-*_temp"):
+    for leftover in Path(model_dir).glob(f"{CHECKPOINT}-*_temp"):
         shutil.rmtree(leftover, ignore_errors=True)
     whole = newest_whole(model_dir)
     if whole is None:
@@ -360,7 +357,7 @@ def go_on_from_best(model_dir: str, step: int) -> str:
       tf.errors.OpError: the copy cannot be written.
     """
     best = best_checkpoint(model_dir)
-    copy = os.path.join(model_dir, f"{_BASENAME}-{step}")
+    copy = os.path.join(model_dir, f"{CHECKPOINT}-{step}")
     _write(copy, {**tensors(best), "global_step": np.int64(step)})
     tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_listed(model_dir), copy])
     return best
@@ -401,7 +398,7 @@ def _listed(model_dir: str) -> list[str]:
     else:
         steps = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
         names = [
-            f"{_BASENAME}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
+            f"{CHECKPOINT}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
         ]
     return [os.path.join(model_dir, name) for name in names]
 
@@ -415,7 +412,7 @@ def _list(model_dir: str) -> Any:
 
 
 def _index_files(model_dir: str) -> Iterator[Path]:
-    return Path(model_dir).glob(f"{_BASENAME}-*.index")
+    return Path(model_dir).glob(f"{CHECKPOINT}-*.index")
 
 
 def _damage(checkpoint: str) -> str | None:
@@ -446,4 +443,4 @@ def _damage(checkpoint: str) -> str | None:
 
 def locked(model_dir: str) -> contextlib.AbstractContextManager[None]:
     """Keeps other trainings out of a folder for the duration of the body; see `files.locked`."""
-    return files.locked(Path(model_dir) / _LOCK, model_dir, "training", "model_dir")
+    return files.locked(Path(model_dir) / LOCK, model_dir, "training", "model_dir")

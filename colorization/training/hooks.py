@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from colorization.console import STOP_SIGNALS, progress_bar
 from colorization.training import checkpoint
+from colorization.training.model_folder import CHECKPOINT
 
 SessionRunHook = tf.compat.v1.train.SessionRunHook
 
@@ -263,4 +264,16 @@ def _saver() -> tf.compat.v1.train.Saver:
 
 
 def _save(session, model_dir: str, step: int) -> None:
-    _saver().save(session, f"{model_dir}/model.ckpt", global_step=step)
+    _saver().save(session, f"{model_dir}/{CHECKPOINT}", global_step=step)
+
+
+class BeforeFirstSave(tf.compat.v1.train.CheckpointSaverListener):
+    """Calls a function before the first checkpoint of a run is saved."""
+
+    def __init__(self, function: Callable[[], object]):
+        self._function: Callable[[], object] | None = function
+
+    def before_save(self, session, global_step_value) -> None:
+        if self._function is not None:
+            self._function()
+            self._function = None

@@ -13,11 +13,11 @@ from colorization.errors import UserError
 from colorization.files import writable, write_file, write_json
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training.checkpoint import has_checkpoint, starting_point
+from colorization.training.model_folder import SETTINGS
 
 # The scripts whose networks there are.
 MODELS = ("color", "color_global")
 
-_SETTINGS = "settings.json"
 _MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
 
 
@@ -39,14 +39,14 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     Raises:
       UserError: it is damaged, or missing beside a checkpoint; `model_dir` is no folder.
     """
-    path = Path(model_dir) / _SETTINGS
+    path = Path(model_dir) / SETTINGS
     try:
         with open(path, encoding="utf-8") as file:
             stored = json.loads(file.read(_MOST_SETTINGS))
     except FileNotFoundError:
         if has_checkpoint(model_dir):
             raise UserError(
-                f"{model_dir} holds a checkpoint but no {_SETTINGS}; "
+                f"{model_dir} holds a checkpoint but no {SETTINGS}; "
                 "it was not made by this program, choose another --model_dir"
             ) from None
         return None
@@ -68,7 +68,7 @@ def warm_started(options: Options) -> Options:
       UserError: see `checkpoint.starting_point`; or the settings are damaged.
     """
     folder = os.path.dirname(starting_point(options.warm_start))
-    stored = stored_settings(folder) if os.path.exists(os.path.join(folder, _SETTINGS)) else {}
+    stored = stored_settings(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else {}
     wanted = settings_of(options)
     taken = stored.keys() & wanted.keys() - options.given - {"model", "loss", "classes"}
     return _with_settings(
@@ -88,7 +88,7 @@ def resolve_settings(options: Options) -> Options:
     stored = stored_settings(model_dir)
     if stored is None:
         return options
-    path = Path(model_dir) / _SETTINGS
+    path = Path(model_dir) / SETTINGS
     if stored["model"] != wanted["model"]:
         raise UserError(
             f"{model_dir} holds a model of {stored['model']}.py, not of {wanted['model']}.py; "
@@ -128,9 +128,9 @@ def store_settings(options: Options) -> None:
     """
     with writable(options.model_dir, "model_dir"):
         os.makedirs(options.model_dir, exist_ok=True)
-        write_json(Path(options.model_dir) / _SETTINGS, settings_of(options))
+        write_json(Path(options.model_dir) / SETTINGS, settings_of(options))
 
 
 def copy_settings(model_dir: str, folder: Path) -> None:
     """Copies the settings of a model into another folder, which thereby becomes a model's too."""
-    write_file(folder / _SETTINGS, (Path(model_dir) / _SETTINGS).read_bytes())
+    write_file(folder / SETTINGS, (Path(model_dir) / SETTINGS).read_bytes())

@@ -16,9 +16,8 @@ from colorization.files import write_json
 from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import hooks
+from colorization.training.model_folder import BUDGET
 from colorization.training.training import make_estimator
-
-_NOTED = "budget.json"
 
 # A training is timed by so many steps after the first few, or as many as fit into the seconds.
 _WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
@@ -44,7 +43,7 @@ def steps_in_minutes(
     Returns:
       1 at least.
     """
-    noted = Path(options.model_dir) / _NOTED
+    noted = Path(options.model_dir) / BUDGET
     budget = {
         "minutes": minutes,
         "batch_size": options.batch_size,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +19,13 @@ from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
+from colorization.files import write_json
 from colorization.model import summaries
 from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
+from colorization.training.model_folder import BEST, FULL_SIZE
 from colorization.training.settings import copy_settings
 
 # Between two looks of an evaluator for a new checkpoint.
@@ -66,7 +70,6 @@ def make_estimator(
       warm_start_from: weights to begin with.
       **run_config: passed on to `RunConfig`.
     """
-    precision = working_precision(options.precision)
     config = cluster.run_config(model_dir=options.model_dir, **run_config)
     if options.xla:
         session_config = config.session_config or tf.compat.v1.ConfigProto()
@@ -80,7 +83,7 @@ def make_estimator(
         params={
             **dataclasses.asdict(options),
             "half_size_steps": options.half_size_steps,
-            "precision": precision,
+            "precision": working_precision(options.precision),
         },
         warm_start_from=warm_start_from,
     )
@@ -93,6 +96,7 @@ def train_task(
     done: int,
     train: Photos,
     test: Photos,
+    before_saving: Callable[[], object],
 ) -> dict[str, Any] | None:
     """Trains until `max_steps` and evaluates each checkpoint; in a cluster, does one task of it.
 
@@ -103,6 +107,7 @@ def train_task(
       done: steps that earlier runs trained for.
       train: this task's share of the photos.
       test: photos to evaluate on.
+      before_saving: called before the first checkpoint is saved.
 
     Returns:
       The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
@@ -118,58 +123,147 @@ def train_task(
         summaries.write_hyperparameters(
             {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
-    signals = hooks.Signals()
-    strategy = estimator.config.train_distribute
-    replicas = strategy.num_replicas_in_sync if strategy else 1
-    best = _BestCheckpoint()
-    eval_spec = _eval_spec(options, task, test, signals, best)
-
-    def train_spec(last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
-        watching = _train_hooks(options, task, signals, best, last_step, half_size)
-        batch_size = options.batch_size * options.accumulate_steps // replicas
-        return tf_estimator.TrainSpec(
-            # A seed of its own for each start: going on must not begin the same epoch again.
-            lambda: dataset.train_dataset(
-                train.data,
-                batch_size,
-                options.seed + done,
-                train.report,
-                half_size=half_size,
-                aged=options.aged or 0.0,
-                class_names=options.class_names,
-            ),
-            max_steps=last_step,
-            hooks=watching,
-        )
-
+    training = _Training(estimator, options, task, train, test, before_saving)
     try:
         if task.task_type == "evaluator":
-            spec = train_spec(options.max_steps, done, half_size=False)
-            cluster.evaluate_until_trained(estimator, spec, eval_spec)
-            return None
+            return training.evaluate_until_trained(done)
         # Workers have nothing to save: a signal ends them at once.
-        with signals.noted() if task.is_chief else contextlib.nullcontext():
+        with training.signals.noted() if task.is_chief else contextlib.nullcontext():
             if done < options.half_size_steps:
-                spec = train_spec(options.half_size_steps, done, half_size=True)
-                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
-                done = checkpoint.trained_steps(options.model_dir)
-                if done < options.half_size_steps:
-                    # Half size alone leaves a model that has never seen photos as it will get them.
-                    done = options.half_size_steps
-                    source = checkpoint.go_on_from_best(options.model_dir, done)
-                    print(f"Half size no longer gains anything: full size goes on from {source}.")
-            if done >= options.half_size_steps:
-                if options.half_size_steps:
-                    best.count_anew()
-                spec = train_spec(options.max_steps, done, half_size=False)
-                result = tf_estimator.train_and_evaluate(estimator, spec, eval_spec)
+                done = training.at_half_size(done)
+            return training.at_full_size(done)
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
             f"{checkpoint.latest_checkpoint(options.model_dir)}: "
             "go on from it with a lower --learning_rate"
         ) from error
-    return result[0] if result else None
+
+
+class _Training:
+    """The stages of one training, or of one task of it."""
+
+    def __init__(
+        self,
+        estimator: tf_estimator.Estimator,
+        options: Options,
+        task: tf_estimator.RunConfig,
+        train: Photos,
+        test: Photos,
+        before_saving: Callable[[], object],
+    ):
+        self.signals = hooks.Signals()
+        self._estimator, self._options, self._task = estimator, options, task
+        self._train, self._test = train, test
+        self._before_saving = before_saving
+        self._best = _BestCheckpoint()
+
+    def at_half_size(self, done: int) -> int:
+        """Trains the steps at half size; returns how many steps there have been then."""
+        options = self._options
+        self._until(options.half_size_steps, done, half_size=True)
+        if checkpoint.trained_steps(options.model_dir) < options.half_size_steps:
+            # Half size alone leaves a model that has never seen photos as it will get them.
+            source = checkpoint.go_on_from_best(options.model_dir, options.half_size_steps)
+            print(f"Half size no longer gains anything: full size goes on from {source}.")
+        return options.half_size_steps
+
+    def at_full_size(self, done: int) -> dict[str, Any] | None:
+        """Trains the other steps; returns the metrics of the last checkpoint."""
+        if self._options.half_size_steps:
+            self._best.count_anew()
+            if self._task.is_chief:
+                note_full_size(self._options.model_dir, self._options.half_size_steps)
+        return self._until(self._options.max_steps, done, half_size=False)
+
+    def evaluate_until_trained(self, done: int) -> None:
+        """Does the evaluator's part."""
+        spec = self._train_spec(self._options.max_steps, done, half_size=False)
+        cluster.evaluate_until_trained(self._estimator, spec, self._eval_spec())
+
+    def _until(self, last_step: int, done: int, half_size: bool) -> dict[str, Any] | None:
+        spec = self._train_spec(last_step, done, half_size)
+        result = tf_estimator.train_and_evaluate(self._estimator, spec, self._eval_spec())
+        return result[0] if result else None
+
+    def _train_spec(self, last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
+        options = self._options
+        strategy = self._estimator.config.train_distribute
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        return tf_estimator.TrainSpec(
+            lambda: dataset.train_dataset(
+                self._train.data,
+                options.batch_size * options.accumulate_steps // replicas,
+                # A seed of its own for each start: going on must not begin the same epoch again.
+                options.seed + done,
+                self._train.report,
+                half_size=half_size,
+                aged=options.aged or 0.0,
+                class_names=options.class_names,
+            ),
+            max_steps=last_step,
+            hooks=self._train_hooks(last_step, half_size),
+            saving_listeners=[hooks.BeforeFirstSave(self._before_saving)],
+        )
+
+    def _train_hooks(self, last_step: int, half_size: bool) -> list[hooks.SessionRunHook]:
+        """What watches training until a step."""
+        options = self._options
+        if not self._task.is_chief:
+            return []
+        what = "training at half size" if half_size else "training"
+        watching = [
+            hooks.TrainProgress(
+                last_step, photos_per_step(options, self._task), options.model_dir, what
+            ),
+            hooks.StopOnSignal(self.signals, options.model_dir),
+            hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
+            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+        ]
+        if options.patience:
+            watching.append(
+                hooks.StopWithoutProgress(self._best.evaluations_since, options.patience)
+            )
+        if options.profile:
+            watching.append(hooks.TraceStep(options.profile, options.model_dir))
+        return watching
+
+    def _eval_spec(self) -> tf_estimator.EvalSpec:
+        """What to evaluate on, and what watches it; at full size, at which models are used."""
+        options, test = self._options, self._test
+        is_evaluator = self._task.task_type == "evaluator"
+        return tf_estimator.EvalSpec(
+            lambda: dataset.eval_dataset(
+                test.data, options.batch_size, test.report, class_names=options.class_names
+            ),
+            steps=None,
+            hooks=[
+                hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
+                hooks.StopOnSignal(self.signals, None),
+            ],
+            exporters=self._best,
+            start_delay_secs=0,
+            throttle_secs=_EVALUATOR_THROTTLE_SECS if is_evaluator else 0,
+        )
+
+
+def photos_per_step(options: Options, task: tf_estimator.RunConfig) -> int:
+    """How many photos a step sees on all workers together, as far as they wait for each other."""
+    workers = task.num_worker_replicas if options.sync else 1
+    return options.batch_size * options.accumulate_steps * workers
+
+
+def note_full_size(model_dir: str, step: int) -> None:
+    """Notes beside a model the step from which on it is trained at full size."""
+    write_json(Path(model_dir) / FULL_SIZE, {"step": step})
+
+
+def noted_full_size(model_dir: str) -> int | None:
+    """What `note_full_size` noted; None where nothing of sense is noted."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        step = json.loads((Path(model_dir) / FULL_SIZE).read_bytes())["step"]
+        return step if type(step) is int and step > 0 else None
+    return None
 
 
 class _BestCheckpoint(tf_estimator.Exporter):
@@ -186,7 +280,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
             # Its weights may be finite yet, but nobody shall go on from it.
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
-        copy_settings(estimator.model_dir, Path(estimator.model_dir) / checkpoint.BEST)
+        copy_settings(estimator.model_dir, Path(estimator.model_dir) / BEST)
         self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
         self._counted += 1
 
@@ -251,54 +345,3 @@ def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSet
     if anew:
         print(f"Starting anew, for want of a match: {', '.join(anew)}.")
     return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in taken])
-
-
-def _train_hooks(
-    options: Options,
-    task: tf_estimator.RunConfig,
-    signals: hooks.Signals,
-    best: _BestCheckpoint,
-    last_step: int,
-    half_size: bool,
-) -> list[hooks.SessionRunHook]:
-    """What watches training until a step."""
-    if not task.is_chief:
-        return []
-    photos_per_step = options.batch_size * options.accumulate_steps
-    if options.sync:
-        photos_per_step *= task.num_worker_replicas
-    what = "training at half size" if half_size else "training"
-    watching = [
-        hooks.TrainProgress(last_step, photos_per_step, options.model_dir, what),
-        hooks.StopOnSignal(signals, options.model_dir),
-        hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
-        hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
-    ]
-    if options.patience:
-        watching.append(hooks.StopWithoutProgress(best.evaluations_since, options.patience))
-    if options.profile:
-        watching.append(hooks.TraceStep(options.profile, options.model_dir))
-    return watching
-
-
-def _eval_spec(
-    options: Options,
-    task: tf_estimator.RunConfig,
-    test: Photos,
-    signals: hooks.Signals,
-    best: _BestCheckpoint,
-) -> tf_estimator.EvalSpec:
-    """What to evaluate on, and what watches it; always at full size, at which models are used."""
-    return tf_estimator.EvalSpec(
-        lambda: dataset.eval_dataset(
-            test.data, options.batch_size, test.report, class_names=options.class_names
-        ),
-        steps=None,
-        hooks=[
-            hooks.EvalProgress(-(-len(test.data) // options.batch_size)),
-            hooks.StopOnSignal(signals, None),
-        ],
-        exporters=best,
-        start_delay_secs=0,
-        throttle_secs=_EVALUATOR_THROTTLE_SECS if task.task_type == "evaluator" else 0,
-    )

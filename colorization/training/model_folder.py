@@ -1,0 +1,21 @@
+"""The files in a model's folder, beside TensorFlow's own: checkpoints, their list, event files."""
+
+# Beginning of the names of checkpoints.
+CHECKPOINT = "model.ckpt"
+# Settings of the network; see `settings`.
+SETTINGS = "settings.json"
+# Folder of the checkpoint with the lowest evaluation loss, a model's folder itself: with
+# `SETTINGS`, and in `EVALUATION` the metrics of that checkpoint.
+BEST = "best"
+# What `--mode evaluate` measured.
+EVALUATION = "evaluation.json"
+# Photos that are never trained on; see `data.held_out`.
+HELD_OUT = "held_out.json"
+# Step from which on training sees photos at full size, once it does.
+FULL_SIZE = "full_size.json"
+# Steps that fit into the minutes of `--mode compare`; see `step_budget`.
+BUDGET = "budget.json"
+# Photos that training could not open, and why.
+UNREADABLE = "unreadable.txt"
+# Held by the training that writes to the folder.
+LOCK = "training.lock"
