@@ -11,6 +11,7 @@ within sRGB a* is -87..99 and b* -108..95.
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -256,26 +257,27 @@ def _weighted_sum(weights: np.ndarray, channels: list[tf.Tensor]) -> tf.Tensor:
 
 def _draw(photo: np.ndarray, path: Path) -> None:
     """Writes a picture of L* as grays, a* and b* as colours of L* 65, each below its name."""
-    from PIL import Image, ImageDraw, ImageFont
+    from matplotlib.figure import Figure
 
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in Image.SAVE:
-        raise ValueError("its name does not end as a picture's, such as .png")
+    # A power of two, by which sizes in pixels become inches and come back exactly.
+    dots_per_inch = 64
     lab = rgb_to_lab(photo).numpy()
     height, width, _ = photo.shape
     caption = 24
-    sheet = Image.new("RGB", (3 * width, caption + height))
+    total = np.array([3 * width, caption + height])
+    figure = Figure(total / dots_per_inch, dpi=dots_per_inch)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise ValueError("its name does not end as a picture's, such as .png")
     for i, name in enumerate(("L*", "a*: green to red", "b*: blue to yellow")):
         shown = np.full_like(lab, (65, 0, 0))
         shown[..., i] = lab[..., i]
-        panel = Image.new("RGB", (width, caption + height), "white")
-        ImageDraw.Draw(panel).text((4, 4), name, "black", ImageFont.load_default(14))
-        panel.paste(Image.fromarray(lab_to_rgb(shown, tf.uint8).numpy()), (0, caption))
-        sheet.paste(panel, (i * width, 0))
+        figure.figimage(lab_to_rgb(shown, tf.uint8).numpy(), i * width, 0, origin="upper")
+        figure.text(*((i * width + 4, height + 7) / total), name, size=12)
 
     temporary = path.with_name(f".{os.getpid()}.tmp")
     try:
-        sheet.save(temporary, kind)
+        figure.savefig(temporary, format=kind)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -294,6 +296,8 @@ def main() -> int:
     from colorization.data.photos import read_file
     from colorization.errors import UnreadablePhoto
 
+    # Matplotlib tells about its cache of fonts.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")
     parser.add_argument("--output", metavar="FILE", help="default: the photo's name + _lab.png")

@@ -214,7 +214,7 @@ def test_figures_are_shown_summed_up_and_sortable(tmp_path):
     assert "∞" in page.entries["same.jpg"]["text"]
     assert "RMSE" not in page.entries["old.jpg"]["text"]
     summary = re.sub("<.*?>", "", re.search('class="summary">(.*?)</p>', page.text)[1])
-    assert summary == "4 pictures · mean RMSE 8.0 · mean PSNR 23.0&nbsp;dB over the 3 with truth"
+    assert summary == "4 pictures · mean RMSE 8.0 · mean PSNR 23.0\xa0dB over the 3 with truth"
 
 
 def test_missing_truth_or_gray_leaves_the_others(tmp_path):

@@ -240,7 +240,7 @@ def test_script_draws_an_upright_photo(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "photo_lab.png\n", "")
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "photo_lab.png"}
 
-    sheet = np.asarray(Image.open(tmp_path / "photo_lab.png"))
+    sheet = np.asarray(Image.open(tmp_path / "photo_lab.png").convert("RGB"))
     captions = sheet.shape[0] - 40
     assert sheet.shape == (40 + captions, 3 * 30, 3) and 0 < captions < 40
     # The panels convert back to the channel each one shows (8 bits: about 1 unit of L*; a* and b*

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import html
 import math
 import mimetypes
 import os
@@ -28,6 +27,8 @@ from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import VIEWS, read_finished
 
 THUMBNAIL_SIDE = 320
+# Measures of `pictures.measure` that are shown.
+_FIGURES = ("rmse", "psnr")
 
 # Rows hold pictures of equal height, which needs each picture's shape: width / height, in steps
 # of a hundredth, within limits that keep a single panorama from taking a whole row.
@@ -43,12 +44,34 @@ class _View(NamedTuple):
     height: int = 2
 
 
+class _Figure(NamedTuple):
+    """How near a picture is to the truth, by one measure."""
+
+    key: str
+    value: float
+
+    def __str__(self) -> str:
+        number = f"{self.value:.1f}" if math.isfinite(self.value) else "∞"
+        return f"{number}\N{NO-BREAK SPACE}dB" if self.key == "psnr" else number
+
+    @property
+    def sort_key(self) -> str:
+        """Finite, since JavaScript and Python spell infinity differently."""
+        return f"{min(self.value, 1e9):.6g}"
+
+
 class _Entry(NamedTuple):
-    """All there is to show of one NAME: its views by kind, and its figures."""
+    """All there is to show of one NAME: its views by kind, and its figures by measure."""
 
     name: str
     views: Mapping[str, _View]
-    figures: Mapping[str, float]
+    figures: Mapping[str, _Figure]
+
+    @property
+    def shape(self) -> int:
+        """Width of the picture in hundredths of its height."""
+        view = max(self.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
+        return round(100 * min(max(view.width / view.height, _NARROWEST), _WIDEST))
 
 
 def write_gallery_of_results(folder: Path, model: str) -> Path:
@@ -81,11 +104,15 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     folder.mkdir(parents=True, exist_ok=True)
     names = _list_pictures(folder / "predicted")
     views = _view_all(folder, names)
-    entries = [_Entry(name, views[name], scores.get(name, {})) for name in names]
+    entries = [_Entry(name, views[name], _figures(scores.get(name, {}))) for name in names]
     page = folder / "index.html"
     with atomic_write(page) as temporary:
         temporary.write_bytes(_render(title, entries))
     return page
+
+
+def _figures(scores: Mapping[str, float]) -> dict[str, _Figure]:
+    return {key: _Figure(key, scores[key]) for key in _FIGURES if key in scores}
 
 
 # Pictures
@@ -177,76 +204,18 @@ def _is_thumbnail(path: Path) -> bool:
 
 
 def _render(title: str, entries: Sequence[_Entry]) -> bytes:
-    return render(
-        Path(__file__).with_suffix(".html"),
-        {"shapes": _shape_rules(entries)},
-        {
-            "title": html.escape(title),
-            "summary": _summary(entries),
-            "entries": "\n".join(map(_entry_html, entries)),
-        },
-    )
-
-
-def _shape(entry: _Entry) -> int:
-    """Width of a picture in hundredths of its height."""
-    view = max(entry.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
-    return round(100 * min(max(view.width / view.height, _NARROWEST), _WIDEST))
-
-
-def _shape_rules(entries: Sequence[_Entry]) -> str:
-    shapes = sorted({_shape(entry) for entry in entries})
-    return "\n".join(f".shape-{shape} {{ --shape: {shape / 100:g} }}" for shape in shapes)
-
-
-def _summary(entries: Sequence[_Entry]) -> str:
-    if not entries:
-        return "No pictures yet."
-    parts = [f"<b>{len(entries)}</b> {'picture' if len(entries) == 1 else 'pictures'}"]
     scored = [entry.figures for entry in entries if entry.figures]
-    for key, label in (("rmse", "RMSE"), ("psnr", "PSNR")):
-        finite = [values[key] for values in scored if math.isfinite(values.get(key, math.nan))]
+    means = []
+    for key in _FIGURES:
+        values = [figures[key] for figures in scored if key in figures]
+        finite = [figure.value for figure in values if math.isfinite(figure.value)]
         if finite:
-            parts.append(f"mean {label} <b>{_with_unit(key, fmean(finite))}</b>")
-    if scored and len(scored) < len(entries):
-        parts[-1] += f" over the <b>{len(scored)}</b> with truth"
-    return " <i>·</i> ".join(parts)
-
-
-def _with_unit(key: str, value: float) -> str:
-    number = f"{value:.1f}" if math.isfinite(value) else "∞"
-    return f"{number}&nbsp;dB" if key == "psnr" else number
-
-
-def _entry_html(entry: _Entry) -> str:
-    figures = {key: entry.figures[key] for key in ("rmse", "psnr") if key in entry.figures}
-    # Sort keys; finite, since JavaScript and Python spell infinity differently.
-    keys = "".join(f' data-{key}="{min(value, 1e9):.6g}"' for key, value in figures.items())
-    spans = " ".join(
-        f"<span>{key.upper()} <b>{_with_unit(key, value)}</b></span>"
-        for key, value in figures.items()
-    )
-    folder, slash, base = map(html.escape, entry.name.rpartition("/"))
-    name = f"<span>{folder}{slash}</span>{base}" if folder else base
-    caption = f'<h2 title="{html.escape(entry.name)}"><bdi>{name}</bdi></h2>'
-    if spans:
-        caption += f'<p class="figures">{spans}</p>'
-    views = "".join(_view_html(kind, view, entry.name) for kind, view in entry.views.items())
-    return (
-        f'<li class="shape-{_shape(entry)} views-{len(entry.views)}"{keys}>'
-        f'<article><div class="caption">{caption}</div>{views}</article></li>'
-    )
-
-
-def _view_html(kind: str, view: _View, name: str) -> str:
-    alt = html.escape(f"{kind}: {name}")
-    picture = (
-        f'<img src="{view.thumbnail}" alt="{alt}" width="{view.width}" height="{view.height}" '
-        'loading="lazy" decoding="async">'
-        if view.thumbnail
-        else f'<span role="img" aria-label="{alt} (cannot be read)">cannot be read</span>'
-    )
-    return (
-        f'<figure class="{kind}"><a href="{view.href}">{picture}</a>'
-        f'<figcaption aria-hidden="true">{kind.capitalize()}</figcaption></figure>'
+            means.append((key.upper(), _Figure(key, fmean(finite))))
+    return render(
+        "gallery.html",
+        title=title,
+        entries=entries,
+        shapes=sorted({entry.shape for entry in entries}),
+        means=means,
+        with_truth=len(scored) if len(scored) < len(entries) else 0,
     )
