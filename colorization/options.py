@@ -265,7 +265,7 @@ class Options:
     working_size: int | None = _option(
         "prediction",
         "the network sees photos at their own proportions, the longer side of N pixels, a "
-        "multiple of 8 (default: squashed to 224 x 224)",
+        "multiple of 8: for photos much wider than high (default: squashed to 224 x 224)",
         modes=("predict",),
         type=_whole_number(8, 4096),
         metavar="N",
@@ -376,7 +376,7 @@ class Options:
     )
     warmup_steps: int = _option(
         "training",
-        "steps over which the learning rate rises from zero (default: 50)",
+        "steps over which the learning rate rises from zero; the paper has 0 (default: 50)",
         50,
         modes=_MODES_OF_TRAINING,
         type=_whole_number(0),
@@ -439,7 +439,8 @@ class Options:
     )
     clip_norm: float | None = _option(
         "training",
-        "scale the gradients down to this norm where theirs is larger (default: never)",
+        "scale the gradients down to this norm where theirs is larger; for a loss that leaps or is "
+        "not finite (default: never)",
         modes=_MODES_OF_TRAINING,
         type=_positive_number,
         metavar="X",
@@ -492,7 +493,7 @@ class Options:
     )
     xla: bool = _option(
         "training",
-        "compile the network with XLA",
+        "compile the network with XLA: worth a try on a GPU, slower on processors",
         False,
         modes=_MODES_OF_TRAINING,
         action="store_true",
@@ -641,6 +642,23 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
                 f"--{field.name} means nothing in --mode {mode}; "
                 f"it belongs to --mode {' or '.join(field.metadata['modes'])}"
             )
+    _require_sense(values, mode)
+    given = frozenset(values)
+    if mode in ("predict", "prepare"):
+        values.setdefault("shard", _shard_of_job())
+    subject = "compare" if mode == "compare" else model
+    values.setdefault("model_dir", f"models/{subject}")
+    outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
+    values.setdefault("output", outputs.get(mode, f"results/{subject}"))
+    return Options(**values, model=model, given=given)
+
+
+def _require_sense(values: dict[str, Any], mode: str) -> None:
+    """Refuses options that contradict each other, and values that mean nothing in the mode.
+
+    Raises:
+      UserError: there is such a one.
+    """
     if values.get("global_features") == "paper" and "global_channels" in values:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
     if "input" in values and "test_data" in values:
@@ -676,11 +694,3 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
         )
     if values.get("working_size", 8) % 8:
         raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")
-    given = frozenset(values)
-    if mode in ("predict", "prepare"):
-        values.setdefault("shard", _shard_of_job())
-    subject = "compare" if mode == "compare" else model
-    values.setdefault("model_dir", f"models/{subject}")
-    outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
-    values.setdefault("output", outputs.get(mode, f"results/{subject}"))
-    return Options(**values, model=model, given=given)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+import lab_convert
 from colorization.lab import lab_numpy
 
 RNG = np.random.default_rng(0)
@@ -24,6 +25,16 @@ def test_values_are_those_of_scikit_image(picture):
     assert chroma.dtype == np.float32
     np.testing.assert_allclose(chroma, rgb2lab(picture)[..., 1:], rtol=0, atol=5e-4)
     np.testing.assert_array_equal(picture, before)
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_values_are_those_of_the_ops(picture):
+    """Of its twin: chroma to a thousandth, L* in bytes to half a step."""
+    lab = lab_convert.rgb_to_lab(picture).numpy()
+    np.testing.assert_allclose(lab_numpy.chroma(picture), lab[..., 1:], rtol=0, atol=1e-3)
+    with_padding = np.concatenate([picture, picture[..., :1]], axis=-1)
+    encoded = lab_numpy.lightness_bytes(with_padding).astype(float)
+    assert np.abs(encoded - 2.55 * lab[..., 0]).max() <= 0.52
 
 
 @pytest.mark.parametrize("picture", PICTURES)

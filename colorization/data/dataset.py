@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -198,6 +198,35 @@ def _whole_chroma(found: tf.Tensor) -> tf.Tensor:
     return tf.image.resize(a_and_b, [CHROMA_SIZE] * 2)
 
 
+def _halved(values: tf.Tensor) -> tf.Tensor:
+    """Means over 2 x 2: `[batch, height, width, channels]`, float32."""
+    return tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
+
+
+def _planes_to_crop(
+    data: Sequence[str] | Shards, batch_size: int, seed: int, report: Report
+) -> tuple[tf.data.Dataset, Callable]:
+    """Endless batches of `(planes, paths)` of photos in random order, and what crops such planes.
+
+    The planes are positions in memory where all photos fit into it, and then the function knows it.
+    """
+    crop = lab_planes.cropped
+    if isinstance(data, Shards):
+        # Repeating the records and not the sheets leaves no gap between two epochs.
+        found = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
+    else:
+        indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
+        if _fits_into_memory(len(data)):
+            memory: dict[int, np.ndarray | None] = {}
+            found = _opened(data, indices, report, True, memory)
+            crop = partial(_cropped_from, memory)
+        else:
+            found = _opened(data, indices, report, True)
+        # Repeating after the filter lets a set without any usable photo end, not go round for ever.
+        found = found.repeat().rebatch(batch_size, drop_remainder=True)
+    return found, crop
+
+
 def train_dataset(
     data: Sequence[str] | Shards,
     batch_size: int,
@@ -228,20 +257,7 @@ def train_dataset(
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
-    crop = lab_planes.cropped
-    if isinstance(data, Shards):
-        # Repeating the records and not the sheets leaves no gap between two epochs.
-        found = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
-    else:
-        indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
-        if _fits_into_memory(len(data)):
-            memory: dict[int, np.ndarray | None] = {}
-            found = _opened(data, indices, report, True, memory)
-            crop = partial(_cropped_from, memory)
-        else:
-            found = _opened(data, indices, report, True)
-        # Repeating after the filter lets a set without any usable photo end, not go round for ever.
-        found = found.repeat().rebatch(batch_size, drop_remainder=True)
+    found, crop = _planes_to_crop(data, batch_size, seed, report)
 
     def examples(found: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
         places, paths = found
@@ -249,10 +265,7 @@ def train_dataset(
         lightness = tf.ensure_shape(lightness, [batch_size, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
         if half_size:
-            lightness, chroma = (
-                tf.nn.avg_pool2d(tf.cast(values, tf.float32), 2, 2, "VALID")
-                for values in (lightness, chroma)
-            )
+            lightness, chroma = _halved(lightness), _halved(chroma)
         features, labels = _examples(lightness, chroma, paths, class_names)
         if aged:
             features["lightness"] = aging.aged_batch(

@@ -1,7 +1,8 @@
 """L* and a*b* of uint8 pictures by table, in NumPy: less than half the time of TensorFlow's ops.
 
 What every photo of every epoch goes through is worth it, and what is done photo by photo outside
-of a graph. The standards and their numbers are those of `lab_convert`.
+of a graph. Its twin is `lab_convert`, the reference, whose standards and numbers these are;
+`tests/test_lab_numpy.py` holds the two together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`merge` of finished arrays, in NumPy and by table: a fifth of the time of TensorFlow's ops.
 
-Exported models need the ops, for they have no Python; everything else merges here. Big pictures are
-worked on strip by strip, by all cores.
+Its twin is `merge_ops`, the reference, which exported models need, for they have no Python; all
+else merges here. `tests/test_merge_numpy.py` holds the two together. Big pictures are worked on
+strip by strip, by all cores.
 """
 
 from __future__ import annotations
