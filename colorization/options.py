@@ -280,9 +280,9 @@ class Options:
     saturation: float = _option(
         "prediction",
         "livelier or paler colours: factor on the predicted chroma, beside the one that the "
-        "model's evaluation found best (default: 1)",
+        "model's evaluation found best; export: of all pictures to come (default: 1)",
         1.0,
-        modes=("predict",),
+        modes=("predict", "export"),
         type=_factor,
         metavar="X",
     )

@@ -1,10 +1,13 @@
 """Weights in one small file: what comes back, and what damage is noticed."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from colorization.errors import UserError
-from colorization.training import weights
+from colorization.training import checkpoint, weights
 
 
 @pytest.fixture
@@ -99,3 +102,20 @@ def test_arrays_that_are_no_weights_are_refused(tmp_path, arrays):
     np.savez(tmp_path / weights.FILE, **arrays)
     with pytest.raises(UserError, match="is damaged"):
         weights.read(tmp_path / weights.FILE)
+
+
+def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder(), folder)
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.1}
+    (folder / "best").mkdir()
+    (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
+    checkpoint.write_weights(str(folder), tmp_path / "as it is")
+    assert checkpoint.best_saturation(str(tmp_path / "as it is")) == pytest.approx(1.1)
+    checkpoint.write_weights(str(folder), tmp_path / "livelier", saturation=1.2)
+    assert checkpoint.best_saturation(str(tmp_path / "livelier")) == pytest.approx(1.32)
+
+
+def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
+    with pytest.raises(UserError, match="no evaluation"):
+        checkpoint.write_weights(model_folder(), tmp_path / "weights", saturation=1.2)

@@ -28,7 +28,7 @@ def run(network: Network, options: Options) -> None:
         return
     if form != "savedmodel" and precision != "float32":
         raise UserError(f"--format {form} holds float32 only; leave --precision out")
-    trained = TrainedNetwork(options.model_dir, network, precision)
+    trained = TrainedNetwork(options.model_dir, network, precision, saturation=options.saturation)
     if form == "savedmodel":
         written = export_saved_model(trained, Path(options.output))
     else:
@@ -44,6 +44,6 @@ def _export_weights(options: Options) -> None:
     folder = Path(options.output)
     if checkpoint.has_checkpoint(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
-    checkpoint.write_weights(options.model_dir, folder)
+    checkpoint.write_weights(options.model_dir, folder, options.saturation)
     copy_settings(options.model_dir, folder)
     print(f"Exported to {folder}; --model_dir {folder} uses it")

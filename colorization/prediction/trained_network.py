@@ -40,6 +40,7 @@ class TrainedNetwork:
         network: Network | None = None,
         precision: str = "auto",
         separate_whole: bool = False,
+        saturation: float = 1.0,
     ):
         """Restores the checkpoint.
 
@@ -50,6 +51,7 @@ class TrainedNetwork:
           precision: "float32", "bfloat16", or "auto" for the faster one on this machine.
           separate_whole: global features come from a lightness of their own, so that photos may
             have any size or another photo's style.
+          saturation: factor on the predicted chroma, beside the one that is stored with the model.
 
         Raises:
           UserError: the folder holds no trained model, or one that its settings do not fit.
@@ -79,8 +81,8 @@ class TrainedNetwork:
             self.has_global_features = nn.has_global_features
             self._separate = separate_whole and nn.has_global_features
             inputs = [lightness, whole] if self._separate else [lightness]
-            factor = settings["chroma_scale"] * checkpoint.best_saturation(model_dir)
-            tf.multiply(logits, factor, name="chroma")
+            saturation *= checkpoint.best_saturation(model_dir)
+            tf.multiply(logits, settings["chroma_scale"] * saturation, name="chroma")
             checkpoint.restore(restored, session)
             weights = _derived_from_variables(graph, inputs)
             values = session.run(weights)

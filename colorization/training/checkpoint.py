@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import atomic_write, write_file, write_json
+from colorization.files import atomic_write, write_json
 from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
 
@@ -116,8 +116,13 @@ def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if not name.endswith(_OF_OPTIMIZER)}
 
 
-def write_weights(model_dir: str, folder: Path) -> None:
+def write_weights(model_dir: str, folder: Path, saturation: float = 1.0) -> None:
     """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
+
+    Args:
+      model_dir: folder of the model.
+      folder: to write to; made if need be.
+      saturation: factor on the predicted chroma, beside the one that the model's evaluation found.
 
     Raises:
       UserError: there is none.
@@ -125,9 +130,12 @@ def write_weights(model_dir: str, folder: Path) -> None:
     """
     values = trained_tensors(model_dir)
     # The evaluation first: the weights make the folder a model's.
-    evaluation = Path(model_dir) / BEST / EVALUATION
-    if evaluation.exists():
-        write_file(folder / BEST / EVALUATION, evaluation.read_bytes())
+    evaluation = _stored_evaluation(Path(model_dir) / BEST)
+    if evaluation is None and saturation != 1:
+        raise UserError(f"{model_dir} holds no evaluation that a saturation could be stored in")
+    if evaluation is not None:
+        saturation *= evaluation.get("saturation", 1.0)
+        write_json(folder / BEST / EVALUATION, {**evaluation, "saturation": saturation})
     weights.write(folder / weights.FILE, values)
 
 
