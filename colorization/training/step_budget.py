@@ -50,6 +50,8 @@ def steps_in_minutes(
         "accumulate_steps": options.accumulate_steps,
         "half_size_share": options.half_size_share,
         "aged": options.aged,
+        "precision": options.precision,
+        "xla": options.xla,
     }
     try:
         stored = json.loads(noted.read_bytes())
