@@ -122,9 +122,24 @@ def test_every_picture_is_listed_once_in_natural_order(tmp_path):
 
 def test_files_that_are_no_pictures_are_left_out(tmp_path):
     add(tmp_path, "photo.jpg")
-    for name in ("notes.txt", ".photo.jpg.tmp", ".hidden/photo.jpg", "Thumbs.db", "film.mkv"):
+    for name in ("notes.txt", ".photo.jpg.tmp", ".hidden/photo.jpg", "Thumbs.db"):
         save(tmp_path / "predicted" / name)
     assert Page(write_gallery(tmp_path, "color", {})).names == ["photo.jpg"]
+
+
+def test_films_are_shown_by_a_picture_of_theirs(tmp_path, make_film):
+    source = make_film()
+    results = tmp_path / "results"
+    (results / "predicted").mkdir(parents=True)
+    source.rename(results / "predicted" / "film.mp4")
+    (results / "predicted" / "damaged.mkv").write_bytes(b"no film")
+    page = Page(write_gallery(results, "color", {}))
+    assert page.names == ["damaged.mkv", "film.mp4"]
+    assert page.entries["film.mp4"]["links"] == {"predicted": "predicted/film.mp4"}
+    (poster,) = (results / "thumbnails" / "predicted").iterdir()
+    with Image.open(poster) as picture:
+        assert picture.width > picture.height
+    assert "cannot be read" in page.entries["damaged.mkv"]["text"]
 
 
 def test_empty_folder_gives_an_empty_page(tmp_path):

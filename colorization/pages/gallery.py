@@ -25,6 +25,7 @@ from colorization.data.photos import is_film
 from colorization.files import atomic_write
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import VIEWS, read_finished
+from colorization.prediction.video import poster
 
 THUMBNAIL_SIDE = 320
 # Measures of `pictures.measure` that are shown.
@@ -128,7 +129,8 @@ def _may_be_picture(name: Path) -> bool:
     kind, _ = mimetypes.guess_type(f"name{name.suffix}")
     hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
     # Not every system has a type for every kind of film.
-    return not hidden and not is_film(name.name) and (kind is None or kind.startswith("image/"))
+    shown = is_film(name.name) or kind is None or kind.startswith("image/")
+    return shown and not hidden
 
 
 def _natural_key(name: str) -> tuple[list[str | int], str]:
@@ -186,7 +188,7 @@ def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | N
 
 def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
     """Suffix and size of a new thumbnail."""
-    with Image.open(picture) as image:
+    with poster(picture) if is_film(picture.name) else Image.open(picture) as image:
         data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:

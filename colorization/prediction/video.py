@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.film_color import (
@@ -119,6 +120,23 @@ def colorize_film(
         with open_film(str(temporary)) as written:
             missing = left_out(film, written, pictures)
     return ColoredFilm(count, [*work.changes, *(f"no {part}" for part in missing)])
+
+
+def poster(path: Path) -> Image.Image:
+    """A picture of a film, a tenth of the way through it.
+
+    Raises:
+      UnreadableFilm: it has none.
+      ImportError: PyAV is missing.
+    """
+    import av
+
+    try:
+        with av.open(address(path)) as film:
+            film.seek((film.duration or 0) // 10)
+            return next(film.decode(main_pictures(film))).to_image()
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise UnreadableFilm(path) from error
 
 
 def _container_options(film: InputContainer, container: str, time_base: Fraction) -> dict[str, str]:
