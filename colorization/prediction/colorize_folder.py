@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,50 +81,76 @@ def colorize_photos(
     """
 
     def colorize(path: str) -> dict[str, dict[str, float]]:
-        name = names[path]
+        known = (hints or {}).get(path)
         try:
-            known = (hints or {}).get(path)
-            size, time = size_and_time(path)
-            data = read_file(path)
-            version = Version(size, time, hashlib.sha256(data).hexdigest())
-            kind = format_of_name(name)
-            views, scores = _colorize(colorizer, path, data, known, kind, quality, report, keep)
-            # The last one tells that the photo is done.
-            for view in ("gray", "truth", "predicted"):
-                if view in views:
-                    write_file(output / view / name, views[view])
-                else:
-                    # That of a photo which this one has taken the place of.
-                    (output / view / name).unlink(missing_ok=True)
-            add_finished(output, name, path, version, scores, digest(known), shard)
-        except (UnreadablePhoto, CannotEncode) as error:
-            report.add_unreadable(path, str(error))
-            return {}
-        except OSError as error:
-            if error.errno not in UNUSABLE:
-                raise
-            report.add_unreadable(path, f"cannot write {name}: {reason(error)}")
-            return {}
+            return _colorize_file(
+                colorizer, path, names[path], output, report, known, quality, keep, shard
+            )
         finally:
             progress()
-        return {name: scores}
 
     remove_left_behind(output)
     # One more than cores, for one mostly waits for Python or the disk.
     workers = min(workers, 1 + (os.cpu_count() or 1))
     scores: dict[str, dict[str, float]] = {}
+    for found in _in_parallel(colorize, names, workers):
+        scores.update(found)
+    return scores
+
+
+def _colorize_file(
+    colorizer: Colorizer,
+    path: str,
+    name: str,
+    output: Path,
+    report: Report,
+    hints: Hints | None,
+    quality: int,
+    keep: str,
+    shard: tuple[int, int],
+) -> dict[str, dict[str, float]]:
+    """Name -> scores of one photo, whose pictures are written and noted; {} if they cannot be."""
+    try:
+        size, time = size_and_time(path)
+        data = read_file(path)
+        version = Version(size, time, hashlib.sha256(data).hexdigest())
+        kind = format_of_name(name)
+        views, scores = _colorize(colorizer, path, data, hints, kind, quality, report, keep)
+        # The last one tells that the photo is done.
+        for view in ("gray", "truth", "predicted"):
+            if view in views:
+                write_file(output / view / name, views[view])
+            else:
+                # That of a photo which this one has taken the place of.
+                (output / view / name).unlink(missing_ok=True)
+        add_finished(output, name, path, version, scores, digest(hints), shard)
+    except (UnreadablePhoto, CannotEncode) as error:
+        report.add_unreadable(path, str(error))
+        return {}
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            raise
+        report.add_unreadable(path, f"cannot write {name}: {reason(error)}")
+        return {}
+    return {name: scores}
+
+
+def _in_parallel(function: Callable, items: Iterable, workers: int) -> Iterator:
+    """What a function returns for each item, in order, worked out by threads.
+
+    Few items are begun before they are asked for; an error cancels those that have not begun.
+    """
     pool = ThreadPoolExecutor(workers)
     try:
-        coloured: deque[Future] = deque()
-        for path in names:
-            coloured.append(pool.submit(colorize, path))
-            if len(coloured) > workers:
-                scores.update(coloured.popleft().result())
-        while coloured:
-            scores.update(coloured.popleft().result())
+        begun: deque[Future] = deque()
+        for item in items:
+            begun.append(pool.submit(function, item))
+            if len(begun) > workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-    return scores
 
 
 def _colorize(

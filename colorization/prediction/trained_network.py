@@ -90,6 +90,9 @@ class TrainedNetwork:
         self._weights: dict[str, np.ndarray] = {
             tensor.name: value for tensor, value in zip(weights, values, strict=True)
         }
+        self._transpose_dense_weights()
+
+    def _transpose_dense_weights(self) -> None:
         # One photo is a matrix of one row, which takes half the time with each output's weights
         # lying side by side.
         transposed = set()
