@@ -143,8 +143,8 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
     from tqdm import tqdm
 
     on_terminal = sys.stderr.isatty()
-    if not on_terminal and not settings.get("leave", True):
-        # What is not to stay is worth a line only if it takes its time.
+    if not on_terminal:
+        # The state at the beginning is not worth a line.
         settings["delay"] = 1
 
     class Bar(tqdm):
@@ -152,6 +152,21 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
             # `tqdm.write` shows a bar before its delay is over, and `close` would not end its line.
             self.delay = 0
             super().refresh(*args, **settings)
+
+        def close(self) -> None:
+            if self.leave:
+                self.delay = 0
+            super().close()
+
+        # What an error has ended has no last state worth a line.
+
+        def __exit__(self, kind: type | None, *error: Any) -> None:
+            self.disable = self.disable or (kind is not None and not on_terminal)
+            super().__exit__(kind, *error)
+
+        def __del__(self) -> None:
+            self.disable = self.disable or not on_terminal
+            super().__del__()
 
     return Bar(
         total=total,

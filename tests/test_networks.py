@@ -135,7 +135,7 @@ def reference(lightness, variables, params, training=False):
             whole = activated(convolve(whole, kernel, 1), "global/conv1")
         whole = whole.reshape(len(whole), -1)
         whole = dense(dense(whole, "global/dense1"), "global/dense2")
-        if params.get("classes"):
+        if params.get("class_names"):
             x = dense(whole, "classification/dense1")
             x = x @ variables["classification/output/kernel"]
             return x + variables["classification/output/bias"]

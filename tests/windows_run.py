@@ -171,9 +171,9 @@ def main() -> None:
     color.network = network
     results = {
         "train": run(color, "--train_data", "photos", "--test_data", "photos", "--batch_size", 1,
-                     "--max_steps", 2, "--save_checkpoints_steps", 1),
+                     "--max_steps", 2, "--save_checkpoints_steps", 1, "--from_scratch"),
         "train on": run(color, "--train_data", "photos", "--test_data", "photos",
-                        "--batch_size", 1, "--max_steps", 3),
+                        "--batch_size", 1, "--max_steps", 3, "--from_scratch"),
         "evaluate": run(color, "--mode", "evaluate", "--test_data", "photos"),
         "predict": run(color, "--mode", "predict", "--input", "photos"),
         "predict on": run(color, "--mode", "predict", "--input", "photos", "--overwrite"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from colorization.training.checkpoint import best_checkpoint, holds_weights_only
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
-from colorization.training.training import make_estimator
+from colorization.training.training import make_estimator, scratch_model_dir
 
 # A model that others own can be measured all the same.
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -67,7 +66,7 @@ def measure(
 
     The model's folder is left alone: its curves in TensorBoard are those of its training.
     """
-    with tempfile.TemporaryDirectory() as scratch, report.as_user_error():
+    with scratch_model_dir() as scratch, report.as_user_error():
         estimator = make_estimator(network, dataclasses.replace(options, model_dir=scratch))
         return estimator.evaluate(
             lambda: dataset.eval_dataset(

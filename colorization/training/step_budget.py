@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.model_folder import BUDGET
-from colorization.training.training import make_estimator
+from colorization.training.training import make_estimator, scratch_model_dir
 
 # A training is timed by so many steps after the first few, or as many as fit into the seconds.
 _WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
@@ -100,7 +99,7 @@ def _seconds_per_step(
     times = _StepTimes()
     batch_size = options.batch_size * options.accumulate_steps
     report = Report(len(data))
-    with tempfile.TemporaryDirectory() as scratch, report.as_user_error():
+    with scratch_model_dir() as scratch, report.as_user_error():
         estimator = make_estimator(
             network,
             dataclasses.replace(options, model_dir=scratch),

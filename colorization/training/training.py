@@ -7,7 +7,8 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +55,17 @@ class Photos(NamedTuple):
 
     data: list[str] | Shards
     report: Report
+
+
+@contextlib.contextmanager
+def scratch_model_dir() -> Iterator[str]:
+    """A folder for an Estimator whose logs nobody needs, removed in the end."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        try:
+            yield scratch
+        finally:
+            # Windows removes no file that is open, and the writers of logs stay open.
+            tf.compat.v1.summary.FileWriterCache.clear()
 
 
 def make_estimator(
