@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
-from colorization.training.checkpoint import best_saturation
+from colorization.training.evaluation import best_saturation
 
 
 @pytest.fixture(scope="module")

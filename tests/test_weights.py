@@ -8,6 +8,7 @@ import pytest
 
 from colorization.errors import UserError
 from colorization.training import checkpoint, weights
+from colorization.training.evaluation import best_saturation
 
 
 @pytest.fixture
@@ -111,9 +112,9 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     (folder / "best").mkdir()
     (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
     checkpoint.write_weights(str(folder), tmp_path / "as it is")
-    assert checkpoint.best_saturation(str(tmp_path / "as it is")) == pytest.approx(1.1)
+    assert best_saturation(str(tmp_path / "as it is")) == pytest.approx(1.1)
     checkpoint.write_weights(str(folder), tmp_path / "livelier", saturation=1.2)
-    assert checkpoint.best_saturation(str(tmp_path / "livelier")) == pytest.approx(1.32)
+    assert best_saturation(str(tmp_path / "livelier")) == pytest.approx(1.32)
 
 
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):

@@ -14,6 +14,7 @@ from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network
 from colorization.options import Options
 from colorization.training import checkpoint
+from colorization.training.evaluation import best_saturation
 from colorization.training.settings import resolve_settings, stored_settings
 
 tf1 = tf.compat.v1
@@ -81,7 +82,7 @@ class TrainedNetwork:
             self.has_global_features = nn.has_global_features
             self._separate = separate_whole and nn.has_global_features
             inputs = [lightness, whole] if self._separate else [lightness]
-            saturation *= checkpoint.best_saturation(model_dir)
+            saturation *= best_saturation(model_dir)
             tf.multiply(logits, settings["chroma_scale"] * saturation, name="chroma")
             checkpoint.restore(restored, session)
             weights = _derived_from_variables(graph, inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import os
@@ -20,6 +19,7 @@ from colorization import files
 from colorization.errors import UserError
 from colorization.files import atomic_write, write_json
 from colorization.training import weights
+from colorization.training.evaluation import same_photos, stored_evaluation
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
 
 # Endings of what Adam keeps beside the weights.
@@ -130,7 +130,7 @@ def write_weights(model_dir: str, folder: Path, saturation: float = 1.0) -> None
     """
     values = trained_tensors(model_dir)
     # The evaluation first: the weights make the folder a model's.
-    evaluation = _stored_evaluation(Path(model_dir) / BEST)
+    evaluation = stored_evaluation(Path(model_dir) / BEST)
     if evaluation is None and saturation != 1:
         raise UserError(f"{model_dir} holds no evaluation that a saturation could be stored in")
     if evaluation is not None:
@@ -164,8 +164,8 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     """
     folder = Path(model_dir) / BEST
     figures = {name: float(value) for name, value in metrics.items()}
-    best = _stored_evaluation(folder)
-    if best and not _same_photos(best, figures):
+    best = stored_evaluation(folder)
+    if best and not same_photos(best, figures):
         best = None
     better = best is None or figures["loss"] < best["loss"]
     if not (better and _copied(checkpoint, folder)):
@@ -197,35 +197,6 @@ def _copied(checkpoint: str, folder: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def best_saturation(model_dir: str) -> float:
-    """The factor on the predicted chroma that the model's best evaluation found, see `metrics`.
-
-    Returns:
-      1 where none is stored, as by earlier versions; else from 0.5 to 2: a model that has learnt
-      nothing yet has a factor that means nothing.
-    """
-    stored = _stored_evaluation(Path(model_dir) / BEST) or {}
-    factor = stored.get("saturation", 1.0)
-    return min(max(factor, 0.5), 2.0) if math.isfinite(factor) else 1.0
-
-
-def _stored_evaluation(folder: Path) -> dict[str, float] | None:
-    try:
-        stored = json.loads((folder / EVALUATION).read_bytes())
-        evaluation = {name: float(value) for name, value in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    return evaluation if {"loss", "evaluations_since"} <= evaluation.keys() else None
-
-
-def _same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
-    """Whether two evaluations were on the same photos: the baselines tell."""
-    return all(
-        math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
-        for name in ("loss_no_colour", "ab_rmse_no_colour")
-    )
 
 
 def starting_point(source: str) -> str:
