@@ -218,7 +218,7 @@ def raw(server, data, function=0, session="raw"):
     return None
 
 
-def wait_for(condition, seconds=HANG):
+def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, "waited in vain"
