@@ -694,9 +694,17 @@ class Page:
 
     def all(self, selector):
         self.driver.switch_to.window(self.tab)
-        return [
-            one for one in self.driver.find_elements("css selector", selector) if one.is_displayed()
-        ]
+        found = self.driver.find_elements("css selector", selector)
+        return [element for element in found if self._is_shown(element)]
+
+    @staticmethod
+    def _is_shown(element):
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        try:
+            return element.is_displayed()
+        except StaleElementReferenceException:  # taken away since it was found
+            return False
 
     def find(self, selector):
         return wait_for(lambda: self.all(selector))[0]
