@@ -1,7 +1,7 @@
 """From photos on disk to batches of lightness and chroma.
 
-A photo becomes a sheet first (`sheets`), or comes as one from prepared shards. Sheets are cropped,
-mirrored and turned into floats batch by batch.
+A photo becomes a sheet first (`lab_planes`), or comes as one from prepared shards. Sheets are
+cropped, mirrored and turned into floats batch by batch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prepared photos: TFRecord shards of sheets beside a manifest that vouches for them.
 
 A prepared folder holds `manifest.json` and the shards that it names. A record is a
-`tf.train.Example` of `sheet` (`sheets.py`; a gray JPEG, 384 x 256), `path` (the photo's, below the
-folder that was prepared) and `sha256` (of the photo's own file).
+`tf.train.Example` of `sheet` (see `lab_planes`; a gray JPEG, 384 x 256), `path` (the photo's, below
+the folder that was prepared) and `sha256` (of the photo's own file).
 """
 
 from __future__ import annotations
