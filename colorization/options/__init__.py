@@ -1,0 +1,10 @@
+"""Every command-line option, declared once, and the one way to parse them.
+
+Nothing here imports TensorFlow or anything else that is slow, so that a mistyped option is refused
+at once.
+"""
+
+from colorization.options.options import NETWORK_SETTINGS, Options
+from colorization.options.parse import parse
+
+__all__ = ["NETWORK_SETTINGS", "Options", "parse"]

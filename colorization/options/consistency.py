@@ -1,0 +1,52 @@
+"""Checks that concern several options at once, or an option and the mode."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from colorization.errors import UserError
+from colorization.options.prediction import MODEL_FORMATS, PICTURE_FORMATS
+
+
+def require_consistent(values: dict[str, Any], mode: str) -> None:
+    """Refuses options that contradict each other, and values that mean nothing in the mode.
+
+    Raises:
+      UserError: there is such a one.
+    """
+    if values.get("global_features") == "paper" and "global_channels" in values:
+        raise UserError("--global_channels belongs to --global_features single, not to paper")
+    if "input" in values and "test_data" in values:
+        raise UserError("--input and --test_data both name photos to colour; give one of them")
+    if "warm_start" in values and "from_scratch" in values:
+        raise UserError("--warm_start and --from_scratch contradict each other; give one of them")
+    if "minutes" in values and "max_steps" in values:
+        raise UserError("--minutes and --max_steps both say how long to train; give one of them")
+    if "hint" in values and "hints" in values:
+        raise UserError("--hint and --hints both say what colour it was; give one of them")
+    if mode == "prepare" and "input" not in values:
+        raise UserError("--mode prepare needs --input; name the photos to prepare")
+    formats = MODEL_FORMATS if mode == "export" else PICTURE_FORMATS
+    if values.get("format", formats[0]) not in formats:
+        raise UserError(
+            f"--format {values['format']} means nothing in --mode {mode}; "
+            f"choose from {', '.join(formats)}"
+        )
+    for name, value in values.items():
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            raise UserError(f"--{name} is empty; name something or leave it out")
+    if "://" in values.get("output", "") and mode != "prepare":
+        raise UserError(
+            f"--output {values['output']}: --mode {mode} writes to folders of this machine only; "
+            "mount it, or name another and copy that"
+        )
+    # TensorFlow finds checkpoints by patterns.
+    special = sorted(set(values.get("model_dir", "")) & (set("*[\\") - {os.sep}))
+    if special:
+        raise UserError(
+            f"--model_dir {values['model_dir']}: TensorFlow finds no checkpoints in folders with "
+            f"{' or '.join(special)} in their path; name another"
+        )
+    if values.get("working_size", 8) % 8:
+        raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")

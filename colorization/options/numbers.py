@@ -1,0 +1,49 @@
+"""Kinds of numbers that options take; each turns a word of the command line into its value."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    """A kind of value: whole numbers of a range, both ends included."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"needs a whole number of at least {minimum}, not {text!r}"
+            )
+        if value > maximum:
+            raise argparse.ArgumentTypeError(
+                f"needs a whole number of at most {maximum}, not {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], float]:
+    """A kind of value: numbers that are allowed; `wanted` says in words which these are."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"needs a number {wanted}, not {text!r}")
+        return value
+
+    return parse
+
+
+POSITIVE = number(lambda value: 0 < value < math.inf, "above 0")
+FACTOR = number(lambda value: 1e-3 <= value <= 1e3, "from 0.001 to 1000")
+SHARE = number(lambda value: 0 <= value < 1, "from 0 to below 1")
+WHOLE_SHARE = number(lambda value: 0 <= value <= 1, "from 0 to 1")

@@ -1,0 +1,91 @@
+"""The command line to `Options`, and the errors of parsing it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from colorization.errors import UserError
+from colorization.options.consistency import require_consistent
+from colorization.options.options import GROUPS, Options
+from colorization.options.photos import shard_of_job
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports errors as `UserError` and guesses what a mistyped option was meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+    def refuse_unknown(self, arguments: Sequence[str]) -> None:
+        if arguments:
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            near = difflib.get_close_matches(arguments[0].split("=")[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see --help"
+            raise UserError(f"unknown argument {arguments[0]}; {hint}")
+
+
+def _fields(group: type, model: str) -> list[dataclasses.Field]:
+    return [
+        field
+        for field in dataclasses.fields(group)
+        if field.metadata and model in field.metadata["models"]
+    ]
+
+
+def _parser(model: str) -> _Parser:
+    parser = _Parser(
+        prog=f"python {model}.py",
+        usage="%(prog)s [--mode MODE] [options]",
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=100),
+    )
+    for heading, group in GROUPS.items():
+        arguments = parser.add_argument_group(heading)
+        for field in _fields(group, model):
+            arguments.add_argument(
+                f"--{field.name}", default=argparse.SUPPRESS, **field.metadata["argument"]
+            )
+    return parser
+
+
+def parse(model: str, arguments: Sequence[str]) -> Options:
+    """Parses the command line of one of the scripts.
+
+    Args:
+      model: `"color"` or `"color_global"`; decides which options exist.
+      arguments: the words after the script's name.
+
+    Returns:
+      The options, `model_dir` and `output` filled in.
+
+    Raises:
+      UserError: an argument is unknown, has no sense in the mode, or a nonsense value.
+      SystemExit: for `--help`, after printing it.
+    """
+    parser = _parser(model)
+    namespace, unknown = parser.parse_known_args(arguments)
+    parser.refuse_unknown(unknown)
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(namespace).items()
+    }
+    mode = values.get("mode", "train")
+    for field in _fields(Options, model):
+        if field.name in values and mode not in field.metadata["modes"]:
+            raise UserError(
+                f"--{field.name} means nothing in --mode {mode}; "
+                f"it belongs to --mode {' or '.join(field.metadata['modes'])}"
+            )
+    require_consistent(values, mode)
+    given = frozenset(values)
+    if mode in ("predict", "prepare"):
+        values.setdefault("shard", shard_of_job())
+    subject = "compare" if mode == "compare" else model
+    values.setdefault("model_dir", f"models/{subject}")
+    outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
+    values.setdefault("output", outputs.get(mode, f"results/{subject}"))
+    return Options(**values, model=model, given=given)
