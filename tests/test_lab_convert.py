@@ -320,6 +320,21 @@ def test_main_draws_photos_of_16_bits(tmp_path, monkeypatch):
     assert np.abs(grays - values / 257).max() <= 1
 
 
+def test_main_heeds_profile_and_transparency(tmp_path, monkeypatch, swapped_profile):
+    """Red that is blue by its profile, beside what cannot be seen, which lies over white."""
+    photo = Image.new("RGBA", (40, 30), (255, 0, 0, 255))
+    photo.paste((0, 0, 0, 0), (20, 0, 40, 30))
+    photo.save(tmp_path / "photo.png", icc_profile=swapped_profile)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png"])
+    assert lab_convert.main() == 0
+    with Image.open("photo_lab.png") as sheet:
+        panel = np.asarray(sheet.convert("RGB"))[-30:, :40]
+    blue = float(rgb2lab(np.array([[0.0, 0.0, 1.0]]))[0, 0])
+    np.testing.assert_allclose(rgb_to_lab(panel[:, :20])[..., 0], blue, atol=1)
+    np.testing.assert_allclose(rgb_to_lab(panel[:, 20:])[..., 0], 100, atol=0.1)
+
+
 def fit_reference(lab: np.ndarray) -> np.ndarray:
     """The largest displayable chroma by trying, with scikit-image's own conversion."""
     from skimage.color import xyz2rgb  # noqa: F401  its matrix is the one below
