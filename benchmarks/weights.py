@@ -42,7 +42,8 @@ def rmse(model_dir: str, photos: list[str]) -> float:
 
     from colorization.data.dataset import eval_dataset
     from colorization.data.report import Report
-    from colorization.prediction.trained_network import LIGHTNESS_SIZE, TrainedNetwork
+    from colorization.data.lab_planes import LIGHTNESS_SIZE
+    from colorization.prediction.trained_network import TrainedNetwork
 
     trained = TrainedNetwork(model_dir, precision="float32")
     squares = count = 0

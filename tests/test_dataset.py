@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 from platforms import any_names, link
 from skimage.color import rgb2lab
 
-from colorization.data import dataset
+from colorization.data import dataset, lab_planes
 from colorization.data.dataset import eval_dataset, predict_dataset, train_dataset
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import find_photos, read_file
@@ -223,7 +223,7 @@ def test_what_a_container_may_not_hold_is_opened_again(photo_folder, tmp_path, m
     monkeypatch.setattr(dataset, "_CONTAINER_MEMORY", limit)
     opened = []
     monkeypatch.setattr(
-        dataset, "read_file", lambda path: (opened.append(path), read_file(path))[1]
+        lab_planes, "read_file", lambda path: (opened.append(path), read_file(path))[1]
     )
     folder = photo_folder(2)
     for text, again in (("max\n", False), (str(2**16), True)):

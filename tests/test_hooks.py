@@ -13,6 +13,7 @@ from colorization.estimator import tf_estimator
 from colorization.training import hooks
 from colorization.training.checkpoint import resume
 from colorization.training.hooks import (
+    BeforeEachSave,
     FitsCheckpoint,
     Interrupted,
     SaveEverySeconds,
@@ -107,6 +108,8 @@ class Clock(tf.compat.v1.train.SessionRunHook):
     def monotonic(self):
         return self.now
 
+    perf_counter = monotonic
+
     def after_run(self, run_context, run_values):
         self.now += 1
 
@@ -180,6 +183,24 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatc
     assert shares[0] == pytest.approx(0.25, abs=0.03)
     assert shares[-1] == pytest.approx(0, abs=0.03)
     assert logged(tmp_path, "photos_per_second") == pytest.approx([1] * len(shares), abs=0.11)
+
+
+def test_saving_and_evaluating_are_no_time_of_training(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch)
+
+    class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
+        def after_save(self, session, global_step_value):
+            clock.now += 1000
+
+    progress = TrainProgress(40, 1, str(tmp_path))
+    listeners = [BeforeEachSave(progress.stop_clock), Evaluation()]
+    training = estimator(tmp_path, log_step_count_steps=None, save_checkpoints_steps=15)
+    training.train(numbers, max_steps=40, hooks=[clock, progress], saving_listeners=listeners)
+    assert clock.now > 3000
+    seconds = logged(tmp_path, "seconds_per_step")
+    assert len(seconds) >= 3
+    # The step that a checkpoint is saved after seems to end one second earlier by this clock.
+    assert seconds == pytest.approx([1] * len(seconds), abs=0.21)
 
 
 def test_waiting_for_data_is_measured(tmp_path):

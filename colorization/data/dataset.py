@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from colorization.data import aging, lab_planes
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
-from colorization.data.photos import folder_name, read_file
+from colorization.data.photos import folder_name
 from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
 from colorization.errors import UnreadablePhoto, UserError
@@ -65,7 +65,7 @@ def _opened(
 
     def open_sheet(path: str) -> np.ndarray | None:
         try:
-            sheet, kind = lab_planes.from_file(read_file(path))
+            sheet, kind = lab_planes.from_path(path)
         except UnreadablePhoto as error:
             report.add_unreadable(path, str(error))
             if color_only:

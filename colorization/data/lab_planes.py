@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.data.decode import open_photo
+from colorization.data.photos import read_file
 from colorization.lab import lab_numpy
 from colorization.lab.toning import is_toned
 
@@ -23,6 +24,21 @@ LIGHTNESS_SIZE = 224
 CHROMA_SIZE = 112
 
 _HALF = SIZE // 2
+
+
+def from_path(path: str) -> tuple[np.ndarray, str]:
+    """Opens a photo and converts it.
+
+    Args:
+      path: local, or anything that `tf.io.gfile` opens.
+
+    Returns:
+      As `to_sheet` does.
+
+    Raises:
+      UnreadablePhoto: no picture, a damaged one, or one that cannot be read.
+    """
+    return from_file(read_file(path))
 
 
 def from_file(data: bytes) -> tuple[np.ndarray, str]:

@@ -26,7 +26,7 @@ from colorization.data.photos import common_folder, file_checksum, folder_name, 
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.files import locked
+from colorization.files import locked, writable, write_json
 
 JPEG_QUALITY = 95
 PHOTOS_PER_SHARD = 1024
@@ -77,7 +77,7 @@ def prepare(
     try:
         if not _finished(output, parts, settings):
             _require_unclaimed(output, settings)
-            with _locked(output, shard):
+            with _locked(output, shard), writable(output, "output"):
                 # Looked at anew: the call that had the lock may have finished.
                 if not _finished(output, parts, settings):
                     report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
@@ -103,7 +103,7 @@ def _prepare_rest(
     own = np.array([n for n, name in enumerate(names) if in_shard(name, shard)], np.int64)
     report = Report(len(own))
     photos_per_shard = settings["photos_per_shard"]
-    _begin(output, settings, parts, shard)
+    _begin(output, settings, parts)
     blocks = _noted_blocks(output, shard)
     for block in blocks.values():
         _count(block, paths, report)
@@ -118,8 +118,8 @@ def _prepare_rest(
         if shard[1] == 1 and report.too_many_unreadable:
             report.write_unreadable(os.path.join(output, UNREADABLE))
             report.require_readable()
-        _write_json(_progress_file(output, name), block, shard)
-    _write_json(_progress_file(output, _done_name(shard)), {}, shard)
+        write_json(_progress_file(output, name), block)
+    write_json(_progress_file(output, _done_name(shard)), {})
     # What another call has joined and tidied up meanwhile is not found any more.
     with contextlib.suppress(tf.errors.NotFoundError):
         _join(paths, output, parts, settings, shard)
@@ -153,7 +153,7 @@ def _join(
     report.require_readable()
     for part in parts:
         manifest = _manifest(blocks, part, settings)
-        _write_json(os.path.join(output, part, MANIFEST), manifest, shard)
+        write_json(os.path.join(output, part, MANIFEST), manifest)
 
 
 def is_finished(output: str, split: float) -> bool:
@@ -203,11 +203,11 @@ def _require_unclaimed(output: str, settings: dict) -> None:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
 
 
-def _begin(output: str, settings: dict, parts: Sequence[str], shard: tuple[int, int]) -> None:
+def _begin(output: str, settings: dict, parts: Sequence[str]) -> None:
     """Makes the folders and notes what is prepared there."""
     tf.io.gfile.makedirs(progress_folder(output))
     if not tf.io.gfile.exists(_noted_settings(output)):
-        _write_json(_noted_settings(output), settings, shard)
+        write_json(_noted_settings(output), settings)
     for part in parts:
         tf.io.gfile.makedirs(os.path.join(output, part))
 
@@ -356,11 +356,3 @@ def _progress_file(output: str, name: str) -> str:
 def _read_json(path: str) -> dict:
     with tf.io.gfile.GFile(path) as file:
         return json.loads(file.read())
-
-
-def _write_json(path: str, value: dict, shard: tuple[int, int]) -> None:
-    # Several shards may write the same at the same time.
-    temporary = f"{path}.{shard[0]}.unfinished"
-    with tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(json.dumps(value, indent=2) + "\n")
-    tf.io.gfile.rename(temporary, path, overwrite=True)

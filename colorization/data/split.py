@@ -14,7 +14,7 @@ from typing import NamedTuple
 from colorization.data import held_out, lab_planes
 from colorization.data.bundled import bundled_photos
 from colorization.data.held_out import HeldOut
-from colorization.data.photos import folder_name, holds_photos, places_in_common_folder, read_file
+from colorization.data.photos import folder_name, holds_photos, places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UnreadablePhoto, UserError
@@ -238,7 +238,7 @@ def _opened(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
     def state(path: str) -> str:
         try:
-            _, kind = lab_planes.from_file(read_file(path))
+            _, kind = lab_planes.from_path(path)
         except UnreadablePhoto as error:
             return str(error)
         return kind

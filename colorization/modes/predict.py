@@ -12,14 +12,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from colorization.console import command_line, print_error, printable, progress_bar
-from colorization.data.decode import open_photo
+from colorization.data import lab_planes
 from colorization.data.photos import (
     file_version,
     find_places,
     in_shard,
     is_film,
     places_in_common_folder,
-    read_file,
     reason,
 )
 from colorization.data.report import Report, named_reasons
@@ -175,7 +174,7 @@ def _require_readable(paths: list[str]) -> None:
             if is_film(path):
                 first_frames(path)
             else:
-                open_photo(read_file(path), 1)
+                lab_planes.from_path(path)
             return
         except (UnreadablePhoto, UnreadableFilm) as error:
             unreadable[path] = str(error)

@@ -23,7 +23,7 @@ from colorization.options import Options
 from colorization.training import checkpoint, cluster
 from colorization.training.general_model import with_starting_point
 from colorization.training.hooks import Interrupted
-from colorization.training.model_folder import HELD_OUT, UNREADABLE
+from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
 from colorization.training.settings import (
     resolve_settings,
     store_settings,
@@ -72,11 +72,10 @@ def _started(options: Options, task: tf_estimator.RunConfig, done: int) -> Itera
     if done or not options.warm_start:
         yield options
         return
-    source = checkpoint.starting_point(options.warm_start)
-    print(f"Starting from {source}.")
+    print(f"Starting from {options.warm_start}.")
     # In a cluster, parameter servers on other machines restore the chief's.
     folder = options.model_dir if task.is_chief else None
-    with checkpoint.restorable(source, folder) as restorable:
+    with checkpoint.restorable(options.warm_start, folder) as restorable:
         yield dataclasses.replace(options, warm_start=restorable)
 
 
@@ -183,8 +182,9 @@ def _print_outcome(
     seen = (options.max_steps - done) * photos_per_step(options, task)
     few = seen < train.report.usable and not options.patience and not task.cluster_spec
     print(f"Trained on {f'{seen:,} of ' if few else ''}{train.report}.")
-    print(f"Checkpoint: {checkpoint.latest_checkpoint(options.model_dir)}")
+    newest = checkpoint.newest_listed(options.model_dir)
+    print(f"Checkpoint: {newest}")
     if metrics:
         print_metrics(metrics, test.report)
-        best = checkpoint.best_checkpoint(options.model_dir)
+        best = checkpoint.newest_listed(os.path.join(options.model_dir, BEST)) or newest
         print(f"Best checkpoint, which predict takes: {best}")

@@ -16,19 +16,18 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.data.lab_planes import LIGHTNESS_SIZE
-from colorization.data.photos import read_file
 from colorization.errors import UserError
 from colorization.lab import merge_numpy
 from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import (
     KINDS,
     Photo,
-    decode,
     decode_pages,
     encode,
     further_page,
     join_pages,
     notes,
+    read_photo,
 )
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training.general_model import own_or_general
@@ -214,7 +213,7 @@ class Colorizer:
 
 def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
     if not isinstance(image, np.ndarray):
-        return decode(read_file(os.fspath(image)))
+        return read_photo(image)
     pixels = image[..., None] if image.ndim == 2 else image
     allowed = {(3, "uint8"), (1, "uint8"), (1, "uint16")}
     if pixels.ndim != 3 or not pixels.size or (pixels.shape[2], pixels.dtype.name) not in allowed:

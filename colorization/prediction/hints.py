@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import ImageColor
 
-from colorization.data.photos import find_places, read_file
+from colorization.data.photos import find_places
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.lab import lab_numpy
-from colorization.prediction.pictures import decode
+from colorization.prediction.pictures import read_photo
 from colorization.prediction.propagation import propagate
 
 # A point: X and Y in pixels from the left and upper edge of the upright photo, or "25%" of its
@@ -113,7 +113,7 @@ def read_strokes(path: str | os.PathLike) -> np.ndarray:
     """
     path = os.fspath(path)
     try:
-        picture = decode(read_file(path))
+        picture = read_photo(path)
     except UnreadablePhoto as error:
         raise UserError(f"cannot read hints {path} ({error}); name a PNG with strokes") from error
     if picture.alpha is None:

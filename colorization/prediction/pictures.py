@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from colorization.data.decode import open_picture, page, pages
+from colorization.data.photos import read_file
 from colorization.errors import UnreadablePhoto
 
 # --format: the ending of names and Pillow's name.
@@ -81,6 +83,18 @@ def format_of_name(name: str) -> str | None:
     """Pillow's name of the format that a file's name asks for; None if it can hold no photo."""
     stem, dot, ending = name.rpartition(".")
     return _ENDINGS.get(f".{ending.lower()}") if dot and stem else None
+
+
+def read_photo(path: str | os.PathLike) -> Photo:
+    """Opens a photo of any kind; of several pages, the first.
+
+    Args:
+      path: local, or anything that `tf.io.gfile` opens.
+
+    Raises:
+      UnreadablePhoto: see `photos.read_file` and `decode.open_picture`.
+    """
+    return decode(read_file(os.fspath(path)))
 
 
 def decode(data: bytes) -> Photo:

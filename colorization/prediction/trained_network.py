@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
 from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network
@@ -18,9 +19,6 @@ from colorization.training.evaluation import best_saturation
 from colorization.training.settings import resolve_settings, stored_settings
 
 tf1 = tf.compat.v1
-
-# Height and width of what the network, and always its global features, see.
-LIGHTNESS_SIZE = 224
 
 
 class TrainedNetwork:

@@ -27,6 +27,7 @@ from colorization.prediction.pictures import (
     encode,
     format_of_name,
     notes,
+    read_photo,
 )
 from colorization.prediction.results import picture_names
 from colorization.prediction.trained_network import has_global_features
@@ -165,7 +166,7 @@ def parse_job(
     try:
         if style is None or model not in models.with_style:
             return Job(paths, models.colorizer(model), saturation, None)
-        pixels = decode(read_file(str(style))).pixels
+        pixels = read_photo(style).pixels
         colorizer = models.colorizer(model, pixels)
         small = colorizer.small_lightness(pixels)
         return Job(paths, colorizer, saturation, small)

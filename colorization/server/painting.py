@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from colorization.data.photos import read_file
 from colorization.lab import merge_numpy
 from colorization.prediction.colorize import JPEG_QUALITY
 from colorization.prediction.hints import with_hints
-from colorization.prediction.pictures import Photo, decode, encode, format_of_name
+from colorization.prediction.pictures import Photo, encode, format_of_name, read_photo
 from colorization.server.brush import draw_strokes
 from colorization.server.sessions import Result, Strokes
 
@@ -49,14 +48,14 @@ def _stored_planes(result: Result) -> Planes:
 
 def painted_preview(result: Result, strokes: Strokes) -> bytes:
     """`Result.after` with other strokes, in a time that does not depend on the photo's size."""
-    before = decode(read_file(str(result.before)))
+    before = read_photo(result.before)
     drawn = draw_strokes(strokes, before.pixels.shape[1::-1])
     return preview(_stored_planes(result).merge(before.pixels, drawn), before)
 
 
 def painted_picture(result: Result) -> bytes:
     """`Result.picture` with its strokes."""
-    photo = decode(read_file(str(result.photo)))
+    photo = read_photo(result.photo)
     coloured = _stored_planes(result).merge(photo.pixels, _drawn(result))
     return encode(coloured, photo, format_of_name(result.picture.name), JPEG_QUALITY)
 

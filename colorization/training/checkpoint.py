@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,17 @@ _MEND = "restore it and settings.json from one backup, or train anew in another 
 _log = logging.getLogger(__name__)
 
 
-def latest_checkpoint(model_dir: str) -> str:
-    """The newest checkpoint that is whole; see `newest_whole`.
+def latest_checkpoint(model_dir: str, weights_only: bool = False) -> str:
+    """The newest checkpoint that is whole.
+
+    Args:
+      model_dir: folder of the model.
+      weights_only: see `newest_whole`.
 
     Raises:
       UserError: there is none.
     """
-    checkpoint = newest_whole(model_dir)
+    checkpoint = newest_whole(model_dir, weights_only)
     if checkpoint is None:
         raise UserError(
             f"no trained model in {model_dir}; train one with --mode train, "
@@ -47,7 +51,8 @@ def latest_checkpoint(model_dir: str) -> str:
 def best_checkpoint(model_dir: str) -> str:
     """The checkpoint to predict with: that of the lowest evaluation loss, else the newest.
 
-    Of a folder without checkpoints, its file of weights; see `weights`.
+    In a folder without checkpoints it is the file of weights, see `weights`. What the optimizer
+    keeps is not read, because prediction does without it.
 
     Raises:
       UserError: there is none.
@@ -55,11 +60,11 @@ def best_checkpoint(model_dir: str) -> str:
     if holds_weights_only(model_dir):
         return os.path.join(model_dir, weights.FILE)
     try:
-        best = newest_whole(os.path.join(model_dir, BEST))
+        best = newest_whole(os.path.join(model_dir, BEST), weights_only=True)
     except UserError as error:
         _log.warning("%s; using the newest in %s instead", error, model_dir)
         best = None
-    return best or latest_checkpoint(model_dir)
+    return best or latest_checkpoint(model_dir, weights_only=True)
 
 
 def holds_weights_only(model_dir: str) -> bool:
@@ -67,8 +72,12 @@ def holds_weights_only(model_dir: str) -> bool:
     return not has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
 
 
-def tensors(checkpoint: str) -> dict[str, np.ndarray]:
-    """All that a checkpoint or a file of weights holds, by the names of the variables.
+def tensors(checkpoint: str, wanted: Set[str] | None = None) -> dict[str, np.ndarray]:
+    """What a checkpoint or a file of weights holds, by the names of the variables.
+
+    Args:
+      checkpoint: prefix of the one, or path of the other.
+      wanted: names of variables; others are not read from a checkpoint. By default all are.
 
     Raises:
       UserError: the file of weights is damaged.
@@ -76,7 +85,8 @@ def tensors(checkpoint: str) -> dict[str, np.ndarray]:
     if checkpoint.endswith(weights.FILE):
         return weights.read(Path(checkpoint))
     reader = tf.train.load_checkpoint(checkpoint)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    names = reader.get_variable_to_shape_map().keys()
+    return {name: reader.get_tensor(name) for name in names if wanted is None or name in wanted}
 
 
 @contextlib.contextmanager
@@ -219,12 +229,25 @@ def starting_point(source: str) -> str:
     return prefix
 
 
-def newest_whole(model_dir: str) -> str | None:
+def newest_listed(model_dir: str) -> str | None:
+    """The newest checkpoint by TensorFlow's list, which is not read; None where there is none.
+
+    For a training that has seen to it with `resume`, or has just saved it.
+    """
+    listed = _listed(model_dir)
+    return listed[-1] if listed else None
+
+
+def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     """The newest checkpoint that can be read to its last byte.
 
     A save that was cut short, by a full disk or by the machine going down, leaves a checkpoint that
     TensorFlow lists but cannot restore. Those are named in a warning and passed over. Reads the
     newest checkpoint once, one tensor at a time; nothing is written.
+
+    Args:
+      model_dir: folder of the model.
+      weights_only: leave unread what the optimizer keeps, two thirds of a checkpoint.
 
     Returns:
       Its prefix, as `tf.train.latest_checkpoint` gives it, or None where there is no checkpoint.
@@ -234,7 +257,7 @@ def newest_whole(model_dir: str) -> str | None:
     """
     damaged = []
     for checkpoint in reversed(_listed(model_dir)):
-        damage = _damage(checkpoint)
+        damage = _damage(checkpoint, weights_only)
         if damage is None:
             for name, reason in damaged:
                 _log.warning("%s is damaged (%s): using %s instead", name, reason, checkpoint)
@@ -266,9 +289,9 @@ def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
     Raises:
       UserError: one is missing or of another shape, or the file of weights is damaged.
     """
-    values = tensors(checkpoint)
-    shapes = {name: list(value.shape) for name, value in values.items()}
     variables = tf.compat.v1.global_variables()
+    values = tensors(checkpoint, {variable.op.name for variable in variables})
+    shapes = {name: list(value.shape) for name, value in values.items()}
     _require_shapes(checkpoint, shapes)
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
     if missing:
@@ -310,7 +333,7 @@ def resume(model_dir: str) -> int:
     state = _list(model_dir)
     if state is None or list(state.all_model_checkpoint_paths) != kept:
         tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
-    return _step(whole)
+    return step_of(whole)
 
 
 def discard(model_dir: str, checkpoint: str) -> None:
@@ -355,10 +378,11 @@ def has_checkpoint(model_dir: str) -> bool:
 def trained_steps(model_dir: str) -> int:
     """Steps that the newest whole checkpoint has been trained for; 0 where there is none."""
     whole = newest_whole(model_dir)
-    return _step(whole) if whole else 0
+    return step_of(whole) if whole else 0
 
 
-def _step(checkpoint: str) -> int:
+def step_of(checkpoint: str) -> int:
+    """Steps that a checkpoint has been trained for; nothing else of it is read."""
     return int(tf.train.load_variable(checkpoint, "global_step"))
 
 
@@ -394,8 +418,10 @@ def _index_files(model_dir: str) -> Iterator[Path]:
     return Path(model_dir).glob(f"{CHECKPOINT}-*.index")
 
 
-def _damage(checkpoint: str) -> str | None:
+def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
     """What is wrong with a checkpoint; None if every tensor can be read and is finite.
+
+    The optimizer's tensors are not read if `weights_only`.
 
     Reading compares each tensor with its checksum. Before that, what the index claims is compared
     with the size of the data, so that no claim makes the process allocate more than that.
@@ -413,6 +439,8 @@ def _damage(checkpoint: str) -> str | None:
         if claimed > held:
             return f"{held:,} bytes where its index claims {claimed:,}"
         for variable in shapes:
+            if weights_only and variable.endswith(_OF_OPTIMIZER):
+                continue
             if not np.isfinite(reader.get_tensor(variable)).all():
                 return f"{variable} holds values that are not finite"
     except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from colorization.console import STOP_SIGNALS, progress_bar
 from colorization.training import checkpoint
+from colorization.training.event_log import PHOTOS_PER_SECOND, SECONDS_PER_STEP
 from colorization.training.model_folder import CHECKPOINT
 
 SessionRunHook = tf.compat.v1.train.SessionRunHook
@@ -36,8 +37,9 @@ class Interrupted(Exception):
 class TrainProgress(SessionRunHook):
     """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
 
-    Photos per second and the share are logged too. A step waits from its first operation until its
-    batch is there; in truth less, for other operations may come between.
+    Logs seconds per step, photos per second and that share. Only the time in which steps are taken
+    counts; `stop_clock` excludes saving and evaluating. A step waits from its first operation until
+    its batch is there; in truth it waits less, for other operations may come between.
     """
 
     def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):
@@ -45,6 +47,7 @@ class TrainProgress(SessionRunHook):
         self._batch_size = batch_size
         self._model_dir = model_dir
         self._what = what
+        self._ended: float | None = None
 
     def begin(self) -> None:
         self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
@@ -58,8 +61,7 @@ class TrainProgress(SessionRunHook):
 
     def after_create_session(self, session, coord) -> None:
         self._last_step = session.run(self._step)
-        self._last_time = time.monotonic()
-        self._waited = 0.0
+        self._seconds = self._waited = 0.0
         self._waiting = ""
         # Counts photos, not steps: that is the rate people compare.
         self._bar = progress_bar(
@@ -69,12 +71,20 @@ class TrainProgress(SessionRunHook):
             initial=int(self._last_step) * self._batch_size,
         )
 
+    def stop_clock(self) -> None:
+        """Ends the time of the current step, before a checkpoint is saved and evaluated."""
+        self._ended = time.perf_counter()
+
     def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
+        self._began, self._ended = time.perf_counter(), None
         return tf.compat.v1.train.SessionRunArgs(
             [self._loss, self._step, self._begun, self._batch_arrived]
         )
 
     def after_run(self, run_context, run_values) -> None:
+        # Estimator saves and evaluates before the hooks that it was given are called.
+        ended = time.perf_counter() if self._ended is None else self._ended
+        self._seconds += ended - self._began
         self._loss_value, step, begun, arrived = run_values.results
         self._waited += max(0.0, arrived - begun)
         self._show(int(step))
@@ -82,14 +92,15 @@ class TrainProgress(SessionRunHook):
             self._log_rate(step)
 
     def _log_rate(self, step: int) -> None:
-        now = time.monotonic()
-        seconds = now - self._last_time
+        steps = step - self._last_step
         values = {
-            "photos_per_second": (step - self._last_step) * self._batch_size / seconds,
-            "data_wait_share": self._waited / seconds,
+            SECONDS_PER_STEP: self._seconds / steps,
+            PHOTOS_PER_SECOND: steps * self._batch_size / self._seconds,
+            "data_wait_share": self._waited / self._seconds,
         }
         self._waiting = f", waiting for data {values['data_wait_share']:.1%}"
-        self._last_step, self._last_time, self._waited = step, now, 0.0
+        self._last_step = step
+        self._seconds = self._waited = 0.0
         summary = tf.compat.v1.Summary(
             value=[
                 tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
@@ -265,6 +276,16 @@ def _saver() -> tf.compat.v1.train.Saver:
 
 def _save(session, model_dir: str, step: int) -> None:
     _saver().save(session, f"{model_dir}/{CHECKPOINT}", global_step=step)
+
+
+class BeforeEachSave(tf.compat.v1.train.CheckpointSaverListener):
+    """Calls a function before each checkpoint that Estimator saves."""
+
+    def __init__(self, function: Callable[[], object]):
+        self._function = function
+
+    def before_save(self, session, global_step_value) -> None:
+        self._function()
 
 
 class BeforeFirstSave(tf.compat.v1.train.CheckpointSaverListener):

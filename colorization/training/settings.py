@@ -60,21 +60,21 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
 
 
 def warm_started(options: Options) -> Options:
-    """The options with what `--warm_start` takes of the settings beside its checkpoint.
+    """The options with the checkpoint that `--warm_start` names, and with its settings.
 
-    That is all but the loss, the classes and what was asked for otherwise.
+    Of the settings beside it, all are taken but the loss, the classes and what was asked for
+    otherwise.
 
     Raises:
       UserError: see `checkpoint.starting_point`; or the settings are damaged.
     """
-    folder = os.path.dirname(starting_point(options.warm_start))
+    source = starting_point(options.warm_start)
+    folder = os.path.dirname(source)
     stored = stored_settings(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else {}
     wanted = settings_of(options)
     taken = stored.keys() & wanted.keys() - options.given - {"model", "loss", "classes"}
-    return _with_settings(
-        options,
-        {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])},
-    )
+    settings = {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])}
+    return dataclasses.replace(_with_settings(options, settings), warm_start=source)
 
 
 def resolve_settings(options: Options) -> Options:

@@ -128,7 +128,7 @@ def train_task(
       hooks.Interrupted: a signal came; a checkpoint has been saved.
       UserError: the loss is no longer finite.
     """
-    estimator = _training_estimator(network, options, task)
+    estimator = _training_estimator(network, options, task, done)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
         values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
@@ -174,7 +174,8 @@ class _Training:
         """Trains the steps at half size; returns how many steps there have been then."""
         options = self._options
         self._until(options.half_size_steps, done, half_size=True)
-        if checkpoint.trained_steps(options.model_dir) < options.half_size_steps:
+        reached = checkpoint.newest_listed(options.model_dir)
+        if checkpoint.step_of(reached) < options.half_size_steps:
             # Half size alone leaves a model that has never seen photos as it will get them.
             source = checkpoint.go_on_from_best(options.model_dir, options.half_size_steps)
             print(f"Half size no longer gains anything: full size goes on from {source}.")
@@ -202,6 +203,9 @@ class _Training:
         options = self._options
         strategy = self._estimator.config.train_distribute
         replicas = strategy.num_replicas_in_sync if strategy else 1
+        what = "training at half size" if half_size else "training"
+        photos = photos_per_step(options, self._task)
+        progress = hooks.TrainProgress(last_step, photos, options.model_dir, what)
         return tf_estimator.TrainSpec(
             lambda: dataset.train_dataset(
                 self._train.data,
@@ -214,23 +218,23 @@ class _Training:
                 class_names=options.class_names,
             ),
             max_steps=last_step,
-            hooks=self._train_hooks(last_step, half_size),
-            saving_listeners=[hooks.BeforeFirstSave(self._before_saving)],
+            hooks=self._train_hooks(progress),
+            saving_listeners=[
+                hooks.BeforeFirstSave(self._before_saving),
+                hooks.BeforeEachSave(progress.stop_clock),
+            ],
         )
 
-    def _train_hooks(self, last_step: int, half_size: bool) -> list[hooks.SessionRunHook]:
-        """What watches training until a step."""
+    def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
+        """What watches training, the progress first."""
         options = self._options
         if not self._task.is_chief:
             return []
-        what = "training at half size" if half_size else "training"
         watching = [
-            hooks.TrainProgress(
-                last_step, photos_per_step(options, self._task), options.model_dir, what
-            ),
+            progress,
             hooks.StopOnSignal(self.signals, options.model_dir),
             hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
-            hooks.FitsCheckpoint(checkpoint.newest_whole(options.model_dir)),
+            hooks.FitsCheckpoint(checkpoint.newest_listed(options.model_dir)),
         ]
         if options.patience:
             watching.append(
@@ -305,12 +309,14 @@ class _BestCheckpoint(tf_estimator.Exporter):
 
 
 def _training_estimator(
-    network: Network, options: Options, task: tf_estimator.RunConfig
+    network: Network, options: Options, task: tf_estimator.RunConfig, done: int
 ) -> tf_estimator.Estimator:
+    # A training that goes on has weights of its own.
+    warm = options.warm_start and not done
     return make_estimator(
         network,
         options,
-        warm_start_from=_warm_start(network, options) if options.warm_start else None,
+        warm_start_from=_warm_start(network, options) if warm else None,
         save_checkpoints_steps=options.save_checkpoints_steps
         or max(1, min(1000, options.max_steps // 5)),
         keep_checkpoint_max=options.keep_checkpoint_max,
@@ -324,18 +330,13 @@ def _training_estimator(
     )
 
 
-def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSettings | None:
+def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSettings:
     """What to take from another checkpoint: the variables of the same name and shape.
-
-    Returns:
-      None where training goes on from a checkpoint of its own.
 
     Raises:
       UserError: nothing fits.
     """
-    if checkpoint.newest_whole(options.model_dir):
-        return None
-    source = checkpoint.starting_point(options.warm_start)
+    source = options.warm_start
     stored = tf.train.load_checkpoint(source).get_variable_to_shape_map()
     with tf.Graph().as_default():
         step = tf.compat.v1.train.get_or_create_global_step()
