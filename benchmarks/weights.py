@@ -41,8 +41,8 @@ def rmse(model_dir: str, photos: list[str]) -> float:
     import tensorflow as tf
 
     from colorization.data.dataset import eval_dataset
-    from colorization.data.report import Report
     from colorization.data.lab_planes import LIGHTNESS_SIZE
+    from colorization.data.report import Report
     from colorization.prediction.trained_network import TrainedNetwork
 
     trained = TrainedNetwork(model_dir, precision="float32")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _SECONDS_PER_LINE = 30
 _CURSOR_UP = "\x1b[A"
 
-# What asks a program to stop: Ctrl-C, a service manager, and on Windows the closing of its window.
+# Signals that ask a program to stop: Ctrl-C, a service manager's, and on Windows the closing of its
+# window.
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
@@ -30,11 +31,12 @@ STOP_SIGNALS = tuple(
 
 @contextlib.contextmanager
 def ready_streams() -> Iterator[None]:
-    """Sees to it that no message is a reason for the body to end.
+    """Lets no message that cannot be shown end the body.
 
     Standard output may lack letters of photos' names, and standard error may be closed or full.
     """
-    # No file opened later must get the number of a closed stream, for TensorFlow writes there.
+    # Closed streams are opened on nothing, because a file opened later would get their numbers, and
+    # TensorFlow writes there.
     for number in range(3):
         try:
             os.fstat(number)
@@ -70,7 +72,7 @@ class _Forgiving:
 
 
 class _Lines(_Forgiving):
-    """Where a progress bar goes that no terminal shows: each state of it is a line."""
+    """Takes a progress bar that no terminal shows: each of its states becomes a line."""
 
     def write(self, text: str) -> int:
         line = text.strip(" \r\n")
@@ -118,7 +120,7 @@ def import_tensorflow(verbose: bool) -> None:
 
 
 def log_to_console() -> None:
-    """Warnings go to standard error, above a progress bar if there is one."""
+    """Sends warnings to standard error, above a progress bar if there is one."""
     from tqdm import tqdm
 
     class Handler(logging.Handler):
@@ -129,7 +131,7 @@ def log_to_console() -> None:
 
 
 def print_error(message: str) -> None:
-    """In a line of its own, even where a progress bar stands."""
+    """Prints an error on a line of its own, even where a progress bar stands."""
     try:
         from tqdm import tqdm
     except ImportError:  # which may be the error
@@ -158,7 +160,7 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
                 self.delay = 0
             super().close()
 
-        # What an error has ended has no last state worth a line.
+        # A bar that an error has ended leaves no line.
 
         def __exit__(self, kind: type | None, *error: Any) -> None:
             self.disable = self.disable or (kind is not None and not on_terminal)
@@ -187,14 +189,14 @@ def nobody_reads() -> bool:
 
 
 def give_up_output() -> None:
-    """What is still to be written to standard output at the end goes nowhere if it cannot be."""
+    """Drops what is left to write to standard output at the end, if it cannot be written."""
     if _unwritten():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unwritten() -> int | None:
     """The number of the error that keeps standard output from being written."""
-    # A closed one has no such error.
+    # A closed stream has no such error.
     with contextlib.suppress(AttributeError, ValueError):
         try:
             sys.stdout.flush()

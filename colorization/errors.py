@@ -15,17 +15,17 @@ class UnreadablePhoto(Exception):
 
 
 def damage(error: Exception) -> str:
-    """What to say in one line of a file that a decoder has failed on, with whatever exception."""
+    """One line about a file that a decoder has failed on, with whatever exception."""
     return f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What is wrong with a path rather than with a disk.
+# Errors that are about one path, not about a disk.
 UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
 )
-# How TensorFlow, which has one exception for whatever has run out, words those two.
+# TensorFlow's words for the two errors above. Its one exception stands for whatever has run out.
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded")
 
 

@@ -66,14 +66,15 @@ def _load() -> ModuleType:
         return tf.estimator
 
     _supply_package()
-    # A decorator that noted the public names of each symbol for the program that generates API
-    # modules. TensorFlow keeps no list for Estimator any more; the modules are long generated.
+    # This decorator noted the public names of each symbol for the program that generates API
+    # modules. TensorFlow keeps no such list for Estimator any more, and the modules have been
+    # generated.
     _supply_module(
         f"{_PACKAGE}.python.estimator.estimator_export",
         estimator_export=lambda *names, v1=None: lambda symbol: symbol,
     )
-    # The coordinator of a strategy across a cluster. Estimator asks first whether to use it; as the
-    # answer is always no, its other functions need not exist.
+    # The coordinator of a strategy across a cluster. Estimator first asks whether to use it. The
+    # answer is always no, so its other functions need not exist.
     _supply_module(
         "tensorflow.python.distribute.estimator_training",
         init_run_config=_init_run_config,

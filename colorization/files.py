@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 
 from colorization.errors import UserError
 
-# Beginning of the names of temporary files and folders, by which they are known as this program's.
-# The machine's name is part of it, because process numbers mean nothing on another machine.
+# Beginning of the names of this program's temporary files and folders. The machine's name is part
+# of it, because process numbers mean nothing on another machine.
 _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
 _PREFIX = f".colorize-{_MACHINE}-"
 
-# What file systems without locks answer, such as some network shares.
+# Errors of file systems that have no locks, such as some network shares.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def remove_left_behind(folder: Path) -> None:
 def _is_left_behind(path: Path, process: int) -> bool:
     if process != os.getpid():
         return not psutil.pid_exists(process)
-    # Of a container that was started anew: its program has the same number each time.
+    # A container that is started anew gives its program the same number each time.
     with contextlib.suppress(OSError):
         return path.stat().st_mtime < psutil.Process().create_time()
     return False
@@ -69,7 +69,7 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        # Cleaning up is no reason to end, and hides no error that came before.
+        # Cleaning up must neither end the program nor hide an error that came before.
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -125,7 +125,7 @@ def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
       UserError: another process has the lock, or the file cannot be written.
     """
     owner = file.with_suffix(".owner")
-    # Not one lock for several threads: two of them would both have it.
+    # A lock for each thread would let two threads of this process have it.
     lock = FileLock(file, thread_local=False)
     with writable(folder, option):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
 
 
 def _owner(note: Path) -> str:
-    """Who has a lock, as it wrote itself."""
+    """Who has a lock, in the words that it wrote down."""
     try:
         return note.read_text(encoding="utf-8", errors="replace")[:200].strip()
     except OSError:
@@ -177,7 +177,7 @@ def require_writable(folder: str, option: str) -> None:
       UserError: it cannot.
     """
     existing = Path(folder).absolute()
-    # A drive may be absent, and then its root is its own parent.
+    # An absent drive is its own parent.
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):

@@ -25,7 +25,8 @@ from colorization.options import parse
 if TYPE_CHECKING:
     from colorization.model.model_fn import Network
 
-# Windows has no such signal, but a pipe that nobody reads any more all the same.
+# Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
+# signal.
 _SIGPIPE = 13
 
 
@@ -48,7 +49,8 @@ def _exit_code(model: str, network: Network) -> int:
     try:
         options = parse(model, sys.argv[1:])
         if options.xla:
-            # Read once, when TensorFlow first looks for devices; processors ask for it.
+            # TensorFlow reads these flags when it first looks for devices. XLA on processors needs
+            # them.
             flags = os.environ.get("TF_XLA_FLAGS", "")
             os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit"
         import_tensorflow(options.verbose)

@@ -1,8 +1,7 @@
-"""Lightness as old prints have it: faded, soft, grainy, of another tone curve, dusty, scratched.
+"""Aging: lightness as old prints have it, faded, soft, grainy, dusty and scratched.
 
-Nothing but the lightness ages; the chroma to learn stays that of the photo. All of it is drawn at
-random for each photo from one seed, with TensorFlow's stateless generators, so that the same seed
-gives the same print on every machine and TensorFlow.
+Only the lightness ages; the chroma to learn stays that of the photo. Each photo ages by a seed of
+its own. TensorFlow's stateless generators turn the same seed into the same print on every machine.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import math
 
 import tensorflow as tf
 
-# Side of a photo, in pixels, at which lengths below are given; at half size they are half of it.
+# Side of a photo, in pixels, that the lengths below are meant for. At half size they are halved.
 _SIDE = 224
 
-# Random numbers that `_Draws` can hand out for one photo.
+# Number of random numbers that `_Draws` can hand out for one photo.
 _MOST_DRAWS = 48
 
 
@@ -114,7 +113,7 @@ def _blurred(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 
 def _developed(x: tf.Tensor, draws: _Draws) -> tf.Tensor:
     """A gamma of 0.6 to 1.7, and more or less contrast in the midtones."""
-    # TensorFlow's power is slower than the exponential of a logarithm.
+    # The exponential of a logarithm is faster than TensorFlow's power.
     x = tf.exp(draws.log_uniform(0.6, 1.7) * tf.math.log(tf.clip_by_value(x, 1e-3, 1)))
     return x + draws.uniform(-1, 1.4) * (x - 0.5) * x * (1 - x)
 

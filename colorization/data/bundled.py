@@ -46,7 +46,7 @@ def bundled_photos(folder: Path) -> Path:
     """
     if folder.is_dir():
         return folder
-    # Imported here because it is slow and only the first run needs it.
+    # scikit-image is slow to import, and only the first run needs it.
     from skimage import data
 
     try:

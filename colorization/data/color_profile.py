@@ -19,7 +19,7 @@ from colorization.lab.lab_numpy import ONE, encoded
 
 _SRGB = ImageCms.createProfile("sRGB")
 _LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
-# Rows that are turned into floats at once hold about so many samples.
+# Number of samples, about, that are turned into floats at once.
 _BLOCK = 2**21
 
 
@@ -35,7 +35,7 @@ def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     if picture.mode in ("1", "L"):
         grays = picture.convert("L")
         with contextlib.suppress(UnusableProfile):
-            # Little CMS, rounding within 8 bits, is off by up to ten levels in the shadows.
+            # Little CMS rounds within 8 bits and is off by up to ten levels in the shadows.
             if profile:
                 table = gray_to_srgb(np.arange(256, dtype=np.uint16) * 257, profile)
                 return grays.point([(value + 128) // 257 for value in table.tolist()])

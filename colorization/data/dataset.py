@@ -24,16 +24,16 @@ from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
 from colorization.errors import UnreadablePhoto, UserError
 
-# Sheets stay in memory after their first epoch if all of them fit into this share of it.
+# Share of the memory that all sheets must fit into to stay in memory after their first epoch.
 CACHE_SHARE_OF_MEMORY = 0.25
 
-# Bytes, in control groups of version 2.
+# File with the bytes that a container may use, in control groups of version 2.
 _CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 _PHOTOS_AT_A_TIME = 8
 
-# Photos are in random order within their shards, so shards in random order, several at a time and
-# a buffer of a few thousand small files are enough to shuffle them.
+# Shards that are read at the same time, and records that are shuffled together. Photos are in
+# random order within their shards, so that these few suffice.
 _SHARDS_AT_A_TIME = 4
 _SHUFFLED_RECORDS = 2048
 
@@ -60,7 +60,7 @@ def _opened(
       A data set of a few `(sheets, paths)` at a time: uint8 `[n, 384, 256]`, string `[n]`; with a
       `memory`, of `(positions, paths)`, the sheets being there. To be rebatched.
     """
-    # Handing over positions instead of paths keeps the graph small with millions of photos.
+    # Positions instead of paths keep the graph small with millions of photos.
     table = np.array(paths, dtype=object)
 
     def open_sheet(path: str) -> np.ndarray | None:
@@ -93,7 +93,7 @@ def _opened(
         found, names = tf.numpy_function(load, [indices], [dtype, tf.string])
         return tf.ensure_shape(found, [None, *shape]), tf.ensure_shape(names, [None])
 
-    # Several photos at a time, since each call of Python costs as much as a fifth of a photo.
+    # Each call takes several photos, because a call of Python costs as much as a fifth of a photo.
     opened = indices.batch(_PHOTOS_AT_A_TIME).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
     return opened.filter(lambda found, names: tf.size(names) > 0)
 
@@ -135,11 +135,12 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
     def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.name_scope(RECORD_SCOPE):
             example = tf.io.parse_single_example(record, FEATURES)
-            # Before a header that lies about it makes the decoder take gigabytes.
+            # The size is checked before decoding, because a header that lies about it would cost
+            # gigabytes.
             size = tf.io.extract_jpeg_shape(example["sheet"])[:2]
             with tf.control_dependencies([tf.debugging.assert_equal(size, SHEET_SHAPE)]):
-                # The fast method, no faster on processors of today, would take off half a step on
-                # average.
+                # The fast method is no faster on today's processors and would darken by half a step
+                # on average.
                 sheet = tf.io.decode_jpeg(
                     example["sheet"], channels=1, dct_method="INTEGER_ACCURATE"
                 )
@@ -150,7 +151,7 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
 
 def _fits_into_memory(photos: int) -> bool:
     memory = psutil.virtual_memory().total
-    # A container may have less than its machine; "max" says that it has not.
+    # A container may have less memory than its machine. "max" stands for no limit of its own.
     with suppress(OSError, ValueError):
         memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
     return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory

@@ -18,26 +18,26 @@ from colorization.data.file_kinds import is_raw, why_unknown
 from colorization.data.raw import CameraRaw, develop
 from colorization.errors import UnreadablePhoto, damage
 
-# HEIC and JPEG XL are known where these packages are installed.
+# These packages, where they are installed, teach Pillow HEIC and JPEG XL.
 with contextlib.suppress(ImportError):
     importlib.import_module("pillow_heif").register_heif_opener()
 with contextlib.suppress(ImportError):
     importlib.import_module("pillow_jxl")
 
-# A header may promise any size; memory is asked for only up to this many pixels.
+# Most pixels of a picture, because a header may promise any size.
 MAX_PIXELS = 128 * 2**20
 
-# The limit above is checked right after the header is read, which is all that Pillow warns about.
+# Pillow would warn about large pictures; the limit above is checked right after the header is read.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-# What Pillow finds odd in tags and EXIF data harms no pixel.
+# Pillow would warn about odd tags and EXIF data, which harm no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _END_OF_IMAGE = b"\xff\xd9"
-# Kinds whose files may hold several pictures, each a photo. TIFF's pages are taken one by one; of
-# MPO, PSD and icons the first picture stands for the whole.
+# Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
+# picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
-# Characters of a PNG's text that are worth a word when they are left out.
+# Characters of a PNG's text from which on leaving it out is mentioned.
 _LONG_TEXT = 2**20
 
 
@@ -125,7 +125,7 @@ def pages(data: bytes) -> list[int]:
 
 
 def page(data: bytes, place: int) -> bytes:
-    """The file as if a page were its first; `place` is one of `pages`."""
+    """The file with another page as its first; `place` is one of `pages`."""
     return tiff.at_page(data, place) if place else data
 
 
@@ -144,11 +144,11 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
     except Image.UnidentifiedImageError as error:
         raise UnreadablePhoto(why_unknown(data)) from error
     except Image.DecompressionBombError as error:
-        # Twice its warning's size, which Pillow refuses by itself.
+        # Pillow refuses by itself what is twice as large as it warns about.
         raise UnreadablePhoto(f"pixels above the limit of {MAX_PIXELS}") from error
     except MemoryError:
         raise
-    # Pillow's decoders meet damaged files with whatever exception comes up.
+    # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception as error:
         raise UnreadablePhoto(damage(error)) from error
 
@@ -236,7 +236,7 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
         if len(shorter) == len(data):
             return None
     elif data.startswith(b"\xff\xd8"):
-        # Whole but for its end if it is the same picture whatever might have come next.
+        # The file is whole but for its end if other bytes after it give the same picture.
         body, fault = data.removesuffix(b"\xff"), "its end marker is missing, which harms no pixel"
         shorter, longer = body + _END_OF_IMAGE, body + 64 * b"\x55" + _END_OF_IMAGE
     else:

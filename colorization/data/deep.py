@@ -20,7 +20,7 @@ _WHITE = 2**16 - 1
 # Of floats, a picture has its white here or at 1: nobody overexposes half of one by four stops.
 _OVEREXPOSED = 16
 _LOOKED_AT = 2**20
-# Rows that are turned into floats at once hold about so many samples.
+# Number of samples, about, that are turned into floats at once.
 _BLOCK = 2**21
 
 

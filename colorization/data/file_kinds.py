@@ -8,7 +8,7 @@ from functools import cache
 
 from PIL import Image
 
-# How files of pictures begin.
+# Patterns that files of pictures begin with.
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
     rb"|II[*+]\x00|MM\x00[*+]|BM.{4}\x00{4}"
@@ -16,14 +16,14 @@ _PICTURES = re.compile(
     rb"|.{4}ftyp(avi[fs]|he[iv][cxsm]|mif1|msf1)",
     re.DOTALL,
 )
-# Raw files of cameras that are no TIFF files, or not by their first bytes: Canon CR2, CR3 and CRW,
-# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
+# Beginnings of cameras' raw files that are no TIFF files by their first bytes: Canon CR2, CR3 and
+# CRW, Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
 _RAW = re.compile(
     rb"II\*\x00.{4}CR|.{4}ftypcrx |II\x1a\x00\x00\x00HEAPCCDR|FUJIFILMCCD-RAW|IIR[OS]|MMOR"
     rb"|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
-# Other kinds: how they begin, and what to say of them.
+# Beginnings of other files, and what to say of such a file.
 _OTHERS = (
     (
         rb".{4}ftyp(he[iv][cxsm]|mif1|msf1)",
@@ -55,13 +55,13 @@ _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
 # What Pillow registers, but only names, prints or plays.
 _NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
 
-# Files that begin as pictures, but belong to one: thumbnails of cameras' films, backups of
-# ExifTool, what a download or an editor has not finished.
+# Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
+# of ExifTool, unfinished downloads and edits.
 _COMPANION_ENDINGS = (".thm", ".lrv", "_original", ".part", ".partial", ".crdownload", ".tmp", "~")
-# Thumbnails of Windows and of its media player.
+# Names of the thumbnails of Windows and its media player.
 _COMPANION_NAMES = re.compile(r"albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db")
-# Folders of thumbnails, previews and deleted files: Synology, QNAP, macOS, Windows, Linux,
-# Lightroom, Capture One. Those with a dot in front are hidden.
+# Folders of thumbnails, previews and deleted files: of Synology, QNAP, macOS, Windows, Linux,
+# Lightroom and Capture One. Hidden ones, whose names begin with a dot, need not be listed.
 _COMPANION_FOLDERS = re.compile(
     r"\..*|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|__macosx|\$recycle\.bin"
     r"|recycler|system volume information|lost\+found|.*\.lrdata|.*\.lrcat-data|captureone"
@@ -70,7 +70,7 @@ _COMPANION_FOLDERS = re.compile(
 )
 # macOS keeps the photos of a library in these, and what it derives from them beside.
 _LIBRARY, _ORIGINALS = ".photoslibrary", ("originals", "Masters")
-# As many bytes as the patterns above look at.
+# Number of bytes that the patterns above look at.
 START = 32
 
 

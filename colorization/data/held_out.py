@@ -44,7 +44,7 @@ def _identify(path: str) -> HeldOut:
     path = photo_id(path)
     try:
         return HeldOut(path, os.path.getsize(path), file_checksum(path))
-    # A ValueError is what a name with a zero byte raises.
+    # A name with a zero byte raises a ValueError.
     except (OSError, ValueError):
         return HeldOut(path, -1, "")
 

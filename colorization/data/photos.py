@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from colorization.data import file_kinds
 from colorization.errors import UnreadablePhoto, UserError
 
-# Films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
+# Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
 FILM_ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts"),
     *(".mod", ".tod", ".vob", ".evo", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2p"),
@@ -169,11 +169,11 @@ def _candidates(source: str, films: bool) -> Iterator[str]:
 def _lines(text: bytes) -> list[str]:
     """The paths in a list: UTF-8, with or without a mark, UTF-16, or bytes as file systems have."""
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # As Windows PowerShell writes what it prints.
+        # Windows PowerShell writes what it prints as UTF-16.
         lines = re.split(r"\r\n|\r|\n", text.decode("utf-16", "surrogatepass"))
     else:
         lines = map(os.fsdecode, text.removeprefix(codecs.BOM_UTF8).splitlines())
-    # As Windows copies a path: with quotation marks.
+    # Windows copies paths with quotation marks around them.
     lines = (line[1:-1] if line[:1] == line[-1:] == '"' else line for line in lines)
     return [line for line in lines if line.strip()]
 
@@ -346,7 +346,7 @@ def file_version(path: str) -> Version:
     Raises:
       UnreadablePhoto: it cannot be read.
     """
-    # The time first: what changes from then on has a later one.
+    # The time is taken first: whatever changes from then on has a later one.
     size, time = size_and_time(path)
     try:
         return Version(size, time, file_checksum(path))

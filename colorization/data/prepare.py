@@ -78,7 +78,7 @@ def prepare(
         if not _finished(output, parts, settings):
             _require_unclaimed(output, settings)
             with _locked(output, shard), writable(output, "output"):
-                # Looked at anew: the call that had the lock may have finished.
+                # The call that had the lock may have finished meanwhile.
                 if not _finished(output, parts, settings):
                     report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
         if _finished(output, parts, settings):
@@ -120,7 +120,7 @@ def _prepare_rest(
             report.require_readable()
         write_json(_progress_file(output, name), block)
     write_json(_progress_file(output, _done_name(shard)), {})
-    # What another call has joined and tidied up meanwhile is not found any more.
+    # Another call may have joined and tidied up meanwhile, so that files are missing.
     with contextlib.suppress(tf.errors.NotFoundError):
         _join(paths, output, parts, settings, shard)
     return report
@@ -166,7 +166,7 @@ def _parts(split: float) -> tuple[str, ...]:
 
 
 def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
-    """Whether all is there: every part has its manifest, of the same photos and options."""
+    """Whether every part has its manifest, of the same photos and options."""
     try:
         manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
         return all(manifest["settings"] == settings for manifest in manifests)
@@ -175,7 +175,7 @@ def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
 
 
 def _remove(folder: str) -> None:
-    # Another call that finds all of it finished may remove it too.
+    # Another call may find everything finished too, and remove the folder first.
     with contextlib.suppress(tf.errors.NotFoundError):
         tf.io.gfile.rmtree(folder)
 
@@ -295,7 +295,7 @@ def _write_block(
         elif photo["state"] != "colour":
             block["unreadable"][photo["index"]] = photo["state"]
         else:
-            # The same content, the same side.
+            # Photos of the same content go to the same side.
             held_out = int.from_bytes(photo["sha256"][:8], "big") < split * 2**64
             writers[held_out].write(photo["record"])
             counts[held_out] += 1
@@ -321,7 +321,7 @@ def _write_block(
 def _count(block: dict, paths: Sequence[str], report: Report) -> None:
     for index in block["gray"]:
         report.add_gray(paths[index])
-    # Blocks of versions that knew no toned prints have no list of them.
+    # Earlier versions knew no toned prints and listed none.
     for index in block.get("toned", []):
         report.add_toned(paths[index])
     for index, reason in block["unreadable"].items():

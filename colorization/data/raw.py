@@ -47,7 +47,7 @@ def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> 
                     use_camera_wb=True,
                     output_color=rawpy.ColorSpace.sRGB,
                     output_bps=8,
-                    # The curve of sRGB: exponent and slope at black.
+                    # LibRaw takes the curve of sRGB as its exponent and its slope at black.
                     gamma=(2.4, 12.92),
                 )
             )

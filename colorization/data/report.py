@@ -16,7 +16,7 @@ from colorization.console import printable
 from colorization.errors import UserError
 from colorization.files import write_file
 
-# Scope of what can fail for a damaged record; stands in the error then.
+# Name scope of the operations that fail for a damaged record. TensorFlow's error names it.
 RECORD_SCOPE = "prepared_record"
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Report:
                 problem = UserError("a prepared photo is damaged; prepare the photos anew")
             if problem is None:
                 raise
-            # Lets go of the data set's iterator: its threads must not outlive Python's.
+            # The traceback holds the data set's iterator, whose threads must not outlive Python's.
             traceback.clear_frames(error.__traceback__)
             raise problem from error
 

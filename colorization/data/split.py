@@ -22,12 +22,13 @@ from colorization.options import Options
 
 _DATA = Path("data")
 
-# One photo in so many is held out, but no more than that: an evaluation should stay short.
+# Share of the photos that is held out, as one in so many, and the most, because an evaluation
+# should stay short.
 _ONE_IN, _MOST = 10, 200
-# As many steps as photos, but not fewer or more than these: few photos are soon learnt by heart,
-# and training for longer gains nothing then. See benchmarks/README.md, "Recipe".
+# Fewest and most steps; between them there are as many steps as photos. Few photos are soon learnt
+# by heart, and longer training gains nothing then. See benchmarks/README.md, "Recipe".
 _STEPS = 1000, 5000
-# What suits few and vivid photos on two processor cores.
+# Defaults for few and vivid photos on two processor cores.
 _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
 
@@ -100,7 +101,7 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
 
 
 def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]) -> Selection:
-    """Sees to it that no photo is both trained and tested on, nor a copy of one.
+    """Divides photos so that none, nor a copy of one, is both trained and tested on.
 
     Args:
       photos: to train on.
@@ -147,7 +148,7 @@ def _tested_on_others(
 
 
 def _each_once(paths: Sequence[str]) -> list[str]:
-    """One of each content."""
+    """One photo of each content."""
     found: dict[str, str] = {}
     for path, photo in zip(paths, held_out.identify(paths), strict=True):
         found.setdefault(photo.sha256 or photo.path, path)
@@ -223,13 +224,13 @@ def _first_usable(paths: Sequence[str], report: Report | None = None) -> str | N
         elif state == "toned":
             report.add_toned(path)
         else:
-            # Without a warning: training gives one when it comes to the photo.
+            # No warning is given here, because training gives one when it comes to the photo.
             report.unreadable[path] = state
     return None
 
 
 def _usable(paths: Sequence[str]) -> list[str]:
-    """Those that can be opened and have colour."""
+    """The photos that can be opened and have colour."""
     return [path for path, state in _opened(paths) if state == "colour"]
 
 

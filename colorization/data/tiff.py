@@ -130,7 +130,7 @@ def _pages(data: bytes) -> Iterator[Sequence[TiffPage]]:
 
     import tifffile
 
-    # It logs what it makes of odd tags.
+    # tifffile logs what it makes of odd tags.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -268,7 +268,7 @@ def _rows(page: TiffPage, data: bytes, plane: int, layout: _Layout) -> np.ndarra
         tags |= {322: [size], 323: [page.tilelength], 324: offsets, 325: sizes}
     else:
         tags |= {273: offsets, 278: [page.rowsperstrip], 279: sizes}
-    # The class itself, since `Image.open` would take the bytes for too many pixels.
+    # `Image.open` would take the bytes for too many pixels; the class itself does not.
     with TiffImagePlugin.TiffImageFile(io.BytesIO(_with_directory(data, tags))) as picture:
         picture.load()
         rows = np.asarray(picture)

@@ -1,7 +1,7 @@
-"""L* and a*b* of uint8 pictures by table, in NumPy: less than half the time of TensorFlow's ops.
+"""L* and a*b* of uint8 pictures in NumPy, by table: less than half the time of TensorFlow's ops.
 
-What every photo of every epoch goes through is worth it, and what is done photo by photo outside
-of a graph. Its twin is `lab_convert`, the reference, whose standards and numbers these are;
+Photos are prepared for training, merged and measured with these functions, outside of any graph.
+Their twin is `lab_convert`, the reference; both follow the same standards.
 `tests/test_lab_numpy.py` holds the two together.
 """
 
@@ -27,8 +27,8 @@ _LINEAR_OF_FOUR = linear(4 * 255)
 
 _LOW_BYTES = np.uint32(0x00FF_00FF)
 
-# The tables behind are of bytes, or lead to them: linear light and its ratios are counted in whole
-# numbers up to this one, a little below 2^16 for sums of rounded ones.
+# Tables are indexed by linear light and its ratios as uint16 counts, where ONE stands for 1.0.
+# 65534 leaves room for rounding in sums.
 ONE = 65534
 
 _LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * linear(255)
@@ -47,13 +47,13 @@ def _srgb(linear: np.ndarray) -> np.ndarray:
     return np.where(linear > 0.0031308, curve, 12.92 * linear)
 
 
-# Of the counts 0 .. 65535.
+# Tables over the counts 0..65535: linear light, f(t), L* in eight bits.
 _COUNTED = np.arange(2**16) / ONE
 _CUBE_ROOT = _root(_COUNTED).astype(np.float32)
 _LIGHTNESS = np.rint(2.55 * (116 * _root(_COUNTED) - 16)).clip(0, 255).astype(np.uint8)
-# For counts without their fractions.
+# sRGB values in eight bits of counts whose fraction has been cut off.
 _ENCODED = np.rint(255 * _srgb(_COUNTED + 0.5 / ONE)).clip(0, 255).astype(np.uint8)
-# Luminance and its root of each gray.
+# Luminance in counts, and f(luminance), of each gray.
 _GRAYS = {
     name: (ONE * linear(levels), _root(linear(levels)).astype(np.float32))
     for name, levels in (("uint8", 2**8 - 1), ("uint16", 2**16 - 1))
@@ -69,14 +69,14 @@ def lightness_bytes(pixels: np.ndarray) -> np.ndarray:
     Returns:
       255 / 100 L*, rounded, uint8 `[height, width]`.
     """
-    # Red and green lie beside each other: 16 bits, and one look-up for both.
+    # Red and green lie side by side in memory, so that one look-up with 16 bits serves both.
     luminance = _RED_AND_GREEN.take(pixels.view("<u2")[..., 0], mode="clip")
     luminance += _BLUE.take(pixels[..., 2], mode="clip")
     return _LIGHTNESS.take(luminance, mode="clip")
 
 
 def luminance_and_root(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What L* is computed from, L* = 116 root - 16, and lightness by itself is kept by.
+    """Luminance, which merging keeps, and its root, from which L* = 116 root - 16.
 
     Args:
       pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -148,7 +148,7 @@ def halved_chroma_bytes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def is_gray(picture: np.ndarray) -> bool:
     """Whether every a* and b* value of uint8 RGB `[height, width, 3]` lies between -1 and 1."""
-    # One pixel with colour settles it, and a sparse sample mostly has one.
+    # A single pixel with colour decides, and a sparse sample mostly holds one.
     return all((np.abs(chroma(part)) < 1).all() for part in (picture[::16, ::16], picture))
 
 
@@ -164,14 +164,15 @@ def _chroma(linear: np.ndarray) -> np.ndarray:
 
 
 def _sums_of_four(pairs: np.ndarray) -> np.ndarray:
-    """Sums over squares of four, uint16 `[pixels, 2]`, of uint32, each two numbers of 16 bits."""
+    """Sums over squares of four pixels, uint16 `[pixels, 2]`; each uint32 holds two numbers."""
     rows = pairs[0::2] + pairs[1::2]
     return (rows[:, 0::2] + rows[:, 1::2]).view("<u2").reshape(-1, 2)
 
 
 def _ratios(linear: np.ndarray) -> np.ndarray:
     """X/Xn, Y/Yn and Z/Zn, float32 `[3, pixels]`, of linear light."""
-    # Not a matrix product: for three numbers, its threads would wait longer than they work.
+    # This is no matrix product, because for three numbers its threads would wait longer than they
+    # work.
     ratios = _RATIOS[:, :1] * linear[0]
     ratios += _RATIOS[:, 1:2] * linear[1]
     ratios += _RATIOS[:, 2:] * linear[2]

@@ -1,8 +1,8 @@
-"""`merge` of finished arrays, in NumPy and by table: a fifth of the time of TensorFlow's ops.
+"""Merging in NumPy, by table: a fifth of the time of TensorFlow's ops.
 
-Its twin is `merge_ops`, the reference, which exported models need, for they have no Python; all
-else merges here. `tests/test_merge_numpy.py` holds the two together. Big pictures are worked on
-strip by strip, by all cores.
+Its twin is `merge_ops`, the reference, which exported models use because they have no Python.
+Everything else merges here. `tests/test_merge_numpy.py` holds the two together. All cores work on
+the strips of a large picture.
 """
 
 from __future__ import annotations
@@ -18,27 +18,30 @@ from colorization.lab import lab_numpy
 from colorization.lab.merge_ops import GUIDE_EPSILON, GUIDE_RADIUS
 from lab_convert import RATIOS_FROM_RGB
 
-# Of X and Z, which are ratios, and of Y, which is counted like the result.
+# Matrices to linear RGB in counts: from X / Xn and Z / Zn, which are ratios, and from Y / Yn, which
+# is in counts already.
 _RGB_FROM_XZ = (lab_numpy.ONE * np.linalg.inv(RATIOS_FROM_RGB)[:, ::2]).astype(np.float32)
 _RGB_FROM_Y = np.linalg.inv(RATIOS_FROM_RGB)[:, 1].astype(np.float32)
-# What a* and b* add to f(Y / Yn) to make it f(X / Xn) and f(Z / Zn), CIE 15:2004.
+# Factors that turn a* and b* into f(X / Xn) - f(Y / Yn) and f(Z / Zn) - f(Y / Yn), CIE 15:2004.
 _ROOT_FROM_CHROMA = np.array([[1 / 500], [-1 / 200]], np.float32)
 _DELTA = np.float32(6 / 29)
-# How far beyond 0..1 linear light is taken for rounding; in counts.
+# Distance from 0..1, in counts, within which linear light counts as rounded and not as outside
+# sRGB.
 _ROUNDING = 1e-4 * lab_numpy.ONE
 
-# From how many pixels on it pays to start threads.
+# Pixels of a picture from which on threads pay.
 _SEVERAL_CORES = 2**20
-# Small strips stay in a core's own cache from one step to the next, but of these several threads
-# mostly wait for each other between steps.
+# Pixels of a strip. Small strips stay in the cache of a core from one step to the next. With
+# several threads they are larger, because the threads wait for each other after each step.
 _STRIP_PIXELS = 2**17
 _STRIP_PIXELS_OF_SEVERAL = 2**18
-# Below which sRGB cannot show so few colours of a strip that trying more at once is faster.
+# Colours outside sRGB: with fewer than this in a strip, several candidate factors are tried in one
+# call of NumPy.
 _FEW_COLORS = 2**11
 
 
 def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What the network sees of a picture; as `merge.small_lightness`, but for rounding to bytes.
+    """What the network sees of a picture; as `merge_ops.small_lightness`, but rounded to bytes.
 
     Args:
       pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -47,7 +50,7 @@ def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
       L* in 0..100, float32 `[*size, 1]`.
     """
-    # Whole blocks first where many pixels become one: hardly another picture, in half the time.
+    # Means over whole blocks come first. They halve the time and hardly change the result.
     height, width, _ = pixels.shape
     down, across = max(1, height // (4 * size[0])), max(1, width // (4 * size[1]))
     picture = _reduced(pixels, down, across)
@@ -69,7 +72,8 @@ def _reduced(pixels: np.ndarray, down: int, across: int) -> Image.Image:
 
     if down == across == 1:
         return picture(pixels)
-    # Strip by strip, for a copy of the whole, in memory of its own, takes most of the time.
+    # Pillow copies what it is given, and memory for a copy of the whole picture would take most of
+    # the time. Strips need little.
     height, width, _ = pixels.shape
     step = down * max(1, _STRIP_PIXELS // (down * width))
     strips = (pixels[start : start + step] for start in range(0, height, step))
@@ -89,7 +93,7 @@ def gray(pixels: np.ndarray) -> np.ndarray:
 
 
 def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Gives a picture colours, at its own size and with its own lightness; as `merge.merge`.
+    """Gives a picture colours, at its own size and with its own lightness; as `merge_ops.merge`.
 
     Args:
       pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -106,7 +110,7 @@ def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.n
     rows, columns, _ = chroma.shape
     coefficients = _guided_coefficients(lightness[..., 0], np.moveaxis(chroma, -1, 0))
     coefficients = _over_root(coefficients)
-    # Across first, columns being lines, then strip by strip down.
+    # Rows are enlarged first, for the whole picture, then columns strip by strip.
     coefficients = coefficients.transpose(2, 0, 1).reshape(columns, -1)
     across = _interpolated(coefficients, slice(0, width), width)
     lines = np.ascontiguousarray(across.T).reshape(rows, 4 * width)
@@ -180,7 +184,8 @@ def _strips(height: int, width: int, pixels: int) -> Iterator[slice]:
 def _interpolated(lines: np.ndarray, rows: slice, whole: int) -> np.ndarray:
     """Some rows of `lines`, float32 `[size, n]`, enlarged to `whole` as `upsample.interpolation`.
 
-    Not as a matrix product: for so few numbers, its threads would wait longer than they work.
+    This is no matrix product, because for so few numbers its threads would wait longer than they
+    work.
     """
     size = len(lines)
     places = (np.arange(rows.start, rows.stop) + 0.5) * (size / whole) - 0.5
@@ -201,7 +206,7 @@ def _interpolated(lines: np.ndarray, rows: slice, whole: int) -> np.ndarray:
 
 
 def _merge_strip(pixels: np.ndarray, coefficients: np.ndarray, result: np.ndarray) -> None:
-    """`merge` with coefficients as of `_over_root` at full size, `[height, 4, width]`."""
+    """Merges a strip of the picture; `_over_root` gives the coefficients, `[height, 4, width]`."""
     luminance, root = lab_numpy.luminance_and_root(pixels)
     slopes_and_offsets = np.moveaxis(coefficients, 1, 0)
     roots = slopes_and_offsets[:2] * root
@@ -247,8 +252,8 @@ def _beyond(linear: np.ndarray) -> np.ndarray:
 def _fitting(luminance: np.ndarray, root: np.ndarray, roots: np.ndarray) -> np.ndarray:
     """Linear RGB `[3, n]` of colours whose chroma is reduced as in `lab_convert.fit_gamut`."""
     chroma = (roots - root)[:, None]
-    # By bisection, twelve binary digits. Of few colours several digits at once, all their values
-    # tried together: each call of NumPy costs more than its numbers do.
+    # Bisection to twelve binary digits. If there are few colours, each call finds three digits by
+    # trying all their values, because a call of NumPy costs more than its numbers do.
     digits = 3 if root.size < _FEW_COLORS else 1
     tried = np.arange(1, 2**digits, dtype=np.float32)[:, None]
     factor = np.zeros_like(root)

@@ -1,8 +1,8 @@
-"""Lightness at full size and chroma at small size to a finished picture, as TensorFlow ops.
+"""Merging as TensorFlow ops: lightness at full size and small chroma become a finished picture.
 
-All of it works on one picture of any size, strip by strip, so that what a picture takes besides
-itself is a few megabytes. Exported models consist of it; `merge_numpy` does the same faster where
-there is Python.
+The ops take one picture of any size and work strip by strip, which needs a few megabytes beside the
+picture. Exported models are made of them. The twin `merge_numpy` does the same faster where there
+is Python.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import tensorflow as tf
 import lab_convert
 import upsample
 
-# Of the guided filter: window radius in pixels of the chroma, and squared step of L* below which
-# an edge is none. Measured by benchmarks/upsampling.py.
+# Window radius of the guided filter in pixels of the chroma, and the squared step of L* below which
+# an edge does not count. benchmarks/upsampling.py measured both.
 GUIDE_RADIUS = 1
 GUIDE_EPSILON = 300.0
 
-# Planes of this many float32 values stay in a processor's cache from one op to the next.
+# Pixels of a strip: planes of so many float32 values stay in a processor's cache from one op to the
+# next.
 _STRIP_PIXELS = 2**17
 
 
@@ -34,7 +35,7 @@ def small_lightness(picture: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
       L* in 0..100, float32 `[*size, 1]`.
     """
     small = tf.image.resize(picture[None], size, antialias=True)[0] / picture.dtype.max
-    # Weights that sum to a hair above 1 shall not make white more than white.
+    # The weights of a resized white pixel may sum to slightly more than 1.
     small = tf.clip_by_value(small, 0.0, 1.0)
     if picture.shape[-1] == 1:
         return lab_convert.gray_to_lightness(small)

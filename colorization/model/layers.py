@@ -12,11 +12,11 @@ import tensorflow as tf
 from colorization.errors import UserError
 from upsample import upsample_conv
 
-# Of moving averages; reached after some 1000 steps, see `follow`.
+# Decay of moving averages. `update_average` reaches it after some 1000 steps.
 _MOVING_AVERAGE_DECAY = 0.99
 _VARIANCE_EPSILON = 1e-3
 
-# Names that oneDNN gives to instruction sets.
+# Instruction sets, by oneDNN's names, that have no bfloat16.
 _WITHOUT_BFLOAT16 = (
     *("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"),
     *("AVX512_CORE", "AVX512_CORE_VNNI"),
@@ -76,7 +76,7 @@ def _slow_limit() -> str:
 
 
 def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
-    """A float32 variable for `follow`; each replica of the model keeps one of its own."""
+    """A float32 variable for `update_average`; each replica of the model keeps one of its own."""
     return tf.compat.v1.get_variable(
         name,
         shape,
@@ -88,15 +88,15 @@ def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
 
 
 def update_average(average: tf.Variable, value: tf.Tensor, anew_from: int = 0) -> tf.Tensor:
-    """What a moving average is after this step's value; the step's update operations change it.
+    """The moving average with this step's value; an update operation of the step stores it.
 
-    Averages are shorter at first, so that the initial values are soon forgotten, and again from
-    the step `anew_from` on.
+    The average begins with a small decay, so that its initial value is soon forgotten. It begins
+    that way again at the step `anew_from`.
     """
     step = tf.compat.v1.train.get_or_create_global_step()
     step = tf.cast(tf.where(step < anew_from, step, step - anew_from), tf.float32)
     decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
-    # Read once: a second reading might come after the update.
+    # A second reading might come after the update.
     before = tf.identity(average)
     change = (value - before) * (1 - decay)
     tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
@@ -304,7 +304,7 @@ class Layers:
         mean = moving_average("moving_mean", [channels], 0.0)
         variance = moving_average("moving_variance", [channels], 1.0)
         if self._by_averages:
-            # What normalization does to the product it can as well do to the kernel.
+            # Normalization is linear here, so that the kernel can take it instead of the product.
             factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
             bias = self._cast(offset - mean * factor)
             return tf.nn.relu(tf.nn.bias_add(product(kernel * factor), bias))

@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from colorization.model.layers import moving_average, update_average
 
-# Zhang, Isola and Efros, "Colorful Image Colorization" (2016), section 2.2: a*b* in cells of 10
-# units, of which 313 can be displayed; half of the weight's denominator is the same for all
-# colours; frequencies are smoothed by a Gaussian of 5 units.
+# Histogram of Zhang, Isola and Efros, "Colorful Image Colorization" (2016), section 2.2. Cells of
+# a*b* are 10 units wide, and sRGB can display 313 of them. Half of the weight's denominator is the
+# same for all colours. A Gaussian of 5 units smooths the frequencies.
 _CELL = 10.0
-_CELLS = 22  # of each axis, from -110 to 110
+_CELLS = 22  # along each axis, from -110 to 110
 _DISPLAYABLE_CELLS = 313
 _UNIFORM_SHARE = 0.5
 _SMOOTHING = 5.0
 
-# Of the classification beside the colours (paper, "Colorization with Classification").
+# Weight of the classification loss (paper, "Colorization with Classification").
 _CLASSIFICATION_WEIGHT = 1 / 300
 
 
@@ -45,7 +45,7 @@ def color_losses(
 
 
 def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
-    """How much each pixel counts: the rarer its colour in the training photos, the more.
+    """Weight of each pixel: the rarer its colour is in the training photos, the larger.
 
     After Zhang, Isola and Efros 2016, equation 4: w = 1 / ((1 - l) p + l / Q), scaled so that its
     mean over all pixels is 1. The frequencies p are a moving average over batches, kept in the

@@ -105,7 +105,7 @@ def baselines(
       name: of the metric.
       truth: `[batch, height, width, 2]`.
       no_colour: value of both channels without colour.
-      of_mean_square: turns a mean squared error into the metric.
+      of_mean_square: function that turns a mean squared error into the metric.
 
     Returns:
       `NAME_no_colour` and `NAME_mean_colour` for an EstimatorSpec.
@@ -116,7 +116,7 @@ def baselines(
         tf.reduce_mean(truth, axis=[0, 1, 2]), weights=tf.cast(tf.shape(truth)[0], tf.float32)
     )
     updates = tf.group(update_square, update_mean)
-    # The best constant is the mean; what it leaves is the variance.
+    # The mean is the best constant. The variance is the error that it leaves.
     variance = tf.maximum(square - tf.reduce_mean(tf.square(mean)), 0)
     return {
         f"{name}_no_colour": (of_mean_square(square), updates),

@@ -52,7 +52,7 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
 
 
 def _chroma(logits: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
-    # Not by way of the code: the inverse of a saturated sigmoid is lost.
+    # The logits give a*b* directly, because the inverse of a saturated sigmoid is lost.
     return params["chroma_scale"] * logits
 
 
@@ -87,7 +87,7 @@ def _evaluation(
         }
         if class_logits is not None:
             measured.update(metrics.classification_metrics(labels["class"], class_logits))
-    # The loss of the baselines is a mean squared error: beside another one it says nothing.
+    # The baselines' loss is a mean squared error and cannot be compared with another loss.
     tags = ("ab_rmse",) if params.get("loss") == "rebalanced" else ("loss", "ab_rmse")
     baselines = {
         name: {tag: measured[f"{tag}_{name}"][0] for tag in tags}
@@ -134,10 +134,10 @@ def _training(
 
     parts = params.get("accumulate_steps", 1)
     total, gradients, updates = 0.0, [], []
-    # Those of other replicas, which have the same graph, are theirs.
+    # Number of update operations before ours: other replicas add theirs to the same graph.
     others = len(tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
     for part in range(parts):
-        # One after the other, so that only one of them takes memory at a time.
+        # Parts run one after the other, so that only one takes memory at a time.
         with (
             tf.control_dependencies([*gradients, *updates]),
             tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=part > 0),
@@ -150,10 +150,10 @@ def _training(
         gradients = (
             [sum(pair) for pair in zip(gradients, found, strict=True)] if gradients else found
         )
-        # Moving averages of batch normalization.
+        # Updates of the moving averages of batch normalization.
         updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[others:]
     if params.get("clip_norm"):
-        # Those of all replicas are summed.
+        # Gradients of all replicas are summed, so that each gets its share of the limit.
         limit = params["clip_norm"] / tf.distribute.get_strategy().num_replicas_in_sync
         gradients, _ = tf.clip_by_global_norm(gradients, limit)
     train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)

@@ -14,9 +14,10 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
     """Rises linearly over the warm-up, then stays or falls to zero along half a cosine.
 
     Args:
-      step: of the update, from 0.
-      params: `learning_rate` (the peak), `learning_rate_schedule`, `max_steps`, `warmup_steps`, a
-        fifth of them at most, and `half_size_steps`, which are a quarter of the way of the others.
+      step: number of the update, from 0.
+      params: `learning_rate` (the peak), `learning_rate_schedule`, `max_steps`, `warmup_steps` (a
+        fifth of `max_steps` at most) and `half_size_steps`. Along the cosine, each half-size step
+        counts a quarter.
 
     Returns:
       float32 scalar.
@@ -26,7 +27,8 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
     rate = tf.constant(params["learning_rate"], tf.float32)
     if params["learning_rate_schedule"] == "cosine":
         small = float(params.get("half_size_steps", 0))
-        # By pixels, not steps: what was learnt at half size has yet to settle at full size.
+        # Progress counts pixels, not steps, because what was learnt at half size has yet to settle
+        # at full size.
         begin, now, end = (
             tf.minimum(count, small) / 4 + tf.maximum(count - small, 0)
             for count in (float(warmup), step, float(params["max_steps"]))
@@ -50,10 +52,10 @@ def synchronous(
 
 
 class _InStep(tf.compat.v1.train.SessionRunHook):
-    """The optimizer's own hook, but nobody waits for its thread.
+    """The optimizer's own hook, without waiting for its thread in the end.
 
-    That thread waits for the next gradients, and after the last step there are none: closing the
-    session would take two minutes.
+    After the last step the thread waits for gradients that never come. Closing the session would
+    then take two minutes.
     """
 
     def __init__(self, hook: tf.compat.v1.train.SessionRunHook):

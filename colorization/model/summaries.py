@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams import summary as hparams
 
 import lab_convert
 
-# Photos drawn as gray, truth and prediction.
+# Number of photos drawn as gray, truth and prediction.
 _PHOTOS = 6
 
 
@@ -38,14 +38,15 @@ def pictures_hook(
     ]
     for channel, name in enumerate("ab"):
         for kind, chroma in (("truth", truth_chroma), ("predicted", predicted_chroma)):
-            # Histograms of anything else are an error; that the loss is not finite says enough.
+            # TensorFlow fails to draw histograms of other numbers. That the loss is not finite says
+            # enough.
             finite = tf.where(tf.math.is_finite(chroma), chroma, tf.zeros_like(chroma))
             summaries.append(
                 tf.compat.v1.summary.histogram(
                     f"chroma/{name}_{kind}", finite[..., channel], collections=[]
                 )
             )
-    # So many steps apart that only the first batch is drawn.
+    # A distance between steps so large that only the first batch is drawn.
     return tf.compat.v1.train.SummarySaverHook(
         save_steps=10**9, output_dir=folder, summary_op=tf.compat.v1.summary.merge(summaries)
     )
@@ -83,7 +84,7 @@ class BaselinesHook(tf.compat.v1.train.SessionRunHook):
 
 def write_hyperparameters(values: dict[str, Any], model_dir: str) -> None:
     """Lists the hyperparameters of a run on TensorBoard's HParams page."""
-    # Files of the same second have the same name but for this, and the second replaces the first.
+    # The suffix keeps two event files of one second apart. Without it they would share a name.
     suffix = ".hyperparameters"
     with (
         tf.Graph().as_default(),

@@ -30,7 +30,7 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
-    # Both models hold out the same photos.
+    # One list serves both models, so that they hold out the same photos.
     noted = Path(options.model_dir) / options.model / HELD_OUT
     options, data = split.photos_for_training(options, noted)
     runs = {}
@@ -41,7 +41,7 @@ def run(network: Network, options: Options) -> None:
         runs[name] = (its, own)
     for photos in (data.train, data.test):
         split.require_usable(photos)
-    # Before the training: not every folder that seems writable is.
+    # The folder is made before the training, because not every folder that seems writable is.
     Path(options.output).mkdir(parents=True, exist_ok=True)
     if options.minutes:
         for name, (its, own) in runs.items():

@@ -21,7 +21,7 @@ from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator, scratch_model_dir
 
-# A model that others own can be measured all the same.
+# Errors of a folder that may only be read. A model that others own can be measured all the same.
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

@@ -20,7 +20,7 @@ def run(network: Network, options: Options) -> None:
     options = with_model(options)
     resolve_settings(options)
     require_writable(options.output, "output")
-    # What runs everywhere, unless asked for otherwise; converters know nothing else.
+    # float32 runs everywhere, and converters know nothing else.
     precision = "float32" if options.precision == "auto" else options.precision
     form = options.format or "savedmodel"
     if form == "weights":

@@ -65,7 +65,7 @@ def run(network: Network, options: Options) -> None:
         places = {path: places[path] for path in paths}
     hints = _hints(places, options)
     finished = read_finished(output)
-    # Of the photos of all shards, so that no name depends on what others do.
+    # Names come from the photos of all shards, so that none depends on what other machines do.
     names = picture_names(places, options.format, finished)
     _say_which_names_change(places, names)
     paths = [path for path in paths if in_shard(places[path], options.shard)]
@@ -75,7 +75,7 @@ def run(network: Network, options: Options) -> None:
         paths, films = _without_pyav(paths, films, report)
     if options.shard == (0, 1):
         _require_readable(paths)
-    # Photos first, for a film may take all night.
+    # Photos come first, because a film may take all night.
     photos = [path for path in paths if not is_film(path)]
     with _cleaning_up_after_sigterm():
         if photos:
@@ -97,7 +97,7 @@ def run(network: Network, options: Options) -> None:
 
 @contextlib.contextmanager
 def _cleaning_up_after_sigterm() -> Iterator[None]:
-    """SIGTERM ends the body as Ctrl-C does, so that nothing half-written is left."""
+    """Lets SIGTERM end the body as Ctrl-C does, so that nothing half-written is left."""
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield
@@ -128,7 +128,6 @@ def _predict_pipe(network: Network, options: Options) -> None:
 
 
 def _colorizer(network: Network, options: Options) -> Colorizer:
-
     resolve_settings(options)
     try:
         return Colorizer(
@@ -189,7 +188,6 @@ def _colorize_photos(
     report: Report,
     hints: dict[str, Hints],
 ) -> None:
-
     with progress_bar(len(names), "colouring", " photos", disable=not names) as bar:
         scores = colorize_photos(
             colorizer,
@@ -216,7 +214,6 @@ def _colorize_photos(
 def _colorize_films(
     colorizer: Colorizer, names: dict[str, str], output: Path, options: Options, report: Report
 ) -> None:
-
     for film, name in names.items():
         target = output / "predicted" / name
         with progress_bar(None, f"colouring {printable(os.path.basename(film))}", " frames") as bar:

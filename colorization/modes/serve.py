@@ -31,7 +31,7 @@ def run(network: Network, options: Options) -> None:
     options = with_model(options)
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
-    # Of SIGINT too: shells have programs in the background ignore it.
+    # SIGINT is set as well, because shells have programs in the background ignore it.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     examples = gray_photos()

@@ -152,7 +152,7 @@ def _train(
     test: Photos,
     before_saving: Callable[[], object],
 ) -> dict[str, Any] | None:
-    """`train_task`; a signal ends the program, the photos left out are noted in any case."""
+    """Runs `train_task`. A signal ends the program; photos left out are noted in any case."""
     try:
         with (
             train.report.as_user_error(),

@@ -12,8 +12,12 @@ from colorization.options.prediction import MODEL_FORMATS, PICTURE_FORMATS
 def require_consistent(values: dict[str, Any], mode: str) -> None:
     """Refuses options that contradict each other, and values that mean nothing in the mode.
 
+    Args:
+      values: of the options on the command line, by name.
+      mode: the mode they are given for.
+
     Raises:
-      UserError: there is such a one.
+      UserError: an option contradicts another one, or its value means nothing.
     """
     if values.get("global_features") == "paper" and "global_channels" in values:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
@@ -41,7 +45,7 @@ def require_consistent(values: dict[str, Any], mode: str) -> None:
             f"--output {values['output']}: --mode {mode} writes to folders of this machine only; "
             "mount it, or name another and copy that"
         )
-    # TensorFlow finds checkpoints by patterns.
+    # TensorFlow looks for checkpoints with glob patterns.
     special = sorted(set(values.get("model_dir", "")) & (set("*[\\") - {os.sep}))
     if special:
         raise UserError(

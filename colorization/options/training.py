@@ -95,7 +95,7 @@ class TrainingOptions:
         "checkpoints to keep; older ones are deleted (default: 5)",
         5,
         modes=MODES_OF_TRAINING,
-        # One before the newest, for the day on which that is damaged.
+        # One more than the newest, which may be damaged some day.
         type=whole_number(2),
         metavar="N",
     )

@@ -39,7 +39,7 @@ from colorization.training.event_log import Curves, read_curves
 
 tf1 = tf.compat.v1
 
-# Script -> what its model is called on the page.
+# Names of the models on the page, by script.
 TITLES = {"color": "basic", "color_global": "full"}
 
 _THUMBNAIL_SIDE = 480
@@ -182,7 +182,7 @@ def _charts(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> list[s
     )
     levels = []
     metrics_of_one = models["color"].metrics
-    # Other losses than the mean squared error know no baselines.
+    # Baselines have a loss only where it is the mean squared error.
     if models["color"].options.loss == "mse":
         levels = [
             ("mean colour", float(metrics_of_one["loss_mean_colour"])),

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 Points = Sequence[tuple[float, float]]
 
-# Inches of 100 units of the drawing, which the page scales to the width it has.
+# Size in inches, each of 100 units of the drawing. The page scales it to the width it has.
 _SIZE = (5.6, 3.4)
-# Space for letters of the largest size that the page uses, those on phones.
+# Margins for letters of the largest size that the page uses, those on phones.
 _MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.17, "top": 0.94}
-# What keeps letters as letters, and lines as they are at any size.
+# Settings that keep letters as letters, and lines equally wide at any size.
 _SETTINGS = {"svg.fonttype": "none", "font.size": 9.4, "legend.labelspacing": 0.8}
-# What of Matplotlib's styles the page leaves as it is.
+# Styles of Matplotlib's that the page keeps.
 _KEPT = ("fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor", "clip-path")
 
 
@@ -79,7 +79,7 @@ def draw_curves(
     import matplotlib
     from matplotlib.figure import Figure
 
-    # It tells about its cache of fonts, none of which is used.
+    # Matplotlib tells about its cache of fonts, none of which is used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with matplotlib.rc_context(_SETTINGS), io.BytesIO() as file:
         figure = Figure(_SIZE)
@@ -101,7 +101,7 @@ def _draw_series(drawn: Axes, one: Series) -> None:
     for kind, look in (("measured", "-"), ("smoothed", "-"), ("marked", "o:")):
         points = getattr(one, kind)
         if points:
-            # Named once in the legend, by the line that is always there.
+            # The legend names a series once, by the line that is always there.
             named = kind == ("marked" if one.marked else "smoothed")
             label = one.name if named else "_"
             drawn.plot(*zip(*points, strict=True), look, label=label, gid=_gid(one.name, kind))
@@ -130,7 +130,7 @@ def _draw_axes(drawn: Axes, axes: tuple[str, str]) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
     drawn.set_xlabel(axes[0], labelpad=6)
-    # Upright, above the numbers, where letters of any size have room.
+    # The label stands upright above the numbers, where letters of any size have room.
     drawn.annotate(axes[1], (0, 1), (-4, 8), drawn.transAxes, "offset points", ha="right")
     drawn.set_xlim(left=0)
     if drawn.get_xlim()[1] >= 1000:
@@ -188,7 +188,7 @@ def _for_page(svg: bytes, identifier: str, description: str) -> str:
         for child in [child for child in parent if child.tag in ("metadata", "style")]:
             parent.remove(child)
         if parent.tag == "defs":
-            # Markers have the colours of where they are used.
+            # Markers take the colours of the places where they are used.
             for marker in parent.iter("path"):
                 marker.attrib = {
                     name: marker.attrib[name] for name in ("id", "d") if name in marker.attrib

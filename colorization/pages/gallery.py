@@ -31,8 +31,8 @@ THUMBNAIL_SIDE = 320
 # Measures of `pictures.measure` that are shown.
 _FIGURES = ("rmse", "psnr")
 
-# Rows hold pictures of equal height, which needs each picture's shape: width / height, in steps
-# of a hundredth, within limits that keep a single panorama from taking a whole row.
+# Pictures of a row are of equal height, for which the page needs their shapes: width / height in
+# steps of a hundredth. The limits keep a single panorama from taking a whole row.
 _NARROWEST, _WIDEST = 0.4, 3.0
 
 
@@ -116,9 +116,6 @@ def _figures(scores: Mapping[str, float]) -> dict[str, _Figure]:
     return {key: _Figure(key, scores[key]) for key in _FIGURES if key in scores}
 
 
-# Pictures
-
-
 def _list_pictures(folder: Path) -> list[str]:
     """NAMEs of the pictures in a folder and its sub-folders, 2.jpg before 10.jpg."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -145,7 +142,8 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
         found = ((kind, _view(folder, kind, name)) for kind in VIEWS)
         return {kind: view for kind, view in found if view}
 
-    # Pillow decodes and scales outside Python's lock; a few large pictures at once fit in memory.
+    # Threads work at the same time, because Pillow decodes and scales outside Python's lock. A few
+    # large pictures fit in memory at once.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         views = dict(zip(names, threads.map(view, names), strict=True))
     in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
@@ -158,7 +156,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
 def _view(folder: Path, kind: str, name: str) -> _View | None:
     """One kind of a picture, its thumbnail made if need be; None where there is no such file."""
     href = f"{kind}/{quote(os.fsencode(name))}"
-    # Of fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
+    # The name has a fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
     base = hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
     try:
         picture = folder / kind / name
@@ -170,7 +168,7 @@ def _view(folder: Path, kind: str, name: str) -> _View | None:
         return _View(href, f"thumbnails/{kind}/{base}{suffix}", *size)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    # Pillow's decoders meet damaged files with whatever exception comes up.
+    # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception:
         return _View(href)
 
@@ -193,16 +191,13 @@ def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:
         temporary.write_bytes(data)
-        # A picture that changes from now on is newer than its thumbnail, however soon it does.
+        # The time is taken before: a picture that changes from now on is newer than its thumbnail.
         os.utime(temporary, ns=(changed, changed))
     return suffix, size
 
 
 def _is_thumbnail(path: Path) -> bool:
     return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
-
-
-# The page
 
 
 def _render(title: str, entries: Sequence[_Entry]) -> bytes:

@@ -88,7 +88,7 @@ class Coloured(NamedTuple):
     """What a model made of the shown photos.
 
     Attributes:
-      scores: name of a picture -> what `colorize_colorize_photos` measures.
+      scores: name of a picture -> what `colorize_folder.colorize_photos` measures.
       network_seconds: the network alone, per photo.
       file_seconds: from file to file, per photo.
     """
@@ -132,7 +132,7 @@ def colorize_timed(
     progress: Callable[[], object],
 ) -> Coloured:
     gray = np.full([LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], 50, np.float32)
-    # The first time, graphs are made ready.
+    # Graphs are made ready the first time, which is not timed.
     colorizer.predict(gray, gray)
     with contextlib.suppress(UnreadablePhoto):
         colorizer.colorize(next(iter(names)))

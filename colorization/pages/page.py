@@ -60,7 +60,7 @@ def thumbnail(image: Image.Image, side: int) -> tuple[bytes, str, tuple[int, int
     """
     reduced = _reduce(image, side)
     opaque = reduced.mode in ("L", "RGB")
-    # Chroma is what the pages are about: none of it is thrown away.
+    # The pages are about chroma, of which nothing is thrown away.
     options = {"quality": 85, "subsampling": "4:4:4"} if opaque else {}
     with io.BytesIO() as file:
         profile = reduced.info.get("icc_profile")
@@ -76,7 +76,7 @@ def _reduce(image: Image.Image, side: int) -> Image.Image:
         image = image.convert("RGBA")
     elif image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
         image = image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
-    # Decodes large JPEGs at a fraction of their size (draft mode).
+    # Draft mode decodes large JPEGs at a fraction of their size.
     image.thumbnail((side, side))
     image = ImageOps.exif_transpose(image)
     if image.mode == "CMYK":

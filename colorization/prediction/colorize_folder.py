@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from colorization.data.report import Report
     from colorization.prediction.colorize import Colorizer
 
-# Of rows looked at together for colour.
+# Pixels of the rows that are looked at together for colour.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
 
@@ -116,12 +116,12 @@ def _colorize_file(
         version = Version(size, time, hashlib.sha256(data).hexdigest())
         kind = format_of_name(name)
         views, scores = _colorize(colorizer, path, data, hints, kind, quality, report, keep)
-        # The last one tells that the photo is done.
+        # `predicted` comes last, because it tells that the photo is done.
         for view in ("gray", "truth", "predicted"):
             if view in views:
                 write_file(output / view / name, views[view])
             else:
-                # That of a photo which this one has taken the place of.
+                # The file may be that of a photo which this one has taken the place of.
                 (output / view / name).unlink(missing_ok=True)
         add_finished(output, name, path, version, scores, digest(hints), shard)
     except (UnreadablePhoto, CannotEncode) as error:
@@ -181,7 +181,7 @@ def _colorize(
             report.add_note(path, note)
         if keep == "predicted":
             continue
-        # Not every viewer knows every kind of TIFF.
+        # Not every viewer knows every kind of TIFF, so that TIFF files are always encoded anew.
         same = photo.kind == kind != "TIFF" and not photo.notes
         content = color_kind(photo.pixels)
         if content == "gray" and same:
@@ -211,7 +211,7 @@ def color_kind(pixels: np.ndarray) -> str:
     if all(lab_numpy.is_gray(strip) for strip in strips):
         return "gray"
     _, kind = to_sheet(Image.fromarray(pixels))
-    # A few pixels with colour are lost when the photo is reduced, but not here.
+    # A few pixels with colour can be lost when the photo is reduced.
     return "toned" if kind == "toned" else "colour"
 
 

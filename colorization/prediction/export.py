@@ -18,7 +18,7 @@ tf1 = tf.compat.v1
 
 JPEG_QUALITY = 95
 
-# What a converted model may differ by, relative to the largest a*b* of the check.
+# Largest difference allowed in a converted model, relative to the largest a*b* of the check.
 _TOLERANCE = 1e-3
 
 

@@ -20,12 +20,12 @@ from colorization.prediction.propagation import propagate
 # width and height; and its colour: red, green and blue in 0..255, or what Pillow's ImageColor
 # knows.
 Point = tuple[float | str, float | str, Sequence[int] | str]
-# Strokes are the opaque pixels of an RGBA picture, or of the file at a path.
+# Strokes: the opaque pixels of an RGBA picture, or of the file at a path.
 Hints = str | os.PathLike | np.ndarray | Sequence[Point]
 
-# Alpha from which on a pixel is a hint.
+# Least alpha of a pixel that is a hint.
 _OPAQUE = 128
-# Rows of strokes are looked at together, this many pixels at once.
+# Pixels of the rows of strokes that are looked at together.
 _STRIP_PIXELS = 2**20
 
 

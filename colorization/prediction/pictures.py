@@ -19,7 +19,7 @@ from colorization.data.decode import open_picture, page, pages
 from colorization.data.photos import read_file
 from colorization.errors import UnreadablePhoto
 
-# --format: the ending of names and Pillow's name.
+# Ending of names, and Pillow's name of the format, for each value of --format.
 FORMATS = {
     "jpeg": (".jpg", "JPEG"),
     "png": (".png", "PNG"),
@@ -37,20 +37,20 @@ _ENDINGS = {
     ".tiff": "TIFF",
     ".bmp": "BMP",
 }
-# What a coloured photo can be written as.
+# Formats that a coloured photo can be written in.
 KINDS = frozenset(_ENDINGS.values())
 
-# EXIF tags. Kept are description, maker, model, software, date, artist and copyright, and what the
-# camera and its position were; not what tells how the file's pixels are stored.
+# EXIF tags that are kept: description, maker, model, software, date, artist, copyright, and the
+# settings and position of the camera. What tells how the file's pixels are stored is not.
 _DATE_TIME, _DATE_TIME_ORIGINAL = 0x0132, 0x9003
 _KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
 _EXIF_IFD = 0x8769
 _KEPT_IFDS = (_EXIF_IFD, 0x8825)
 
-# Bytes of a JPEG segment, without its length and the name of EXIF.
+# Most bytes of EXIF data in a JPEG segment, which also holds its own length and the name of EXIF.
 _MOST_EXIF = 2**16 - 1 - 2 - 6
 
-# Of what is turned from Pillow's memory into an array at once.
+# Pixels that are turned from Pillow's memory into an array at once.
 _STRIP_PIXELS = 2**18
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from scipy.sparse import csgraph, csr_array, diags_array
 from scipy.sparse.linalg import splu
 
-# Measured by benchmarks/hints.py on photos that it does not report on.
 # Steps of L* and of predicted a*b* at which two neighbours begin to count as different things, and
-# the weight that even an edge between black and white has, beside 1 within a thing.
+# the weight that remains across an edge between black and white, beside 1 within a thing.
+# benchmarks/hints.py measured them on photos that it does not report on.
 LIGHTNESS_STEP = 4.0
 CHROMA_STEP = 1.5
 EDGE_WEIGHT = 3e-4
-# Weight of the prediction far from hints: this, divided by the number of cells.
+# Weight of the prediction far from hints, times the number of cells.
 PRIOR_WEIGHT = 8.0
 # Distance from a hint, as a share of the side of the grid, up to which the prediction counts less,
 # and the step of L* that makes the way to a neighbour twice as long.
@@ -60,7 +60,7 @@ def propagate(
     if free.any():
         matrix, right_side = _system(lightness.astype(np.float64), prior, fixed)
         rows = matrix[free]
-        # Positive definite, so no pivot has to be looked for.
+        # The matrix is positive definite, so that no pivot has to be looked for.
         factors = splu(
             rows[:, free].tocsc(),
             permc_spec="MMD_AT_PLUS_A",

@@ -33,11 +33,11 @@ from colorization.prediction.portable_names import portable
 from colorization.prediction.video import CONTAINERS
 
 _lock = threading.Lock()
-# What a damaged line of the record may lead to.
+# Errors that reading a damaged line of the record may raise.
 _NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
 VIEWS = ("gray", "predicted", "truth")
-# All that a results folder has.
+# Everything that a results folder holds.
 FOLDERS = (*VIEWS, "thumbnails")
 
 
@@ -93,7 +93,7 @@ def add_finished(
     with _lock, open(output / _record(shard), "a+b") as record:
         if record.tell():
             record.seek(-1, os.SEEK_END)
-            # After half a line, a new one begins.
+            # A new line begins after one that was cut short.
             line = line if record.read() == b"\n" else b"\n" + line
         record.write(line)
 
@@ -214,7 +214,7 @@ def picture_names(
         key = _key(name)
         return key not in taken and (key not in others or is_of_photo(others[key], path))
 
-    # Those that keep their names first, so that no other takes one.
+    # Pictures that keep their names come first, so that no other takes one of these.
     for path in sorted(places, key=lambda path: portable(*own[path]) != places[path]):
         stem, its_ending = own[path]
         endings = (f" ({number}){its_ending}" for number in itertools.count(2))

@@ -59,7 +59,7 @@ class TrainedNetwork:
         settings = stored_settings(model_dir)
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
-        # Refuses what is damaged or of another version.
+        # Settings that are damaged or of another version are refused here.
         resolve_settings(Options(model=settings["model"], model_dir=model_dir))
         self.settings = settings
         if network is None:
@@ -92,8 +92,8 @@ class TrainedNetwork:
         self._transpose_dense_weights()
 
     def _transpose_dense_weights(self) -> None:
-        # One photo is a matrix of one row, which takes half the time with each output's weights
-        # lying side by side.
+        # One photo is a matrix of one row. Its product takes half the time if the weights of each
+        # output lie side by side.
         transposed = set()
         for node in self._graph_def.node:
             if node.op == "MatMul" and (name := f"{node.input[1]}:0") in self._weights:
@@ -137,7 +137,7 @@ class TrainedNetwork:
             inputs = {"lightness:0": lightness}
             if self._separate:
                 inputs["whole:0"] = whole
-            # Made where they are used, which may be the body of a loop.
+            # Constants are made where they are used, which may be the body of a loop.
             inputs.update((name, tf.constant(value)) for name, value in kernels.items())
             inputs.update((name, variable.read_value()) for name, variable in variables.items())
             (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
@@ -180,10 +180,11 @@ def _network_of(settings: dict[str, Any]) -> Network:
 
 
 def _derived_from_variables(graph: tf.Graph, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The tensors that meet what depends on the inputs and themselves depend on variables alone."""
+    """Tensors that depend on variables alone and are used together with what depends on inputs."""
     of_inputs = {tensor.op for tensor in inputs}
     of_variables = set()
-    # Operations are listed in the order in which they were made, consumers after producers.
+    # Operations are listed in the order in which they were made, so that producers come before
+    # consumers.
     for operation in graph.get_operations():
         producers = {tensor.op for tensor in operation.inputs}
         if producers & of_inputs:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from colorization.prediction.colorize import Colorizer
 
-# FFmpeg's containers by a film's ending; they hold everything that a coloured film needs.
+# FFmpeg's names for the containers that hold everything a coloured film needs, by ending.
 CONTAINERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -59,17 +59,17 @@ CONTAINERS = {
     ".webm": "webm",
 }
 
-# Encoders and their options, which give about the same quality; VP9 takes about twice the time.
+# Encoders and their options. The quality is about the same; VP9 takes about twice the time.
 _H264 = ("libx264", {"crf": "16"})
 _VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
-# A rate of pictures a second above which it is a mistake.
+# Pictures a second above which the rate that a film states is a mistake.
 _FASTEST = 1000
-# Pictures at the beginning that tell whether a film is interlaced.
+# Number of pictures at the beginning that tell whether a film is interlaced.
 _LOOKED_AT = 10
 
-# Where L* stays the same from frame to frame, so much of the chroma comes from the frames before.
+# Share of the chroma that comes from the frames before where L* stays the same.
 _STEADINESS = 0.85
-# A change of L* that halves that share, and a mean one that is a cut to another scene.
+# Change of L* that halves this share, and mean change of L* that is a cut to another scene.
 _HALVING_CHANGE = 4.0
 _CUT = 15.0
 
@@ -99,7 +99,8 @@ def colorize_film(
       UserError: PyAV is not installed.
       OSError: the target cannot be written or the disk is full.
     """
-    # Beforehand, because no track can be added to the result once its first packet is written.
+    # The beginning is looked at beforehand, because no track can be added to the result once its
+    # first packet is written.
     begin = first_frames(source, _LOOKED_AT)
     total = require_whole(source)
     import av

@@ -28,12 +28,12 @@ from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
 from colorization.server.sessions import Sessions
 
-# Of one file. How many pixels it may have, `photos.MAX_PIXELS` says.
+# Most bytes of an uploaded file. The most pixels are `decode.MAX_PIXELS`.
 MAX_UPLOAD = 256 * 2**20
 
 # Seconds between two looks for files that can go.
 _SWEEP_SECONDS = 5
-# Gradio remembers what each of so many sessions sent last, for listeners of another kind than ours.
+# Number of sessions whose last input Gradio keeps, for listeners of another kind than ours.
 _SESSIONS_REMEMBERED = 16
 
 
@@ -163,16 +163,16 @@ def _environment(folder: Path) -> Iterator[Path]:
         "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_RUN_HISTORY": "False",
-        # Statistics of all requests, made anew after each, that nobody can see.
+        # Gradio makes statistics of all requests anew after each, and nobody can see them.
         "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
         "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "HF_HUB_OFFLINE": "1",
-        # It asks itself, and nobody else, whether it has started; a proxy would get in the way.
+        # Gradio asks itself, and nobody else, whether it has started. A proxy would get in the way.
         "no_proxy": "*",
     }
     former = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    # Read from the environment already, when it was imported.
+    # Gradio has read this variable already, when it was imported.
     gr.routes.DEFAULT_TEMP_DIR = str(folder)
     try:
         yield folder

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from colorization.server.sessions import Strokes
 
-# What people colour most, and a gray for what had no colour. Lightness is the photo's own.
+# Colours to paint with: those that people need most, and a gray for what had no colour. Lightness
+# is the photo's own.
 PALETTE = (
     ("fair skin", "#e8c0a4"),
     ("tanned skin", "#c68e6a"),
@@ -106,7 +107,7 @@ def draw_strokes(strokes: Strokes, size: tuple[int, int]) -> np.ndarray:
         width = max(1, round(stroke["width"] * max(size)))
         points = [(x * (size[0] - 1), y * (size[1] - 1)) for x, y in stroke["points"]]
         pencil.line(points, stroke["colour"], width)
-        # Round ends and corners.
+        # Circles make the ends and corners round.
         for x, y in points:
             box = (x - width / 2, y - width / 2, x + width / 2, y + width / 2)
             pencil.ellipse(box, stroke["colour"])

@@ -40,7 +40,7 @@ from colorization.training.settings import stored_settings
 
 MAX_SATURATION = 3.0
 _MOST_MODELS = 4
-# Between two updates of a page that waits for many photos.
+# Seconds between two updates of a page that waits for many photos.
 _UPDATE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ def _folders(chosen: Path) -> dict[str, str]:
     for name, folder in general.items():
         if os.path.abspath(chosen) == folder:
             return {name: folder, **general}
-    # Absolute only where it must be: TensorFlow finds no checkpoint below a folder with [ in its
-    # name, which the working folder may have.
+    # The path is absolute only where it must be. The working folder may have a [ in its name, and
+    # TensorFlow finds no checkpoint below such a folder.
     if chosen.name in ("", ".."):
         chosen = Path(os.path.abspath(chosen))
     beside = sorted(path.parent for path in chosen.parent.glob("*/settings.json"))
@@ -184,7 +184,7 @@ def _upload(sessions: Sessions, sent: Any) -> Path:
 
 
 def refusal(message: str) -> gr.Error:
-    # The page takes messages as HTML.
+    # The page shows messages as HTML.
     return gr.Error(
         html.escape(message, quote=False),
         duration=None,
@@ -224,7 +224,7 @@ def colorize_all(
             continue
         if told:
             problems[path.name] = "; ".join(told)
-        # Folders of their own, because the names are what people see in their downloads.
+        # Each picture has a folder of its own, because people see its name in their downloads.
         result = Result(
             request.folder / str(number) / name,
             request.folder / f"{number}-gray.jpg",
@@ -295,7 +295,7 @@ def named_problems(problems: Mapping[str, str]) -> str:
 
 
 def write_zip(results: Sequence[Result], path: Path) -> Path:
-    # Pictures are compressed already.
+    # The archive is stored uncompressed, because pictures are compressed already.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for result in results:
             archive.write(result.picture, result.picture.name)

@@ -29,7 +29,8 @@ from colorization.server.painting import painted_picture, painted_preview, strok
 from colorization.server.request_filter import expected_request
 from colorization.server.sessions import Request, Result, Sessions
 
-# So many that a few long jobs do not hold up a short one, so few that large photos fit in memory.
+# Jobs at the same time: enough that a few long ones hold up no short one, few enough that large
+# photos fit in memory.
 _JOBS_AT_ONCE = 4
 _JOBS_WAITING = 200
 _GONE = "That picture is no longer here; colour the photo once more."
@@ -38,7 +39,8 @@ _JOB_LIMITS: dict[str, Any] = {"concurrency_id": "colour", "concurrency_limit": 
 # Gradio would open files to do so.
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
 
-# Wide: photos and settings at the left, the result at the right. Narrow: the result in between.
+# On wide screens, photos and settings are at the left and the result at the right. On narrow ones
+# the result is in between.
 CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 #examples .container { max-width: 4.5rem; max-height: 4.5rem; }
@@ -51,7 +53,7 @@ footer .divider { display: none; }
 """
 
 
-# A page that is shown at another address than the server knows does not work: it says why.
+# A page that is shown at another address than the server knows does not work, and says why.
 HEAD = """<script>
 {
   const here = location.origin + location.pathname.replace(/\\/$/, "");
@@ -78,7 +80,7 @@ def theme() -> gr.themes.Base:
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     ).set(
-        # Dark enough for white letters on it to be read.
+        # Shades that are dark enough to read white letters on.
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
@@ -300,7 +302,7 @@ class _Actions:
                 archive = None
                 if finished and len(begun.results) > 1:
                     archive = write_zip(begun.results, begun.folder / "coloured.zip")
-                # Later results leave alone what may be looked at already.
+                # Later results do not replace what may be looked at already.
                 shown = _show(begun.results[0]) if shown is None else [gr.skip()] * len(shown)
                 yield *shown, _archive(archive), _strip(begun.results)
                 if finished and problems:

@@ -15,7 +15,7 @@ from colorization.server.addresses import Address, foreign_address, parse_addres
 from colorization.server.sessions import Request, Sessions
 
 _PREFIX = "/gradio_api/"
-# Of Gradio's routes those that the page and its own client use. Left out are calls that go past the
+# Routes of Gradio's that the page and its own client use. Left out are calls that go past the
 # queue, fetch from other hosts, or serve development.
 _PAGES = (
     "/",
@@ -55,14 +55,14 @@ _REFUSED = (403, "refused")
 _NO_PAGE = (404, "no such page")
 _TOO_LONG = (413, "too long")
 _FAILED = (500, "failed")
-# What Gradio's page says of a call, and of the event that it is for.
+# Fields that Gradio's page sends with a call, and with the event that it is for.
 _CALL_NAMES = ("data", "fn_index", "session_hash", "trigger_id")
 _EVENT_NAMES = ("index", "value", "selected")
-# Where a request that names uploads takes along what `Sessions` knows it by.
+# Key under which the scope of a request that names uploads holds its `Request`.
 _REQUEST_KEY = "colorization.request"
 
 _HEADERS = [
-    # Whatever a page of ours might ask for elsewhere, the browser refuses.
+    # Policy by which the browser refuses whatever a page of ours might ask for elsewhere.
     (
         b"content-security-policy",
         b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
@@ -70,7 +70,7 @@ _HEADERS = [
     ),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
-    # Proxies pass on progress as it comes.
+    # Header that lets proxies pass on progress as it comes.
     (b"x-accel-buffering", b"no"),
 ]
 
@@ -158,7 +158,7 @@ class RequestFilter:
                 with contextlib.suppress(RuntimeError):
                     await send({"type": "http.response.body", "body": b""})
             else:
-                # What it is sent is not always checked before it is used.
+                # Gradio does not check all it is sent before it uses it.
                 await _answer(send, *(_NOT_UNDERSTOOD if scope["method"] == "POST" else _FAILED))
 
     def _without_folder(self, scope: _Message) -> _Message:
@@ -241,7 +241,7 @@ class RequestFilter:
         if uploads:
             expected = self._sessions.expect(sent.get("session_hash"), uploads)
             scope = {**scope, _REQUEST_KEY: expected}
-        # Written anew, so that nobody reads anything else into it.
+        # The call is written anew, so that nobody reads anything else into it.
         messages = iter([{"type": "http.request", "body": json.dumps(sent).encode()}])
 
         async def receive_again() -> _Message:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Requests of a session whose results stay whatever their age.
+# Number of requests of a session whose results stay whatever their age.
 _MOST_REQUESTS = 8
 # Seconds in which results can be fetched, however many more come after them.
 _FETCH_SECONDS = 60
@@ -23,7 +23,7 @@ _AWAY_SECONDS = 10
 # Seconds after which what nobody has asked for since is removed.
 _KEEP_SECONDS = 3600
 
-# Lines that were painted, from first to last; see `brush.are_strokes`.
+# Painted lines, from first to last; see `brush.are_strokes`.
 Strokes = Sequence[dict[str, Any]]
 
 
@@ -105,12 +105,12 @@ class Sessions:
     def __init__(self, folder: Path):
         """Takes charge of a folder, given by its real path, into which Gradio puts uploads."""
         self._folder = folder
-        # Requests by session, from the oldest on.
+        # Requests by session, the oldest first.
         self._requests: dict[str, list[Request]] = {}
-        # When the uploads of these requests were made, in nanoseconds.
+        # Times at which the uploads of these requests were made, in nanoseconds.
         self._made: dict[Path, int] = {}
         self._visitors: Counter[str] = Counter()
-        # When the last visitor of a session left.
+        # Times at which the last visitor of a session left.
         self._left: dict[str, float] = {}
         self._lock = threading.Lock()
         self._permanent: set[Path] = set()

@@ -1,4 +1,4 @@
-"""The checkpoints in a model's folder: which is the newest, the best, damaged, to go on from."""
+"""The checkpoints in a model's folder: which of them is the newest, the best, or damaged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from colorization.training import weights
 from colorization.training.evaluation import same_photos, stored_evaluation
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
 
-# Endings of what Adam keeps beside the weights.
+# Endings of the names of Adam's variables.
 _OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
 _MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
 
@@ -68,7 +68,7 @@ def best_checkpoint(model_dir: str) -> str:
 
 
 def holds_weights_only(model_dir: str) -> bool:
-    """Whether a folder is that of a model which can be used, but not be trained further there."""
+    """Whether a folder's model can be used, but not be trained further in this folder."""
     return not has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
 
 
@@ -94,12 +94,12 @@ def restorable(checkpoint: str, folder: str | None = None) -> Iterator[str]:
     """A checkpoint that TensorFlow can restore, for the duration of the body.
 
     Args:
-      checkpoint: one, or a file of weights, which is written out as one.
-      folder: where that is done, a model's; by default where temporary files go. `resume` removes
-        what a process that was killed has left there.
+      checkpoint: prefix of a checkpoint, or path of a file of weights, which is converted.
+      folder: the model's folder to convert it in; by default that of temporary files. `resume`
+        removes what a killed process has left there.
 
     Yields:
-      Its prefix.
+      The prefix of the checkpoint.
 
     Raises:
       UserError: the file of weights is damaged.
@@ -139,7 +139,7 @@ def write_weights(model_dir: str, folder: Path, saturation: float = 1.0) -> None
       OSError: the folder cannot be written to.
     """
     values = trained_tensors(model_dir)
-    # The evaluation first: the weights make the folder a model's.
+    # The evaluation comes first, because the weights make the folder a model's.
     evaluation = stored_evaluation(Path(model_dir) / BEST)
     if evaluation is None and saturation != 1:
         raise UserError(f"{model_dir} holds no evaluation that a saturation could be stored in")
@@ -188,7 +188,7 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     kept = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
     write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
-    # Earlier ones, and what a copying that was cut short has left.
+    # Earlier best checkpoints, and leftovers of copying that was cut short, go.
     for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
         if not file.name.startswith(f"{name}."):
             file.unlink()
@@ -199,7 +199,8 @@ def _copied(checkpoint: str, folder: Path) -> bool:
     """Copies a checkpoint, unless the training has deleted it meanwhile."""
     folder.mkdir(exist_ok=True)
     index = Path(f"{checkpoint}.index")
-    # The index last: without it there is no checkpoint. It is also what TensorFlow deletes first.
+    # The index comes last, because without it there is no checkpoint. TensorFlow also deletes it
+    # first.
     try:
         for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
             with atomic_write(folder / source.name) as target:
@@ -296,7 +297,7 @@ def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
     if missing:
         raise UserError(f"{checkpoint} does not fit its network: {missing[0]} is missing; {_MEND}")
-    # What initial values are made of is fed, which needs no further operations in the graph.
+    # Initial values are fed in place of their tensors, which adds no operation to the graph.
     fed = {variable.initializer.inputs[1]: values[variable.op.name] for variable in variables}
     session.run([variable.initializer for variable in variables], fed)
 

@@ -1,7 +1,7 @@
-"""What the tasks of a TF_CONFIG cluster owe each other beyond what the Estimator does.
+"""The tasks of a TF_CONFIG cluster, and how its parameter servers come to an end.
 
-The Estimator's parameter servers run for ever. Here every chief and worker that has finished tells
-each of them, and they end when nobody needs them any more.
+The Estimator's parameter servers run for ever. Here each chief and worker tells all of them when it
+has finished, and they end when nobody needs them any more.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import tensorflow as tf
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 
-# How long a parameter server waits for workers that say nothing after the chief has finished: lost
-# ones never will, and one in its last step must not lose its variables.
+# Seconds that a parameter server waits for silent workers after the chief has finished. A lost
+# worker stays silent for ever, but one in its last step must not lose its variables.
 _GRACE_SECONDS = 120
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 20
@@ -83,7 +83,8 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
     with _mailbox(config, config.task_id, server.target) as (session, queue):
         size, name = queue.size(), queue.dequeue()
         while len(finished) < config.num_worker_replicas and time.monotonic() < give_up_at:
-            # Not a blocking dequeue: signals are dealt with between two calls.
+            # A blocking dequeue would keep signals waiting; between two calls Python deals with
+            # them.
             while session.run(size):
                 finished.add(session.run(name).decode())
                 if "chief 0" in finished or "master 0" in finished:
@@ -106,7 +107,7 @@ def evaluate_until_trained(
             tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
             return
         except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
-            # A missing one is a ValueError.
+            # A missing checkpoint raises a ValueError.
             about_checkpoint = "checkpoint" in str(error)
             if not about_checkpoint or tf.train.latest_checkpoint(estimator.model_dir) == newest:
                 raise
@@ -140,7 +141,7 @@ def _mailbox(
         device_filters=[device], operation_timeout_in_ms=_TIMEOUT_SECONDS * 1000
     )
     with tf.Graph().as_default(), tf.device(f"{device}/device:CPU:0"):
-        # Room for tasks that were restarted and finish again.
+        # The queue has room for tasks that were restarted and finish again.
         capacity = 10 * config.num_worker_replicas
         queue = tf.queue.FIFOQueue(capacity, tf.string, [[]], shared_name="finished")
         with tf.compat.v1.Session(target, config=settings) as session:

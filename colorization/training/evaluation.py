@@ -13,8 +13,8 @@ def best_saturation(model_dir: str) -> float:
     """The factor on the predicted chroma that the model's best evaluation found, see `metrics`.
 
     Returns:
-      1 where none is stored, as by earlier versions; else from 0.5 to 2: a model that has learnt
-      nothing yet has a factor that means nothing.
+      The factor, limited to 0.5..2, because that of a model which has learnt nothing yet means
+      nothing. 1 where none is stored, as by earlier versions.
     """
     stored = stored_evaluation(Path(model_dir) / BEST) or {}
     factor = stored.get("saturation", 1.0)

@@ -11,16 +11,16 @@ from colorization.errors import UserError
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, settings, weights
 
-# What `--warm_start` and the beginning of `--model_dir` call them.
+# Name for `--warm_start`, and beginning of the names for `--model_dir`.
 PRETRAINED = "pretrained"
 
-# Beside the package, wherever the program is started.
+# Folder of the general models, beside the package wherever the program is started.
 _PLACE = Path(__file__).resolve().parents[2] / PRETRAINED
 
 # Options that give a network another shape or meaning than the general model has.
 _SHAPE = frozenset(NETWORK_SETTINGS) - {"loss"}
-# What suits a network that has learnt already; see benchmarks/README.md, "Learning on". A step at
-# full size takes four times as long.
+# Defaults for a network that has learnt already; see benchmarks/README.md, "Learning on". A step at
+# full size takes four times as long, hence a quarter of the steps.
 _LEARNING_RATE = 1e-4
 _SHARE_OF_STEPS = 4
 
@@ -98,7 +98,7 @@ def general_model(model: str) -> str:
 
 
 def general_models() -> dict[str, str]:
-    """Folders of those that are there by the names that they are called, `pretrained/color`."""
+    """Folders of the general models that exist, by names such as `pretrained/color`."""
     found = {}
     for model in settings.MODELS:
         with contextlib.suppress(UserError):
@@ -107,7 +107,9 @@ def general_models() -> dict[str, str]:
 
 
 def located(folder: str, model: str) -> str:
-    """The general model for a folder that is called like it, unless there is such a folder here.
+    """Turns the name of a general model into its folder; other folders stay as they are.
+
+    A name counts only where the working folder holds no model of that name.
 
     Args:
       folder: as the user names it: `pretrained`, `pretrained/color` or anything else.

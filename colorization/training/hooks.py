@@ -21,7 +21,7 @@ SessionRunHook = tf.compat.v1.train.SessionRunHook
 # Steps between two points of a curve in TensorBoard.
 SUMMARY_STEPS = 10
 
-# The operations with which a step takes its batch from a data set.
+# Types of the operations by which a step takes its batch from a data set.
 _NEXT_BATCH = ("IteratorGetNext", "MultiDeviceIteratorGetNextFromShard")
 
 
@@ -63,7 +63,7 @@ class TrainProgress(SessionRunHook):
         self._last_step = session.run(self._step)
         self._seconds = self._waited = 0.0
         self._waiting = ""
-        # Counts photos, not steps: that is the rate people compare.
+        # The bar counts photos, not steps, because people compare photos per second.
         self._bar = progress_bar(
             self._max_steps * self._batch_size,
             self._what,
@@ -115,7 +115,7 @@ class TrainProgress(SessionRunHook):
         self._bar.update(step * self._batch_size - self._bar.n)
 
     def end(self, session) -> None:
-        # What a step fetches may be the count from before its update.
+        # The step that a run fetches may be the one before its update.
         self._show(int(session.run(self._step)))
         self._bar.close()
 
@@ -167,7 +167,7 @@ class StopOnSignal(SessionRunHook):
     """Raises `Interrupted` after the step in which a signal came."""
 
     def __init__(self, signals: Signals, model_dir: str | None):
-        """Says where to save.
+        """Settles where to save.
 
         Args:
           signals: what came.
@@ -205,10 +205,10 @@ class TraceStep(SessionRunHook):
     """Traces one step: what each operation took, for the Graphs page of TensorBoard."""
 
     def __init__(self, step: int, model_dir: str):
-        """Says which.
+        """Settles what to trace.
 
         Args:
-          step: from 1, steps of earlier runs counted in.
+          step: its number, from 1, steps of earlier runs counted in.
           model_dir: where the event files are.
         """
         self._traced = step

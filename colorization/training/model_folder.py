@@ -4,10 +4,9 @@
 CHECKPOINT = "model.ckpt"
 # Settings of the network; see `settings`.
 SETTINGS = "settings.json"
-# Folder of the checkpoint with the lowest evaluation loss, a model's folder itself: with
-# `SETTINGS`, and in `EVALUATION` the metrics of that checkpoint.
+# Folder of the checkpoint with the lowest evaluation loss. It is a model's folder itself.
 BEST = "best"
-# What `--mode evaluate` measured.
+# Metrics: in a model's folder those that `--mode evaluate` measured, in `BEST` those of training.
 EVALUATION = "evaluation.json"
 # Photos that are never trained on; see `data.held_out`.
 HELD_OUT = "held_out.json"
@@ -17,5 +16,5 @@ FULL_SIZE = "full_size.json"
 BUDGET = "budget.json"
 # Photos that training could not open, and why.
 UNREADABLE = "unreadable.txt"
-# Held by the training that writes to the folder.
+# Lock of the training that writes to the folder.
 LOCK = "training.lock"

@@ -18,11 +18,12 @@ from colorization.training.model_folder import SETTINGS
 # The scripts whose networks there are.
 MODELS = ("color", "color_global")
 
-_MOST_SETTINGS = 100_000  # characters; whatever is longer was not written by `store_settings`
+# Most characters that `store_settings` writes.
+_MOST_SETTINGS = 100_000
 
 
 def settings_of(options: Options) -> dict[str, Any]:
-    """What is stored beside checkpoints: the script, the options of its network, its classes."""
+    """The settings to store beside checkpoints: script, options of the network, classes."""
     network = {name: getattr(options, name) for name in NETWORK_SETTINGS}
     return {"model": options.model, **network, "classes": list(options.class_names)}
 
@@ -34,7 +35,7 @@ def _with_settings(options: Options, settings: dict[str, Any]) -> Options:
 
 
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
-    """What `store_settings` noted; None where nothing is stored.
+    """The settings that `store_settings` has written; None where there are none.
 
     Raises:
       UserError: it is damaged, or missing beside a checkpoint; `model_dir` is no folder.

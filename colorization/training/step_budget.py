@@ -18,7 +18,8 @@ from colorization.training import hooks
 from colorization.training.model_folder import BUDGET
 from colorization.training.training import make_estimator, scratch_model_dir
 
-# A training is timed by so many steps after the first few, or as many as fit into the seconds.
+# Timing of a training: steps before it begins, steps to time, and the seconds after which fewer of
+# them suffice.
 _WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
 
 
@@ -28,10 +29,10 @@ def steps_in_minutes(
     options: Options,
     data: list[str] | Shards,
 ) -> int:
-    """How many steps a training of so many minutes has, by the time that a few steps take.
+    """How many steps fit into some minutes of training; a few steps are timed to find out.
 
-    What was found is noted in the model's folder: the same budget stays the same number of steps,
-    whenever training is interrupted and goes on.
+    The result is noted in the model's folder, so that a training which is interrupted goes on with
+    the same number of steps.
 
     Args:
       minutes: of training, evaluations not counted.
@@ -40,7 +41,7 @@ def steps_in_minutes(
       data: photos to train on.
 
     Returns:
-      1 at least.
+      The number of steps, at least 1.
     """
     noted = Path(options.model_dir) / BUDGET
     budget = {

@@ -29,10 +29,10 @@ from colorization.training import checkpoint, cluster, hooks
 from colorization.training.model_folder import BEST, FULL_SIZE
 from colorization.training.settings import copy_settings
 
-# Between two looks of an evaluator for a new checkpoint.
+# Seconds between two looks of an evaluator for a new checkpoint.
 _EVALUATOR_THROTTLE_SECS = 5
 
-# What TensorBoard lists of a training run, as far as it is set.
+# Options that TensorBoard lists as hyperparameters, as far as they are set.
 _HYPERPARAMETERS = (
     *NETWORK_SETTINGS,
     "precision",
@@ -51,7 +51,7 @@ _HYPERPARAMETERS = (
 
 
 class Photos(NamedTuple):
-    """A data set to be, and the report on it that reading fills in."""
+    """What a data set is made from, and the report that reading it fills in."""
 
     data: list[str] | Shards
     report: Report
@@ -64,7 +64,7 @@ def scratch_model_dir() -> Iterator[str]:
         try:
             yield scratch
         finally:
-            # Windows removes no file that is open, and the writers of logs stay open.
+            # Windows removes no open file, and the writers of logs keep theirs open.
             tf.compat.v1.summary.FileWriterCache.clear()
 
 
@@ -176,7 +176,7 @@ class _Training:
         self._until(options.half_size_steps, done, half_size=True)
         reached = checkpoint.newest_listed(options.model_dir)
         if checkpoint.step_of(reached) < options.half_size_steps:
-            # Half size alone leaves a model that has never seen photos as it will get them.
+            # A model that was trained at half size alone has never seen photos as it will get them.
             source = checkpoint.go_on_from_best(options.model_dir, options.half_size_steps)
             print(f"Half size no longer gains anything: full size goes on from {source}.")
         return options.half_size_steps
@@ -210,7 +210,7 @@ class _Training:
             lambda: dataset.train_dataset(
                 self._train.data,
                 options.batch_size * options.accumulate_steps // replicas,
-                # A seed of its own for each start: going on must not begin the same epoch again.
+                # Each start has a seed of its own, lest going on begin the same epoch again.
                 options.seed + done,
                 self._train.report,
                 half_size=half_size,
@@ -245,7 +245,7 @@ class _Training:
         return watching
 
     def _eval_spec(self) -> tf_estimator.EvalSpec:
-        """What to evaluate on, and what watches it; at full size, at which models are used."""
+        """Evaluation on the test photos, always at full size, because models are used at that."""
         options, test = self._options, self._test
         is_evaluator = self._task.task_type == "evaluator"
         return tf_estimator.EvalSpec(
@@ -275,7 +275,7 @@ def note_full_size(model_dir: str, step: int) -> None:
 
 
 def noted_full_size(model_dir: str) -> int | None:
-    """What `note_full_size` noted; None where nothing of sense is noted."""
+    """The step that `note_full_size` wrote down; None where there is no sensible note."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         step = json.loads((Path(model_dir) / FULL_SIZE).read_bytes())["step"]
         return step if type(step) is int and step > 0 else None
@@ -293,7 +293,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not math.isfinite(eval_result["loss"]):
-            # Its weights may be finite yet, but nobody shall go on from it.
+            # Its weights may still be finite, but nobody should go on from them.
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
         copy_settings(estimator.model_dir, Path(estimator.model_dir) / BEST)
@@ -324,14 +324,14 @@ def _training_estimator(
         save_summary_steps=hooks.SUMMARY_STEPS,
         log_step_count_steps=hooks.SUMMARY_STEPS,
         train_distribute=gpu_strategy(options.gpus, options.batch_size) if options.gpus else None,
-        # Workers start one after the other, which steadies the beginning, unless they wait for
-        # each other anyway.
+        # Workers start one after the other, which steadies the beginning. Synchronous workers wait
+        # for each other anyway.
         experimental_max_worker_delay_secs=0 if options.sync else None,
     )
 
 
 def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSettings:
-    """What to take from another checkpoint: the variables of the same name and shape.
+    """Settings that take over the variables of the same name and shape from another checkpoint.
 
     Raises:
       UserError: nothing fits.
