@@ -14,13 +14,13 @@ from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.training.checkpoint import (
     best_checkpoint,
-    keep_if_best,
     latest_checkpoint,
     locked,
     newest_whole,
     resume,
     trained_steps,
 )
+from colorization.training.evaluation import keep_if_best
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,7 +17,7 @@ from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint, general_model, weights
-from colorization.training.evaluation import best_saturation
+from colorization.training.evaluation import best_saturation, keep_if_best
 from colorization.training.settings import copy_settings, store_settings, stored_settings
 
 
@@ -59,7 +59,7 @@ def made(tmp_path_factory):
         tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
     copy_settings(str(folder), folder / "best")
     figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.25}
-    kept = checkpoint.keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures)
+    kept = keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures)
     assert kept == 0
     return folder
 

@@ -42,14 +42,17 @@ class Report:
         self._lock = threading.Lock()
 
     def add_gray(self, path: str) -> None:
+        """Notes that a photo is left out because it has no colour."""
         with self._lock:
             self.gray.add(path)
 
     def add_toned(self, path: str) -> None:
+        """Notes that a photo is left out because it is a toned print."""
         with self._lock:
             self.toned.add(path)
 
     def add_unreadable(self, path: str, reason: str) -> None:
+        """Notes why a photo cannot be used; warns of it the first time."""
         with self._lock:
             known = path in self.unreadable
             self.unreadable[path] = reason
@@ -114,6 +117,7 @@ class Report:
 
     @property
     def usable(self) -> int:
+        """Number of the photos that are neither left out nor unreadable."""
         return self.total - len(self.without_color) - len(self.unreadable)
 
     def __str__(self) -> str:

@@ -46,6 +46,7 @@ _SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 
 
 def is_tiff(data: bytes) -> bool:
+    """Whether a file begins as TIFF files do, those of more than 4 GiB among them."""
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 

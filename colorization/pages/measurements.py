@@ -131,6 +131,15 @@ def colorize_timed(
     workers: int,
     progress: Callable[[], object],
 ) -> Coloured:
+    """Colours photos and takes the time.
+
+    Args:
+      colorizer: the model.
+      names: path -> name of the picture, see `results.picture_names`.
+      output: folder for the pictures, see `colorize_folder.colorize_photos`.
+      workers: photos to work on at the same time.
+      progress: called after each photo.
+    """
     gray = np.full([LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], 50, np.float32)
     # Graphs are made ready the first time, which is not timed.
     colorizer.predict(gray, gray)

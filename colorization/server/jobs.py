@@ -184,6 +184,7 @@ def _upload(sessions: Sessions, sent: Any) -> Path:
 
 
 def refusal(message: str) -> gr.Error:
+    """An error to raise, which the page shows to the visitor."""
     # The page shows messages as HTML.
     return gr.Error(
         html.escape(message, quote=False),
@@ -289,12 +290,14 @@ def _picture_names(photos: Sequence[Path]) -> list[str]:
 
 
 def named_problems(problems: Mapping[str, str]) -> str:
+    """A few file names with what was wrong with them, and how many more there are."""
     some = [f"{name}: {reason}" for name, reason in list(problems.items())[:5]]
     more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     return f"{'; '.join(some)}{more}."
 
 
 def write_zip(results: Sequence[Result], path: Path) -> Path:
+    """Writes the coloured pictures into one archive; returns its path."""
     # The archive is stored uncompressed, because pictures are compressed already.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for result in results:

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import atomic_write, write_json
+from colorization.files import write_json
 from colorization.training import weights
-from colorization.training.evaluation import same_photos, stored_evaluation
+from colorization.training.evaluation import stored_evaluation
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
 
 # Endings of the names of Adam's variables.
@@ -156,58 +156,6 @@ def _write(prefix: str, values: dict[str, np.ndarray]) -> None:
         shape_and_slices=[""] * len(values),
         tensors=list(values.values()),
     )
-
-
-def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
-    """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
-
-    Earlier evaluations on other test photos than this one do not count.
-
-    Args:
-      model_dir: folder of the model.
-      checkpoint: prefix of what was evaluated.
-      metrics: what came out, `loss` among it.
-
-    Returns:
-      How many evaluations ago the best one was; 0 if it is this one, or if there is none because
-      the checkpoint has been deleted meanwhile.
-    """
-    folder = Path(model_dir) / BEST
-    figures = {name: float(value) for name, value in metrics.items()}
-    best = stored_evaluation(folder)
-    if best and not same_photos(best, figures):
-        best = None
-    better = best is None or figures["loss"] < best["loss"]
-    if not (better and _copied(checkpoint, folder)):
-        if best is None:
-            return 0
-        since = int(best["evaluations_since"]) + 1
-        write_json(folder / EVALUATION, {**best, "evaluations_since": since})
-        return since
-    name = os.path.basename(checkpoint)
-    kept = str(folder / name)
-    tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
-    write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
-    # Earlier best checkpoints, and leftovers of copying that was cut short, go.
-    for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
-        if not file.name.startswith(f"{name}."):
-            file.unlink()
-    return 0
-
-
-def _copied(checkpoint: str, folder: Path) -> bool:
-    """Copies a checkpoint, unless the training has deleted it meanwhile."""
-    folder.mkdir(exist_ok=True)
-    index = Path(f"{checkpoint}.index")
-    # The index comes last, because without it there is no checkpoint. TensorFlow also deletes it
-    # first.
-    try:
-        for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
-            with atomic_write(folder / source.name) as target:
-                shutil.copyfile(source, target)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def starting_point(source: str) -> str:

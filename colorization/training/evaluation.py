@@ -1,12 +1,18 @@
-"""The evaluation that is stored with a model's best checkpoint: its metrics."""
+"""The best checkpoint of a model, kept in a folder of its own together with its metrics."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
-from colorization.training.model_folder import BEST, EVALUATION
+import tensorflow as tf
+
+from colorization.files import atomic_write, write_json
+from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 
 def best_saturation(model_dir: str) -> float:
@@ -41,3 +47,55 @@ def same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
         math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
         for name in ("loss_no_colour", "ab_rmse_no_colour")
     )
+
+
+def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
+    """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
+
+    Earlier evaluations on other test photos than this one do not count.
+
+    Args:
+      model_dir: folder of the model.
+      checkpoint: prefix of what was evaluated.
+      metrics: what came out, `loss` among it.
+
+    Returns:
+      How many evaluations ago the best one was; 0 if it is this one, or if there is none because
+      the checkpoint has been deleted meanwhile.
+    """
+    folder = Path(model_dir) / BEST
+    figures = {name: float(value) for name, value in metrics.items()}
+    best = stored_evaluation(folder)
+    if best and not same_photos(best, figures):
+        best = None
+    better = best is None or figures["loss"] < best["loss"]
+    if not (better and _copied(checkpoint, folder)):
+        if best is None:
+            return 0
+        since = int(best["evaluations_since"]) + 1
+        write_json(folder / EVALUATION, {**best, "evaluations_since": since})
+        return since
+    name = os.path.basename(checkpoint)
+    kept = str(folder / name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
+    write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
+    # Earlier best checkpoints, and leftovers of copying that was cut short, go.
+    for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
+        if not file.name.startswith(f"{name}."):
+            file.unlink()
+    return 0
+
+
+def _copied(checkpoint: str, folder: Path) -> bool:
+    """Copies a checkpoint, unless the training has deleted it meanwhile."""
+    folder.mkdir(exist_ok=True)
+    index = Path(f"{checkpoint}.index")
+    # The index comes last, because without it there is no checkpoint. TensorFlow also deletes it
+    # first.
+    try:
+        for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
+            with atomic_write(folder / source.name) as target:
+                shutil.copyfile(source, target)
+    except FileNotFoundError:
+        return False
+    return True

@@ -26,6 +26,7 @@ from colorization.model.layers import Layers, working_precision
 from colorization.model.model_fn import Network, make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
+from colorization.training.evaluation import keep_if_best
 from colorization.training.model_folder import BEST, FULL_SIZE
 from colorization.training.settings import copy_settings
 
@@ -297,7 +298,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
         copy_settings(estimator.model_dir, Path(estimator.model_dir) / BEST)
-        self._since = checkpoint.keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+        self._since = keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
         self._counted += 1
 
     def count_anew(self) -> None:
