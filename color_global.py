@@ -35,7 +35,7 @@ def network(nn, lightness, params):
 
 
 def global_features(nn, x, params):
-    """What the photo as a whole shows: `[batch, 28, 28, 512]` to `[batch, 512]`.
+    """Features of the photo as a whole: `[batch, 28, 28, 512]` to `[batch, 512]`.
 
     "paper" is the network of Iizuka et al., table 1b; "single" has one convolution for four.
     """

@@ -175,8 +175,8 @@ def _positive(scale: float) -> float:
     return scale
 
 
-# Each curve is a line up to a knee and a power beyond it, written as line(min) + power(max): half
-# the time of tf.where, whose unused branch would moreover put NaN into gradients.
+# Each curve is a line up to a knee and a power beyond it, written as line(min) + power(max). This
+# takes half the time of tf.where, whose unused branch would put NaN into gradients.
 
 
 def _cube_roots(rgb: tf.Tensor, rows: np.ndarray) -> list[tf.Tensor]:
@@ -205,8 +205,8 @@ def _linear_rgb(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> list[tf.Ten
 def _chroma_factors(
     lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor, linear: list[tf.Tensor]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where sRGB cannot show a colour, int64 `[n, rank]`, and what to multiply its chroma by."""
-    # Mostly few, so that the search costs little.
+    """Places of colours outside sRGB, int64 `[n, rank]`, and factors that reduce their chroma."""
+    # Such colours are mostly few, so that the search costs little.
     places = tf.where(tf.logical_not(_shown(linear)))
     lightness, a, b = (tf.gather_nd(plane, places) for plane in (lightness, a, b))
 
@@ -254,7 +254,8 @@ def _power(base: tf.Tensor, exponent: float) -> tf.Tensor:
 
 
 def _weighted_sum(weights: np.ndarray, channels: list[tf.Tensor]) -> tf.Tensor:
-    # As fast as a matrix product photo by photo, and float32 on GPUs, where products may be TF32.
+    # This is as fast as a matrix product of each photo. It stays in float32 on GPUs, where products
+    # may be TF32.
     (u, v, w), (x, y, z) = weights.tolist(), channels
     return u * x + v * y + w * z
 

@@ -71,7 +71,7 @@ def bilinear(images: tf.Tensor, factor: int) -> tf.Tensor:
     size = 2 * factor - factor % 2
     taps = 1 - np.abs(np.arange(size) - (size - 1) / 2) / factor
     weights = tf.constant(np.outer(taps, taps)[:, :, None, None], images.dtype)
-    # By depth: a full convolution would multiply mostly by the zeros between channels.
+    # The convolution is depthwise: a full one would multiply mostly by the zeros between channels.
     weights = tf.tile(weights, [1, 1, tf.shape(images)[3], 1])
     # One pixel of padding is all that the result within the crop reaches for.
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
@@ -153,7 +153,7 @@ def interpolation(
 def guided_coefficients(
     images: tf.Tensor, guide: tf.Tensor, radius: int, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """How images follow a guide: `slope * guide + offset` gives the images.
+    """Coefficients by which images follow a guide: `slope * guide + offset` gives the images.
 
     The slope is that of the guided filter (He, Sun and Tang, "Guided image filtering", 2013,
     equations 5 and 8): the regression of the images on the guide in the windows around a pixel, cut
@@ -237,7 +237,8 @@ def _read(path: Path) -> Image.Image:
     if image.mode == "CMYK":
         image.info.pop("icc_profile", None)  # says nothing about the RGB it becomes
     if image.mode.startswith("I;16"):
-        # Whatever the byte order was. Pillow would clip them to make their transparency alpha.
+        # The copy has this machine's byte order. Pillow would clip the values to make their
+        # transparency alpha.
         native = Image.fromarray(np.asarray(image).astype(np.uint16))
         native.info.update(image.info)
         return native

@@ -1,4 +1,4 @@
-"""What both colorization models share; `from colorization import Colorizer` colours photos."""
+"""Code of both colorization models; `from colorization import Colorizer` colours photos."""
 
 from __future__ import annotations
 

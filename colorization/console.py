@@ -1,4 +1,4 @@
-"""What is printed: progress bars, warnings and errors, but no start-up chatter of TensorFlow."""
+"""Console output: progress bars, warnings and errors, without TensorFlow's start-up messages."""
 
 from __future__ import annotations
 

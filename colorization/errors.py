@@ -1,4 +1,4 @@
-"""What is said to the user, in one line, when something is wrong."""
+"""Errors that the user is told of in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `color.py` and `color_global.py` call: the command line to one module of `modes`.
+"""Entry point of `color.py` and `color_global.py`: the command line chooses a module of `modes`.
 
 Nothing here imports TensorFlow before the command line has been checked.
 """

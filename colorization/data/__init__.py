@@ -1,1 +1,1 @@
-"""From photos on disk to batches."""
+"""Data: photos on disk become batches."""

@@ -1,4 +1,4 @@
-"""From photos on disk to batches of lightness and chroma.
+"""Batches of lightness and chroma from photos on disk.
 
 A photo becomes a sheet first (`lab_planes`), or comes as one from prepared shards. Sheets are
 cropped, mirrored and turned into floats batch by batch.
@@ -165,7 +165,7 @@ def _cropped_from(
 
 
 def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
-    """What the network sees: L* in 0..100, float32, from its bytes."""
+    """The network's input: L* in 0..100, float32, from bytes."""
     return tf.cast(encoded, tf.float32) * (100 / 255)
 
 
@@ -320,7 +320,7 @@ def eval_dataset(
 
 
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
-    """For `Estimator.predict`: like `eval_dataset`, but gray photos too, and without labels."""
+    """Batches for `Estimator.predict`: as `eval_dataset`, with gray photos, without labels."""
 
     def features(found: tf.Tensor, paths: tf.Tensor) -> dict:
         return {"lightness": _to_lightness(_whole_lightness(found)), "path": paths}

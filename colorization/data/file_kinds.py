@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and its name: a photo, a raw file, a companion of photos."""
+"""Kinds of files by first bytes and name: photos, raw files, companions of photos."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _RAW_ENDINGS = frozenset(
     )
 )
 _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
-# What Pillow registers, but only names, prints or plays.
+# Formats that Pillow registers, but only names, prints or plays.
 _NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
 
 # Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
@@ -123,7 +123,7 @@ def is_raw(data: bytes) -> bool:
 
 
 def why_unknown(data: bytes) -> str:
-    """What to say of a file that Pillow does not open."""
+    """Explains why Pillow does not open a file."""
     start = data[:START]
     told = (told for begins, told in _OTHERS if re.match(begins, start, re.DOTALL))
     return next(told, "not a picture")

@@ -35,7 +35,7 @@ class HeldOut(NamedTuple):
 
 
 def identify(paths: Sequence[str]) -> list[HeldOut]:
-    """What tells each of some photos from others."""
+    """Size and checksum of each of some photos."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_identify, paths))
 

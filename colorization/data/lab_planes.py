@@ -19,7 +19,7 @@ from colorization.lab.toning import is_toned
 
 SIZE = 256
 SHEET_SHAPE = (SIZE * 3 // 2, SIZE)
-# What an example shows of it.
+# Sizes of an example, which shows a part of the sheet.
 LIGHTNESS_SIZE = 224
 CHROMA_SIZE = 112
 

@@ -73,7 +73,7 @@ def places_in_common_folder(paths: Iterable[str]) -> dict[str, str]:
 
 
 def common_folder(paths: Iterable[str]) -> str:
-    """What all paths begin with, up to a slash; not `os.path.commonpath`, which spoils URLs."""
+    """The longest folder that all paths begin with; `os.path.commonpath` would spoil URLs."""
     folders = [path[: path.rfind("/") + 1] for path in paths]
     shared, last = min(folders), max(folders)
     while not last.startswith(shared):
@@ -134,7 +134,7 @@ def as_user_error(source: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in a few words of one line.
+    """Describes an error in a few words of one line.
 
     The errors of remote file systems have a `message`, but no type in common.
     """
@@ -236,7 +236,7 @@ class _Local:
 
     @staticmethod
     def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """As `os.walk`, then through linked folders; through none that it has seen."""
+        """Walks as `os.walk` does, then through linked folders, but through no folder twice."""
         seen, tops = set(), [top]
         for start in tops:
             for folder, subfolders, names in os.walk(start):
@@ -271,7 +271,7 @@ class _Remote:
 
 
 def photo_id(path: str) -> str:
-    """What tells a photo from others, in whichever folder the program runs and however named."""
+    """A photo's absolute path or address, the same however the photo is named."""
     local = path.removeprefix("file://")
     if "://" in local:
         return path
@@ -291,7 +291,7 @@ def folder_name(path: str) -> str:
 
 
 def file_system(path: str) -> _Local | _Remote:
-    """What to open a path with; TensorFlow's own calls know no local names that are no UTF-8."""
+    """The calls to open a path with; TensorFlow's own know no local names that are no UTF-8."""
     return _Remote() if "://" in path else _Local()
 
 
@@ -315,7 +315,7 @@ def read_file(path: str) -> bytes:
 
 
 class Version(NamedTuple):
-    """What tells a photo from what lay, or will lie, under the same path at another time.
+    """Version of a photo, by which it is told from other contents of the same path.
 
     Attributes:
       size: in bytes.

@@ -35,7 +35,7 @@ def read_samples(data: bytes) -> Samples | None:
             values = np.asarray(picture).astype(np.uint16)[..., None]
         else:
             return None
-        # Of three channels or one, a colour may stand for what is transparent.
+        # In pictures of three channels or one, a colour may stand for what is transparent.
         key, profile = picture.info.get("transparency"), picture.info.get("icc_profile")
     channels, alpha = values.shape[2], None
     if channels in (2, 4):

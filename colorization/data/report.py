@@ -1,4 +1,4 @@
-"""What became of the photos of a data set."""
+"""Report on the photos of a data set: which were left out, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Report:
-    """What became of the photos of one data set; filled in while the data set is read.
+    """Report on the photos of one data set, filled in while the data set is read.
 
     Attributes:
       total: photos listed.

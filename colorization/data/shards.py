@@ -95,7 +95,7 @@ def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
 
 
 def find_data(sources: Iterable[str]) -> list[str] | Shards:
-    """What the sources of a data option name: photos, or folders of prepared ones.
+    """Finds the photos that a data option names, or the folders of prepared ones.
 
     Shards are compared with their manifests by size here, and by checksum when they are read.
 
@@ -147,7 +147,7 @@ def is_prepared(source: str) -> bool:
 
 
 def progress_folder(output: str) -> str:
-    """Where `--mode prepare` notes how far it is; gone when it is done."""
+    """Folder in which `--mode prepare` notes how far it is; removed when it is done."""
     return os.path.join(output, ".progress")
 
 

@@ -1,4 +1,4 @@
-"""Which photos a model is trained and tested on."""
+"""Selection of the photos that a model is trained and tested on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BUNDLED_DEFAULTS = {"batch_size": 8, "max_steps": 260}
 
 
 class Selection(NamedTuple):
-    """What to train and to test on.
+    """Photos to train and to test on.
 
     Attributes:
       train: photos to train on.
@@ -80,9 +80,9 @@ def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selecti
 
 
 def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
-    """What `--test_data` names, else `data/test`, else what was held out for the model.
+    """Photos to test on: of `--test_data`, else of `data/test`, else those held out for the model.
 
-    Where there is none of that, the photos bundled with scikit-image.
+    Where there are none of these, the test photos bundled with scikit-image serve.
 
     Args:
       options: of the run.
@@ -173,7 +173,7 @@ def _chosen(paths: Sequence[str]) -> list[str]:
 
 
 def _own_sources(named: tuple[str, ...], part: str) -> list[str]:
-    """What an option names, else the folder in `data`, if photos are in it."""
+    """Sources that an option names, else the folder in `data`, if photos are in it."""
     folder = str(_DATA / part)
     if named or not os.path.isdir(folder):
         return list(named)

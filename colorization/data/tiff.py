@@ -38,8 +38,8 @@ _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
 # Colour filter array and linear raw: what a sensor has measured.
 _SENSOR = {32803, 34892}
-# What can be undone for samples of any size: none, LZW, Deflate (both numbers), PackBits, LZMA and
-# Zstandard. The others know samples of 8 bits only, or fax.
+# Compressions that can be undone for samples of any size: none, LZW, Deflate (both numbers),
+# PackBits, LZMA and Zstandard. The others know samples of 8 bits only, or fax.
 _GENERAL = {1, 5, 8, 32946, 32773, 34925, 50000}
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
@@ -109,7 +109,7 @@ def exif(data: bytes) -> Image.Exif:
         if data[2:4] in (b"*\0", b"\0*"):
             found.load(data)
         else:
-            # Of files of more than 4 GiB, Pillow takes no EXIF data.
+            # Pillow takes no EXIF data of files of more than 4 GiB.
             with _pages(data) as pages:
                 found.update(
                     {tag: _tag(pages[0], tag) for tag in _PLAIN_TAGS if tag in pages[0].tags}

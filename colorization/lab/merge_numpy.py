@@ -41,7 +41,7 @@ _FEW_COLORS = 2**11
 
 
 def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What the network sees of a picture; as `merge_ops.small_lightness`, but rounded to bytes.
+    """The network's input for a picture; as `merge_ops.small_lightness`, but rounded to bytes.
 
     Args:
       pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -245,7 +245,7 @@ def _cube(f: np.ndarray) -> np.ndarray:
 
 
 def _beyond(linear: np.ndarray) -> np.ndarray:
-    """Where sRGB cannot show a colour, by more than rounding; bool."""
+    """Mask of the colours that lie outside sRGB by more than rounding; bool."""
     return (linear.min(axis=0) < -_ROUNDING) | (linear.max(axis=0) > lab_numpy.ONE + _ROUNDING)
 
 

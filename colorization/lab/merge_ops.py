@@ -25,7 +25,7 @@ _STRIP_PIXELS = 2**17
 
 
 def small_lightness(picture: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """What the network sees of a picture.
+    """The network's input for a picture.
 
     Args:
       picture: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.

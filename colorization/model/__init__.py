@@ -1,1 +1,1 @@
-"""From a network to a `model_fn`."""
+"""Layers, losses and metrics, joined with a network into a `model_fn`."""

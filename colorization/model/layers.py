@@ -42,7 +42,7 @@ def fast_precision() -> str:
 
 
 def working_precision(precision: str) -> str:
-    """What layers compute in: "float32" or "bfloat16".
+    """The precision that layers compute in: "float32" or "bfloat16".
 
     Args:
       precision: one of them, or "auto" for the faster one on this machine.
@@ -53,7 +53,7 @@ def working_precision(precision: str) -> str:
     if precision == "auto":
         return fast_precision()
     limit = _slow_limit()
-    # With AVX-512 alone, oneDNN takes the long way.
+    # With AVX-512 alone, oneDNN emulates bfloat16.
     emulated = limit.startswith("AVX512")
     if (
         precision == "bfloat16"
@@ -192,7 +192,7 @@ class Layers:
     def of_whole_photo(
         self, part: Callable[[Layers, tf.Tensor], tf.Tensor], features: tf.Tensor, size: int
     ) -> tf.Tensor:
-        """What a part of the network makes of the whole photo, for global features.
+        """Features of the whole photo by a part of the network, for global features.
 
         Args:
           part: `part(nn, x)`, which has made its layers already.

@@ -1,4 +1,4 @@
-"""What training minimizes."""
+"""Losses that training minimizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good coloured pictures are, beside predictions that need no model."""
+"""Metrics of coloured pictures, and of predictions that need no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a network to a `model_fn`: what is measured, and how a step is taken."""
+"""The `model_fn` of a network: predictions, metrics, and the training step."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _chroma(logits: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
 def _losses(
     network: Network, features: dict, labels: dict, params: dict[str, Any], training: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Of each example: what training minimizes, logits of the code, those of any classes."""
+    """Losses `[batch]`, logits of the code, and logits of the classes if there are any."""
     nn = Layers(training, params)
     logits, class_logits = network(nn, features["lightness"], params)
     with tf.compat.v1.name_scope("objective"):

@@ -1,4 +1,4 @@
-"""How large a step is, and whose gradients it follows."""
+"""The learning rate, and synchronous training of several workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows besides the scalars that Estimator writes by itself."""
+"""Pictures, histograms, baselines and hyperparameters for TensorBoard."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def _colorize_films(
 
 
 def _places(options: Options) -> dict[str, str]:
-    """What is to be coloured: path -> place, see `find_places`."""
+    """Photos and films to colour: path -> place, see `find_places`."""
     if options.input:
         return find_places(options.input, films=True)
     photos = photos_for_testing(options, Path(options.model_dir) / HELD_OUT)

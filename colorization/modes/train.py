@@ -73,7 +73,7 @@ def _started(options: Options, task: tf_estimator.RunConfig, done: int) -> Itera
         yield options
         return
     print(f"Starting from {options.warm_start}.")
-    # In a cluster, parameter servers on other machines restore the chief's.
+    # Parameter servers on other machines of a cluster restore the chief's checkpoint.
     folder = options.model_dir if task.is_chief else None
     with checkpoint.restorable(options.warm_start, folder) as restorable:
         yield dataclasses.replace(options, warm_start=restorable)

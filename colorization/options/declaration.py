@@ -1,4 +1,4 @@
-"""How an option is declared, and the modes that options belong to."""
+"""Declarations of options, and the modes that options belong to."""
 
 from __future__ import annotations
 

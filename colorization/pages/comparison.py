@@ -324,7 +324,7 @@ def _hyperparameters(curves: Mapping[str, Curves]) -> Table:
     rows = []
     for option in sorted({option for of_one in both for option in of_one}):
         values = [_setting(of_one.get(option)) for of_one in both]
-        # What only the full model has is among the settings of both.
+        # Both runs log the settings that only the full model has.
         if option.startswith("global_"):
             values[0] = "–"
         rows.append(list(map(Cell, [f"--{option}", *values])))

@@ -25,7 +25,7 @@ _KEPT = ("fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor", "c
 
 
 class Series(NamedTuple):
-    """What is drawn of one thing.
+    """Points of one curve in the chart.
 
     Attributes:
       name: its label, and a class of its elements.
@@ -150,7 +150,7 @@ def _draw_legend(drawn: Axes, series: Sequence[Series]) -> None:
 
 
 def _range(series: Sequence[Series], levels: Sequence[float]) -> tuple[float, float]:
-    """Where everything is but the measured points and the first, high ones of the smoothed."""
+    """Range of all points but the measured ones and the first, high ones of the smoothed."""
     values = list(levels)
     for one in series:
         values += [y for _, y in one.marked]

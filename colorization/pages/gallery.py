@@ -46,7 +46,7 @@ class _View(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """How near a picture is to the truth, by one measure."""
+    """Distance of a picture from the truth by one measure."""
 
     key: str
     value: float
@@ -125,7 +125,7 @@ def _list_pictures(folder: Path) -> list[str]:
 def _may_be_picture(name: Path) -> bool:
     kind, _ = mimetypes.guess_type(f"name{name.suffix}")
     hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
-    # Not every system has a type for every kind of film.
+    # Not every system knows a media type for every kind of film.
     shown = is_film(name.name) or kind is None or kind.startswith("image/")
     return shown and not hidden
 

@@ -1,4 +1,4 @@
-"""What the comparison page tells beside the metrics: baselines, sizes, times, and the pictures."""
+"""Measurements for the comparison page: baselines, sizes, times, and the pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TIMED_PREDICTIONS = 5
 
 
 def count_parameters(network: Network, options: Options) -> int:
-    """How many numbers training adjusts for the colours."""
+    """Number of parameters that training adjusts for the colours."""
     with tf.Graph().as_default():
         lightness = tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         params = {**dataclasses.asdict(options), "class_names": (), "precision": "float32"}
@@ -43,7 +43,7 @@ def count_parameters(network: Network, options: Options) -> int:
 
 
 def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, dict[str, float]]:
-    """What pictures without any colour, and all of one colour, measure.
+    """Measures pictures without any colour, and pictures of one colour.
 
     Args:
       data: test photos.
@@ -85,7 +85,7 @@ def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, di
 
 
 class Coloured(NamedTuple):
-    """What a model made of the shown photos.
+    """Figures and times of a model on the shown photos.
 
     Attributes:
       scores: name of a picture -> what `colorize_folder.colorize_photos` measures.

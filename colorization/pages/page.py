@@ -1,4 +1,4 @@
-"""What the pages that this program writes have in common: templates, style, thumbnails."""
+"""Parts that all written pages share: templates, style, thumbnails."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a trained model to pictures on disk."""
+"""Prediction: a trained model makes pictures on disk."""

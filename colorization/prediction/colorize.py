@@ -175,11 +175,11 @@ class Colorizer:
     # The steps of `colorize`, for those who do something in between.
 
     def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
-        """What the network sees of a photo: L* in 0..100, float32 `[height, width, 1]`."""
+        """The network's input for a photo: L* in 0..100, float32 `[height, width, 1]`."""
         return merge_numpy.small_lightness(pixels, self._network_size(*pixels.shape[:2]))
 
     def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
-        """What global features are taken from: L* in 0..100, float32 `[224, 224, 1]`."""
+        """The input of the global features: L* in 0..100, float32 `[224, 224, 1]`."""
         if self._style is not None:
             return self._style
         return small if self._working_size is None else self._whole_lightness(pixels)

@@ -136,7 +136,7 @@ def _colorize_file(
 
 
 def _in_parallel(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """What a function returns for each item, in order, worked out by threads.
+    """Results of a function for each item, in order, worked out by threads.
 
     Few items are begun before they are asked for; an error cancels those that have not begun.
     """
@@ -203,7 +203,7 @@ def _colorize(
 
 
 def color_kind(pixels: np.ndarray) -> str:
-    """What `[height, width, channels]` are: "gray", "toned" or "colour", see `to_sheet`."""
+    """Kind of pixels `[height, width, channels]`: "gray", "toned" or "colour", see `to_sheet`."""
     if pixels.shape[2] == 1:
         return "gray"
     rows = max(16, _STRIP_PIXELS // pixels.shape[1])

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 # Containers whose header says how long the film is, and the seconds it may be wrong by. The length
 # of others is unknown, or FFmpeg estimates it.
 _STATED_LENGTH = {"mov": 0.05, "mxf": 0.05, "nut": 0.5, "gxf": 0.5, "flv": 0.5, "rm": 0.5}
-# Of these, each track has a length of its own.
+# Containers whose tracks each have a length of their own.
 _STATED_BY_TRACK = ("mov", "mxf")
-# How the header of an ASF file begins that says the file's size.
+# Beginning of the header of an ASF file that states the file's size.
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
@@ -65,7 +65,7 @@ def open_film(path: str) -> InputContainer:
         raise UnreadableFilm("no file" if os.path.exists(path) else "no such file on this computer")
     if not os.path.getsize(path):
         raise UnreadableFilm("empty file")
-    # Bytes that are no UTF-8 are nothing to fail for.
+    # Metadata that is no UTF-8 is no reason to fail.
     return av.open(address(path), metadata_errors="replace")
 
 

@@ -52,7 +52,7 @@ _STANDARD_METADATA = {
     *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
     *("network", "keywords", "track", "disc", "creation_time", "location"),
 }
-# What each muxer writes by itself and what is about the old file only.
+# Metadata that each muxer writes by itself, or that is about the old file only.
 _OF_THE_FILE = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
 _OF_THE_TRACK = {"encoder", "vendor_id", "duration"}
 _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")

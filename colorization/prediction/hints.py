@@ -128,7 +128,7 @@ def read_strokes(path: str | os.PathLike) -> np.ndarray:
 
 
 def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
-    """Which photo each file of strokes in a folder is for.
+    """Finds the photo that each file of strokes in a folder is for.
 
     Args:
       folder: searched through; what may be no picture is left alone.
@@ -157,7 +157,7 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
 
 
 def digest(hints: Hints | None) -> str:
-    """What tells hints from others, by their content; empty for none.
+    """A hash of the hints' content; empty for none.
 
     Raises:
       UserError: the file of strokes cannot be read.

@@ -146,7 +146,7 @@ def decode_pages(data: bytes, kind: str | None, problems: list[str]) -> Iterator
 
 
 def _to_array(picture: Image.Image) -> np.ndarray:
-    """As `np.asarray`, which takes four times as long for large pictures: it joins many pieces."""
+    """The pixels of a picture, in a quarter of the time that `np.asarray` takes for large ones."""
     width, height = picture.size
     rows = max(1, _STRIP_PIXELS // width)
     if rows >= height:
@@ -230,7 +230,7 @@ def further_page(photo: Photo) -> Photo:
 
 
 def notes(photo: Photo, kind: str) -> tuple[str, ...]:
-    """What the user should hear of a photo that is encoded in a format."""
+    """Notes for the user on a photo that is encoded in a format."""
     if kind == "JPEG" and photo.exif and _short_exif(photo.exif) != photo.exif:
         return (*photo.notes, "its EXIF data are too long for JPEG, so the longest are left out")
     return photo.notes
@@ -244,7 +244,7 @@ def _has_nested(exif: bytes) -> bool:
 
 
 def _short_exif(exif: bytes) -> bytes:
-    """As much of it as JPEG can hold, the shortest values first."""
+    """The EXIF data that a JPEG file can hold, the shortest values first."""
     if len(exif) <= _MOST_EXIF:
         return exif
     found, kept = Image.Exif(), Image.Exif()
@@ -273,7 +273,7 @@ def _dpi(dpi: object) -> tuple[float, float] | None:
 
 
 def _exif(found: Image.Exif) -> bytes:
-    # What cameras and editors write there is not always sound, and no reason to lose the photo.
+    # Cameras and editors do not always write sound values, which is no reason to lose the photo.
     with contextlib.suppress(Exception):
         kept = Image.Exif()
         kept.update((tag, found[tag]) for tag in _KEPT_TAGS if tag in found)
@@ -317,7 +317,7 @@ def _png(picture: np.ndarray, photo: Photo) -> bytes:
     height, width, channels = pixels.shape
     depth, color_type = 8 * pixels.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     size = channels * pixels.itemsize
-    # Each byte less that of the pixel before it: filter type 1, which gradients need.
+    # Filter type 1 stores each byte less that of the pixel before it, which suits gradients.
     lines = pixels.astype(pixels.dtype.newbyteorder(">"), order="C", copy=False)
     lines = lines.view(np.uint8).reshape(height, width * size)
     filtered = np.empty([height, 1 + width * size], np.uint8)

@@ -42,7 +42,7 @@ FOLDERS = (*VIEWS, "thumbnails")
 
 
 class Finished(NamedTuple):
-    """What is known of a picture.
+    """Record of a finished picture.
 
     Attributes:
       photo: it was made from, as `photos.photo_id` gives it.
@@ -182,7 +182,7 @@ def picture_names(
     format: str | None = None,
     finished: Mapping[str, Finished] | None = None,
 ) -> dict[str, str]:
-    """Where the pictures of photos and the coloured films go, relative to a results folder.
+    """Names of the pictures and coloured films below the folders of a results folder.
 
     Args:
       places: path -> place of a photo or film, from `photos.find_places`.
@@ -225,7 +225,7 @@ def picture_names(
 
 
 def _key(name: str) -> str:
-    """What equal names have in common for file systems that tell the fewest apart."""
+    """A key that names share if some file system takes them for the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

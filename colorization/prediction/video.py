@@ -75,7 +75,7 @@ _CUT = 15.0
 
 
 class ColoredFilm(NamedTuple):
-    """How many pictures were coloured, and in a few words each what does not stay as it was."""
+    """Number of coloured pictures, and a few words on each thing that does not stay as it was."""
 
     frames: int
     changes: list[str]

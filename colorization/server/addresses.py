@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Address(NamedTuple):
-    """Where a browser finds a page.
+    """Address at which a browser finds a page.
 
     Attributes:
       scheme: `http` or `https`.

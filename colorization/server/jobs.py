@@ -1,4 +1,4 @@
-"""What the page does for its clients: from what they send to coloured photos."""
+"""Jobs of the page's clients: checking what they send, and colouring it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _settings(folders: dict[str, str], chosen: str) -> dict[str, dict[str, Any]]
 
 
 class Job(NamedTuple):
-    """What a client asks for, checked.
+    """A checked request to colour photos.
 
     Attributes:
       photos: to be coloured, in this order.
@@ -275,7 +275,7 @@ def _colorize(
 
 
 def _picture_names(photos: Sequence[Path]) -> list[str]:
-    """What the pictures are called, each differently; see `results.picture_names`."""
+    """Names of the pictures, all different; see `results.picture_names`."""
     names: list[str] = []
     taken = {path.name for path in photos}
     for path in photos:

@@ -143,7 +143,7 @@ def require_sense(page: gr.Blocks, function: object, values: object) -> None:
 
 
 def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
-    """Where photos are dropped, and the examples below."""
+    """The field that photos are dropped on, and the examples below it."""
     photos = gr.File(label="Photos", file_count="multiple", height=170, elem_id="photos")
     tried = gr.Dataset(
         components=[gr.Image(visible=False)],
@@ -157,7 +157,7 @@ def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
 
 
 class _Result(NamedTuple):
-    """What shows results: one picture beside its gray photo or under the brush, and all of them."""
+    """Components that show results: one picture, beside its gray photo or under the brush; a strip."""
 
     slider: gr.ImageSlider
     brush: gr.HTML
@@ -257,7 +257,7 @@ def _paint_on_input(actions: _Actions, outputs: _Result) -> None:
 
 
 def _add_api(actions: _Actions, inputs: Sequence[Any]) -> None:
-    """What programs call: `/colorize`, behind a button that nobody sees."""
+    """The call for programs, `/colorize`, behind a button that nobody sees."""
     button = gr.Button(visible=False)
     pictures = gr.File(visible=False, file_count="multiple", label="pictures")
     problems = gr.JSON(visible=False, label="problems")
@@ -273,7 +273,7 @@ def _add_api(actions: _Actions, inputs: Sequence[Any]) -> None:
 
 
 class _Actions:
-    """What happens on the page. The arguments are what clients send, of any type."""
+    """Listeners of the page. Their arguments come from clients and may be of any type."""
 
     def __init__(self, models: Models, sessions: Sessions, examples: Sequence[str]):
         self._models = models

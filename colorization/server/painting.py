@@ -19,7 +19,7 @@ _PREVIEW_SIDE = 1600
 
 
 class Planes(NamedTuple):
-    """What the network saw and predicted of a photo.
+    """Input and output of the network for a photo.
 
     Attributes:
       lightness: see `Colorizer.small_lightness`.
@@ -30,7 +30,7 @@ class Planes(NamedTuple):
     chroma: np.ndarray
 
     def to_bytes(self) -> bytes:
-        """To be stored; NumPy's `.npz`."""
+        """The planes as an `.npz` file of NumPy's, to be stored."""
         with io.BytesIO() as file:
             np.savez(file, **self._asdict())
             return file.getvalue()

@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio: lets through only what the page needs."""
+"""A filter between the network and Gradio that lets through only what the page needs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ _CALLS = (
     "upload_progress",
     "user",
 )
-_MOST_BYTES = 4 * 2**20  # of a request other than an upload
+# Most bytes of a request other than an upload.
+_MOST_BYTES = 4 * 2**20
 _HEARTBEAT = f"{_PREFIX}heartbeat/"
 _FILE = f"{_PREFIX}file="
 # Status and text of answers.
@@ -188,7 +189,7 @@ class RequestFilter:
             return _NO_PAGE
         if path.startswith(_FILE) and not self._is_ours(path.removeprefix(_FILE)):
             return _REFUSED
-        # What belongs to the page itself is no secret, and it says better than we what is wrong.
+        # The page's own files are no secret, and the page explains better what is wrong.
         if self._open_to_all or path.startswith(_FOLDERS):
             return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -196,7 +197,7 @@ class RequestFilter:
         return None if other is None else (403, self._explanation(other))
 
     def _explanation(self, other: str) -> str:
-        """What is said to those who come from elsewhere; in the log too, the first time."""
+        """The answer to requests from another page; the log has it too, the first time."""
         address = parse_address(other)
         known = str(address) if address else "another address"
         if self._public_url:
@@ -250,7 +251,7 @@ class RequestFilter:
         return None, receive_again, scope
 
     def _understood(self, path: str, sent: object) -> dict[str, Any]:
-        """What the application is to see of a call.
+        """The fields of a call that the application gets to see.
 
         Raises:
           ValueError: the call makes no sense.
@@ -270,7 +271,7 @@ class RequestFilter:
 
 
 def expected_request(scope: _Message) -> Request | None:
-    """What the filter told `Sessions` to expect for an HTTP request, if that names uploads."""
+    """The request that `Sessions` expects for an HTTP request, if that names uploads."""
     return scope.get(_REQUEST_KEY)
 
 

@@ -48,12 +48,12 @@ class Result(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells results apart, those of other requests too."""
+        """A key that no other result has, in any request."""
         return f"{self.planes.parent.name}/{self.planes.stem}"
 
     @property
     def drawn(self) -> Path:
-        """Where the strokes lie as a PNG, if there are any."""
+        """Path of the strokes as a PNG, if there are any."""
         return self.picture.parent / "strokes" / f"{self.picture.stem}.png"
 
     def next_version(self, what: str) -> Path:
@@ -148,7 +148,7 @@ class Sessions:
                     self._left[session] = time.time()
 
     def uploads(self, paths: Iterable[object]) -> set[Path]:
-        """Those of the files at paths that a client sent that are uploads, and no results."""
+        """The uploads among the files that a client named, without the results."""
         found = {path for path in map(self.upload, paths) if path is not None}
         with self._lock:
             others = self._permanent.union(one.folder for one in self._all_requests())
@@ -209,7 +209,7 @@ class Sessions:
             return None
 
     def strokes(self, session: str, photo: Path) -> Strokes:
-        """What was last painted on a photo of a session."""
+        """The strokes that were last painted on a photo of a session."""
         with self._lock:
             requests = self._requests.get(session, ())
             found = [

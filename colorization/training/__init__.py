@@ -1,1 +1,1 @@
-"""From photos and a network to checkpoints."""
+"""Training: photos and a network become checkpoints."""

@@ -73,7 +73,7 @@ def holds_weights_only(model_dir: str) -> bool:
 
 
 def tensors(checkpoint: str, wanted: Set[str] | None = None) -> dict[str, np.ndarray]:
-    """What a checkpoint or a file of weights holds, by the names of the variables.
+    """Values in a checkpoint or a file of weights, by the names of the variables.
 
     Args:
       checkpoint: prefix of the one, or path of the other.
@@ -117,7 +117,7 @@ def restorable(checkpoint: str, folder: str | None = None) -> Iterator[str]:
 
 
 def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
-    """What the checkpoint to predict with holds, without what belongs to the optimizer.
+    """Values in the checkpoint to predict with, without those of the optimizer.
 
     Raises:
       UserError: there is none.
@@ -368,7 +368,7 @@ def _index_files(model_dir: str) -> Iterator[Path]:
 
 
 def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
-    """What is wrong with a checkpoint; None if every tensor can be read and is finite.
+    """Describes the damage of a checkpoint; None if every tensor can be read and is finite.
 
     The optimizer's tensors are not read if `weights_only`.
 

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
-    """What the environment variable TF_CONFIG says.
+    """Reads the environment variable TF_CONFIG.
 
     Args:
       sync: whether the workers are to train in step.

@@ -1,4 +1,4 @@
-"""How a training went, from the event files that it left in the model's folder."""
+"""Curves of a training, from the event files in the model's folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HYPERPARAMETERS = "_hparams_/session_start_info"
 
 
 class Curves(NamedTuple):
-    """What the event files of a model tell about its training.
+    """Curves and times of a training.
 
     Attributes:
       losses: of training: step, seconds of training until then, loss.
@@ -53,7 +53,7 @@ def read_curves(model_dir: str) -> Curves:
     Seconds are those in which steps were taken. A crash loses the steps after the last checkpoint;
     they are taken again and count once.
     """
-    # What this process wrote may not have reached the disk yet.
+    # This process may have written events that have not reached the disk yet.
     tf1.summary.FileWriterCache.clear()
     scalars: dict[str, dict[int, float]] = {}
     hyperparameters: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def read_curves(model_dir: str) -> Curves:
 
 
 def _event_files(folder: str) -> list[Path]:
-    """In the order of writing."""
+    """Event files of a folder, in the order in which they were written."""
     return sorted(Path(folder).glob("*tfevents*"))
 
 

@@ -1,4 +1,4 @@
-"""What watches a training run: progress bar, photos per second, stopping on a signal."""
+"""Hooks of a training: progress bar, photos per second, saving in time, stopping on a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many steps of training fit into some minutes."""
+"""Steps of training that fit into some minutes."""
 
 from __future__ import annotations
 

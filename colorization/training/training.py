@@ -52,7 +52,7 @@ _HYPERPARAMETERS = (
 
 
 class Photos(NamedTuple):
-    """What a data set is made from, and the report that reading it fills in."""
+    """Photos to make a data set from, and the report that reading it fills in."""
 
     data: list[str] | Shards
     report: Report
@@ -227,7 +227,7 @@ class _Training:
         )
 
     def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
-        """What watches training, the progress first."""
+        """Hooks of the training, the progress first."""
         options = self._options
         if not self._task.is_chief:
             return []
@@ -265,7 +265,7 @@ class _Training:
 
 
 def photos_per_step(options: Options, task: tf_estimator.RunConfig) -> int:
-    """How many photos a step sees on all workers together, as far as they wait for each other."""
+    """Photos of a step on all workers together, as far as they wait for each other."""
     workers = task.num_worker_replicas if options.sync else 1
     return options.batch_size * options.accumulate_steps * workers
 
