@@ -80,14 +80,20 @@ def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
     assert checkpoint.best_checkpoint(str(folder)) == checkpoint.latest_checkpoint(str(folder))
 
 
-def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
+def watched(folder):
+    """The network, and a list to which each training graph adds its size and the steps before."""
     made = []
 
     def spy(nn, lightness, params):
         if nn.training:
-            made.append((lightness.shape[1], checkpoint.trained_steps(str(tmp_path / "model"))))
+            made.append((lightness.shape[1], checkpoint.trained_steps(str(folder))))
         return network(nn, lightness, params)
 
+    return spy, made
+
+
+def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
+    spy, made = watched(tmp_path / "model")
     run("--half_size_share", 0.5, network=spy, steps=4)
     assert made == [(112, 0), (224, 2)]
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 4
@@ -334,13 +340,7 @@ def test_evaluating_other_photos_leaves_the_training_curves_alone(run, tmp_path,
 
 
 def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
-    made = []
-
-    def spy(nn, lightness, params):
-        if nn.training:
-            made.append((lightness.shape[1], checkpoint.trained_steps(str(tmp_path / "model"))))
-        return network(nn, lightness, params)
-
+    spy, made = watched(tmp_path / "model")
     run("--half_size_share", 0.5, network=spy, steps=4)
     # Half of these steps would be at half size, had the model never seen photos at full size.
     run(network=spy, steps=10, brief=("--save_checkpoints_steps", 100))

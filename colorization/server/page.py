@@ -157,7 +157,7 @@ def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
 
 
 class _Result(NamedTuple):
-    """Components that show results: one picture, beside its gray photo or under the brush; a strip."""
+    """Components that show results: a picture beside its gray photo or under the brush; a strip."""
 
     slider: gr.ImageSlider
     brush: gr.HTML
