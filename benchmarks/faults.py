@@ -116,7 +116,7 @@ def check_training(folder: Path, kills: int, moments: random.Random) -> None:
         require(whole is not None, "no checkpoint is left")
         reached = trained_steps(str(model))
         require(reached >= step, f"after step {step} came step {reached}")
-        # What the kill has cost: the time since training last saved, if it had got so far.
+        # The kill has cost the time since training last saved, if it had got so far.
         saved = os.path.getmtime(f"{whole}.index")
         lost.append(time.time() - saved if saved > started else 0)
         step = reached
@@ -137,7 +137,7 @@ def check_training(folder: Path, kills: int, moments: random.Random) -> None:
 
 
 def check_preparing(folder: Path, kills: int, moments: random.Random) -> None:
-    """What comes out is byte for byte what an undisturbed run gives."""
+    """The result is byte for byte that of an undisturbed run."""
     make_photos(folder / "photos", 400, 96)
 
     def command(output: Path) -> list[str]:

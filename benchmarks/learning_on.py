@@ -32,7 +32,7 @@ def run(*arguments: object) -> float:
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """Those of the checkpoint that is kept as the best."""
+    """Metrics of the checkpoint that is kept as the best."""
     return json.loads((folder / "best" / "evaluation.json").read_text())
 
 

@@ -31,7 +31,8 @@ from colorization.data.bundled import bundled_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Of L*, in the mean: rounding of pixels, and of colours that sRGB cannot show as light as that.
+# Mean error of L* that is allowed: pixels are rounded, and sRGB cannot show all colours as light as
+# they are.
 MOST_ERROR = 1.0
 
 

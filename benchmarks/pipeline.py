@@ -97,7 +97,7 @@ def rate(photos: int, work: Callable[[], object]) -> float:
 def stages(
     paths: list[str], prepared: str, pool: multiprocessing.pool.Pool
 ) -> Iterator[dict[str, Callable[[], float]]]:
-    """What to measure: name -> a function that gives photos per second, once per call."""
+    """Ways to measure: name -> a function that gives photos per second, once per call."""
     import tensorflow as tf
 
     from colorization.data import dataset, shards
@@ -113,7 +113,7 @@ def stages(
 
     decoded = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: tf.shape(tf.io.decode_jpeg(tf.io.read_file(path), channels=3)),
-        # Not AUTOTUNE: an epoch is over before it has found this out.
+        # An epoch is over before AUTOTUNE has found this out.
         num_parallel_calls=os.cpu_count(),
     )
     steps = len(paths) // BATCH_SIZE
@@ -175,7 +175,7 @@ def main() -> None:
                     rates.setdefault(name, []).append(measure())
 
     def ratio(name: str, other: str) -> float:
-        # Of neighbours in time, so that what else the machine does weighs on both.
+        # Ratios of neighbours in time, so that what else the machine does weighs on both.
         pairs = zip(rates[name], rates[other], strict=True)
         return statistics.median(mine / others for mine, others in pairs)
 

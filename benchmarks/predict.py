@@ -37,7 +37,7 @@ from colorization.console import import_tensorflow
 import_tensorflow(verbose=False)
 from colorization.prediction.colorize import Colorizer
 coloured = Colorizer(sys.argv[1]).colorize_bytes(open(sys.argv[2], "rb").read())
-# Not getrusage: its maximum is handed on by the process that started this one.
+# The maximum of getrusage would be handed on by the process that started this one.
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
 """
 
@@ -215,7 +215,7 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     times: dict[str, float] = {}
 
     def timed(stage: str, work, *arguments):
-        # Of all threads, and whatever else this machine does meanwhile.
+        # Processor time of all threads, whatever else this machine does meanwhile.
         start = time.process_time()
         result = work(*arguments)
         times[stage] = times.get(stage, 0) + 1e3 * (time.process_time() - start)

@@ -37,7 +37,7 @@ TONES = {
     "faded": [(64, 61, 52), (204, 194, 167)],
     "warm tint": [(0, 0, 0), (255, 252, 249)],
     "cold tint": [(0, 0, 0), (250, 255, 255)],
-    # What editors and CSS call sepia: the highlights are clipped.
+    # The sepia of editors and CSS, which clips the highlights.
     "editor's sepia": None,
 }
 NOISES = ("none", "fine", "coloured", "grain")

@@ -37,7 +37,7 @@ def stored_ways(values: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
 
 
 def rmse(model_dir: str, photos: list[str]) -> float:
-    """Of a* and b*, over all pixels of the photos at 112 x 112."""
+    """RMSE of a* and b* over all pixels of the photos at 112 x 112."""
     import tensorflow as tf
 
     from colorization.data.dataset import eval_dataset

@@ -1,4 +1,4 @@
-"""What some systems lack, for tests that need it."""
+"""Features that some systems lack, for tests that need them."""
 
 import os
 import signal

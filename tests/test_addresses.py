@@ -1,4 +1,4 @@
-"""Which requests are for this page, and what --public_url may be."""
+"""Requests that are for this page, and values of --public_url."""
 
 import pytest
 

@@ -53,7 +53,7 @@ def test_old_prints_have_less_contrast_and_fewer_details():
     found = aged(lightness, chroma, range(60))
     contrast = np.ptp(found, axis=(1, 2, 3)).mean() / np.ptp(lightness, axis=(1, 2, 3)).mean()
     assert 0.4 < contrast < 0.9
-    # What they show stays recognizable.
+    # Aged photos stay recognizable.
     same = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, lightness, strict=True)]
     assert np.median(same) > 0.9
 

@@ -98,7 +98,7 @@ class Easel:
         self.page = page
         page.drop([photo])
         page.find("#download")
-        # Until the page has settled, a click may go nowhere.
+        # A click may go nowhere until the page has settled.
         wait_for(self.open)
         wait_for(lambda: self.image().get_property("naturalWidth") == 400)
 

@@ -230,7 +230,7 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
         path.unlink()
     assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 1
     assert best_checkpoint(folder) == os.path.join(folder, "best", "model.ckpt-1")
-    # Without a best one yet.
+    # There is no best one yet.
     shutil.rmtree(tmp_path / "best")
     assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 0
     assert best_checkpoint(folder) == first

@@ -55,7 +55,7 @@ def test_grays_of_8_and_16_bits_and_paths_agree(colorizer, colourful, tmp_path):
     )
     deep = colorizer.colorize(gray.astype(np.uint16) * 257)
     assert deep.dtype == np.uint16
-    # What the network sees is rounded to bytes where the photo is of bytes.
+    # The network's input is rounded to bytes where the photo is of bytes.
     assert np.abs(deep / 257 - of_rgb).max() <= 1.5
 
 

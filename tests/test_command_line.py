@@ -214,7 +214,7 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     assert more.returncode == 0, more.stderr
     assert "Going on from step 2" in more.stdout
     assert "model.ckpt-3" in more.stdout
-    # As a shell takes them.
+    # The words as a shell takes them.
     *_, predicting, watching = more.stdout.splitlines()
     assert predicting.endswith("--mode predict --model_dir 'own models/(1)'")
     assert watching.endswith("--logdir 'own models'")
@@ -348,7 +348,7 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
     arguments = ("--mode", "prepare", "--input", "broken.jpg", "--output", "prepared")
     result = run_here("color.py", *arguments, folder=tmp_path)
     assert result.returncode == 2
-    # Not by splitlines, for which a progress bar's return to its beginning ends a line.
+    # `splitlines` would end a line where a progress bar returns to its beginning.
     assert result.stderr.split("\n")[-2].startswith("color.py: 1 of 1 photos are unreadable")
 
 

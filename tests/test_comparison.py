@@ -38,7 +38,7 @@ def tiny(nn, lightness, params):
 
 
 class Page(HTMLParser):
-    """What a browser would see."""
+    """The page as a browser sees it."""
 
     def __init__(self, path):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is printed, wherever it goes."""
+"""Console output, wherever it goes."""
 
 import errno
 import io

@@ -36,7 +36,7 @@ def test_lightness_and_chroma_agree_with_scikit_image(tmp_path, colourful, kind)
     expected = rgb2lab(picture)[..., 0]
     halved = rgb2lab(picture.reshape(112, 2, 112, 2, 3).mean((1, 3)) / 255)[..., 1:]
 
-    # By way of 256 x 256 and back, in bytes: smooth pictures lose little.
+    # The way leads through bytes of 256 x 256, where smooth pictures lose little.
     (((features, labels),), _) = batches(tmp_path, batch_size=1)
     assert features["lightness"].shape == (1, 224, 224, 1)
     assert labels["chroma"].shape == (1, 112, 112, 2)

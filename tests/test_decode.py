@@ -210,7 +210,7 @@ def test_deep_files_keep_date_and_resolution():
 
 @pytest.mark.parametrize("name", ["gamma 2.2", "romm"])
 def test_profiles_are_evaluated_as_little_cms_does(name):
-    """On colours that 8 bits hold, for it takes no others."""
+    """Compared on colours that 8 bits hold, because Little CMS takes no others here."""
     profile = icc_profile(name, gray=False)
     values = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
     source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")

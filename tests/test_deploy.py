@@ -1,4 +1,4 @@
-"""What `deploy/` runs is what the program understands."""
+"""The program understands what `deploy/` runs."""
 
 import shlex
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_pods_of_a_job_share_all_photos(mode, monkeypatch):
         assert options.mode == mode
         shards.append(options.shard)
     assert shards == [(index, len(shards)) for index in range(len(shards))]
-    # What options name is mounted, and only the output can be written to.
+    # Everything that options name is mounted, and only the output can be written to.
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts[options.input[0]]["readOnly"]
     assert "readOnly" not in mounts[options.output]

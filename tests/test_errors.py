@@ -1,4 +1,4 @@
-"""What a user is told when the machine is at fault, and what is left then."""
+"""Messages for the user when the machine is at fault, and what is left then."""
 
 import errno
 

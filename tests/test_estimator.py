@@ -192,7 +192,7 @@ def test_strategy_across_a_cluster_is_refused(monkeypatch):
 
 
 class Promise:
-    """What tf.estimator is on a TensorFlow that carries it, while its package is missing."""
+    """The module in place of tf.estimator on a TensorFlow that carries it, its package missing."""
 
     def __getattr__(self, name):
         raise ModuleNotFoundError(f"No module named '{PACKAGE}'", name=PACKAGE)

@@ -32,7 +32,7 @@ HOSTILE_NAMES = [
 
 
 class Page(HTMLParser):
-    """What a browser would see: the entries by name, and all other elements."""
+    """The page as a browser sees it: the entries by name, and all other elements."""
 
     def __init__(self, path: Path):
         super().__init__()

@@ -168,7 +168,7 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatc
     waits = iter([0.25] * 20 + [0.0] * 20)
 
     class Waits(TrainProgress):
-        """With times that do not depend on how busy the machine is."""
+        """Its times do not depend on how busy the machine is."""
 
         def after_run(self, run_context, run_values):
             loss, step, begun, _ = run_values.results

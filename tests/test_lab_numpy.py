@@ -10,7 +10,7 @@ GRAYS = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
 CORNERS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255] * 3, [255, 255, 0]])
 PICTURES = [
     RNG.integers(0, 256, [20, 30, 3], np.uint8),
-    # Where the curves have their knees.
+    # The curves have their knees here.
     RNG.integers(0, 14, [20, 30, 3], np.uint8),
     GRAYS,
     np.repeat(np.repeat(CORNERS.astype(np.uint8)[None], 2, 0), 2, 1),
@@ -29,7 +29,7 @@ def test_values_are_those_of_scikit_image(picture):
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_values_are_those_of_the_ops(picture):
-    """Of its twin: chroma to a thousandth, L* in bytes to half a step."""
+    """The results are the twin's: chroma to a thousandth, L* in bytes to half a step."""
     lab = lab_convert.rgb_to_lab(picture).numpy()
     np.testing.assert_allclose(lab_numpy.chroma(picture), lab[..., 1:], rtol=0, atol=1e-3)
     with_padding = np.concatenate([picture, picture[..., :1]], axis=-1)

@@ -10,7 +10,7 @@ PLACES = [(top, left, mirrored) for top in range(17) for left in range(17) for m
 
 @pytest.mark.parametrize("size", [(256, 256), (700, 300), (100, 90), (1, 1), (90, 400)])
 def test_a_sheet_is_the_lab_of_the_resized_photo(colourful, size):
-    """To half a step of a byte and what rounding within tables adds."""
+    """Equal to half a step of a byte and what rounding within tables adds."""
     photo = Image.fromarray(colourful(*size))
     sheet, kind = to_sheet(photo)
     assert (sheet.dtype, sheet.shape) == (np.uint8, (384, 256))

@@ -29,7 +29,7 @@ def weights_of(batches, training=True):
 
 
 def expected_weights(batches):
-    """After Zhang et al. 2016, with loops and SciPy."""
+    """The weights of Zhang et al. 2016, with loops and SciPy."""
     average = np.full([22, 22], 1 / 484)
     for step, batch in enumerate(batches):
         histogram, _, _ = np.histogram2d(

@@ -35,7 +35,7 @@ def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip
 @pytest.mark.parametrize("strength", [5, 60])
 @pytest.mark.parametrize("few_colours", [0, 2**20])
 def test_they_are_those_of_exported_models(colourful, monkeypatch, shape, strength, few_colours):
-    """To one level, where sRGB cannot show the colour included."""
+    """The twins agree to one level, also where sRGB cannot show the colour."""
     monkeypatch.setattr(merge_numpy, "_FEW_COLORS", few_colours)
     photo = colourful(*shape[:2])[..., : shape[2]]
     chroma = RNG.normal(0, strength, [28, 28, 2]).astype(np.float32)
@@ -69,7 +69,7 @@ def test_grays_of_16_bits_keep_their_depth():
     assert result.dtype == np.uint16
     shown = rgb2lab(result / 65535)[..., 0]
     expected = rgb2lab(np.repeat(gray / 65535, 3, axis=2))[..., 0]
-    # What lies within 0.0001 of what sRGB shows is clipped: 0.09 in L* at black.
+    # Colours within 0.0001 of what sRGB shows are clipped: 0.09 in L* at black.
     np.testing.assert_allclose(shown, expected, atol=0.1)
     no_colour = merged(gray, lightness, np.zeros_like(chroma))
     assert np.abs(no_colour.astype(int) - gray).max() <= 2
@@ -102,7 +102,7 @@ def test_interpolation_is_that_of_upsample():
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_small_lightness_is_that_of_exported_models(shape, dtype):
-    """To two levels of a byte: it is rounded, and whole blocks of pixels come first."""
+    """The twins agree to two levels of a byte: one rounds and takes whole blocks first."""
     coarse = RNG.integers(0, 256, [5, 5, shape[2]], np.uint8)
     photo = Image.fromarray(coarse.squeeze()).resize(shape[1::-1], Image.Resampling.BICUBIC)
     photo = np.asarray(photo).reshape(shape)

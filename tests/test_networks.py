@@ -162,7 +162,7 @@ VARIANTS = [
 @pytest.mark.parametrize(("network", "params"), VARIANTS)
 @pytest.mark.parametrize("training", [False, True])
 def test_networks_equal_the_numpy_reference(network, params, training):
-    """On 16 x 24 pictures, to 0.1 % of the largest logit."""
+    """Compared on 16 x 24 pictures, to 0.1 % of the largest logit."""
     lightness = np.random.default_rng(0).uniform(0, 100, [3, 16, 24, 1]).astype(np.float32)
     logits, variables, _ = run(network, lightness, params, training)
     expected = reference(lightness, variables, params, training)
@@ -308,7 +308,7 @@ def test_averages_of_a_model_that_is_learnt_on_from_are_kept():
 def test_precision_is_what_the_environment_lets_the_processor_do(
     monkeypatch, limit, automatic, explicit
 ):
-    """On a processor that has the instructions."""
+    """The processor has the instructions."""
     monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     monkeypatch.setattr(layers, "_processor_flags", lambda: {"avx512_bf16"})

@@ -264,7 +264,7 @@ def test_raw_files_are_developed_with_the_cameras_white_balance():
     ],
 )
 def test_known_kinds_are_named_with_what_reads_them(monkeypatch, start, told):
-    """As if no library registered them."""
+    """No library has registered these kinds."""
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind not in ("HEIF", "JXL")])
     with pytest.raises(UnreadablePhoto, match=told):
         open_photo(start + bytes(200))

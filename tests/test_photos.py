@@ -83,7 +83,7 @@ def test_lists_are_read_as_editors_of_every_system_write_them(tmp_path, encoding
     assert found == [os.path.normpath(name) for name in [*names, "quoted.jpg"]]
 
 
-# What programs leave beside photos: name -> content.
+# Files that programs leave beside photos: name -> content.
 COMPANIONS = {
     "a.jpg.xmp": b"<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>",
     "a.xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
@@ -212,7 +212,7 @@ def test_every_kind_is_opened(colourful, kind):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_honoured(colourful, orientation):
     upright = colourful(40, 30)
-    # How each orientation is stored (Exif 2.3, tag 274): undone by these.
+    # Turns that undo each orientation (Exif 2.3, tag 274).
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -252,7 +252,7 @@ def test_16_bit_gray_is_scaled():
 
 
 def test_32_bit_gray_is_scaled():
-    """By the type's range, unless the picture would be black all over then."""
+    """White is the end of the type's range, unless the picture would be black all over then."""
     values = np.array([[0, 2**29, 2**30, 2**31 - 1]], np.int32)
     opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
     np.testing.assert_array_equal(opened[0, :, 0], [0, 64, 128, 255])
@@ -455,7 +455,7 @@ def test_places_depend_on_the_source_alone(tmp_path, monkeypatch):
     assert places("p/**/d.jpg") == ["1950/c/d.jpg"]
     outside = str(tmp_path / "elsewhere.jpg").lstrip("/")
     assert places("p/list.txt") == ["1950/b.jpg", "a.jpg", "1950/c/d.jpg", outside, "b/x.jpg"]
-    # Of several sources, the first that names a photo.
+    # The first of several sources that names a photo decides.
     assert places("p/1950", "p") == ["b.jpg", "c/d.jpg", "a.jpg"]
     monkeypatch.chdir(folder / "1950")
     assert places(".") == ["b.jpg", "c/d.jpg"]

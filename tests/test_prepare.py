@@ -330,7 +330,7 @@ def test_photos_and_prepared_ones_are_not_mixed(prepared):
 def test_workers_share_the_shards_without_overlap(
     photo_folder, tmp_path, workers, photos_per_shard
 ):
-    """As files where there are many, record by record where there is one."""
+    """Shards are divided as files where there are many, record by record where there is one."""
     paths = find_photos([str(photo_folder(13))])
     prepare(paths, str(tmp_path / "out"), photos_per_shard=photos_per_shard)
     data = find_data([str(tmp_path / "out")])

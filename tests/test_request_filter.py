@@ -1,4 +1,4 @@
-"""What the filter lets through to an application that answers everything."""
+"""Requests that the filter lets through to an application that answers everything."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ LOCAL = {"host": "127.0.0.1:7860"}
 
 
 def require_sense(function, values):
-    """As of a page whose functions 0 and `colorize` take two values."""
+    """Stands for a page whose functions 0 and `colorize` take two values."""
     if function not in (0, "colorize") or len(values) < 2:
         raise ValueError(function)
 

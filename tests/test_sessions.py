@@ -91,7 +91,7 @@ def test_a_request_that_runs_or_waits_is_kept(folder, monkeypatch):
     waiting = sessions.expect("a", {awaited})
     long = sessions.expect("a", {upload})
     with sessions.running(long):
-        # Of the same photo, and of others, that have ended.
+        # These requests, of the same photo and of others, have ended.
         for number in range(20):
             begin(sessions, "a", [put(folder, f"hash{number}/photo.png"), awaited])
         in_a(MINUTE, monkeypatch)
@@ -219,7 +219,7 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     (changed,) = sessions.update("ada", result, strokes=second, after=folder / "new.jpg")
     assert changed == result._replace(strokes=second, after=folder / "new.jpg")
     assert sessions.strokes("ada", photo) == second
-    # What was made with the first stroke comes too late.
+    # The preview made with the first stroke comes too late.
     assert sessions.update("ada", result, picture=folder / "late.png") == []
     assert sessions.find("ada", result.key) == changed
     assert sessions.update("eve", changed, picture=folder / "stolen.png") == []

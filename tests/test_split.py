@@ -1,4 +1,4 @@
-"""Which photos are trained and tested on."""
+"""Selection of the photos to train and to test on."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_no_more_than_200_are_held_out(photo_folder, tmp_path):
         (tmp_path / "many" / f"{number}.png").write_bytes(photo.read_bytes() + b"%d" % number)
     selection = select("--train_data", "many")
     assert (len(selection.train), len(selection.test)) == (1900, 200)
-    # By chance, not from one end.
+    # Chance chooses them, not their place in the list.
     assert 700 < sum(int(Path(path).stem) for path in selection.test) / 200 < 1400
 
 
@@ -67,7 +67,7 @@ def test_however_the_photos_are_named_the_same_are_held_out(photo_folder, tmp_pa
 
 
 def test_gray_and_broken_photos_are_not_held_out(photo_folder):
-    # So many that some would be.
+    # There are so many that some would be held out.
     folder = photo_folder(40, gray=30, damaged=30)
     selection = select("--train_data", folder)
     assert 1 <= len(selection.test) < 10

@@ -1,4 +1,4 @@
-"""What training options do, through `--mode train` with a network of three small layers."""
+"""Options of training, through `--mode train` with a network of three small layers."""
 
 import json
 import os
@@ -227,7 +227,7 @@ def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monk
 
 
 def test_xla_compiles_the_network(run, tmp_path):
-    """In a process of its own, for TensorFlow decides before it looks for devices."""
+    """It runs in a process of its own, because TensorFlow decides before it looks for devices."""
     script = "from test_training import network; from colorization.main import run; "
     tests = Path(__file__).parent
     done = subprocess.run(

@@ -49,7 +49,7 @@ def film(make_film):
 
 
 def grays(path):
-    """Of all frames as they are stored, `[frames, height, width]`."""
+    """Gray values of all frames as they are stored, `[frames, height, width]`."""
     import av
 
     with av.open(str(path)) as container:

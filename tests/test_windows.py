@@ -80,7 +80,7 @@ def test_a_drive_that_is_absent_is_refused(monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """What `windows_run.py` tells; it is started once."""
+    """Output of `windows_run.py`, which is started once."""
     folder = tmp_path_factory.mktemp("windows")
     random = np.random.default_rng(0)
     for name in ("a.png", "sub/b.jpg"):
