@@ -54,6 +54,8 @@ def frames(data: bytes) -> list[np.ndarray]:
         return found
 
 
+# From Python 3.13 on, what fails while an object is removed is shown on standard error.
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_each_page_is_coloured(colorizer, colourful):
     data = album(colourful)
     coloured = colorizer.colorize_bytes(data)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorization import console, files, options
+from colorization import console, files
 from colorization.data import photos
 from colorization.errors import UserError
+from colorization.options import consistency, parse
 from colorization.prediction import results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,7 @@ class WindowsOs:
 
 @pytest.fixture
 def windows_paths(monkeypatch):
-    for module in (console, options, photos, results):
+    for module in (console, consistency, photos, results):
         monkeypatch.setattr(module, "os", WindowsOs())
 
 
@@ -61,9 +62,9 @@ def test_addresses_of_local_files():
 
 
 def test_a_model_folder_may_have_backslashes(windows_paths):
-    assert options.parse("color", ["--model_dir", "D:\\models\\mine"]).model_dir[:2] == "D:"
+    assert parse("color", ["--model_dir", "D:\\models\\mine"]).model_dir[:2] == "D:"
     with pytest.raises(UserError, match=r"\["):
-        options.parse("color", ["--model_dir", "models [1]"])
+        parse("color", ["--model_dir", "models [1]"])
 
 
 @pytest.mark.usefixtures("windows_paths")

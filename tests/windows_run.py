@@ -5,6 +5,7 @@
 FOLDER holds `photos`. Prints one JSON object: mode -> exit code, standard output and error.
 """
 
+import asyncio  # noqa: F401  its own Windows part does without what is taken away here
 import builtins
 import contextlib
 import errno

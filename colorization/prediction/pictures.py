@@ -211,12 +211,13 @@ def join_pages(encoded: Sequence[bytes]) -> bytes:
     """One TIFF file of several of one page; the same file of one."""
     if len(encoded) == 1:
         return encoded[0]
-    with io.BytesIO() as file:
-        with TiffImagePlugin.AppendingTiffWriter(file, True) as writer:
-            for one in encoded:
-                writer.write(one)
-                writer.newFrame()
-        return file.getvalue()
+    # The file stays open, because the writer still reads from it when Python removes it.
+    file = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file, True) as writer:
+        for one in encoded:
+            writer.write(one)
+            writer.newFrame()
+    return file.getvalue()
 
 
 def further_page(photo: Photo) -> Photo:
