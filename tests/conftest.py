@@ -54,6 +54,17 @@ def photo_folder(tmp_path: Path, colourful):
 
 
 @pytest.fixture
+def prepared(photo_folder, tmp_path):
+    """Six colourful photos of nine, in shards of three listed photos: photos, shards, report."""
+    from colorization.data.photos import find_photos
+    from colorization.data.prepare import prepare
+
+    folder = photo_folder(6, gray=2, damaged=1)
+    report = prepare(find_photos([str(folder)]), str(tmp_path / "out"), photos_per_shard=3)
+    return folder, tmp_path / "out", report
+
+
+@pytest.fixture
 def make_film(tmp_path: Path, colourful):
     """Makes films of moving, colourful pictures and of a tone that all tracks of sound have."""
     av = pytest.importorskip("av")

@@ -1,0 +1,190 @@
+"""Opening photos of every kind, damaged ones too."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, features
+from platforms import peak_memory
+from test_photos import encoded
+
+from colorization.data import decode as photos
+from colorization.data.decode import open_photo
+from colorization.data.photos import read_file
+from colorization.errors import UnreadablePhoto
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "PPM"])
+def test_every_kind_is_opened(colourful, kind):
+    picture = Image.fromarray(colourful(40, 30))
+    settings = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+    opened = open_photo(encoded(picture, kind, **settings.get(kind, {})))
+    assert opened.mode == "RGB"
+    # JPEG rounds, GIF has 256 colours.
+    tolerance = {"JPEG": 4, "GIF": 64}.get(kind, 0)
+    difference = np.abs(np.asarray(opened, int) - np.asarray(picture, int))
+    assert difference.max() <= tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_honoured(colourful, orientation):
+    upright = colourful(40, 30)
+    # Turns that undo each orientation (Exif 2.3, tag 274).
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = encoded(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
+    np.testing.assert_array_equal(open_photo(data), upright)
+
+
+def test_transparent_parts_are_over_white():
+    picture = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
+    picture.putpixel((1, 0), (0, 0, 0, 0))
+    expected = [[[200, 0, 0], [255, 255, 255]]]
+    np.testing.assert_array_equal(open_photo(encoded(picture, "PNG")), expected)
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([200, 0, 0, 1, 2, 3])
+    palette.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(open_photo(encoded(palette, "PNG", transparency=1)), expected)
+
+
+def test_16_bit_gray_is_scaled():
+    values = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    opened = np.asarray(open_photo(encoded(Image.fromarray(values), "PNG")))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 1, 128, 255])
+    transparent = encoded(Image.fromarray(values), "PNG", transparency=128 * 257)
+    np.testing.assert_array_equal(np.asarray(open_photo(transparent))[0, :, 0], [0, 1, 255, 255])
+    floats = Image.fromarray(np.array([[0, 0.5, 1, np.nan]], np.float32))
+    opened = np.asarray(open_photo(encoded(floats, "TIFF")))
+    np.testing.assert_array_equal(opened[0, :, 1], [0, 128, 255, 0])
+
+
+def test_32_bit_gray_is_scaled():
+    """White is the end of the type's range, unless the picture would be black all over then."""
+    values = np.array([[0, 2**29, 2**30, 2**31 - 1]], np.int32)
+    opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 64, 128, 255])
+    values = np.array([[0, 128 * 257, 65535]], np.int32)
+    opened = np.asarray(open_photo(encoded(Image.fromarray(values), "TIFF")))
+    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+
+
+def test_cmyk_is_converted():
+    cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    for kind in ("JPEG", "TIFF"):
+        pixel = np.asarray(open_photo(encoded(cmyk, kind)), int)[4, 4]
+        assert np.abs(pixel - [255, 0, 0]).max() <= 3
+
+
+def test_colour_profiles_are_applied(colourful, swapped_profile):
+    picture = Image.fromarray(colourful(20, 20))
+    opened = open_photo(encoded(picture, "PNG", icc_profile=swapped_profile))
+    difference = np.asarray(opened, int) - np.asarray(picture, int)[..., ::-1]
+    assert np.abs(difference).max() <= 2
+    transparent = picture.copy()
+    transparent.putalpha(Image.linear_gradient("L").resize(picture.size))
+    opened = open_photo(encoded(transparent, "PNG", icc_profile=swapped_profile))
+    unprofiled = open_photo(encoded(transparent, "PNG"))
+    difference = np.asarray(opened, int) - np.asarray(unprofiled, int)[..., ::-1]
+    assert np.abs(difference).max() <= 2
+    nonsense = open_photo(encoded(picture, "PNG", icc_profile=b"nonsense"))
+    np.testing.assert_array_equal(nonsense, picture)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_opened(colourful):
+    picture = Image.fromarray(colourful(64, 48))
+    opened = open_photo(encoded(picture, "AVIF", quality=95))
+    assert np.abs(np.asarray(opened, int) - np.asarray(picture, int)).mean() < 4
+
+
+def png(width: int, height: int, color_type: int, depth: int, data: bytes) -> bytes:
+    """A PNG by the book (ISO/IEC 15948); Pillow writes no 16-bit colour."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def test_16_bit_colour_is_scaled():
+    """Within one step of 8 bits: Pillow keeps the upper half."""
+    values = np.array([[[0, 128 * 257, 65535], [10000, 20000, 30000]]], np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    opened = np.asarray(open_photo(png(2, 1, 2, 16, rows)))
+    assert np.abs(opened - values / 257).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(6000, 20), (20, 6000), (5000, 300), (1, 1)])
+def test_wide_tall_and_small_photos_keep_their_mean(width, height):
+    """Fine stripes, which careless shrinking turns into others."""
+    stripes = np.zeros([height, width, 3], np.uint8)
+    stripes[::2, :, 0] = 200
+    stripes[:, ::2, 1] = 200
+    opened = np.asarray(open_photo(encoded(Image.fromarray(stripes), "PNG"), draft_size=256))
+    rows, columns, _ = opened.shape
+    for before, after in ((height, rows), (width, columns)):
+        assert after == before if before < 512 else 256 <= after < 512
+    middle = opened[1:-1, 1:-1].reshape(-1, 3)
+    if width > 1:
+        channel = 1 if columns < width else 0
+        assert np.abs(middle[:, channel].astype(int) - 100).max() <= 20
+
+
+def test_damaged_files_say_why(tmp_path, colourful):
+    whole = encoded(Image.fromarray(colourful(64, 64)), "JPEG")
+    for data, reason in (
+        (b"Dear diary", "not a picture"),
+        (whole[: len(whole) // 2], "damaged"),
+        (encoded(Image.fromarray(colourful()), "PNG")[:2000], "damaged"),
+    ):
+        with pytest.raises(UnreadablePhoto, match=reason):
+            open_photo(data)
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UnreadablePhoto, match="empty"):
+        read_file(str(tmp_path / "empty.jpg"))
+    with pytest.raises(UnreadablePhoto, match="no such file"):
+        read_file(str(tmp_path / "missing.jpg"))
+
+
+def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):
+    data = bytearray(encoded(Image.fromarray(colourful(16, 16)), "BMP"))
+    data[18:26] = (50_000).to_bytes(4, "little") * 2
+    with pytest.raises(UnreadablePhoto, match="above the limit"):
+        open_photo(bytes(data))
+    monkeypatch.setattr(photos, "MAX_PIXELS", 99)
+    with pytest.raises(UnreadablePhoto, match="10 x 10"):
+        open_photo(encoded(Image.new("RGB", (10, 10)), "PNG"))
+
+
+def test_lying_headers_cost_no_memory():
+    """Up to the limit a header is believed, but the pixels have to come."""
+    lies = bytearray(encoded(Image.new("RGB", (8, 8)), "JPEG"))
+    size = lies.index(b"\xff\xc0") + 5
+    lies[size : size + 4] = b"\xff\xff\xff\xff"
+    before = peak_memory()
+    for data in (bytes(lies), png(60_000, 60_000, 2, 8, b"\0"), png(2**31 - 1, 1, 2, 8, b"\0")):
+        with pytest.raises(UnreadablePhoto, match="above the limit"):
+            open_photo(data)
+    # The smallest of these claims is ten gigabytes.
+    assert peak_memory() - before < 100_000_000
+
+
+def test_draft_keeps_every_side_large_enough():
+    data = encoded(Image.new("RGB", (2000, 1200), "teal"), "JPEG")
+    width, height = open_photo(data, draft_size=256).size
+    assert (width, height) == (500, 300)
