@@ -19,7 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from colorization.estimator import tf_estimator
+    from colorization.model.layers import Layers
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 8
@@ -149,11 +157,7 @@ def train_task(options: argparse.Namespace) -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    import numpy as np
-    import tensorflow as tf
-
     from colorization.estimator import tf_estimator
-    from colorization.model.layers import Layers
     from colorization.model.model_fn import make_model_fn
     from colorization.training import cluster
 
@@ -164,6 +168,38 @@ def train_task(options: argparse.Namespace) -> None:
         return
     workers = config.num_worker_replicas
     sync = options.sync and workers > 1
+    steps = options.steps * (1 if sync else workers)
+    trained = tf_estimator.Estimator(
+        make_model_fn(_slow_network(options)),
+        config=config.replace(
+            model_dir=str(folder / "model"),
+            save_checkpoints_steps=10**9,
+            experimental_max_worker_delay_secs=0,
+        ),
+        params={
+            **LEARNING, "max_steps": steps, "sync": sync, "chroma_scale": 8.0,
+            "precision": "float32", "normalization": "none",
+        },
+    )  # fmt: skip
+
+    def examples() -> tf.data.Dataset:
+        return _examples(options.batch_size, config.global_id_in_cluster)
+
+    photos = options.batch_size * (workers if sync else 1)
+    tf_estimator.train_and_evaluate(
+        trained,
+        tf_estimator.TrainSpec(
+            examples, max_steps=steps, hooks=[_begin_together(folder, config, photos)]
+        ),
+        tf_estimator.EvalSpec(examples, steps=1),
+    )
+    cluster.report_finished(config)
+
+
+def _slow_network(options: argparse.Namespace) -> Callable:
+    """A small network that waits in each step, as if it were a large one."""
+    import numpy as np
+    import tensorflow as tf
 
     def network(nn: Layers, lightness: tf.Tensor, params: dict) -> tuple[tf.Tensor, None]:
         def wait() -> np.float32:
@@ -175,52 +211,51 @@ def train_task(options: argparse.Namespace) -> None:
         x = nn.conv(x, options.channels, "conv2")
         return tf.image.resize(nn.output(x, 2, "output"), [SIZE // 2, SIZE // 2]), None
 
-    def examples() -> tf.data.Dataset:
-        random = np.random.default_rng(config.global_id_in_cluster)
-        shape = [options.batch_size, SIZE, SIZE]
-        chroma = random.uniform(-50, 50, [options.batch_size, SIZE // 2, SIZE // 2, 2])
-        lightness = random.uniform(0, 100, [*shape, 1]).astype(np.float32)
-        features = {"lightness": lightness, "path": np.array(["photo"] * options.batch_size)}
-        labels = {"chroma": chroma.astype(np.float32)}
-        return tf.data.Dataset.from_tensors((features, labels)).repeat()
+    return network
+
+
+def _examples(batch_size: int, seed: int) -> tf.data.Dataset:
+    """One random batch, again and again."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(seed)
+    chroma = random.uniform(-50, 50, [batch_size, SIZE // 2, SIZE // 2, 2])
+    lightness = random.uniform(0, 100, [batch_size, SIZE, SIZE, 1]).astype(np.float32)
+    features = {"lightness": lightness, "path": np.array(["photo"] * batch_size)}
+    labels = {"chroma": chroma.astype(np.float32)}
+    return tf.data.Dataset.from_tensors((features, labels)).repeat()
+
+
+def _begin_together(
+    folder: Path, config: tf_estimator.RunConfig, photos: int
+) -> tf.compat.v1.train.SessionRunHook:
+    """A hook that begins when all workers are ready; the chief's notes the rate from then on.
+
+    Args:
+      folder: of the measurement.
+      config: of this task.
+      photos: that all workers together see in a step.
+    """
+    import tensorflow as tf
 
     class Together(tf.compat.v1.train.SessionRunHook):
-        """Begins when all workers are ready; the chief notes the rate from then on."""
-
         def begin(self) -> None:
             self._step = tf.compat.v1.train.get_global_step()
 
         def after_create_session(self, session, coord) -> None:
             (folder / f"ready-{config.task_type}-{config.task_id}").touch()
-            while len(list(folder.glob("ready-*"))) < workers:
+            while len(list(folder.glob("ready-*"))) < config.num_worker_replicas:
                 time.sleep(0.02)
             self._from = int(session.run(self._step)), time.perf_counter()
 
         def end(self, session) -> None:
             steps = int(session.run(self._step)) - self._from[0]
-            rate = steps * options.batch_size / (time.perf_counter() - self._from[1])
+            rate = steps * photos / (time.perf_counter() - self._from[1])
             if config.is_chief:
-                (folder / "rate.json").write_text(json.dumps(rate * (workers if sync else 1)))
+                (folder / "rate.json").write_text(json.dumps(rate))
 
-    steps = options.steps * (1 if sync else workers)
-    trained = tf_estimator.Estimator(
-        make_model_fn(network),
-        config=config.replace(
-            model_dir=str(folder / "model"),
-            save_checkpoints_steps=10**9,
-            experimental_max_worker_delay_secs=0,
-        ),
-        params={
-            **LEARNING, "max_steps": steps, "sync": sync, "chroma_scale": 8.0,
-            "precision": "float32", "normalization": "none",
-        },
-    )  # fmt: skip
-    tf_estimator.train_and_evaluate(
-        trained,
-        tf_estimator.TrainSpec(examples, max_steps=steps, hooks=[Together()]),
-        tf_estimator.EvalSpec(examples, steps=1),
-    )
-    cluster.report_finished(config)
+    return Together()
 
 
 def trainers() -> int:

@@ -146,6 +146,15 @@ def stages(
         endless.clear()
 
 
+_NAMES = {
+    "decode": "bare decoding",
+    "pillow": f"Pillow + scikit-image, {os.cpu_count()} processes",
+    "straight": "straight from the folder",
+    "prepared": "prepared shards",
+    "cached": "cached in memory",
+}
+
+
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -187,16 +196,9 @@ def main() -> None:
         "prepare_peak_mb": preparation["peak_mb"],
         "first_batch_seconds": first_batch,
     }
-    names = {
-        "decode": "bare decoding",
-        "pillow": f"Pillow + scikit-image, {os.cpu_count()} processes",
-        "straight": "straight from the folder",
-        "prepared": "prepared shards",
-        "cached": "cached in memory",
-    }
     print(f"{len(paths):,} photos, {os.cpu_count()} cores, {options.repetitions} repetitions")
     print(f"{'':36}{'photos/s':>10}{'x straight':>12}")
-    for name, text in names.items():
+    for name, text in _NAMES.items():
         print(f"{text:36}{statistics.median(rates[name]):10.0f}{ratio(name, 'straight'):12.2f}")
     print(f"{'--mode prepare':36}{preparation['rate']:10.0f}")
     print(f"straight: {figures['straight_vs_decode']:.2f} x bare decoding, ", end="")

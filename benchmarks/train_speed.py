@@ -28,8 +28,20 @@ from pathlib import Path
 MODELS = ("color", "color_global")
 PRECISIONS = ("float32", "bfloat16")
 MATRIX = 2048
-# One after the other, for as long as a step of prediction.
+# Products one after the other, which take as long as a step of prediction.
 MATRIX_PRODUCTS = 16
+TRAINING = {
+    "normalization": "batch",
+    "global_features": "single",
+    "global_channels": 32,
+    "chroma_scale": 8.0,
+    "learning_rate": 1e-3,
+    "learning_rate_schedule": "constant",
+    "warmup_steps": 0,
+    "max_steps": 1000,
+}
+# What is measured: "TensorFlow" or "PyTorch", and the request to its worker.
+Variant = tuple[str, tuple[str, str, str]]
 
 
 def tensorflow_worker(requests: Connection, batch: int) -> None:
@@ -50,6 +62,7 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
     tf1 = tf.compat.v1
     random = np.random.default_rng(1)
     photos = 100 * random.random([batch, 224, 224, 1], np.float32)
+    code = random.random([batch, 112, 112, 2], np.float32)
 
     def make_step(kind: str, model: str, precision: str) -> Callable:
         with tf.Graph().as_default():
@@ -63,20 +76,9 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
                 run = product[0, 0]
             elif kind == "train":
                 features = {"lightness": variable("lightness", photos)}
-                code = random.random([batch, 112, 112, 2], np.float32)
-                params = {
-                    "precision": precision,
-                    "normalization": "batch",
-                    "global_features": "single",
-                    "global_channels": 32,
-                    "chroma_scale": 8.0,
-                    "learning_rate": 1e-3,
-                    "learning_rate_schedule": "constant",
-                    "warmup_steps": 0,
-                    "max_steps": 1000,
-                }
-                model_fn = make_model_fn(importlib.import_module(model).network)
                 labels = {"chroma": variable("chroma", 100 * code - 50)}
+                params = {**TRAINING, "precision": precision}
+                model_fn = make_model_fn(importlib.import_module(model).network)
                 run = model_fn(features, labels, tf_estimator.ModeKeys.TRAIN, params, None).train_op
             else:
                 with tempfile.TemporaryDirectory() as folder:
@@ -156,6 +158,79 @@ def necessary_flops(model: str, training: bool) -> float:
     return 3 * sum(products) - products[0] if training else sum(products)
 
 
+def variants_of(arguments: argparse.Namespace) -> list[Variant]:
+    """Everything that is to be measured."""
+    variants = [("TensorFlow", ("matrix", "", one)) for one in arguments.precisions]
+    for model, precision, kind in itertools.product(
+        arguments.models, arguments.precisions, ("train", "predict")
+    ):
+        variants.append(("TensorFlow", (kind, model, precision)))
+        variants += [("PyTorch", (f"{kind}_{f}", model, precision)) for f in ("eager", "compile")]
+    return variants
+
+
+def measure(
+    variants: list[Variant], batch_size: int, rounds: int
+) -> tuple[dict[Variant, float], dict[Variant, float]]:
+    """Median seconds of a step, and the memory of its process at most, in MB."""
+    context = multiprocessing.get_context("spawn")
+
+    def start(worker: Callable) -> Connection:
+        ours, theirs = context.Pipe()
+        context.Process(target=worker, args=(theirs, batch_size), daemon=True).start()
+        return ours
+
+    torch = start(torch_worker)
+    pipes = {
+        variant: start(tensorflow_worker) if variant[0] == "TensorFlow" else torch
+        for variant in variants
+    }
+    times: dict[Variant, list[float]] = {variant: [] for variant in variants}
+    peaks = {}
+    for round_number in range(rounds):
+        for variant in variants:
+            print(f"\rround {round_number + 1}/{rounds} {variant[1]}" + " " * 20, end="",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            pipes[variant].send(variant[1])
+            took, peaks[variant] = pipes[variant].recv()
+            times[variant].append(took)
+    print(file=sys.stderr)
+    for pipe in {*pipes.values()}:
+        pipe.send(None)
+    for process in multiprocessing.active_children():
+        process.join()
+    return {variant: statistics.median(took) for variant, took in times.items()}, peaks
+
+
+def print_speed(arguments: argparse.Namespace, seconds: dict[Variant, float]) -> dict[str, float]:
+    """Prints the table of photos per second; returns the ratios of the last model."""
+    flops = 2 * MATRIX**3 * MATRIX_PRODUCTS
+    peak = {one: flops / seconds["TensorFlow", ("matrix", "", one)] for one in arguments.precisions}
+    print(f"batch {arguments.batch_size}; matrix products: ", end="")
+    print(", ".join(f"{p} {rate / 1e9:.0f} GFLOP/s" for p, rate in peak.items()))
+    print(f"{'photos/s':38}{'ours':>8}{'eager':>8}{'compile':>9}{'ratio':>7}{'share of peak':>15}")
+    ratios = {}
+    for model, kind, precision in itertools.product(
+        arguments.models, ("train", "predict"), arguments.precisions
+    ):
+        ours = seconds["TensorFlow", (kind, model, precision)]
+        eager = seconds["PyTorch", (f"{kind}_eager", model, precision)]
+        compiled = seconds["PyTorch", (f"{kind}_compile", model, precision)]
+        ratio = min(eager, compiled) / ours
+        flops = necessary_flops(model, kind == "train") * arguments.batch_size
+        share = flops / ours / peak[precision]
+        rates = [arguments.batch_size / took for took in (ours, eager, compiled)]
+        print(
+            f"{model + ' ' + kind + ' ' + precision:38}{{:8.2f}}{{:8.2f}}{{:9.2f}}".format(*rates)
+            + f"{ratio:7.2f}{share:15.2f}"
+        )
+        if model == arguments.models[-1]:
+            ratios[f"{kind}_vs_torch_{precision}"] = ratio
+            if kind == "train":
+                ratios[f"share_of_peak_{precision}"] = share
+    return ratios
+
+
 def main() -> None:
     """Measures in turn and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -166,68 +241,8 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     arguments = parser.parse_args()
 
-    variants = [("TensorFlow", ("matrix", "", one)) for one in arguments.precisions]
-    for model, precision, kind in itertools.product(
-        arguments.models, arguments.precisions, ("train", "predict")
-    ):
-        variants.append(("TensorFlow", (kind, model, precision)))
-        variants += [("PyTorch", (f"{kind}_{f}", model, precision)) for f in ("eager", "compile")]
-
-    context = multiprocessing.get_context("spawn")
-
-    def start(worker: Callable) -> Connection:
-        ours, theirs = context.Pipe()
-        context.Process(target=worker, args=(theirs, arguments.batch_size), daemon=True).start()
-        return ours
-
-    torch = start(torch_worker)
-    pipes = {
-        variant: start(tensorflow_worker) if variant[0] == "TensorFlow" else torch
-        for variant in variants
-    }
-    times: dict[tuple, list[float]] = {variant: [] for variant in variants}
-    peaks = {}
-    for round_number in range(arguments.rounds):
-        for framework, request in variants:
-            print(f"\rround {round_number + 1}/{arguments.rounds} {request}" + " " * 20, end="",
-                  file=sys.stderr, flush=True)  # fmt: skip
-            pipe = pipes[framework, request]
-            pipe.send(request)
-            took, peaks[framework, request] = pipe.recv()
-            times[framework, request].append(took)
-    print(file=sys.stderr)
-    for pipe in {*pipes.values()}:
-        pipe.send(None)
-    for process in multiprocessing.active_children():
-        process.join()
-
-    def median(framework: str, *request: str) -> float:
-        return statistics.median(times[framework, request])
-
-    flops = 2 * MATRIX**3 * MATRIX_PRODUCTS
-    peak = {one: flops / median("TensorFlow", "matrix", "", one) for one in arguments.precisions}
-    print(f"batch {arguments.batch_size}; matrix products: ", end="")
-    print(", ".join(f"{p} {rate / 1e9:.0f} GFLOP/s" for p, rate in peak.items()))
-    print(f"{'photos/s':38}{'ours':>8}{'eager':>8}{'compile':>9}{'ratio':>7}{'share of peak':>15}")
-    ratios = {}
-    for model, kind, precision in itertools.product(
-        arguments.models, ("train", "predict"), arguments.precisions
-    ):
-        ours = median("TensorFlow", kind, model, precision)
-        eager = median("PyTorch", f"{kind}_eager", model, precision)
-        compiled = median("PyTorch", f"{kind}_compile", model, precision)
-        ratio = min(eager, compiled) / ours
-        flops = necessary_flops(model, kind == "train") * arguments.batch_size
-        share = flops / ours / peak[precision]
-        rates = [arguments.batch_size / seconds for seconds in (ours, eager, compiled)]
-        print(
-            f"{model + ' ' + kind + ' ' + precision:38}{{:8.2f}}{{:8.2f}}{{:9.2f}}".format(*rates)
-            + f"{ratio:7.2f}{share:15.2f}"
-        )
-        if model == arguments.models[-1]:
-            ratios[f"{kind}_vs_torch_{precision}"] = ratio
-            if kind == "train":
-                ratios[f"share_of_peak_{precision}"] = share
+    seconds, peaks = measure(variants_of(arguments), arguments.batch_size, arguments.rounds)
+    ratios = print_speed(arguments, seconds)
     memory = {
         f"{request[1]} {request[2]}": megabytes
         for (framework, request), megabytes in peaks.items()

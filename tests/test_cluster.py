@@ -49,6 +49,18 @@ def set_tf_config(monkeypatch, jobs, task_type, index=0):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
 
 
+def config_of(monkeypatch, jobs, name, sync, folder):
+    """The RunConfig of a task that is called `job index`."""
+    job, index = name.split()
+    set_tf_config(monkeypatch, jobs, job, int(index))
+    return cluster.read_cluster(sync, None).replace(
+        model_dir=str(folder),
+        tf_random_seed=1,
+        save_checkpoints_steps=10,
+        experimental_max_worker_delay_secs=0,
+    )
+
+
 def free_addresses(count):
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
@@ -124,16 +136,9 @@ def test_every_task_trains_to_the_end_and_ends(monkeypatch, tmp_path, sync):
         except Exception as error:
             failed[name] = error
 
-    configs = {}
-    for name in [*names, "evaluator 0"]:
-        job, index = name.split()
-        set_tf_config(monkeypatch, jobs, job, int(index))
-        configs[name] = cluster.read_cluster(sync, None).replace(
-            model_dir=str(tmp_path),
-            tf_random_seed=1,
-            save_checkpoints_steps=10,
-            experimental_max_worker_delay_secs=0,
-        )
+    configs = {
+        name: config_of(monkeypatch, jobs, name, sync, tmp_path) for name in [*names, "evaluator 0"]
+    }
     threads = {name: threading.Thread(target=run, args=[name], daemon=True) for name in configs}
     threads["ps 0"].start()
     threads["ps 1"].start()
