@@ -1,7 +1,6 @@
 """A cluster on this machine: every task in a thread of its own, each with a real server."""
 
 import json
-import socket
 import threading
 import time
 
@@ -10,6 +9,7 @@ import pytest
 import tensorflow as tf
 from platforms import HANG
 
+from benchmarks.cluster import free_addresses
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 from colorization.model.model_fn import make_model_fn
@@ -59,16 +59,6 @@ def config_of(monkeypatch, jobs, name, sync, folder):
         save_checkpoints_steps=10,
         experimental_max_worker_delay_secs=0,
     )
-
-
-def free_addresses(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
 
 
 @pytest.mark.parametrize(

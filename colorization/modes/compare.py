@@ -36,27 +36,29 @@ def run(network: Network, options: Options) -> None:
     runs = {}
     for name in comparison.TITLES:
         folder = os.path.join(options.model_dir, name)
-        own = resolve_settings(dataclasses.replace(options, model=name, model_dir=folder))
-        its = network if name == options.model else importlib.import_module(name).network
-        runs[name] = (its, own)
+        changed = dataclasses.replace(options, model=name, model_dir=folder)
+        runs[name] = (
+            network if name == options.model else importlib.import_module(name).network,
+            resolve_settings(changed),
+        )
     for photos in (data.train, data.test):
         split.require_usable(photos)
     # The folder is made before the training, because not every folder that seems writable is.
     Path(options.output).mkdir(parents=True, exist_ok=True)
     if options.minutes:
-        for name, (its, own) in runs.items():
-            steps = steps_in_minutes(options.minutes, its, own, data.train)
+        for name, (model_network, model_options) in runs.items():
+            steps = steps_in_minutes(options.minutes, model_network, model_options, data.train)
             print(f"{options.minutes:g} minutes of {name}.py are about {steps:,} steps.")
-            runs[name] = (its, dataclasses.replace(own, max_steps=steps))
-    for name, (its, own) in runs.items():
+            runs[name] = (model_network, dataclasses.replace(model_options, max_steps=steps))
+    for name, (model_network, model_options) in runs.items():
         print(f"{name}.py, the {comparison.TITLES[name]} model:")
-        train_model(its, own, task, data)
+        train_model(model_network, model_options, task, data)
     report = Report(len(data.test))
     models = {}
-    for name, (its, own) in runs.items():
-        best = best_checkpoint(own.model_dir)
-        metrics = measure(best, its, own, data.test, report)
-        models[name] = comparison.Model(its, own, metrics)
+    for name, (model_network, model_options) in runs.items():
+        best = best_checkpoint(model_options.model_dir)
+        metrics = measure(best, model_network, model_options, data.test, report)
+        models[name] = comparison.Model(model_network, model_options, metrics)
     page = comparison.write_comparison(
         Path(options.output), models, len(data.train), data.test, report
     )

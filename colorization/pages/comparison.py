@@ -154,7 +154,7 @@ def _summary(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> dict[
     """Parts of the sentences at the top of the page."""
     basic, full = (model.metrics for model in models.values())
     steps = dict.fromkeys(_trained_steps(curves[name], models[name]) for name in models)
-    small = max(of_one.hyperparameters.get("half_size_share", 0) for of_one in curves.values())
+    small = max(curve.hyperparameters.get("half_size_share", 0) for curve in curves.values())
     return {
         "loss_difference": _difference(basic["average_loss"], full["average_loss"]),
         "error_difference": _difference(basic["ab_rmse"], full["ab_rmse"]).removesuffix(" as"),
@@ -181,22 +181,22 @@ def _charts(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> list[s
         f"{TITLES[name]} {model.metrics['average_loss']:.4f}" for name, model in models.items()
     )
     levels = []
-    metrics_of_one = models["color"].metrics
+    metrics = models["color"].metrics
     # Baselines have a loss only where it is the mean squared error.
     if models["color"].options.loss == "mse":
         levels = [
-            ("mean colour", float(metrics_of_one["loss_mean_colour"])),
-            ("no colour", float(metrics_of_one["loss_no_colour"])),
+            ("mean colour", float(metrics["loss_mean_colour"])),
+            ("no colour", float(metrics["loss_no_colour"])),
         ]
     unit, seconds_in_unit = _time_unit(
-        max((at for of_one in curves.values() for _, at, _ in of_one.losses), default=math.nan)
+        max((at for curve in curves.values() for _, at, _ in curve.losses), default=math.nan)
     )
     axes = {"steps": "steps", "time": f"{unit} of training, evaluations left out"}
     drawn = []
     for what, axis in axes.items():
         series = [
-            _series(TITLES[name], of_one, seconds_in_unit if what == "time" else None)
-            for name, of_one in curves.items()
+            _series(TITLES[name], curve, seconds_in_unit if what == "time" else None)
+            for name, curve in curves.items()
         ]
         if any(points for one in series for points in one[1:]):
             description = (
@@ -228,8 +228,8 @@ def _time_unit(seconds: float) -> tuple[str, float]:
 
 def _evaluations(curves: Mapping[str, Curves]) -> Table:
     by_step: dict[int, dict[str, tuple[float, float]]] = {}
-    for name, of_one in curves.items():
-        for step, seconds, loss in of_one.evaluations:
+    for name, curve in curves.items():
+        for step, seconds, loss in curve.evaluations:
             by_step.setdefault(step, {})[name] = (seconds, loss)
     rows = []
     for step, found in sorted(by_step.items()):
@@ -244,14 +244,14 @@ def _evaluations(curves: Mapping[str, Curves]) -> Table:
 
 def _quality(models: Mapping[str, Model], baselines: Mapping[str, Mapping[str, float]]) -> Table:
     measured = [model.metrics for model in models.values()]
-    of_one, mean, no = measured[0], baselines["mean_colour"], baselines["no_colour"]
-    truth = float(of_one["colourfulness_truth"])
+    first, mean, no = measured[0], baselines["mean_colour"], baselines["no_colour"]
+    truth = float(first["colourfulness_truth"])
     # Label, metric, digits, what is best, mean colour, no colour, truth.
     rows = [
-        ("average loss", "average_loss", 4, 0.0, of_one["loss_mean_colour"],
-         of_one["loss_no_colour"], 0.0),
-        ("a*b* RMSE", "ab_rmse", 2, 0.0, of_one["ab_rmse_mean_colour"],
-         of_one["ab_rmse_no_colour"], 0.0),
+        ("average loss", "average_loss", 4, 0.0, first["loss_mean_colour"],
+         first["loss_no_colour"], 0.0),
+        ("a*b* RMSE", "ab_rmse", 2, 0.0, first["ab_rmse_mean_colour"],
+         first["ab_rmse_no_colour"], 0.0),
         ("PSNR, dB", "psnr", 2, math.inf, mean["psnr"], no["psnr"], math.inf),
         ("SSIM", "ssim", 3, 1.0, mean["ssim"], no["ssim"], 1.0),
         ("colourfulness", "colourfulness", 1, truth, mean["colourfulness"],
@@ -259,7 +259,7 @@ def _quality(models: Mapping[str, Model], baselines: Mapping[str, Mapping[str, f
     ]  # fmt: skip
     table = []
     for label, metric, digits, best, *others in rows:
-        values = [float(of_model[metric]) for of_model in measured]
+        values = [float(metrics[metric]) for metrics in measured]
         cells = _with_best(values, digits, best)
         *beside, ideal = (float(value) for value in others)
         cells += [Cell(_figure(value, digits)) for value in beside]
@@ -294,12 +294,12 @@ def _cost(
     trained = [curves[name].seconds_until(count) for name, count in steps.items()]
     add("parameters", [count_parameters(m.network, m.options) for m in models.values()], 0)
     add("steps", list(steps.values()), 0)
-    add("seconds per step", [of_one.seconds_per_step for of_one in curves.values()])
-    add("photos per second", [of_one.photos_per_second for of_one in curves.values()])
+    add("seconds per step", [curve.seconds_per_step for curve in curves.values()])
+    add("photos per second", [curve.photos_per_second for curve in curves.values()])
     unit, seconds_in_unit = _time_unit(max(trained))
     add(f"{unit} of training", [seconds / seconds_in_unit for seconds in trained], 1)
-    add("seconds per photo predicted", [of_one.network_seconds for of_one in coloured.values()])
-    add("from file to file", [of_one.file_seconds for of_one in coloured.values()])
+    add("seconds per photo predicted", [result.network_seconds for result in coloured.values()])
+    add("from file to file", [result.file_seconds for result in coloured.values()])
     return Table("What it costs", ["", *TITLES.values(), "full : basic"], rows)
 
 
@@ -320,10 +320,10 @@ def _measuring_note(models: Mapping[str, Model]) -> str:
 
 
 def _hyperparameters(curves: Mapping[str, Curves]) -> Table:
-    both = [of_one.hyperparameters for of_one in curves.values()]
+    both = [curve.hyperparameters for curve in curves.values()]
     rows = []
-    for option in sorted({option for of_one in both for option in of_one}):
-        values = [_setting(of_one.get(option)) for of_one in both]
+    for option in sorted({option for settings in both for option in settings}):
+        values = [_setting(settings.get(option)) for settings in both]
         # Both runs log the settings that only the full model has.
         if option.startswith("global_"):
             values[0] = "–"
@@ -352,7 +352,7 @@ def _photos_note(shown: int, report: Report, output: Path) -> str:
 
 def _photo(output: Path, name: str, coloured: Mapping[str, Coloured]) -> Photo:
     """A row: gray, basic, full, truth."""
-    errors = [of_one.scores.get(name, {}).get("rmse", math.nan) for of_one in coloured.values()]
+    errors = [result.scores.get(name, {}).get("rmse", math.nan) for result in coloured.values()]
     cells = iter(_with_best(errors, 1, 0.0))
     views = [
         ("gray", output / "color" / "gray" / name, None),
