@@ -23,7 +23,7 @@ from colorization.errors import UserError, explain
 from colorization.options import parse
 
 if TYPE_CHECKING:
-    from colorization.model.model_fn import Network
+    from colorization.model.layers import Network
 
 # Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
 # signal.

@@ -247,6 +247,24 @@ def test_model_saturation_and_style_are_those_of_predict(client, predicted, phot
     assert pictures != predicted([gray], saturation=0.3)
 
 
+def test_hints_are_those_of_predict(client, models, photos):
+    points = [["25%", "40%", "seagreen"], [3, 2, [128, 128, 128]]]
+    pictures, problems = colorize(client, photos, hints=[None, points])
+    assert problems == {}
+    colorizer = Colorizer(str(models / "color_global"), precision=PRECISION)
+    expected = [
+        colorizer.colorize_bytes(Path(path).read_bytes(), hints=hints)
+        for path, hints in zip(photos, (None, points), strict=True)
+    ]
+    assert list(pictures.values()) == expected
+
+
+def test_a_hint_outside_the_photo_is_named(client, photos):
+    pictures, problems = colorize(client, photos, hints=[[[10**6, 0, "red"]], []])
+    assert list(pictures) == [Path(photos[1]).name]
+    assert "X of a hint must be a pixel" in problems[Path(photos[0]).name]
+
+
 def test_equal_names_stay_apart(client, colourful, tmp_path):
     paths = []
     for number, name in enumerate(["photo", "photo", "photo (2)", "photo"]):
@@ -287,6 +305,10 @@ def test_without_any_photo_the_reason_is_the_error(client, no_photos):
         ({"model": ["color"]}, "no model"),
         ({"saturation": 0}, "Saturation must be a number above 0"),
         ({"saturation": "1"}, "Saturation must be"),
+        ({"hints": [[0, 0, "red"]]}, "a hint is X,Y,COLOUR"),
+        ({"hints": [[[0, 0, "reddish"]]]}, "unknown colour 'reddish'"),
+        ({"hints": []}, "a list for each photo"),
+        ({"hints": "red"}, "a list for each photo|JSON"),
         ({"saturation": float("nan")}, "Saturation must be|Not coloured|400|invalid|JSON"),
     ],
 )

@@ -240,6 +240,18 @@ def test_missing_truth_or_gray_leaves_the_others(tmp_path):
     assert list(page.entries["alone.jpg"]["links"]) == ["predicted"]
 
 
+def test_pictures_with_hints_stand_beside_those_without(tmp_path):
+    add(tmp_path, "both.jpg")
+    add(tmp_path, "plain.jpg")
+    save(tmp_path / "unhinted" / "both.jpg")
+    page = Page(write_gallery(tmp_path, "color", {}))
+    both, plain = page.entries["both.jpg"], page.entries["plain.jpg"]
+    assert list(both["links"]) == ["gray", "unhinted", "predicted", "truth"]
+    assert "Without hints" in both["text"]
+    assert list(plain["links"]) == ["gray", "predicted", "truth"]
+    assert "Without hints" not in plain["text"]
+
+
 def test_broken_picture_gets_a_placeholder(tmp_path):
     add(tmp_path, "good.jpg")
     add(tmp_path, "empty.jpg")

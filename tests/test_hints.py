@@ -128,6 +128,8 @@ def test_files_of_strokes_may_be_gray_or_have_a_palette(tmp_path):
         ((0, 0, (1, 2, 256)), "unknown colour"),
         ((0, 0, (1.0, 2.0, 3.0)), "unknown colour"),
         ((0, 0, (1, 2)), "unknown colour"),
+        ((0, 0, (1, [2])), "unknown colour"),
+        ((10**400, 0, "red"), "X of a hint must be"),
         ((0, 0), "X,Y,COLOUR"),
         (7, "X,Y,COLOUR"),
     ],

@@ -86,6 +86,22 @@ def test_points_and_strokes_and_python_agree(run, photos, tmp_path, model_folder
     np.testing.assert_array_equal(pixels(picture), expected)
 
 
+def test_what_the_network_says_alone_is_kept_beside_hints(run, photos, tmp_path):
+    photo, out = photos / "colour0.png", tmp_path / "out"
+    run("--input", photo)
+    alone = (out / "predicted/colour0.png").read_bytes()
+    assert not (out / "unhinted").exists()
+    run("--input", photo, "--hint", "50%,50%,red")
+    assert (out / "predicted/colour0.png").read_bytes() != alone
+    assert (out / "unhinted/colour0.png").read_bytes() == alone
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.index('"gray/') < page.index('"unhinted/') < page.index('"predicted/')
+    assert "Without hints</figcaption>" in page
+    run("--input", photo, "--overwrite")
+    assert list((out / "unhinted").iterdir()) == []
+    assert '"unhinted/' not in (out / "index.html").read_text(encoding="utf-8")
+
+
 def test_photos_are_coloured_anew_with_other_hints_only(run, photos, tmp_path, capsys):
     photo = photos / "colour0.png"
     picture = tmp_path / "out/predicted/colour0.png"

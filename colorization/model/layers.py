@@ -319,3 +319,8 @@ class Layers:
     def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:
         bias = self._vector("bias", channels, 0.0)
         return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))
+
+
+# From lightness, and the model's parameters, to logits of the chroma code and of the classes, if
+# there are any; see `color_global.network`.
+Network = Callable[[Layers, tf.Tensor, dict[str, Any]], tuple[tf.Tensor, tf.Tensor | None]]

@@ -11,10 +11,8 @@ import lab_convert
 import upsample
 from colorization.estimator import tf_estimator
 from colorization.model import loss, metrics, summaries
-from colorization.model.layers import Layers
+from colorization.model.layers import Layers, Network
 from colorization.model.optimizer import learning_rate, synchronous
-
-Network = Callable[[Layers, tf.Tensor, dict[str, Any]], tuple[tf.Tensor, tf.Tensor | None]]
 
 
 def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]:

@@ -11,7 +11,7 @@ from colorization.data import split
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.modes.evaluate import measure
 from colorization.modes.train import train_model
 from colorization.options import Options

@@ -12,7 +12,7 @@ from colorization.data.photos import reason
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import write_json
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.checkpoint import best_checkpoint, holds_weights_only, restorable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colorization.errors import UserError
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.prediction.export import export_onnx, export_saved_model, export_tflite
 from colorization.prediction.trained_network import TrainedNetwork

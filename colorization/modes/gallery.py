@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colorization.errors import UserError
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
 

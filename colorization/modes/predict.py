@@ -25,7 +25,7 @@ from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
 from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
 from colorization.prediction.colorize import Colorizer

@@ -8,7 +8,7 @@ from colorization.console import command_line, progress_bar
 from colorization.data.photos import find_photos
 from colorization.data.prepare import UNREADABLE, is_finished, prepare
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 
 

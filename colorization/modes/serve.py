@@ -9,7 +9,7 @@ import time
 from colorization.console import STOP_SIGNALS
 from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings

@@ -17,7 +17,7 @@ from colorization.data.split import Selection
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 from colorization.files import require_writable
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
 from colorization.training import checkpoint, cluster

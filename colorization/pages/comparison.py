@@ -22,7 +22,7 @@ from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import write_file
-from colorization.model.model_fn import Network
+from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.curves import Series, draw_curves, smoothed
 from colorization.pages.measurements import (

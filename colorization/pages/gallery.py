@@ -88,8 +88,9 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     temporary name first, so that an interrupted run leaves the former page whole.
 
     Args:
-      folder: holds `gray`, `predicted` and, where the input had colour, `truth`, each with the
-        same NAMEs, which may lie in sub-folders. Files with a leading dot are not shown.
+      folder: holds `gray`, `predicted` and, of some pictures, `unhinted` and `truth` (see
+        `results.VIEWS`), each with the same NAMEs, which may lie in sub-folders. Files with a
+        leading dot are not shown.
       title: heading of the page.
       scores: by NAME (with forward slashes): `rmse` of a*b* in CIE units and `psnr` of RGB in dB;
         nothing where there is no truth.
@@ -212,6 +213,7 @@ def _render(title: str, entries: Sequence[_Entry]) -> bytes:
         "gallery.html",
         title=title,
         entries=entries,
+        labels=VIEWS,
         shapes=sorted({entry.shape for entry in entries}),
         means=means,
         with_truth=len(scored) if len(scored) < len(entries) else 0,

@@ -21,8 +21,8 @@ from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UnreadablePhoto
 from colorization.model import metrics
-from colorization.model.layers import Layers
-from colorization.model.model_fn import Network, to_rgb
+from colorization.model.layers import Layers, Network
+from colorization.model.model_fn import to_rgb
 from colorization.options import Options
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
 from colorization.prediction.colorize_folder import colorize_photos

@@ -33,7 +33,7 @@ from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training.general_model import own_or_general
 
 if TYPE_CHECKING:
-    from colorization.model.model_fn import Network
+    from colorization.model.layers import Network
 
 tf1 = tf.compat.v1
 

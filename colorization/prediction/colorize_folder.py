@@ -28,7 +28,7 @@ from colorization.prediction.pictures import (
     join_pages,
     notes,
 )
-from colorization.prediction.results import add_finished
+from colorization.prediction.results import VIEWS, add_finished
 
 if TYPE_CHECKING:
     from colorization.data.report import Report
@@ -57,10 +57,11 @@ def colorize_photos(
     Args:
       colorizer: the model.
       names: path -> name of the picture, from `picture_names`.
-      output: folder; pictures go to `gray/NAME`, `predicted/NAME` and, for photos that have
-        colour, `truth/NAME`. That one, or `gray/NAME` of a photo without colour, has the photo's
-        own bytes where its format is kept and nothing is left out. Each is written under a
-        temporary name and renamed, `predicted` last; then it is added to the record of `results`.
+      output: folder; pictures go to `gray/NAME` and `predicted/NAME`, for photos with hints also
+        to `unhinted/NAME`, for photos that have colour to `truth/NAME`. That one, or `gray/NAME`
+        of a photo without colour, has the photo's own bytes where its format is kept and nothing
+        is left out. Each is written under a temporary name and renamed, `predicted` last; then it
+        is added to the record of `results`.
       report: takes note of photos that cannot be opened, or not be written in their format or
         under their name, and of what is left out of others, such as pages.
       progress: called after each photo.
@@ -117,7 +118,7 @@ def _colorize_file(
         kind = format_of_name(name)
         views, scores = _colorize(colorizer, path, data, hints, kind, quality, report, keep)
         # `predicted` comes last, because it tells that the photo is done.
-        for view in ("gray", "truth", "predicted"):
+        for view in sorted(VIEWS, key=lambda view: view == "predicted"):
             if view in views:
                 write_file(output / view / name, views[view])
             else:
@@ -168,10 +169,10 @@ def _colorize(
     Raises:
       UnreadablePhoto, CannotEncode: see there.
     """
-    pages: dict[str, list[bytes]] = {"gray": [], "truth": [], "predicted": []}
+    pages: dict[str, list[bytes]] = {view: [] for view in VIEWS}
     problems: list[str] = []
     scores: dict[str, float] = {}
-    colored = False
+    colored, has_hints = False, hints is not None
     for photo in decode_pages(data, kind, problems):
         if pages["predicted"]:
             photo, hints = further_page(photo), None
@@ -181,6 +182,9 @@ def _colorize(
             report.add_note(path, note)
         if keep == "predicted":
             continue
+        if has_hints:
+            unhinted = predicted if hints is None else colorizer.colorize(photo.pixels)
+            pages["unhinted"].append(encode(unhinted, photo, kind, quality))
         # Not every viewer knows every kind of TIFF, so that TIFF files are always encoded anew.
         same = photo.kind == kind != "TIFF" and not photo.notes
         content = color_kind(photo.pixels)

@@ -175,7 +175,7 @@ def _pixel(place: float | str, side: int | None, axis: str) -> int:
     is_share = isinstance(place, str) and place.strip().endswith("%")
     try:
         value = float(place.strip().removesuffix("%") if isinstance(place, str) else place)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if is_share:
         if not 0 <= value <= 100:
@@ -196,7 +196,10 @@ def _rgb(colour: Sequence[int] | str) -> tuple[int, int, int]:
         except ValueError:
             values = np.empty(0)
     else:
-        values = np.asarray(colour)
+        try:
+            values = np.asarray(colour)
+        except ValueError:  # lists of different lengths
+            values = np.empty(0)
     if values.shape != (3,) or values.dtype.kind not in "iu" or not (values % 256 == values).all():
         raise UserError(
             f"unknown colour {colour!r}; give a name such as seagreen, a code such as #2e8b57, or "

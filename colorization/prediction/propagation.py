@@ -7,9 +7,13 @@ stays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.sparse import csgraph, csr_array, diags_array
-from scipy.sparse.linalg import splu
+
+# SciPy is imported where it is used: few photos come with hints, and it takes a tenth of a second.
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Steps of L* and of predicted a*b* at which two neighbours begin to count as different things, and
 # the weight that remains across an edge between black and white, beside 1 within a thing.
@@ -50,6 +54,8 @@ def propagate(
       a*b* in CIE units, float32 `[rows, columns, 2]`; equal to `known` where it is known, and to
       `predicted`, bit for bit, if nothing is known.
     """
+    from scipy.sparse.linalg import splu
+
     if not is_known.any():
         return predicted
     fixed = is_known.reshape(-1)
@@ -84,6 +90,8 @@ def _system(
     Returns:
       Symmetric positive definite matrix `[cells, cells]` and right sides `[cells, 2]`.
     """
+    from scipy.sparse import csgraph, csr_array, diags_array
+
     cells = lightness.size
     first, second, squared_length = _neighbours(*lightness.shape)
     step = np.abs(lightness.reshape(-1)[first] - lightness.reshape(-1)[second])

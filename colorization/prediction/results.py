@@ -36,7 +36,14 @@ _lock = threading.Lock()
 # Errors that reading a damaged line of the record may raise.
 _NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
-VIEWS = ("gray", "predicted", "truth")
+# Folder -> what is in it, as the gallery names it. `unhinted` is what the network says alone, of
+# photos that are predicted with hints.
+VIEWS = {
+    "gray": "Gray",
+    "unhinted": "Without hints",
+    "predicted": "Predicted",
+    "truth": "Truth",
+}
 # Everything that a results folder holds.
 FOLDERS = (*VIEWS, "thumbnails")
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
-from colorization.model.layers import Layers, working_precision
-from colorization.model.model_fn import Network
+from colorization.model.layers import Layers, Network, working_precision
 from colorization.options import Options
 from colorization.training import checkpoint
 from colorization.training.evaluation import best_saturation

@@ -21,6 +21,7 @@ from colorization.data.decode import pages
 from colorization.data.photos import read_file
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
+from colorization.prediction.hints import parse_point
 from colorization.prediction.pictures import (
     CannotEncode,
     decode,
@@ -135,6 +136,7 @@ class Job(NamedTuple):
       colorizer: the model.
       saturation: factor of a* and b*.
       style: what `Colorizer.whole_lightness` gives; None for that of each photo itself.
+      hints: points of each photo, as `hints.with_hints` takes them.
       strokes: gives those that have been painted on a photo before.
     """
 
@@ -142,11 +144,18 @@ class Job(NamedTuple):
     colorizer: Colorizer
     saturation: float
     style: np.ndarray | None
+    hints: list[list[Any]]
     strokes: Callable[[Path], Strokes] = lambda _: ()
 
 
 def parse_job(
-    models: Models, sessions: Sessions, photos: Any, model: Any, saturation: Any, style: Any
+    models: Models,
+    sessions: Sessions,
+    photos: Any,
+    model: Any,
+    saturation: Any,
+    style: Any,
+    hints: Any = None,
 ) -> Job:
     """Makes sense of what a client sent, whatever it sent.
 
@@ -163,13 +172,14 @@ def parse_job(
         raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
     if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
         raise refusal(f"Saturation must be a number above 0 and at most {MAX_SATURATION:g}.")
+    points = _points(hints, len(paths))
     try:
         if style is None or model not in models.with_style:
-            return Job(paths, models.colorizer(model), saturation, None)
+            return Job(paths, models.colorizer(model), saturation, None, points)
         pixels = read_photo(style).pixels
         colorizer = models.colorizer(model, pixels)
         small = colorizer.small_lightness(pixels)
-        return Job(paths, colorizer, saturation, small)
+        return Job(paths, colorizer, saturation, small, points)
     except UnreadablePhoto as error:
         raise refusal(f"The style photo cannot be used: {error}.") from error
     except UserError as error:
@@ -181,6 +191,23 @@ def _upload(sessions: Sessions, sent: Any) -> Path:
     if path is None:
         raise refusal("A photo is no longer here; drop it once more.")
     return path
+
+
+def _points(hints: Any, photos: int) -> list[list[Any]]:
+    if hints is None:
+        return [[]] * photos
+    if (
+        not isinstance(hints, list)
+        or len(hints) != photos
+        or not all(points is None or isinstance(points, list) for points in hints)
+    ):
+        raise refusal("Hints must be a list for each photo, of [x, y, colour] each.")
+    try:
+        for point in (point for points in hints for point in points or ()):
+            parse_point(point)
+    except UserError as error:
+        raise refusal(f"{error}.") from error
+    return [points or [] for points in hints]
 
 
 def refusal(message: str) -> gr.Error:
@@ -214,8 +241,8 @@ def colorize_all(
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
             strokes = job.strokes(path)
-            files, told = _colorize(job, path, name, strokes)
-        except (UnreadablePhoto, CannotEncode) as error:
+            files, told = _colorize(job, path, name, job.hints[number], strokes)
+        except (UnreadablePhoto, CannotEncode, UserError) as error:
             if request.gone:
                 raise FileNotFoundError(path) from error
             problems[path.name] = str(error)
@@ -250,7 +277,7 @@ def colorize_all(
 
 
 def _colorize(
-    job: Job, path: Path, name: str, strokes: Strokes
+    job: Job, path: Path, name: str, points: list[Any], strokes: Strokes
 ) -> tuple[tuple[bytes, bytes, bytes, bytes], list[str]]:
     """The first files of a `Result`, and what the user should hear.
 
@@ -268,7 +295,8 @@ def _colorize(
         whole = colorizer.whole_lightness(photo.pixels, small)
     planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
     before = colorizer.gray(reduced(photo.pixels))
-    coloured = planes.merge(photo.pixels, draw_strokes(strokes, before.shape[1::-1]))
+    hints = points or draw_strokes(strokes, before.shape[1::-1])
+    coloured = planes.merge(photo.pixels, hints)
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
     previews = preview(before, photo), preview(reduced(coloured), photo)
     return (picture, *previews, planes.to_bytes()), told

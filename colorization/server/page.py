@@ -259,11 +259,12 @@ def _paint_on_input(actions: _Actions, outputs: _Result) -> None:
 def _add_api(actions: _Actions, inputs: Sequence[Any]) -> None:
     """The call for programs, `/colorize`, behind a button that nobody sees."""
     button = gr.Button(visible=False)
+    hints = gr.JSON(visible=False, label="hints")
     pictures = gr.File(visible=False, file_count="multiple", label="pictures")
     problems = gr.JSON(visible=False, label="problems")
     button.click(
         actions.colorize,
-        list(inputs),
+        [*inputs, hints],
         [pictures, problems],
         api_name="colorize",
         api_description="Colours photos at their full size.",
@@ -314,15 +315,18 @@ class _Actions:
         model: Any,
         saturation: Any,
         style: Any = None,
+        hints: Any = None,
         request: gr.Request = None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[list[str], dict[str, str]]:
         """Colours photos.
 
+        Hints are a list for each photo, of `[x, y, colour]` as `Colorizer.colorize` takes them.
+
         Returns:
           Paths of the pictures; and the names of photos that could not be coloured, with reasons.
         """
-        job = parse_job(self._models, self._sessions, photos, model, saturation, style)
+        job = parse_job(self._models, self._sessions, photos, model, saturation, style, hints)
         with self._running(request) as begun:
             *_, (_, problems) = colorize_all(job, begun, progress)
         return [str(result.picture) for result in begun.results], problems

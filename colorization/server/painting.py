@@ -10,7 +10,7 @@ from PIL import Image
 
 from colorization.lab import merge_numpy
 from colorization.prediction.colorize import JPEG_QUALITY
-from colorization.prediction.hints import with_hints
+from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import Photo, encode, format_of_name, read_photo
 from colorization.server.brush import draw_strokes
 from colorization.server.sessions import Result, Strokes
@@ -35,9 +35,9 @@ class Planes(NamedTuple):
             np.savez(file, **self._asdict())
             return file.getvalue()
 
-    def merge(self, pixels: np.ndarray, strokes: np.ndarray) -> np.ndarray:
-        """Gives the photo, of any size, its colours; see `hints.with_hints` for the strokes."""
-        chroma = with_hints(self.lightness, self.chroma, strokes, pixels.shape[:2])
+    def merge(self, pixels: np.ndarray, hints: Hints) -> np.ndarray:
+        """Gives the photo, of any size, its colours; see `hints.with_hints`."""
+        chroma = with_hints(self.lightness, self.chroma, hints, pixels.shape[:2])
         return merge_numpy.merge(pixels, self.lightness, chroma)
 
 

@@ -22,8 +22,8 @@ from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
 from colorization.files import write_json
 from colorization.model import summaries
-from colorization.model.layers import Layers, working_precision
-from colorization.model.model_fn import Network, make_model_fn
+from colorization.model.layers import Layers, Network, working_precision
+from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
 from colorization.training.evaluation import keep_if_best
