@@ -92,6 +92,10 @@ def _load_or_explain() -> ModuleType:
     try:
         return _load()
     except (ImportError, AttributeError) as error:
+        if sys.flags.optimize > 1:
+            raise ImportError(
+                "tf.estimator needs docstrings to load; leave out -OO and PYTHONOPTIMIZE=2"
+            ) from error
         if hasattr(tf, "estimator"):
             mend = f"'tensorflow-estimator=={tf.__version__.rpartition('.')[0]}.*'"
         else:

@@ -361,10 +361,10 @@ def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monke
     go_on = threading.Event()
     colour = jobs._colorize
 
-    def slow(wish, path, name, strokes):
+    def slow(wish, path, name, *hints):
         if name == "gray.png":
             assert go_on.wait(HANG)
-        return colour(wish, path, name, strokes)
+        return colour(wish, path, name, *hints)
 
     monkeypatch.setattr(jobs, "_colorize", slow)
     first = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
@@ -393,8 +393,8 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
     begun, ended = threading.Event(), threading.Event()
     coloured = []
 
-    def slow(wish, path, name, strokes):
-        files = colour(wish, path, name, strokes)
+    def slow(wish, path, name, *hints):
+        files = colour(wish, path, name, *hints)
         coloured.append(name)
         begun.set()
         assert ended.wait(HANG)

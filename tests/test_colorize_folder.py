@@ -25,6 +25,7 @@ from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import (
     Finished,
+    add_finished,
     picture_names,
     read_finished,
     without_results,
@@ -122,9 +123,9 @@ def test_names_of_other_photos_pictures_are_not_taken(tmp_path):
         for name, photo in (("a.jpg", "/x/a.jpg"), ("B.png", "/x/B.png"), ("a (2).jpg", "/y/a.jpg"))
     }
     wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
-    assert picture_names({path: path[3:] for path in wanted}, finished=finished) == wanted
+    assert picture_names({path: path[3:] for path in wanted}, known=finished) == wanted
     for photo in ("/x/a.jpg", "file:///x/a.jpg", "/y/a.jpg"):
-        (name,) = picture_names({photo: "a.jpg"}, finished=finished).values()
+        (name,) = picture_names({photo: "a.jpg"}, known=finished).values()
         assert finished[name].photo == photo.removeprefix("file://")
 
 
@@ -136,7 +137,7 @@ def test_a_photo_in_another_folder_is_the_same_if_its_content_is(tmp_path):
     finished = {"a.jpg": Finished("/gone/a.jpg", version, {})}
     for folder, name in (("moved", "a.jpg"), ("other", "a (2).jpg")):
         path = str(tmp_path / folder / "a.jpg")
-        assert picture_names({path: "a.jpg"}, finished=finished) == {path: name}
+        assert picture_names({path: "a.jpg"}, known=finished) == {path: name}
 
 
 def test_results_are_told_from_photos(tmp_path, monkeypatch):
@@ -144,6 +145,12 @@ def test_results_are_told_from_photos(tmp_path, monkeypatch):
     photos = ["out/a.jpg", "out/predicted.jpg", "predicted/a.jpg", "a\0.jpg"]
     results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg"), "out/thumbnails/gray/a.jpg"]
     results.append(f"file://{tmp_path}/out/gray/a.jpg")
+    # Without a record, nothing there was made by this program.
+    assert without_results([*results, *photos], Path("out")) == [*results, *photos]
+    version = Version(1, 2, "c0de")
+    for name in ("a.jpg", "b/a.jpg"):
+        add_finished(Path("out"), name, "photo.jpg", version, {})
+    photos.append("out/gray/b.jpg")
     assert without_results([*results, *photos], Path("out")) == photos
     with pytest.raises(UserError, match="another --output"):
         without_results(results, Path("out"))
@@ -153,6 +160,7 @@ def test_pictures_and_figures_are_written(colorizer, tmp_path, photo_folder, col
     photos = photo_folder(2, gray=1)
     scores = colour(colorizer, sorted(photos.iterdir()), tmp_path / "results")
     assert sorted(contents(tmp_path / "results")) == [
+        ".begun.jsonl",
         "finished.jsonl",
         "gray/colour0.png",
         "gray/colour1.png",
@@ -332,7 +340,9 @@ def test_an_existing_picture_survives_a_failure(colorizer, tmp_path, photo_folde
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         colour(colorizer, [path], tmp_path / "results")
-    assert contents(tmp_path / "results") == {"predicted/colour0.png": b"kept"}
+    found = contents(tmp_path / "results")
+    del found[".begun.jsonl"]
+    assert found == {"predicted/colour0.png": b"kept"}
 
 
 def test_toned_prints_have_no_truth(colorizer, tmp_path):

@@ -225,6 +225,14 @@ def test_error_says_what_to_install(monkeypatch, tensorflow, package, mend):
     assert message.endswith(f"pip install {mend}")
 
 
+def test_error_says_what_to_leave_out():
+    code = "import sys; sys.modules['tensorflow'] = type(sys)('tensorflow')\n"
+    code += "import colorization.estimator"
+    found = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "leave out -OO and PYTHONOPTIMIZE=2" in found.stderr
+
+
 FRESH_PROCESS = """
 import json
 import sys

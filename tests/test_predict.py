@@ -19,7 +19,7 @@ from colorization.errors import UserError
 from colorization.files import atomic_write
 from colorization.modes import gallery, predict
 from colorization.options import parse
-from colorization.prediction.results import read_finished
+from colorization.prediction.results import claimed, read_finished
 
 GREEN = (46, 139, 87)
 
@@ -214,6 +214,62 @@ def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):
     assert "Skipping 1 finished" in capsys.readouterr().out
 
 
+def test_files_of_others_in_the_results_folder_stay(run, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(photos, out)
+    for view, name in (("gray", "colour0.png"), ("truth", "GRAY0.png"), ("predicted", "notes.txt")):
+        (out / view).mkdir()
+        (out / view / name).write_bytes((photos / "colour1.png").read_bytes())
+    Image.open(photos / "colour0.png").convert("L").save(out / "gray0.png")
+    (out / "truth/gray.png").symlink_to(photos / "colour1.png")
+    others = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    run("--input", out, "--overwrite")
+    assert "Leaving out" not in capsys.readouterr().out
+    run("--input", out, "--overwrite")
+    assert "Leaving out" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in others} == others
+    # A picture of the photo, and one of the picture that lay in `gray`.
+    made = names(out / "predicted")
+    assert "colour0 (2).png" in made
+    assert "gray/colour0.png" in made
+    assert "gray0 (2).png" in made
+
+
+def test_a_picture_that_a_killed_run_had_begun_is_made_anew(run, photos, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("colorization.prediction.colorize_folder.add_finished", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("--input", photos / "colour0.png")
+    begun = names(tmp_path / "out/predicted")
+    assert begun == ["colour0.png"]
+    run("--input", photos / "colour0.png")
+    assert names(tmp_path / "out/predicted") == begun
+    assert len(read_finished(tmp_path / "out")) == 1
+
+
+def test_one_run_at_a_time_writes_to_a_folder(run, photos, tmp_path):
+    with claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing to"):
+        run("--input", photos)
+    assert not (tmp_path / "out/predicted").exists()
+    with claimed(tmp_path / "out", (0, 2)):
+        run("--input", photos, "--shard", "1/2")
+    run("--input", photos)
+
+
+def test_a_page_of_somebody_else_is_not_replaced(run, photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    page = tmp_path / "out/index.html"
+    page.write_text("my page")
+    with pytest.raises(UserError, match=r"index\.html is none of this program's"):
+        run("--input", photos)
+    assert [*(tmp_path / "out").iterdir()] == [page]
+    run("--input", photos, "--keep", "predicted")
+    assert page.read_text() == "my page"
+
+
 def test_records_that_do_not_know_versions_vouch_for_nothing(run, photos, tmp_path, capsys):
     photo, record = photos / "colour0.png", tmp_path / "out/finished.jsonl"
     run("--input", photo)
@@ -247,7 +303,7 @@ def test_shards_share_a_folder_and_lose_nothing(run, photo_folder, tmp_path, cap
     run("--input", photos)
     for view in ("gray", "predicted", "truth"):
         assert contents(tmp_path / "out" / view) == contents(whole / view)
-    records = sorted((tmp_path / "out").glob("*.jsonl"))
+    records = sorted((tmp_path / "out").glob("finished*.jsonl"))
     assert [path.name for path in records] == [f"finished-{index}-of-3.jsonl" for index in range(3)]
     lines = [json.loads(line)["picture"] for path in records for line in path.open()]
     assert sorted(lines) == names(whole / "predicted")
@@ -282,10 +338,8 @@ def test_only_the_coloured_pictures_are_kept(run, photos, tmp_path):
     shutil.rmtree(tmp_path / "out")
     run("--input", photos, "--keep", "predicted")
     assert contents(tmp_path / "out/predicted") == before
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "finished.jsonl",
-        "predicted",
-    ]
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert [name for name in made if name[0] != "."] == ["finished.jsonl", "predicted"]
 
 
 def test_a_folder_without_pictures_has_no_page(tmp_path):

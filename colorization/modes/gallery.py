@@ -9,6 +9,7 @@ from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
+from colorization.prediction.results import require_own_page
 
 
 def run(network: Network, options: Options) -> None:
@@ -17,4 +18,5 @@ def run(network: Network, options: Options) -> None:
     if not (output / "predicted").is_dir():
         raise UserError(f"no coloured pictures in {output}; name the --output of --mode predict")
     require_writable(options.output, "output")
+    require_own_page(output)
     print(f"See them in {write_gallery_of_results(output, options.model)}")

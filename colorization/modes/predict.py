@@ -35,10 +35,14 @@ from colorization.prediction.pictures import FORMATS, CannotEncode
 from colorization.prediction.portable_names import portable
 from colorization.prediction.results import (
     Finished,
+    add_begun,
     add_finished,
+    claimed,
     is_up_to_date,
     picture_names,
-    read_finished,
+    read_known,
+    require_own_page,
+    still_there,
     without_results,
 )
 from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
@@ -61,13 +65,9 @@ def run(network: Network, options: Options) -> None:
     output = Path(options.output)
     paths = without_results(list(places), output)
     if len(paths) < len(places):
-        print(f"Leaving out what lies in the folders of {output} that results go to.")
+        print(f"Leaving out the pictures in {output}, which come from here.")
         places = {path: places[path] for path in paths}
     hints = _hints(places, options)
-    finished = read_finished(output)
-    # Names come from the photos of all shards, so that none depends on what other machines do.
-    names = picture_names(places, options.format, finished)
-    _say_which_names_change(places, names)
     paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
     films = [path for path in paths if is_film(path)]
@@ -75,9 +75,16 @@ def run(network: Network, options: Options) -> None:
         paths, films = _without_pyav(paths, films, report)
     if options.shard == (0, 1):
         _require_readable(paths)
-    # Photos come first, because a film may take all night.
+    if options.keep != "predicted":
+        require_own_page(output)
     photos = [path for path in paths if not is_film(path)]
-    with _cleaning_up_after_sigterm():
+    with claimed(output, options.shard), _cleaning_up_after_sigterm():
+        known = read_known(output)
+        finished = still_there(known, output)
+        # Names come from the photos of all shards, so that none depends on what other machines do.
+        names = picture_names(places, options.format, known)
+        _say_which_names_change(places, names)
+        # Photos come first, because a film may take all night.
         if photos:
             left = _unfinished(photos, names, finished, options, "photos", hints)
             _colorize_photos(colorizer, left, output, options, report, hints)
@@ -226,6 +233,7 @@ def _colorize_films(
                 if "://" in film.removeprefix("file://"):
                     raise UnreadableFilm("films are coloured in folders of this machine only")
                 version = file_version(film)
+                add_begun(output, name, film, options.shard)
                 done = colorize_film(colorizer, film, target, progress)
             except (UnreadablePhoto, UnreadableFilm) as error:
                 report.add_unreadable(film, str(error))

@@ -24,7 +24,7 @@ from PIL import Image
 from colorization.data.photos import is_film
 from colorization.files import atomic_write
 from colorization.pages.page import render, thumbnail
-from colorization.prediction.results import VIEWS, read_finished
+from colorization.prediction.results import THUMBNAILS, VIEWS, read_finished
 from colorization.prediction.video import poster
 
 THUMBNAIL_SIDE = 320
@@ -148,7 +148,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         views = dict(zip(names, threads.map(view, names), strict=True))
     in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
-    for path in (folder / "thumbnails").glob("*/*"):
+    for path in (folder / THUMBNAILS).glob("*/*"):
         if path.relative_to(folder).as_posix() not in in_use and _is_thumbnail(path):
             path.unlink(missing_ok=True)
     return views
@@ -162,11 +162,11 @@ def _view(folder: Path, kind: str, name: str) -> _View | None:
     try:
         picture = folder / kind / name
         changed = picture.stat().st_mtime_ns
-        thumbnails = folder / "thumbnails" / kind
+        thumbnails = folder / THUMBNAILS / kind
         suffix, size = _find_thumbnail(thumbnails / base, changed) or _make_thumbnail(
             picture, thumbnails / base, changed
         )
-        return _View(href, f"thumbnails/{kind}/{base}{suffix}", *size)
+        return _View(href, f"{THUMBNAILS}/{kind}/{base}{suffix}", *size)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # Pillow's decoders raise all kinds of exceptions for damaged files.

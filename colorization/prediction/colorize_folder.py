@@ -28,7 +28,7 @@ from colorization.prediction.pictures import (
     join_pages,
     notes,
 )
-from colorization.prediction.results import VIEWS, add_finished
+from colorization.prediction.results import VIEWS, add_begun, add_finished
 
 if TYPE_CHECKING:
     from colorization.data.report import Report
@@ -117,6 +117,7 @@ def _colorize_file(
         version = Version(size, time, hashlib.sha256(data).hexdigest())
         kind = format_of_name(name)
         views, scores = _colorize(colorizer, path, data, hints, kind, quality, report, keep)
+        add_begun(output, name, path, shard)
         # `predicted` comes last, because it tells that the photo is done.
         for view in sorted(VIEWS, key=lambda view: view == "predicted"):
             if view in views:

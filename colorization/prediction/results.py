@@ -2,8 +2,10 @@
 
 `finished.jsonl` grows by a line with every picture, so that a run that is cut short loses none. A
 line that makes no sense, such as one that was cut short itself, says nothing about the others. A
-picture without a line is not finished, whoever left it there. Each shard of a run has a record of
-its own, because file systems that machines share mix up what two of them append to one file.
+picture without a line is not finished, whoever left it there. `.begun.jsonl` names each picture
+before it is written: a file that neither names is somebody else's, and nothing takes its place.
+Each shard of a run has records of its own, because file systems that machines share mix up what two
+of them append to one file.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from colorization.data.photos import (
     Version,
@@ -28,6 +30,7 @@ from colorization.data.photos import (
     size_and_time,
 )
 from colorization.errors import UnreadablePhoto, UserError
+from colorization.files import locked
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.portable_names import portable
 from colorization.prediction.video import CONTAINERS
@@ -44,8 +47,10 @@ VIEWS = {
     "predicted": "Predicted",
     "truth": "Truth",
 }
-# Everything that a results folder holds.
-FOLDERS = (*VIEWS, "thumbnails")
+# Folder beside those for the gallery's small pictures.
+THUMBNAILS = "thumbnails"
+# Beginnings of the names of records.
+_FINISHED, _BEGUN = "finished", ".begun"
 
 
 class Finished(NamedTuple):
@@ -53,7 +58,7 @@ class Finished(NamedTuple):
 
     Attributes:
       photo: it was made from, as `photos.photo_id` gives it.
-      version: of the photo; None where the record does not tell.
+      version: of the photo; None where the record does not tell, or the picture was only begun.
       scores: its figures.
       hints: it was made with, as `hints.digest` gives them; empty if there were none.
     """
@@ -62,6 +67,45 @@ class Finished(NamedTuple):
     version: Version | None
     scores: dict[str, float]
     hints: str = ""
+
+
+@contextlib.contextmanager
+def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
+    """Keeps other runs out of a shard of a results folder, which is made if need be.
+
+    Raises:
+      UserError: another run is writing to it, or it cannot be written.
+    """
+    with locked(output / f".run{_of_shard(shard)}.lock", str(output), "run", "output"):
+        (output / f"{_FINISHED}{_of_shard(shard)}.jsonl").touch()
+        yield
+
+
+def require_own_page(output: Path) -> None:
+    """Finds out whether the gallery would take the place of somebody else's page.
+
+    Raises:
+      UserError: it would.
+    """
+    page = output / "index.html"
+    if page.exists() and not any(output.glob(f"{_FINISHED}*.jsonl")):
+        raise UserError(
+            f"{page} is none of this program's, and the gallery would replace it; "
+            "choose another --output"
+        )
+
+
+def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1)) -> None:
+    """Notes that a picture is being written, whose files are this program's from now on.
+
+    Args:
+      output, name, path, shard: see `add_finished`.
+
+    Raises:
+      OSError: the record cannot be written.
+    """
+    facts = {"picture": name, "photo": photo_id(path), "scores": {}}
+    _add(output / f"{_BEGUN}{_of_shard(shard)}.jsonl", facts)
 
 
 def add_finished(
@@ -96,20 +140,63 @@ def add_finished(
     }
     if hints:
         facts["hints"] = hints
+    _add(output / f"{_FINISHED}{_of_shard(shard)}.jsonl", facts)
+
+
+def _add(record: Path, facts: dict[str, Any]) -> None:
     line = f"{json.dumps(facts)}\n".encode()
-    with _lock, open(output / _record(shard), "a+b") as record:
-        if record.tell():
-            record.seek(-1, os.SEEK_END)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with _lock, open(record, "a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
             # A new line begins after one that was cut short.
-            line = line if record.read() == b"\n" else b"\n" + line
-        record.write(line)
+            line = line if file.read() == b"\n" else b"\n" + line
+        file.write(line)
 
 
 def read_finished(output: Path) -> dict[str, Finished]:
     """Name -> what the records say last about it, for pictures that still exist."""
+    return still_there(_recorded(output, _FINISHED), output)
+
+
+def still_there(known: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
+    """Those pictures of this program that still exist."""
+    return {
+        name: picture
+        for name, picture in known.items()
+        if picture and os.path.exists(output / "predicted" / name)
+    }
+
+
+def read_known(output: Path) -> dict[str, Finished | None]:
+    """Name -> what the records say last about it, for all files in the folders of results.
+
+    None for a file that they do not name.
+    """
+    # Files first: others that write to the same folder note a picture before they write it.
+    present = {_key(name): name for name in _present(output)}
+    recorded = _all_recorded(output)
+    known = {name: picture for name, picture in recorded.items() if _key(name) in present}
+    for name in known:
+        present.pop(_key(name), None)
+    return known | dict.fromkeys(present.values())
+
+
+def _all_recorded(output: Path) -> dict[str, Finished]:
+    return _recorded(output, _BEGUN) | _recorded(output, _FINISHED)
+
+
+def _present(output: Path) -> Iterator[str]:
+    for view in VIEWS:
+        for folder, _, names in os.walk(output / view):
+            for name in names:
+                yield (Path(folder) / name).relative_to(output / view).as_posix()
+
+
+def _recorded(output: Path, kind: str) -> dict[str, Finished]:
     noted: dict[str, float] = {}
-    finished: dict[str, Finished] = {}
-    for line in _lines(output):
+    pictures: dict[str, Finished] = {}
+    for line in _lines(output, kind):
         with contextlib.suppress(*_NONSENSE):
             facts = json.loads(line)
             name, when = str(facts["picture"]), float(facts.get("noted", 0))
@@ -120,21 +207,18 @@ def read_finished(output: Path) -> dict[str, Finished]:
                 str(facts.get("hints", "")),
             )
             if when >= noted.get(name, 0):
-                noted[name], finished[name] = when, picture
-    return {
-        name: picture
-        for name, picture in finished.items()
-        if os.path.exists(output / "predicted" / name)
-    }
+                noted[name], pictures[name] = when, picture
+    return pictures
 
 
-def _record(shard: tuple[int, int]) -> str:
+def _of_shard(shard: tuple[int, int]) -> str:
+    """What the names of a shard's records end with."""
     index, count = shard
-    return "finished.jsonl" if count == 1 else f"finished-{index}-of-{count}.jsonl"
+    return "" if count == 1 else f"-{index}-of-{count}"
 
 
-def _lines(output: Path) -> Iterator[bytes]:
-    for path in sorted(output.glob("finished*.jsonl")):
+def _lines(output: Path, kind: str) -> Iterator[bytes]:
+    for path in sorted(output.glob(f"{kind}*.jsonl")):
         with open(path, "rb") as record:
             yield from record
 
@@ -157,24 +241,30 @@ def _believable(scores: object) -> dict[str, float]:
 
 
 def without_results(paths: Sequence[str], output: Path) -> list[str]:
-    """The photos that lie in none of the folders which the pictures of a results folder go to.
-
-    So no picture is coloured again, and none takes the place of a photo.
+    """The photos that are no pictures of a results folder, so that none is coloured again.
 
     Raises:
       UserError: there are none.
     """
-    results = tuple(os.path.join(os.path.realpath(output / name), "") for name in FOLDERS)
+    folders = [os.path.join(os.path.realpath(output / name), "") for name in (*VIEWS, THUMBNAILS)]
 
-    def is_result(path: str) -> bool:
+    def place(path: str) -> tuple[str, str]:
+        """Which of the folders it lies in, and where there."""
         # No file has such a name, which a list of photos may hold and `realpath` cannot bear.
-        return "\0" not in path and os.path.realpath(photo_id(path)).startswith(results)
+        real = "" if "\0" in path else os.path.realpath(photo_id(path))
+        folder = next((folder for folder in folders if real.startswith(folder)), "")
+        return folder, Path(real[len(folder) :]).as_posix()
 
-    kept = [path for path in paths if not is_result(path)]
+    places = {path: place(path) for path in paths}
+    recorded = _all_recorded(output) if any(folder for folder, _ in places.values()) else {}
+
+    def is_result(folder: str, name: str) -> bool:
+        return bool(recorded) and (folder == folders[-1] or (bool(folder) and name in recorded))
+
+    kept = [path for path in paths if not is_result(*places[path])]
     if not kept:
         raise UserError(
-            f"no photos but those in {output}/{{{','.join(FOLDERS)}}}, where results go; "
-            "name others or choose another --output"
+            f"no photos but the pictures in {output}; name others or choose another --output"
         )
     return kept
 
@@ -187,20 +277,21 @@ def film_name(name: str) -> str:
 def picture_names(
     places: Mapping[str, str],
     format: str | None = None,
-    finished: Mapping[str, Finished] | None = None,
+    known: Mapping[str, Finished | None] | None = None,
 ) -> dict[str, str]:
     """Names of the pictures and coloured films below the folders of a results folder.
 
     Args:
       places: path -> place of a photo or film, from `photos.find_places`.
       format: a key of `pictures.FORMATS`, for all photos; by default their own.
-      finished: what the results folder holds, from `read_finished`.
+      known: what the results folder holds, from `read_known`.
 
     Returns:
       path -> name: the photo's place, whatever other photos there are. The format's ending is added
       to names that have another one, `.png` to names of formats that hold no coloured photo,
       `.mp4` to those of films in containers of old. Only where this name is another photo's
-      already, in `places` or in the results folder, it gets a number. No two names are equal, not
+      already, in `places` or in the results folder, or a file there that is nobody's picture, it
+      gets a number. No two names are equal, not
       even on file systems that know no capitals, and every file system takes all of them, see
       `portable_names`.
     """
@@ -215,11 +306,13 @@ def picture_names(
     own = {path: os.path.splitext(own_name(place)) for path, place in places.items()}
     names: dict[str, str] = {}
     taken: set[str] = set()
-    others = {_key(name): picture for name, picture in (finished or {}).items()}
+    others = {_key(name): picture for name, picture in (known or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
         key = _key(name)
-        return key not in taken and (key not in others or is_of_photo(others[key], path))
+        if key in taken or key not in others:
+            return key not in taken
+        return others[key] is not None and is_of_photo(others[key], path)
 
     # Pictures that keep their names come first, so that no other takes one of these.
     for path in sorted(places, key=lambda path: portable(*own[path]) != places[path]):
