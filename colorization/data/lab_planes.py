@@ -74,7 +74,9 @@ def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:
     sheet = np.empty(SHEET_SHAPE, np.uint8)
     sheet[:SIZE] = lab_numpy.lightness_bytes(pixels)
     sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:] = lab_numpy.halved_chroma_bytes(pixels)
-    if lab_numpy.is_gray(pixels[..., :3]):
+    # Means of four grays are hardly further from zero than they are; most photos have such as are.
+    chroma = sheet[SIZE:]
+    if chroma.max() <= 131 and chroma.min() >= 125 and lab_numpy.is_gray(pixels[..., :3]):
         return sheet, "gray"
     toned = is_toned(sheet[:SIZE], sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:])
     return sheet, "toned" if toned else "colour"

@@ -1,30 +1,49 @@
 """Black-and-white prints in colour: sepia, cyanotype, selenium, a tint, a scan in colour.
 
 In a toned print, a*b* follow lightness along one curve; in a colour photo, things of the same
-lightness differ in colour. What lies off the curve is compared with what noise, compression and
-fine texture put there: grain and compression by how much neighbours differ, texture because the
-mean over a pixel of colours on a bent curve lies off it.
+lightness differ in colour. If a*b* are a sum of functions of lightness at each pixel, their means
+over any block are the same sum of these functions' means over it. So the curve is found from
+blocks, whatever texture and compression do within them. What lies off it is noise in a toned print,
+which cancels out over larger parts of the picture; things of another colour do not.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-# Most distance from the curve, in CIE units (root mean square), of a sample of pixels and of means
-# over blocks, that a toned print has; most colour photos have more and need no closer look.
-_MOST_OF_PIXELS = 8.7
-_MOST_OF_BLOCKS = 4.75
-_BINS = 32
-# Four bytes of lightness, added up, for each unit of L*; and the most that they come to.
-_LEVEL, _MOST_LEVEL = 4 * 2.55, 4 * 255
-# Of local differences of L* that halve a pixel's weight.
-_CONTRAST = 4.0
+# The curve is drawn straight between these L*; editors that clip highlights bend it most there.
+_KNOTS = np.array([0, 8, 18, 30, 42, 54, 66, 78, 87, 93, 97, 100])
+# Four bytes of lightness, added up, for each unit of L*.
+_LEVEL = 4 * 2.55
+# Share of each knot in the curve at each level, `[12, 1021]`.
+_SHARES = np.stack(
+    [np.interp(np.arange(4 * 255 + 1) / _LEVEL, _KNOTS, knot) for knot in np.eye(len(_KNOTS))]
+).astype(np.float32)
+# Takes what neighbouring knots differ in differences of, and keeps knots without pixels there.
+_BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
+_STIFFNESS = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
+# Rows of a*b*, and blocks each way, of the first looks, which tell most colour photos: the most
+# that toned prints have of `_unevenness` and off the curve over sixteenths of them, in CIE units.
+_FEW_ROWS = _FEW_BLOCKS = 16
+_MOST_UNEVEN, _MOST_OFF_CURVE = 5.1, 1.0
+_ROWS, _BLOCKS = 64, 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted by
 # `benchmarks/toned.py --fit`.
-_WEIGHTS = np.array([-1.089, 4.733, 3.72, 2.242, -1.298, -1.594, -2.586])
-_LIMIT = -1.129
+_WEIGHTS = np.array([6.922, 2.171, -2.483, 1.784, -1.437])
+_LIMIT = 3.5
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
+
+
+def _means(count: int, of: int) -> np.ndarray:
+    """Matrix `[of, count]` that takes means over as many equal runs."""
+    return np.kron(np.eye(count), np.full((of // count, 1), count / of)).astype(np.float32)
+
+
+_COLUMNS = {count: _means(count, 128) for count in (_FEW_BLOCKS, _BLOCKS)}
+_LIGHTNESS_COLUMNS = _means(_FEW_BLOCKS, 256)
 
 
 def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
@@ -35,11 +54,10 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
       a: a* + 128, uint8 `[128, 128]`.
       b: b* + 128, likewise.
     """
-    sample = np.s_[4::8, 4::8]
-    if _off_cubic(lightness[8::16, 8::16], a[sample], b[sample]) > _MOST_OF_PIXELS:
+    if _unevenness(lightness, a, b) > _MOST_UNEVEN:
         return False
-    means = (_block_means(plane, len(plane) // 16) for plane in (lightness, a, b))
-    if _off_cubic(*means) > _MOST_OF_BLOCKS:
+    off, _, _ = _off_curve(lightness, a, b, _FEW_ROWS, _FEW_BLOCKS)
+    if _size(_block_means(off, 4)) > _MOST_OFF_CURVE:
         return False
     return float(np.log(features(lightness, a, b) + _LEAST) @ _WEIGHTS) < _LIMIT
 
@@ -51,86 +69,81 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
       lightness, a, b: as for `is_toned`.
 
     Returns:
-      Distance from the curve of means over blocks of 4, 8 and 16 pixels (90th percentile, 99th
-      percentile, root mean square) and, of places without texture, of 16 (90th percentile); mean
-      difference of neighbours in it; spread of a*b* across their main direction; texture.
+      Distance off the curve: of sixteenths of the picture (root mean square), of 64ths (the most),
+      of 1024ths (the median); how much the curve bends; spread of a*b* across their main direction.
     """
-    fine = [lightness[i::2, j::2].astype(np.float32) for i in (0, 1) for j in (0, 1)]
-    sums = sum(fine)
-    squares = sum(map(np.square, fine))
-    luminance = sums * np.float32(1 / _LEVEL)
-    contrast = np.sqrt(np.maximum(4 * squares - np.square(sums), 0)) * np.float32(1 / _LEVEL)
-    contrast[1:-1] += np.abs(luminance[2:] - luminance[:-2]) / 2
-    contrast[:, 1:-1] += np.abs(luminance[:, 2:] - luminance[:, :-2]) / 2
-    weights = 1 / (1 + np.square(contrast / np.float32(_CONTRAST)))
-    levels = sums.astype(np.intp)
-    chroma = np.stack([a, b]).astype(np.float32) - 128
-    off = _off_curve(levels, chroma, np.ones_like(weights))
-    flat_off = _off_curve(levels, chroma, weights)
-    by_4, by_8, by_16 = (np.hypot(*_block_means(off, size)) for size in (4, 8, 16))
-    flat = _block_means(flat_off * weights, 16) / _block_means(weights, 16)
-    colors = _block_means(chroma, 8).reshape(2, -1)
-    colors -= colors.mean(1, keepdims=True)
-    (aa, ab), (_, bb) = colors @ colors.T / colors.shape[1]
-    across = (aa + bb) / 2 - np.hypot((aa - bb) / 2, ab)
+    off, curve, chroma = _off_curve(lightness, a, b, _ROWS, _BLOCKS)
+    chroma = chroma - chroma.mean(1, keepdims=True)
+    (aa, ab), (_, bb) = chroma @ chroma.T / chroma.shape[1]
+    across = (aa + bb) / 2 - math.hypot((aa - bb) / 2, ab)
     return np.array(
         [
-            _quantile(by_4, 0.9),
-            _quantile(by_8, 0.99),
-            np.sqrt(np.mean(np.square(by_16))),
-            _quantile(np.hypot(*flat), 0.9),
-            np.sqrt(2 * np.mean(np.square(off[:, :, 1:] - off[:, :, :-1]))),
-            np.sqrt(max(across, 0)),
-            contrast.mean(),
+            _size(_block_means(off, 4)),
+            np.hypot(*_block_means(off, 8)).max(),
+            np.median(np.hypot(*off)),
+            np.linalg.norm(_BENDS @ curve),
+            math.sqrt(max(across, 0)),
         ]
     )
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
-    # Without the interpolation between values, a fifth of `np.quantile`'s time.
-    return np.sort(values, axis=None)[int(share * (values.size - 1))]
+def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """How much a*b* of blocks scatter around any curve of lightness, in CIE units.
 
-
-def _off_cubic(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square distance of a*b* from cubic polynomials of lightness."""
-    x = lightness.reshape(-1) * (1 / 128) - 1.0
-    powers = np.stack([np.ones_like(x), x, x * x, x * x * x])
-    chroma = np.stack([a.reshape(-1), b.reshape(-1)]).astype(np.float64)
-    ridge = 1e-6 * np.eye(4)
-    fitted = np.linalg.solve(powers @ powers.T + ridge, powers @ chroma.T).T @ powers
-    return float(np.sqrt(np.square(chroma - fitted).sum() / x.size))
-
-
-def _off_curve(levels: np.ndarray, chroma: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Distance of a*b* from the curve that their means over lightness make, `[2, 128, 128]`.
-
-    Where the curve is steep, little of the distance at equal lightness is off it.
+    Half the mean square difference of neighbours in the order of lightness is their variance around
+    it (von Neumann, 1941).
     """
-    # A quarter of the pixels tells the curve.
-    some = np.s_[::2, ::2]
-    weights = weights[some].reshape(-1)
-    bins = levels[some].reshape(-1) * _BINS // (_MOST_LEVEL + 1)
-    counts = np.bincount(bins, weights, _BINS)
-    used = counts > 1e-2
-    places, *means = (
-        np.bincount(bins, weights * plane[some].reshape(-1), _BINS)[used] / counts[used]
-        for plane in (levels, *chroma)
-    )
-    every = np.arange(_MOST_LEVEL + 1)
-    off = np.empty_like(chroma)
-    for plane, mean, distance in zip(chroma, means, off, strict=True):
-        curve = np.interp(every, places, mean).astype(np.float32)
-        np.subtract(plane, curve.take(levels), out=distance)
-    if len(places) > 1:
-        slope = np.hypot(*(np.gradient(mean, places) for mean in means)) * _LEVEL
-        steep = np.sqrt(1 + np.square(np.interp(every, places, slope)))
-        off *= (1 / steep).astype(np.float32).take(levels)
-    return off
+    step = len(a) // _FEW_ROWS
+    order = (lightness[step :: 2 * step].astype(np.float32) @ _LIGHTNESS_COLUMNS).ravel().argsort()
+    rows = np.empty([2 * _FEW_ROWS, a.shape[1]], np.float32)
+    rows[:_FEW_ROWS] = a[step // 2 :: step]
+    rows[_FEW_ROWS:] = b[step // 2 :: step]
+    chroma = (rows @ _COLUMNS[_FEW_BLOCKS]).reshape(2, -1).take(order, axis=1)
+    steps = chroma[:, 1:] - chroma[:, :-1]
+    return math.sqrt(np.vdot(steps, steps) / (2 * steps.shape[1]))
 
 
-def _block_means(planes: np.ndarray, size: int) -> np.ndarray:
-    """Means over squares of the last two axes."""
-    *rest, height, width = planes.shape
-    # Columns last, so that most of the work runs along memory.
-    rows = planes.reshape(*rest, height // size, size, width).mean(-2, dtype=np.float32)
-    return rows.reshape(*rest, height // size, width // size, size).mean(-1)
+def _off_curve(
+    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, rows: int, blocks: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far a*b* are from the curve of lightness that fits them best over blocks.
+
+    Args:
+      lightness, a, b: as for `is_toned`.
+      rows: of a*b* to look at, evenly spaced.
+      blocks: each way, no more than rows.
+
+    Returns:
+      What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
+      `[12, 2]`; and their means over blocks, `[2, blocks**2]`.
+    """
+    step = len(a) // rows
+    first = step // 2
+    sums = lightness[2 * first :: 2 * step].astype(np.intp) + lightness[2 * first + 1 :: 2 * step]
+    planes = np.empty([len(_KNOTS) + 2, rows, a.shape[1]], np.float32)
+    _SHARES.take(sums[:, 0::2] + sums[:, 1::2], axis=1, out=planes[:-2], mode="clip")
+    planes[-2] = a[first::step]
+    planes[-1] = b[first::step]
+    runs = planes.reshape(-1, planes.shape[-1]) @ _COLUMNS[blocks]
+    means = runs.reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
+    means = means.reshape(len(planes), -1)
+    shares, chroma = means[:-2], means[-2:]
+    products = shares @ shares.T / blocks**2 + _STIFFNESS
+    curve = np.linalg.solve(products, shares @ chroma.T / blocks**2)
+    off = chroma - curve.T @ shares
+    # Where the curve is steep, a little more or less lightness explains much of the distance.
+    slopes = (np.diff(curve, axis=0) / np.diff(_KNOTS)[:, None]).T
+    slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")
+    off -= slopes * ((off * slopes).sum(0) / (1 + np.square(slopes).sum(0)))
+    return off.reshape(2, blocks, blocks), curve, chroma
+
+
+def _block_means(planes: np.ndarray, blocks: int) -> np.ndarray:
+    """Means over squares of `[2, side, side]`, `[2, blocks, blocks]`."""
+    side = planes.shape[-1] // blocks
+    return planes.reshape(2, blocks, side, blocks, side).mean((2, 4))
+
+
+def _size(off: np.ndarray) -> float:
+    """Root mean square over `[2, height, width]` of the length of vectors."""
+    return math.sqrt(np.vdot(off, off) / off[0].size)
