@@ -16,6 +16,7 @@ from colorization.data.color_profile import picture_to_srgb
 from colorization.data.deep import Samples, rounded, to_srgb
 from colorization.data.file_kinds import is_raw, why_unknown
 from colorization.data.raw import CameraRaw, develop
+from colorization.data.stated_color import stated_profile
 from colorization.errors import UnreadablePhoto, damage
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
@@ -171,18 +172,22 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         dpi = picture.info.get("dpi")
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
+        if kind == "PNG":
+            png.scale_key(picture)
         notes = _notes(picture)
         samples = png.read_samples(data) if kind == "PNG" else None
+        profile = stated_profile(data, picture)
         picture.load()
         exif = picture.getexif()
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             values = np.asarray(picture)[..., None]
-            samples = Samples(values, profile=picture.info.get("icc_profile"))
+            samples = Samples(values)
         if samples is not None:
+            samples = replace(samples, profile=profile)
             return _from_samples(samples, kind, exif, dpi, notes)
         ImageOps.exif_transpose(picture, in_place=True)
         alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
-        return Picture(_to_srgb(picture), alpha, kind, exif, dpi, notes)
+        return Picture(_to_srgb(picture, profile), alpha, kind, exif, dpi, notes)
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:
@@ -214,13 +219,13 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """The colours of a loaded picture of 8 bits: of mode RGB, or L if it is gray."""
     if picture.mode == "LA":
         picture = picture.convert("L")
     elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
         picture = picture.convert("RGBA").convert("RGB")
-    return picture_to_srgb(picture, picture.info.get("icc_profile"))
+    return picture_to_srgb(picture, profile)
 
 
 def _developed(data: bytes, draft_size: int | None) -> Picture:

@@ -54,11 +54,12 @@ def black_and_white(values: np.ndarray) -> tuple[float, float]:
     """The values that stand for black and white where a file does not say so.
 
     Integers of 8 and 16 bits: zero and the type's highest value; below zero is black, as
-    scikit-image's `img_as_ubyte` has it. Those of 32 and 64 bits likewise, as ImageMagick reads
-    them; but they often hold pictures of 8 or 16 bits, which would be black all over then, so
-    white is 255 or 65535 where nothing lies above. Floats: 0 and 1, as ImageMagick and darktable
-    take them, what lies beyond clipped; 0 and 255 or 65535 where they are whole numbers or lie far
-    beyond 1, as ImageJ converts pictures to floats.
+    scikit-image's `img_as_ubyte` has it. Those of 32 and 64 bits likewise, as ImageMagick 6.9
+    reads unsigned ones of 32 bits; but they often hold pictures of 8 or 16 bits, which would be
+    black all over then, so white is 255 or 65535 where nothing lies above. Floats: 0 and 1, as
+    ImageMagick 6.9 and darktable (`imageio_tiff.c`) read them, what lies beyond clipped as
+    ImageMagick does; 0 and 255 or 65535 where they are whole numbers or lie far beyond 1, as in
+    pictures of 8 or 16 bits that were only stored as floats.
     """
     if values.dtype.kind in "iu":
         highest = np.iinfo(values.dtype).max

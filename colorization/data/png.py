@@ -36,13 +36,22 @@ def read_samples(data: bytes) -> Samples | None:
         else:
             return None
         # In pictures of three channels or one, a colour may stand for what is transparent.
-        key, profile = picture.info.get("transparency"), picture.info.get("icc_profile")
+        key = picture.info.get("transparency")
     channels, alpha = values.shape[2], None
     if channels in (2, 4):
         values, alpha = values[..., :-1], values[..., -1]
     elif key is not None:
         alpha = np.where((values == np.array(key)).all(axis=2), 0, 2**16 - 1).astype(np.uint16)
-    return Samples(values, "rgb" if channels > 2 else "gray", alpha=alpha, profile=profile)
+    return Samples(values, "rgb" if channels > 2 else "gray", alpha=alpha)
+
+
+def scale_key(picture: Image.Image) -> None:
+    """Scales the gray that is transparent as Pillow scales grays of 2 and 4 bits."""
+    layout = picture.tile[0].args if picture.tile else None
+    most = {"L;2": 3, "L;4": 15}.get(layout) if isinstance(layout, str) else None
+    key = picture.info.get("transparency")
+    if most and isinstance(key, int) and key <= most:
+        picture.info["transparency"] = key * 255 // most
 
 
 def _decoded(data: bytes, layout: str) -> np.ndarray:

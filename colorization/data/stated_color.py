@@ -1,0 +1,194 @@
+"""Colours as files state them where Pillow finds no ICC profile: as one all the same.
+
+PNG files state them in the chunks cICP, gAMA and cHRM (PNG, third edition, section 4.3), JPEG 2000
+in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), AVIF and HEIC in a box with the numbers of
+ITU-T H.273.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from colorization.errors import UnreadablePhoto
+
+# Chromaticities of white, red, green and blue by their number in H.273, table 2.
+_D65 = (0.3127, 0.3290)
+_SRGB = (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+_PRIMARIES = {
+    1: _SRGB,
+    4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
+    6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    7: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    9: (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+}
+# Exponents of transfer characteristics in H.273, table 3. Those of video, 1, 6, 14 and 15, are
+# shown as sRGB by browsers, and so is what is unknown.
+_EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}
+_PQ, _HLG = 16, 18
+# A PNG's gamma that near to sRGB's, 1 / 2.2, means sRGB, as libpng has it.
+_NEARLY = 0.05
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+_COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
+_D50 = np.array([0.9642, 1.0, 0.8249])
+# Bytes at the beginning of AVIF and HEIC files in which the boxes about the picture lie.
+_HEAD = 2**16
+
+
+def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
+    """ICC profile of the colours that a file states; None where they are sRGB or not stated.
+
+    Args:
+      data: the file.
+      picture: the same, opened.
+
+    Raises:
+      UnreadablePhoto: the colours are those of HDR (PQ, HLG).
+    """
+    own = picture.info.get("icc_profile")
+    if picture.format == "PNG":
+        numbers = _png_numbers(data)
+        if numbers:
+            return _of_numbers(*numbers, picture.mode)
+        return own or _of_gamma(picture)
+    if own:
+        return own
+    if picture.format == "JPEG2000":
+        return _jpeg_2000_profile(data)
+    if picture.format in ("AVIF", "HEIF"):
+        place = data[:_HEAD].find(b"colrnclx")
+        if 0 <= place <= len(data) - 12:
+            return _of_numbers(*struct.unpack_from(">HH", data, place + 8), picture.mode)
+    return None
+
+
+def _of_numbers(primaries: int, transfer: int, mode: str) -> bytes | None:
+    """The profile of colours by their numbers in H.273."""
+    if transfer in (_PQ, _HLG):
+        raise UnreadablePhoto(
+            f"in HDR ({'PQ' if transfer == _PQ else 'HLG'}); save it in standard range, as sRGB"
+        )
+    places = _PRIMARIES.get(primaries, _SRGB)
+    exponent = _EXPONENTS.get(transfer)
+    if exponent is None and (places is _SRGB or not _is_colored(mode)):
+        return None
+    return _profile(places, exponent, _is_colored(mode))
+
+
+def _png_numbers(data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer characteristics of a PNG file's chunk cICP."""
+    at = 8
+    while at + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name == b"cICP" and length == 4:
+            return data[at + 8], data[at + 9]
+        if name == b"IDAT":
+            break
+        at += 12 + length
+    return None
+
+
+def _of_gamma(picture: Image.Image) -> bytes | None:
+    """The profile of the chunks gAMA and cHRM, which the chunk sRGB overrides."""
+    gamma = picture.info.get("gamma")
+    if not gamma or "srgb" in picture.info:
+        return None
+    places = tuple(picture.info.get("chromaticity", _SRGB))
+    colored = _is_colored(picture.mode)
+    is_srgb = abs(2.2 * gamma - 1) < _NEARLY
+    if is_srgb and (not colored or np.allclose(places, _SRGB, atol=0.002)):
+        return None
+    return _profile(places, None if is_srgb else 1 / gamma, colored)
+
+
+def _is_colored(mode: str) -> bool:
+    return mode.startswith(("RGB", "P"))
+
+
+def _jpeg_2000_profile(data: bytes) -> bytes | None:
+    for name, start, end in _boxes(data, 0, len(data)):
+        if name == b"jp2h":
+            for inner, begin, finish in _boxes(data, start, end):
+                # Methods 2 and 3 say that a profile follows.
+                if inner == b"colr" and data[begin : begin + 1] in (b"\2", b"\3"):
+                    return data[begin + 3 : finish]
+    return None
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, beginning and end of the content of the boxes there."""
+    while start + 8 <= end:
+        size, name = struct.unpack_from(">I4s", data, start)
+        header = 8
+        if size == 1 and start + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            header = 16
+        finish = end if size == 0 else min(end, start + size)
+        if finish < start + header:
+            return
+        yield name, start + header, finish
+        start = finish
+
+
+def _profile(places: tuple[float, ...], exponent: float | None, colored: bool) -> bytes | None:
+    """An ICC profile (ICC.1:2010) of primaries and a power law, or sRGB's curve for None.
+
+    Args:
+      places: chromaticities x, y of white, red, green, blue.
+      exponent: of linear light over values.
+      colored: whether it is for RGB; else for grays.
+    """
+    curve = struct.pack(">4s4xHHi", b"para", 0, 0, round((exponent or 1) * 65536))
+    if exponent is None:
+        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        curve = struct.pack(">4s4xHH5i", b"para", 3, 0, *(round(n * 65536) for n in numbers))
+    tags = {b"wtpt": _xyz(_D50)}
+    if colored:
+        try:
+            columns = _to_d50(places).T
+        except (np.linalg.LinAlgError, ZeroDivisionError):
+            return None
+        tags |= {name: _xyz(column) for name, column in zip(_COLUMNS, columns, strict=True)}
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    else:
+        tags[b"kTRC"] = curve
+    place, table, content = 132 + 12 * len(tags), b"", b""
+    for name, tag in tags.items():
+        table += struct.pack(">4sII", name, place + len(content), len(tag))
+        content += tag + bytes(-len(tag) % 4)
+    header = struct.pack(
+        ">I4xI4s4s4s12x4s28x3i48x",
+        place + len(content),
+        0x04200000,
+        b"mntr",
+        b"RGB " if colored else b"GRAY",
+        b"XYZ ",
+        b"acsp",
+        *(round(value * 65536) for value in _D50),
+    )
+    return header + struct.pack(">I", len(tags)) + table + content
+
+
+def _xyz(values: np.ndarray) -> bytes:
+    return struct.pack(">4s4x3i", b"XYZ ", *(round(float(value) * 65536) for value in values))
+
+
+def _to_d50(places: tuple[float, ...]) -> np.ndarray:
+    """Linear RGB to XYZ relative to D50, by Bradford's adaptation (ICC.1:2010, annex E)."""
+    white, *primaries = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in _pairs(places))
+    columns = np.stack(primaries, axis=1)
+    matrix = columns * np.linalg.solve(columns, white)
+    cones = np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white))
+    return np.linalg.inv(_BRADFORD) @ cones @ _BRADFORD @ matrix
+
+
+def _pairs(places: tuple[float, ...]) -> Iterator[tuple[float, float]]:
+    return zip(places[::2], places[1::2], strict=True)

@@ -1,0 +1,157 @@
+"""Colours that files state without an ICC profile of Pillow's."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, features
+
+from colorization.data.decode import open_picture
+from colorization.errors import UnreadablePhoto
+
+# Linear Display P3 to linear sRGB (CSS Color Module Level 4, section 18).
+P3_TO_SRGB = np.array(
+    [
+        [1.2249401762805598, -0.2249401762805597, 0.0],
+        [-0.0420569547096881, 1.0420569547096881, 0.0],
+        [-0.0196375545903344, -0.0786360455506319, 1.0982736001409664],
+    ]
+)
+P3 = (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.fixture
+def colors():
+    return np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+
+
+def linear(values):
+    values = values / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def srgb(light):
+    light = np.clip(light, 0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def chunk(name, content):
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
+
+
+def png(pixels, *chunks):
+    with io.BytesIO() as file:
+        Image.fromarray(pixels).save(file, "PNG")
+        data = file.getvalue()
+    # The header's chunk ends there.
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def gamma(value):
+    return chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
+
+
+def primaries(places):
+    return chunk(b"cHRM", struct.pack(">8I", *(round(place * 100_000) for place in places)))
+
+
+def shown(data):
+    return np.asarray(open_picture(data).image).astype(float)
+
+
+@pytest.mark.parametrize("value", [1.0, 1 / 1.8, 0.3])
+def test_gamma_of_png(value, colors):
+    expected = srgb((RAMP / 255) ** (1 / value))
+    np.testing.assert_allclose(shown(png(RAMP, gamma(value))), expected, atol=0.6)
+    deep = RAMP.astype(np.uint16) * 257
+    np.testing.assert_allclose(shown(png(deep, gamma(value))) / 257, expected, atol=0.6)
+    expected = srgb((colors / 255) ** (1 / value))
+    # Little CMS rounds within 8 bits, which counts in the shadows.
+    assert np.abs(shown(png(colors, gamma(value))) - expected).mean() < 1
+
+
+def test_what_states_srgb_changes_nothing(colors):
+    srgb_places = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+    for chunks in (
+        [gamma(0.45455)],
+        [gamma(0.45455), primaries(srgb_places)],
+        [chunk(b"sRGB", b"\0"), gamma(1.0)],
+        [chunk(b"cICP", bytes([1, 13, 0, 1])), gamma(1.0)],
+        [primaries(P3)],
+        [gamma(0.0)],
+    ):
+        np.testing.assert_array_equal(shown(png(colors, *chunks)), colors)
+    for numbers in ((9, 13), (1, 1), (2, 2), (200, 99)):
+        data = png(RAMP, chunk(b"cICP", bytes([*numbers, 0, 1])))
+        np.testing.assert_array_equal(shown(data), RAMP)
+
+
+def test_primaries_of_png_and_avif(colors):
+    expected = srgb(linear(colors) @ P3_TO_SRGB.T)
+    found = shown(png(colors, chunk(b"cICP", bytes([12, 13, 0, 1]))))
+    np.testing.assert_allclose(found, expected, atol=3)
+    expected = srgb((colors / 255) ** 1.8 @ P3_TO_SRGB.T)
+    found = shown(png(colors, gamma(1 / 1.8), primaries(P3)))
+    assert np.abs(found - expected).mean() < 1
+    if not features.check("avif"):
+        return
+    flat = np.full((16, 16, 3), (220, 80, 60), np.uint8)
+    with io.BytesIO() as file:
+        Image.fromarray(flat).save(file, "AVIF", quality=100, subsampling="4:4:4")
+        data = file.getvalue()
+    place = data.index(b"colrnclx") + 8
+    found = shown(data[:place] + struct.pack(">H", 12) + data[place + 2 :])
+    expected = srgb(linear(shown(data)) @ P3_TO_SRGB.T)
+    np.testing.assert_allclose(found, expected, atol=3)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_is_refused(transfer, colors):
+    with pytest.raises(UnreadablePhoto, match="in HDR"):
+        open_picture(png(colors, chunk(b"cICP", bytes([9, transfer, 0, 1]))))
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow lacks JPEG 2000")
+def test_profile_of_jpeg_2000(colors):
+    # Red and blue are exchanged by a profile whose columns are.
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(b"tXYZ", b"bXYZ")
+    with io.BytesIO() as file:
+        Image.fromarray(colors).save(file, "JPEG2000")
+        data = file.getvalue()
+    for method in (2, 3):
+        box = b"colr" + bytes([method, 0, 0]) + swapped
+        box = struct.pack(">I", len(box) + 4) + box
+        place = data.index(b"colr") - 4
+        old = int.from_bytes(data[place : place + 4], "big")
+        header = data.index(b"jp2h") - 4
+        size = int.from_bytes(data[header : header + 4], "big") + len(box) - old
+        changed = data[:place] + box + data[place + old :]
+        changed = changed[:header] + struct.pack(">I", size) + changed[header + 4 :]
+        np.testing.assert_allclose(shown(changed), colors[..., ::-1], atol=2)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_transparent_gray_of_png(bits):
+    most = 2**bits - 1
+    row = b"\0" + (b"\xff" + b"\0")
+    data = b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 16 // bits, 2, bits, 0, 0, 0, 0)),
+            chunk(b"tRNS", struct.pack(">H", most)),
+            chunk(b"IDAT", zlib.compress(2 * row)),
+            chunk(b"IEND", b""),
+        ]
+    )
+    alpha = np.asarray(open_picture(data).alpha)
+    assert np.unique(alpha[:, : 8 // bits]) == [0]
+    assert np.unique(alpha[:, 8 // bits :]) == [255]
