@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,8 @@ def train_model(
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out)
 
-        metrics = _train(network, options, task, done, train, test, note)
+        with _watched(options, task, train, test), _started(options, task, done) as started:
+            metrics = train_task(network, started, task, done, train, test, note)
         cluster.report_finished(task)
     if task.is_chief:
         _print_outcome(options, task, done, train, test, metrics)
@@ -143,23 +144,14 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
     return Photos(train, Report(len(train))), Photos(test, Report(len(test)))
 
 
-def _train(
-    network: Network,
-    options: Options,
-    task: tf_estimator.RunConfig,
-    done: int,
-    train: Photos,
-    test: Photos,
-    before_saving: Callable[[], object],
-) -> dict[str, Any] | None:
-    """Runs `train_task`. A signal ends the program; photos left out are noted in any case."""
+@contextlib.contextmanager
+def _watched(
+    options: Options, task: tf_estimator.RunConfig, train: Photos, test: Photos
+) -> Iterator[None]:
+    """Ends the program if a signal stops the body; notes in any case which photos were left out."""
     try:
-        with (
-            train.report.as_user_error(),
-            test.report.as_user_error(),
-            _started(options, task, done) as started,
-        ):
-            return train_task(network, started, task, done, train, test, before_saving)
+        with train.report.as_user_error(), test.report.as_user_error():
+            yield
     except Interrupted as interruption:
         print(
             f"\nStopped after step {interruption.step}; a checkpoint is saved. "
