@@ -17,9 +17,9 @@ def render(template: str, **contents: Any) -> bytes:
     """Fills in a page.
 
     Args:
-      template: name of a Jinja template beside this module. Whatever is filled in is escaped. For
-        its content security policy, which allows exactly its own style and script, the filter
-        `content_hash` gives the hash of an element's text.
+      template: name of a Jinja template beside this module, which extends `page.html`. Whatever
+        is filled in is escaped. For the content security policy, which allows exactly the page's
+        own style and script, the filter `content_hash` gives the hash of an element's text.
       contents: values of its variables.
 
     Returns:
