@@ -26,6 +26,13 @@ KINDS = {
     "film.wmv": {"pictures": "wmv2", "sounds": [("wmav2", 44100)]},
     "film.flv": {"sounds": [("aac", 44100)]},
     "film.ogv": {"pictures": "libvpx", "container": "ogg"},
+    "live.mkv": {"muxing": {"live": "1", "cluster_time_limit": "200"}},
+    "live.webm": {"pictures": "libvpx-vp9", "muxing": {"live": "1"}},
+    "film.ts": {"pictures": "mpeg2video", "sounds": [("mp2", 48000)]},
+    "film.m2ts": {"muxing": {"mpegts_m2ts_mode": "1"}, "sounds": [("ac3", 48000)]},
+    "film.mpg": {"pictures": "mpeg1video", "sounds": [("mp2", 48000)]},
+    "film.vob": {"pictures": "mpeg2video", "sounds": [("ac3", 48000)]},
+    "film.dv": {"pictures": "dvvideo", "size": (576, 720)},
 }
 
 
@@ -41,11 +48,27 @@ def test_films_that_break_off_are_refused_and_whole_ones_are_not(
     assert require_whole(str(source)) == 50
     data = source.read_bytes()
     for share in (0.67, 0.5):
-        source.write_bytes(data[: int(share * len(data))])
+        # An odd number of bytes ends between no two packets.
+        source.write_bytes(data[: int(share * len(data)) | 1])
         target = tmp_path / "results" / "film.mp4"
         with pytest.raises(UnreadableFilm, match="breaks off"):
             colorize_film(painter, str(source), target, ignore)
         assert not target.parent.exists() or list(target.parent.iterdir()) == []
+
+
+def test_zeros_in_place_of_the_rest_are_no_film(make_film):
+    source = make_film("film.mkv", 50, sounds=[("aac", 48000)])
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+    with pytest.raises(UnreadableFilm, match=r"breaks off at \d\.\d s of 2\.\d s"):
+        require_whole(str(source))
+
+
+def test_what_is_behind_a_film_is_none_of_it(make_film):
+    source = make_film("film.mkv", 50)
+    with source.open("ab") as file:
+        file.write(b"\x1c\x53\x7fjunk" * 100)
+    assert require_whole(str(source)) == 50
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")

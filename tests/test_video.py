@@ -75,6 +75,13 @@ def contents(path):
     return times, rate, sound
 
 
+def length(path):
+    import av
+
+    with av.open(str(path)) as container:
+        return container.duration / 10**6
+
+
 def ignore(total):
     pass
 
@@ -82,6 +89,17 @@ def ignore(total):
 @pytest.fixture
 def colorizer(model_folder):
     return Colorizer(model_folder(), precision="float32")
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.webm"])
+@pytest.mark.parametrize(("rate", "frames"), [(25, 11), (Fraction(1, 5), 3)])
+def test_the_last_picture_is_shown_as_long(make_film, colorizer, tmp_path, name, rate, frames):
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    source = make_film(name, frames, pictures=codec, rate=rate)
+    target = tmp_path / "results" / name
+    colorize_film(colorizer, str(source), target, ignore)
+    assert length(target) == pytest.approx(length(source), abs=2e-3)
+    assert length(target) == pytest.approx(float(frames / Fraction(rate)), rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm"])

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 # Containers whose header says how long the film is, and the seconds it may be wrong by. The length
 # of others is unknown, or FFmpeg estimates it.
-_STATED_LENGTH = {"mov": 0.05, "mxf": 0.05, "nut": 0.5, "gxf": 0.5, "flv": 0.5, "rm": 0.5}
+_STATED_LENGTH = {
+    "mov": 0.05,
+    "mxf": 0.05,
+    "nut": 0.5,
+    "gxf": 0.5,
+    "flv": 0.5,
+    "rm": 0.5,
+    "matroska": 0.5,
+}
 # Containers whose tracks each have a length of their own.
 _STATED_BY_TRACK = ("mov", "mxf")
 # Beginning of the header of an ASF file that states the file's size.
@@ -28,6 +36,7 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
 _EBML_UNKNOWN = -1
+_SEGMENT = b"\x18\x53\x80\x67"
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
 # Seconds of a track's time from one packet to the next that are a clock started anew.
@@ -173,7 +182,8 @@ def _stated_size(path: str, container: str) -> int:
     """How many bytes a file must have by its header; 0 where that does not say."""
     with open(path, "rb") as file:
         head = file.read(2**16)
-        tail_start = max(0, file.seek(0, os.SEEK_END) - 2**16)
+        size = file.seek(0, os.SEEK_END)
+        tail_start = max(0, size - 2**18)
         file.seek(tail_start)
         tail = file.read()
     if container == "asf":
@@ -182,16 +192,75 @@ def _stated_size(path: str, container: str) -> int:
         known = place >= 0 and not head[place + 88] & 1
         return int.from_bytes(head[place + 40 : place + 48], "little") if known else 0
     if container == "matroska":
-        _, size, start = _ebml_element(head, 0)
-        identifier, size, start = _ebml_element(head, start + size)
-        unknown = identifier != b"\x18\x53\x80\x67" or size == _EBML_UNKNOWN
-        return 0 if unknown else start + size
+        return _end_of_matroska(path)
+    if container == "mpegts":
+        start, packet = _transport_packets(head)
+        return start + -(-(size - start) // packet) * packet if packet else 0
+    if container == "dv":
+        # The bit that tells 50 fields a second from 60 (IEC 61834-2).
+        frame = 144_000 if head[3:4] >= b"\x80" else 120_000
+        return -(-size // frame) * frame
+    if container == "mpeg":
+        return tail_start + _end_of_packets(tail)
     if container == "ogg":
         # Nothing but the last page says that something is missing: the end of that page (RFC 3533).
         page = tail.rfind(b"OggS")
         lengths = tail[page + 27 : page + 27 + tail[page + 26]] if page + 27 < len(tail) else b""
         return tail_start + page + 27 + len(lengths) + sum(lengths) if page >= 0 else 0
     return 0
+
+
+def _transport_packets(head: bytes) -> tuple[int, int]:
+    """Where the packets of a transport stream begin, and their size (ISO/IEC 13818-1; BDAV, DVB).
+
+    A size of 0 says that it is unknown.
+    """
+    for start in range(min(len(head), 204)):
+        for size in (188, 192, 204):
+            marks = head[start : start + 8 * size : size]
+            if len(marks) > 2 and marks.count(b"G") == len(marks):
+                # Of 192 bytes, four lie before the mark.
+                return max(0, start - 4) if size == 192 else start, size
+    return 0, 0
+
+
+def _end_of_packets(tail: bytes) -> int:
+    """Where the last packet of the end of a program stream should end (ISO/IEC 13818-1, 2.5.3)."""
+    place, end = tail.find(b"\0\0\1\xba"), 0
+    while 0 <= place < len(tail):
+        if not b"\0\0\1".startswith(tail[place : place + 3]):
+            break
+        code = tail[place + 3 : place + 4]
+        if code == b"\xba":
+            # The pack header of MPEG-2 may be stuffed, that of MPEG-1 is of twelve bytes.
+            second = tail[place + 4 : place + 5] >= b"\x40"
+            stuffing = (tail[place + 13 : place + 14] or b"\0")[0] & 7
+            end = place + (14 + stuffing if second else 12)
+        elif code <= b"\xb9":
+            end = place + 4
+        else:
+            end = place + 6 + int.from_bytes(tail[place + 4 : place + 6], "big")
+        place = end
+    return end
+
+
+def _end_of_matroska(path: str) -> int:
+    """Where the last element of a Matroska file should end; 0 if nothing tells (RFC 9559)."""
+    end = place = 0
+    with open(path, "rb") as file:
+        most = file.seek(0, os.SEEK_END)
+        while place < most:
+            file.seek(place)
+            identifier, size, start = _ebml_element(file.read(12), 0)
+            if not identifier or identifier[0] == 0:
+                break
+            known = size != _EBML_UNKNOWN
+            end = max(end, place + start + size if known else 0)
+            # What is behind a segment is none of the film's.
+            most = min(most, end) if known and identifier == _SEGMENT else most
+            # Elements of unknown size end with what is in them.
+            place += start + size if known and identifier != _SEGMENT else start
+    return end
 
 
 def _ebml_element(data: bytes, place: int) -> tuple[bytes, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
+    from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer, OutputContainer
 
     from colorization.prediction.colorize import Colorizer
@@ -172,6 +172,8 @@ class _Film:
         self._out = self._add_pictures(begin, colors)
         self._tracks = Tracks(film, result, self._pictures)
         self._damaged: list[str] = []
+        # Those of pictures in the encoder by their times, as the source counts time.
+        self._durations: dict[int, int] = {}
         self._format = begin[0].format
 
     @property
@@ -203,13 +205,23 @@ class _Film:
             chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
             coloured = colorizer.merge(pixels, small, smooth(small, chroma))
             stored = self._converter.stored(upright, coloured, self._out.width)
-            self._result.mux(self._out.encode(stored))
+            self._durations[stored.pts] = frame.duration
+            self._write(self._out.encode(stored))
             count += 1
             progress()
         if not count:
             raise UnreadableFilm("holds no pictures")
-        self._result.mux(self._out.encode(None))
+        self._write(self._out.encode(None))
         return count
+
+    def _write(self, packets: Iterable[Packet]) -> None:
+        """Writes encoded pictures, each shown for as long as its source.
+
+        Containers know that from the time of the next picture, which the last one has not.
+        """
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, None) or packet.duration
+            self._result.mux(packet)
 
     def _frames(self) -> Iterator[VideoFrame]:
         """The pictures; on the way, all other tracks are written."""
@@ -250,7 +262,7 @@ class _Film:
 def _rate(pictures: VideoStream) -> Fraction:
     """Pictures a second; what FFmpeg says of DV, for one, makes no sense."""
     rates = (pictures.average_rate, pictures.guessed_rate, Fraction(25))
-    return next(rate for rate in rates if rate and 1 <= rate <= _FASTEST)
+    return next(rate for rate in rates if rate and 0 < rate <= _FASTEST)
 
 
 class Smoother:
