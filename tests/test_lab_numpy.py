@@ -27,6 +27,10 @@ def test_values_are_those_of_scikit_image(picture):
     np.testing.assert_array_equal(picture, before)
 
 
+def test_the_matrix_is_that_of_the_ops():
+    np.testing.assert_array_equal(lab_numpy.RATIOS_FROM_RGB, lab_convert.RATIOS_FROM_RGB)
+
+
 @pytest.mark.parametrize("picture", PICTURES)
 def test_values_are_those_of_the_ops(picture):
     """The results are the twin's: chroma to a thousandth, L* in bytes to half a step."""

@@ -17,7 +17,8 @@ from colorization.data.color_profile import (
 )
 
 _WHITE = 2**16 - 1
-# Of floats, a picture has its white here or at 1: nobody overexposes half of one by four stops.
+# Median of floats from which on white cannot be 1: nobody overexposes half of a picture by four
+# stops.
 _OVEREXPOSED = 16
 _LOOKED_AT = 2**20
 # Number of samples, about, that are turned into floats at once.

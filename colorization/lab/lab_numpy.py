@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab_convert import RATIOS_FROM_RGB
+# Linear sRGB (IEC 61966-2-1) to X / Xn, Y / Yn and Z / Zn for illuminant D65: the numbers of
+# `lab_convert`, which stand here again so that opening photos does not import TensorFlow.
+RATIOS_FROM_RGB = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+) / np.array([[0.95047], [1.0], [1.08883]])
 
 _RATIOS = RATIOS_FROM_RGB.astype(np.float32)
 _KNEE = np.float32((6 / 29) ** 3)

@@ -15,8 +15,12 @@ import numpy as np
 from PIL import Image
 
 from colorization.lab import lab_numpy
-from colorization.lab.merge_ops import GUIDE_EPSILON, GUIDE_RADIUS
-from lab_convert import RATIOS_FROM_RGB
+from colorization.lab.lab_numpy import RATIOS_FROM_RGB
+
+# Window radius of the guided filter in pixels of the chroma, and the squared step of L* below which
+# an edge does not count. benchmarks/upsampling.py measured both.
+GUIDE_RADIUS = 1
+GUIDE_EPSILON = 300.0
 
 # Matrices to linear RGB in counts: from X / Xn and Z / Zn, which are ratios, and from Y / Yn, which
 # is in counts already.

@@ -13,11 +13,7 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
-
-# Window radius of the guided filter in pixels of the chroma, and the squared step of L* below which
-# an edge does not count. benchmarks/upsampling.py measured both.
-GUIDE_RADIUS = 1
-GUIDE_EPSILON = 300.0
+from colorization.lab.merge_numpy import GUIDE_EPSILON, GUIDE_RADIUS
 
 # Pixels of a strip: planes of so many float32 values stay in a processor's cache from one op to the
 # next.

@@ -321,6 +321,6 @@ class Layers:
         return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))
 
 
-# From lightness, and the model's parameters, to logits of the chroma code and of the classes, if
-# there are any; see `color_global.network`.
+# A network: layers, lightness and the model's parameters to logits of the chroma code and, if there
+# are any, of the classes; see `color_global.network`.
 Network = Callable[[Layers, tf.Tensor, dict[str, Any]], tuple[tf.Tensor, tf.Tensor | None]]

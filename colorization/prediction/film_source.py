@@ -290,7 +290,7 @@ class Clock:
     """
 
     def __init__(self, film: InputContainer):
-        # What lies before zero is what decoders need to begin, and no player shows it.
+        # Pictures before zero are there for decoders to begin with, and no player shows them.
         self._offset = -Fraction(max(0, film.start_time or 0), _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
         self._next: dict[int, Fraction] = {}
