@@ -6,7 +6,8 @@ from skimage.color import lab2rgb, rgb2lab
 from test_merge_ops import whole
 
 import upsample
-from colorization.lab import merge_numpy, merge_ops
+from colorization.lab import merge_numpy
+from colorization.model import merge_ops
 
 RNG = np.random.default_rng(0)
 

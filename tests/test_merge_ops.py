@@ -5,7 +5,7 @@ from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 
 import upsample
-from colorization.lab import merge_ops
+from colorization.model import merge_ops
 
 
 def whole(pixels, chroma):

@@ -1,6 +1,6 @@
 """Merging in NumPy, by table: a fifth of the time of TensorFlow's ops.
 
-Its twin is `merge_ops`, the reference, which exported models use because they have no Python.
+Its twin is `model.merge_ops`, the reference, which exported models use because they have no Python.
 Everything else merges here. `tests/test_merge_numpy.py` holds the two together. All cores work on
 the strips of a large picture.
 """

@@ -1,1 +1,1 @@
-"""Layers, losses and metrics, joined with a network into a `model_fn`."""
+"""Layers, losses and metrics around a network, and merging, in TensorFlow."""

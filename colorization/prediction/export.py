@@ -11,7 +11,7 @@ from colorization.console import captured_stderr
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind, write_file
-from colorization.lab import merge_ops
+from colorization.model import merge_ops
 from colorization.prediction.trained_network import TrainedNetwork
 
 tf1 = tf.compat.v1
