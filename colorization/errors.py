@@ -16,7 +16,9 @@ class UnreadablePhoto(Exception):
 
 def damage(error: Exception) -> str:
     """One line about a file that a decoder has failed on, with whatever exception."""
-    return f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
+    told = " ".join(str(error).split()) or type(error).__name__
+    # What libjxl says is advice for those who build it.
+    return f"damaged: {'cut short or changed' if 'build `libjxl`' in told else told}"
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,10 +1,12 @@
 """Opening photos of every kind, damaged ones too."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, features
 from platforms import peak_memory
 from test_photos import encoded
@@ -159,6 +161,66 @@ def test_damaged_files_say_why(tmp_path, colourful):
         read_file(str(tmp_path / "empty.jpg"))
     with pytest.raises(UnreadablePhoto, match="no such file"):
         read_file(str(tmp_path / "missing.jpg"))
+
+
+def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
+    data = encoded(Image.fromarray(colourful(64, 64)), "JPEG")
+    # The end marker of a thumbnail is none of the photo.
+    thumbnail = b"Exif\0\0" + encoded(Image.new("RGB", (8, 8)), "JPEG")
+    with_thumbnail = b"".join(
+        [data[:2], b"\xff\xe1", struct.pack(">H", len(thumbnail) + 2), thumbnail, data[2:]]
+    )
+    for whole in (data, with_thumbnail):
+        half = len(whole) - len(data) // 4
+        with pytest.raises(UnreadablePhoto, match="truncated"):
+            open_photo(whole[:half].ljust(len(whole), b"\0"))
+        for end in (b"", bytes(100)):
+            assert "end marker" in photos.open_picture(whole[:-2] + end).notes[0]
+            assert photos.open_picture(whole + end).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"8BPS\0\2" + bytes(50), "PSB"),
+        (b"8BPS\0\1" + bytes(16) + b"\0\x10" + bytes(50), "PSD.* of 16 or 32 bits"),
+        (b"#?RADIANCE\n" + bytes(50), "a kind of picture that cannot be read"),
+        (b"v/1\1" + bytes(50), "a kind of picture that cannot be read"),
+        (b"PF\n2 2\n-1\n" + bytes(48), "a kind of picture that cannot be read"),
+    ],
+)
+def test_pictures_of_unknown_kinds_are_named(data, told):
+    with pytest.raises(UnreadablePhoto, match=told):
+        open_photo(data)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow lacks AVIF")
+def test_damaged_avif_is_no_reason_to_install_anything(colourful):
+    data = encoded(Image.fromarray(colourful(64, 64)), "AVIF")
+    for length in (40, len(data) * 2 // 3):
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(data[:length])
+
+
+def test_palettes_of_8_bits_in_tiff():
+    gray = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("P")
+    gray.putpalette([value // 2 + 20 for value in range(256) for _ in range(3)])
+    data = encoded(gray, "TIFF")
+    with Image.open(io.BytesIO(data)) as picture:
+        colors = picture.tag_v2[320]
+    narrow = data.replace(
+        struct.pack("<768H", *colors), struct.pack("<768H", *(color // 256 for color in colors))
+    )
+    assert narrow != data
+    for stored in (data, narrow):
+        np.testing.assert_array_equal(np.asarray(open_photo(stored)), gray.convert("RGB"))
+
+
+def test_tiff_that_is_misread_is_named(colourful):
+    with io.BytesIO() as file:
+        tifffile.imwrite(file, colourful(16, 16), photometric="ycbcr")
+        with pytest.raises(UnreadablePhoto, match=r"a kind of TIFF .*YCBCR"):
+            open_photo(file.getvalue())
 
 
 def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):

@@ -169,6 +169,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
                 f"{picture.width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
             )
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
+        if kind == "JPEG" and not _has_end(data):
+            raise UnreadablePhoto("damaged: image file is truncated")
         dpi = picture.info.get("dpi")
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
@@ -178,6 +180,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         samples = png.read_samples(data) if kind == "PNG" else None
         profile = stated_profile(data, picture)
         picture.load()
+        if kind == "TIFF":
+            tiff.widen_palette(picture)
         exif = picture.getexif()
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             values = np.asarray(picture)[..., None]
@@ -188,6 +192,16 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         ImageOps.exif_transpose(picture, in_place=True)
         alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
         return Picture(_to_srgb(picture, profile), alpha, kind, exif, dpi, notes)
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether a JPEG file's end marker comes behind its pixels, and not only in a thumbnail."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        # Markers may be filled up with further bytes of ones (ITU-T T.81, B.1.1.2).
+        filled = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(_END_OF_IMAGE, max(at, data.rfind(_END_OF_IMAGE) - 1)) >= 0
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:
@@ -242,7 +256,10 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
             return None
     elif data.startswith(b"\xff\xd8"):
         # The file is whole but for its end if other bytes after it give the same picture.
-        body, fault = data.removesuffix(b"\xff"), "its end marker is missing, which harms no pixel"
+        body, fault = (
+            data.rstrip(b"\0").removesuffix(b"\xff"),
+            "its end marker is missing, which harms no pixel",
+        )
         shorter, longer = body + _END_OF_IMAGE, body + 64 * b"\x55" + _END_OF_IMAGE
     else:
         return None

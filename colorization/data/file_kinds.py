@@ -8,6 +8,11 @@ from functools import cache
 
 from PIL import Image
 
+try:
+    from PIL import AvifImagePlugin
+except ImportError:
+    AvifImagePlugin = None
+
 # Patterns that files of pictures begin with.
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
@@ -23,17 +28,23 @@ _RAW = re.compile(
     rb"|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
-# Beginnings of other files, and what to say of such a file.
-_OTHERS = (
+# Pillow's names of formats that need a library, what files of them begin with, and what to say
+# where it is missing.
+_WITH_LIBRARY = (
     (
+        "HEIF",
         rb".{4}ftyp(he[iv][cxsm]|mif1|msf1)",
         "a HEIC photo; pip install pillow-heif, and it can be read",
     ),
     (
+        "JXL",
         rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n",
         "a JPEG XL photo; pip install pillow-jxl-plugin, and it can be read",
     ),
-    (rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
+    ("AVIF", rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
+)
+# Beginnings of other files, and what to say of such a file.
+_OTHERS = (
     (
         rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]|FLV\x01|0&\xb2u",
         "a film, not a photo",
@@ -41,6 +52,19 @@ _OTHERS = (
     (rb"%PDF", "a PDF file; save its pages as pictures"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
     (rb"(\xef\xbb\xbf)?\s*<(\?xml|svg)", "a drawing or a text, not a photo; save it as a picture"),
+    (
+        rb"8BPS\x00\x02",
+        "a large document of Photoshop (PSB), which cannot be read; save it as TIFF",
+    ),
+    (
+        rb"8BPS\x00\x01.{16}\x00[\x10\x20]",
+        "a document of Photoshop (PSD) of 16 or 32 bits, which cannot be read; save it as TIFF",
+    ),
+    # Radiance, OpenEXR, DPX, MIFF, GIMP, JNG, PFM in colour.
+    (
+        rb"#\?R(ADIANCE|GBE)|v/1\x01|SDPX|XPDS|id=ImageMagick|gimp xcf|\x8bJNG|PF\s",
+        "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
+    ),
 )
 
 # Endings of raw files, and of pictures for which Pillow needs a library.
@@ -57,19 +81,35 @@ _NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
 
 # Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
 # of ExifTool, unfinished downloads and edits.
-_COMPANION_ENDINGS = (".thm", ".lrv", "_original", ".part", ".partial", ".crdownload", ".tmp", "~")
+_COMPANION_ENDINGS = (
+    *(".thm", ".lrv", "_original", "_exiftool_tmp", ".bak", ".old", ".tmp", "~"),
+    *(
+        ".part",
+        ".partial",
+        ".crdownload",
+        ".download",
+        ".opdownload",
+        ".filepart",
+        ".!ut",
+        ".aria2",
+    ),
+)
 # Names of the thumbnails of Windows and its media player.
 _COMPANION_NAMES = re.compile(r"albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db")
 # Folders of thumbnails, previews and deleted files: of Synology, QNAP, macOS, Windows, Linux,
-# Lightroom and Capture One. Hidden ones, whose names begin with a dot, need not be listed.
+# Sony's cameras, Lightroom and Capture One. Hidden ones, whose names begin with a dot, need not be
+# listed.
 _COMPANION_FOLDERS = re.compile(
     r"\..*|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|__macosx|\$recycle\.bin"
     r"|recycler|system volume information|lost\+found|.*\.lrdata|.*\.lrcat-data|captureone"
-    r"|.*\.cocatalog",
+    r"|.*\.cocatalog|thmbnl",
     re.IGNORECASE,
 )
 # macOS keeps the photos of a library in these, and what it derives from them beside.
 _LIBRARY, _ORIGINALS = ".photoslibrary", ("originals", "Masters")
+# Libraries of iPhoto and Aperture, and the folders of previews in them.
+_OLD_LIBRARIES = (".photolibrary", ".migratedphotolibrary", ".aplibrary")
+_PREVIEWS = ("Thumbnails", "Previews", "Data", "Data.noindex", "iPod Photo Cache")
 # Number of bytes that the patterns above look at.
 START = 32
 
@@ -78,6 +118,8 @@ def is_companion_folder(parent: str, name: str) -> bool:
     """Whether a folder holds thumbnails, previews or deleted files rather than photos."""
     if parent.lower().endswith(_LIBRARY):
         return name not in _ORIGINALS
+    if parent.lower().endswith(_OLD_LIBRARIES) and name in _PREVIEWS:
+        return True
     return bool(_COMPANION_FOLDERS.fullmatch(name))
 
 
@@ -125,5 +167,13 @@ def is_raw(data: bytes) -> bool:
 def why_unknown(data: bytes) -> str:
     """Explains why Pillow does not open a file."""
     start = data[:START]
+    for kind, begins, told in _WITH_LIBRARY:
+        if re.match(begins, start, re.DOTALL):
+            return "damaged: cut short or changed" if _is_readable(kind) else told
     told = (told for begins, told in _OTHERS if re.match(begins, start, re.DOTALL))
     return next(told, "not a picture")
+
+
+def _is_readable(kind: str) -> bool:
+    """Whether Pillow has the library that a format needs."""
+    return kind in Image.OPEN and (kind != "AVIF" or getattr(AvifImagePlugin, "SUPPORTED", False))

@@ -32,7 +32,8 @@ _SMALLEST, _LARGEST, _PROFILE, _DNG = 340, 341, 34675, 50706
 # Description, maker, model, orientation, software, date, artist, copyright.
 _PLAIN_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432)
 _REDUCED, _MASK = 1, 4
-_ICCLAB = 9
+_YCBCR, _ICCLAB = 6, 9
+_WEBP, _COLOR_MAP = 50001, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
@@ -102,6 +103,15 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
         return _samples(page, _values(page, data, layout), layout)
 
 
+def widen_palette(picture: Image.Image) -> None:
+    """Mends a palette of which a writer of old has filled the low bytes only, as libtiff does."""
+    values = picture.tag_v2.get(_COLOR_MAP)
+    if picture.mode == "P" and values and max(values) < 256:
+        count = len(values) // 3
+        colors = (values[i::count] for i in range(count))
+        picture.putpalette(bytes(int(value) for color in colors for value in color))
+
+
 def exif(data: bytes) -> Image.Exif:
     """Tags and EXIF data of the first page, as far as they can be read."""
     found = Image.Exif()
@@ -158,7 +168,11 @@ def _is_plain(page: TiffPage, data: bytes) -> bool:
     formats = set(_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
     if max(_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
         return False
-    general = _tag(page, _COMPRESSION, 1) in _GENERAL
+    compression = _tag(page, _COMPRESSION, 1)
+    # Pillow takes such YCbCr for RGB, and libtiff of most of its builds knows no WebP.
+    if compression == _WEBP or (compression == 1 and _tag(page, _PHOTOMETRIC) == _YCBCR):
+        raise _refusal(page)
+    general = compression in _GENERAL
     odd = _tag(page, _PLANAR, 1) == 2 or _tag(page, _FILL_ORDER, 1) == 2
     if general and (odd or _tag(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
         return False
