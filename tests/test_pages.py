@@ -209,6 +209,7 @@ def raw_file() -> bytes:
 
 STARTS = {
     "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "IIQ": b"II*\0\x08\x0a\0\0IIIICwaR" + bytes(100),
     "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
     "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(100),
     "ORF": b"IIRO\x08\0\0\0" + bytes(100),
@@ -249,6 +250,9 @@ def test_raw_files_are_developed_with_the_cameras_white_balance():
     assert open_photo(raw_file(), draft_size=16).size <= (64, 48)
     with pytest.raises(UnreadablePhoto, match="cannot be developed"):
         open_photo(STARTS["RAF"])
+    for missing in (1, 3000):
+        with pytest.raises(UnreadablePhoto, match=r"cut short|cannot be developed"):
+            open_photo(raw_file()[:-missing])
 
 
 @pytest.mark.parametrize(

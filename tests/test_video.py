@@ -102,6 +102,16 @@ def test_the_last_picture_is_shown_as_long(make_film, colorizer, tmp_path, name,
     assert length(target) == pytest.approx(float(frames / Fraction(rate)), rel=0.02)
 
 
+def test_sides_that_no_film_has_are_said(make_film, colorizer, tmp_path):
+    target = tmp_path / "results" / "film.mkv"
+    odd = make_film("odd.mkv", 2, pictures="ffv1", layout="yuv444p", size=(49, 65))
+    changes = colorize_film(colorizer, str(odd), target, ignore).changes
+    assert "64 x 48 pixels for 65 x 49" in changes
+    tiny = make_film("tiny.mkv", 2, pictures="ffv1", layout="yuv444p", size=(1, 1))
+    with pytest.raises(UnreadableFilm, match="1 x 1 pixels, too small"):
+        colorize_film(colorizer, str(tiny), target, ignore)
+
+
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
 def test_film_keeps_its_timing_and_sound(film, colorizer, tmp_path, name):
     source = film(name)

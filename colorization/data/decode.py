@@ -244,6 +244,9 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _developed(data: bytes, draft_size: int | None) -> Picture:
     photo = develop(data, MAX_PIXELS, draft_size)
+    # LibRaw makes black or noise of what is missing.
+    if tiff.is_tiff(data) and tiff.is_cut(data):
+        raise UnreadablePhoto("damaged: the raw file is cut short")
     exif = tiff.exif(data) if tiff.is_tiff(data) else Image.Exif()
     return Picture(photo, None, "RAW", exif)
 

@@ -21,11 +21,11 @@ _PICTURES = re.compile(
     rb"|.{4}ftyp(avi[fs]|he[iv][cxsm]|mif1|msf1)",
     re.DOTALL,
 )
-# Beginnings of cameras' raw files that are no TIFF files by their first bytes: Canon CR2, CR3 and
-# CRW, Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
+# Beginnings of cameras' raw files that tell what they are: Canon CR2, CR3 and CRW, Phase One IIQ,
+# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
 _RAW = re.compile(
-    rb"II\*\x00.{4}CR|.{4}ftypcrx |II\x1a\x00\x00\x00HEAPCCDR|FUJIFILMCCD-RAW|IIR[OS]|MMOR"
-    rb"|IIU\x00|FOVb|\x00MRM",
+    rb"II\*\x00.{4}(CR|IIII)|MM\x00\*.{4}MMMM|.{4}ftypcrx |II\x1a\x00\x00\x00HEAPCCDR"
+    rb"|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
 # Pillow's names of formats that need a library, what files of them begin with, and what to say
@@ -176,4 +176,4 @@ def why_unknown(data: bytes) -> str:
 
 def _is_readable(kind: str) -> bool:
     """Whether Pillow has the library that a format needs."""
-    return kind in Image.OPEN and (kind != "AVIF" or getattr(AvifImagePlugin, "SUPPORTED", False))
+    return kind in Image.ID and (kind != "AVIF" or getattr(AvifImagePlugin, "SUPPORTED", False))

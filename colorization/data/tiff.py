@@ -77,6 +77,18 @@ def photo_pages(data: bytes) -> list[int]:
         return [page.offset for page in whole or pages[:1]]
 
 
+def is_cut(data: bytes) -> bool:
+    """Whether parts of a picture, on any page or below it, would lie behind the file's end."""
+    with contextlib.suppress(UnreadablePhoto), _pages(data) as pages:
+        below = [page for first in pages for page in first.pages or () if page is not None]
+        return any(
+            start + size > len(data)
+            for page in [*pages, *below]
+            for start, size in zip(page.dataoffsets, page.databytecounts, strict=False)
+        )
+    return False
+
+
 def at_page(data: bytes, offset: int) -> bytes:
     """The file with another page as its first."""
     order = "<" if data[:1] == b"I" else ">"

@@ -102,6 +102,8 @@ def colorize_film(
     # The beginning is looked at beforehand, because no track can be added to the result once its
     # first packet is written.
     begin = first_frames(source, _LOOKED_AT)
+    if min(begin[0].width, begin[0].height) < 2:
+        raise UnreadableFilm(f"{begin[0].width} x {begin[0].height} pixels, too small for a film")
     total = require_whole(source)
     import av
 
@@ -175,6 +177,7 @@ class _Film:
         # Those of pictures in the encoder by their times, as the source counts time.
         self._durations: dict[int, int] = {}
         self._format = begin[0].format
+        self._stored_size = begin[0].width, begin[0].height
 
     @property
     def changes(self) -> list[str]:
@@ -182,8 +185,13 @@ class _Film:
         bits = max(component.bits for component in self._format.components)
         if bits > 8:
             changes.append(f"8 bits a channel for {bits}")
-        if any(component.is_alpha for component in self._format.components):
+        # VP8 and VP9 keep it beside their pictures.
+        alpha = self._pictures.metadata.get("alpha_mode") == "1"
+        if alpha or any(component.is_alpha for component in self._format.components):
             changes.append("no transparency")
+        width, height = self._stored_size
+        if width % 2 or height % 2:
+            changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
         if self._damaged:
             changes.append(f"{len(self._damaged):,} times damaged ({self._damaged[0]})")
         return changes
