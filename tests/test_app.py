@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import logging
@@ -47,6 +48,10 @@ from colorization.server import app, jobs, sessions  # noqa: E402
 from colorization.server.addresses import parse_public_url  # noqa: E402
 
 PRECISION = "float32"
+# Answers may take long on a busy machine, for which httpx waits five seconds.
+get, post, stream = (
+    functools.partial(call, timeout=HANG) for call in (httpx.get, httpx.post, httpx.stream)
+)
 # Addresses that this process connects to while `watching`.
 watching: list = []
 
@@ -204,22 +209,20 @@ def colorize(client, paths, **settings):
 def raw(server, data, function=0, session="raw"):
     """Sends what the page would send, and returns the last thing that comes back."""
     sent = {"data": data, "fn_index": function, "session_hash": session}
-    answer = httpx.post(f"{server.url}/gradio_api/queue/join", json=sent)
+    answer = post(f"{server.url}/gradio_api/queue/join", json=sent)
     if answer.status_code != 200:
         return answer.status_code
     parameters = {"session_hash": session}
-    with httpx.stream(
-        "GET", f"{server.url}/gradio_api/queue/data", params=parameters, timeout=HANG
-    ) as stream:
-        for line in stream.iter_lines():
+    with stream("GET", f"{server.url}/gradio_api/queue/data", params=parameters) as events:
+        for line in events.iter_lines():
             message = json.loads(line[5:]) if line else {}
             if message.get("msg") == "process_completed":
                 return message
     return None
 
 
-def wait_for(condition, seconds=300):
-    until = time.monotonic() + seconds
+def wait_for(condition):
+    until = time.monotonic() + HANG
     while not (found := condition()):
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.05)
@@ -326,7 +329,7 @@ def test_a_request_without_photos_is_refused(client, nothing):
 def test_uploads_are_limited_in_bytes(server):
     before = server.files()
     long = {"files": ("long.png", os.urandom(2**21 + 1))}
-    assert httpx.post(f"{server.url}/gradio_api/upload", files=long).status_code == 413
+    assert post(f"{server.url}/gradio_api/upload", files=long).status_code == 413
     assert server.files() <= before
 
 
@@ -334,7 +337,7 @@ def test_many_jobs_of_one_client_all_come_back(client, predicted, photos):
     files = [gradio_client.handle_file(path) for path in photos]
     submitted = [client.submit(files, api_name="/colorize") for _ in range(30)]
     for job in submitted:
-        pictures, problems = job.result(timeout=60)
+        pictures, problems = job.result(timeout=HANG)
         assert problems == {}
         assert {Path(path).name for path in pictures} == {"gray.png", "photo.jpg"}
         assert all(Path(path).stat().st_size for path in pictures)
@@ -345,13 +348,13 @@ def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
 
     def slow(*_):
         begun.set()
-        assert ended.wait(30)
+        assert ended.wait(HANG)
         raise MemoryError
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "_colorize", slow)
         job = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
-        assert begun.wait(30)
+        assert begun.wait(HANG)
         job.cancel()
         ended.set()
     assert set(colorize(client, photos)[0]) == {"gray.png", "photo.jpg"}
@@ -379,8 +382,8 @@ def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monke
 def test_files_go_when_the_session_ends(server, client, photos):
     before = server.files()
     heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
-    with httpx.stream("GET", heartbeat) as stream:
-        lines = stream.iter_lines()
+    with stream("GET", heartbeat) as events:
+        lines = events.iter_lines()
         next(lines)
         colorize(client, photos)
         # Not their number: files of the sessions of earlier tests may be going meanwhile.
@@ -402,8 +405,8 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
 
     monkeypatch.setattr(jobs, "_colorize", slow)
     heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
-    with httpx.stream("GET", heartbeat) as stream:
-        lines = stream.iter_lines()
+    with stream("GET", heartbeat) as events:
+        lines = events.iter_lines()
         next(lines)
         files = [gradio_client.handle_file(path) for path in photos]
         job = client.submit(files, api_name="/colorize")
@@ -420,7 +423,7 @@ def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monke
 
 
 def functions(server):
-    config = httpx.get(f"{server.url}/config").json()
+    config = get(f"{server.url}/config").json()
     return {one["id"]: len(one["inputs"]) for one in config["dependencies"]}
 
 
@@ -463,17 +466,17 @@ def test_results_lie_at_addresses_that_cannot_be_guessed(server, client, photos)
     client.download_files = False
     pictures, _ = client.predict([gradio_client.handle_file(photos[0])], api_name="/colorize")
     address = pictures[0]["url"]
-    assert httpx.get(address).status_code == 200
+    assert get(address).status_code == 200
     (token, *_) = Path(pictures[0]["path"]).relative_to(server.folder).parts
     assert len(token) == 32
     for other in (str(server.folder), str(server.folder / token), "/etc/passwd"):
-        assert httpx.get(f"{server.url}/gradio_api/file={other}").status_code == 403
+        assert get(f"{server.url}/gradio_api/file={other}").status_code == 403
 
 
 def test_other_sites_are_refused(server):
-    assert httpx.get(server.url).status_code == 200
-    assert httpx.get(server.url, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(server.url, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert get(server.url).status_code == 200
+    assert get(server.url, headers={"Host": "evil.example"}).status_code == 403
+    assert get(server.url, headers={"Origin": "http://evil.example"}).status_code == 403
 
 
 def send_bytes(server, data):
@@ -509,15 +512,15 @@ def test_nothing_that_a_client_does_fills_the_log(server, photos, capsys):
         send_bytes(server, data.encode("latin-1"))
     multipart = {"content-type": "multipart/form-data; boundary=x"}
     for body in ("", "nothing", f"{part}\r\n\r\nno file\r\n--x--", "--x\r\n\r\n--x--"):
-        answer = httpx.post(f"{server.url}/gradio_api/upload", content=body, headers=multipart)
+        answer = post(f"{server.url}/gradio_api/upload", content=body, headers=multipart)
         assert answer.status_code in (200, 400, 422)
     for name in ("", "..", "a" * 300, "a\nb.png"):
         with open(photos[0], "rb") as file:
             files = {"files": (name, file)}
-            answer = httpx.post(f"{server.url}/gradio_api/upload", files=files)
+            answer = post(f"{server.url}/gradio_api/upload", files=files)
         assert answer.status_code in (200, 400)
     for path in ("queue/data?session_hash=unknown", "call/colorize/unknown", "heartbeat/"):
-        assert httpx.get(f"{server.url}/gradio_api/{path}").status_code in (200, 404)
+        assert get(f"{server.url}/gradio_api/{path}").status_code in (200, 404)
     for function, count in functions(server).items():
         for values in ([], [5] * count, [None] * count):
             assert raw(server, values, function) is not None
@@ -528,7 +531,7 @@ def test_nothing_that_a_client_does_fills_the_log(server, photos, capsys):
 
 def test_behind_a_proxy_it_needs_to_be_told_the_address(server, loaded, photos):
     there = {"Host": "photos.example", "X-Forwarded-Proto": "https"}
-    refused = httpx.get(server.url, headers=there)
+    refused = get(server.url, headers=there)
     assert refused.status_code == 403
     assert "--public_url https://photos.example" in refused.text
     public_url = parse_public_url("https://photos.example/colour")
@@ -538,21 +541,21 @@ def test_behind_a_proxy_it_needs_to_be_told_the_address(server, loaded, photos):
         here = f"http://127.0.0.1:{port}"
         for headers in ({}, there, {"Host": "upstream", "X-Forwarded-Host": "inner.example"}):
             for folder in ("", "/colour"):
-                config = httpx.get(f"{here}{folder}/config", headers=headers).json()
+                config = get(f"{here}{folder}/config", headers=headers).json()
                 assert config["root"] == url
         for origin, status in ((None, 200), ("https://photos.example", 200), ("http://a.b", 403)):
             headers = {"Origin": origin} if origin else {}
             with open(photos[0], "rb") as file:
                 files = {"files": ("gray.png", file)}
-                answer = httpx.post(f"{here}/gradio_api/upload", files=files, headers=headers)
+                answer = post(f"{here}/gradio_api/upload", files=files, headers=headers)
             assert answer.status_code == status
 
 
 def test_accounts_are_asked_for(loaded, photos):
     with app.serving(loaded, {}, port=free_port(), accounts=[("ada", "s:cret")]) as url:
-        assert httpx.get(f"{url}/config").status_code == 401
+        assert get(f"{url}/config").status_code == 401
         with open(photos[0], "rb") as file:
-            answer = httpx.post(f"{url}/gradio_api/upload", files={"files": file})
+            answer = post(f"{url}/gradio_api/upload", files={"files": file})
         assert answer.status_code == 401
         with pytest.raises(Exception, match=r"[Cc]redentials|login"):
             gradio_client.Client(url, verbose=False, auth=("ada", "guess"))
@@ -639,7 +642,7 @@ def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
 
     def stop():
         wait_for(lambda: "Ctrl-C" in capsys.readouterr().out)
-        answers.append(httpx.get(f"http://127.0.0.1:{port}").status_code)
+        answers.append(get(f"http://127.0.0.1:{port}").status_code)
         signal.raise_signal(getattr(signal, name))
 
     stopper = threading.Thread(target=stop)

@@ -2,7 +2,6 @@
 
 import io
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ pytest.importorskip("gradio", reason="needs Gradio")
 from test_app import (  # noqa: F401
     browser,
     functions,
+    get,
     loaded,
     models,
     open_page,
@@ -110,7 +110,7 @@ class Easel:
         return self.page.find("#brush img")
 
     def pixels(self):
-        data = httpx.get(self.image().get_attribute("src")).content
+        data = get(self.image().get_attribute("src")).content
         return rgb2lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
     def choose(self, name):
