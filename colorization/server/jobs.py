@@ -80,6 +80,11 @@ class Models:
         }
         self.with_style = [name for name in settings if takes_style[settings[name]["model"]]]
 
+    def named(self, name: object) -> object:
+        """The name of a model; of a general one, what stands behind the folder is enough."""
+        general = f"pretrained/{name}"
+        return general if name not in self.names and general in self.names else name
+
     def colorizer(self, name: str, style: np.ndarray | None = None) -> Colorizer:
         """The model of that name; given any style, one that can take styles.
 
@@ -168,6 +173,7 @@ def parse_job(
         _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
     ]
     style = _upload(sessions, style) if style else None
+    model = models.named(model)
     if model not in models.names:
         raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
     if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
