@@ -46,9 +46,9 @@ def read_samples(data: bytes) -> Samples | None:
 
 
 def scale_key(picture: Image.Image) -> None:
-    """Scales the gray that is transparent as Pillow scales grays of 2 and 4 bits."""
+    """Scales the gray that is transparent as Pillow scales grays of 1, 2 and 4 bits."""
     layout = picture.tile[0].args if picture.tile else None
-    most = {"L;2": 3, "L;4": 15}.get(layout) if isinstance(layout, str) else None
+    most = {"1": 1, "L;2": 3, "L;4": 15}.get(layout) if isinstance(layout, str) else None
     key = picture.info.get("transparency")
     if most and isinstance(key, int) and key <= most:
         picture.info["transparency"] = key * 255 // most

@@ -174,8 +174,8 @@ class _Film:
         self._out = self._add_pictures(begin, colors)
         self._tracks = Tracks(film, result, self._pictures)
         self._damaged: list[str] = []
-        # Those of pictures in the encoder by their times, as the source counts time.
-        self._durations: dict[int, int] = {}
+        # Those of pictures on their way by their times, as the source counts time.
+        self._durations: dict[int | None, int | None] = {}
         self._format = begin[0].format
         self._stored_size = begin[0].width, begin[0].height
 
@@ -213,7 +213,6 @@ class _Film:
             chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
             coloured = colorizer.merge(pixels, small, smooth(small, chroma))
             stored = self._converter.stored(upright, coloured, self._out.width)
-            self._durations[stored.pts] = frame.duration
             self._write(self._out.encode(stored))
             count += 1
             progress()
@@ -237,6 +236,7 @@ class _Film:
         for packet in self._film.demux():
             clock.set(packet)
             if packet.stream is self._pictures:
+                self._durations[packet.pts] = packet.duration
                 yield from decoded([packet], self._damaged)
             else:
                 self._tracks.write(packet)
