@@ -11,16 +11,12 @@ within sRGB a* is -87..99 and b* -108..95.
 """
 
 import argparse
-import contextlib
-import io
 import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
@@ -260,29 +256,6 @@ def _weighted_sum(weights: np.ndarray, channels: list[tf.Tensor]) -> tf.Tensor:
     return u * x + v * y + w * z
 
 
-def _read(path: str) -> Image.Image:
-    """The upright photo in sRGB, of mode RGB, over white where it is transparent."""
-    with Image.open(path) as file:
-        photo = ImageOps.exif_transpose(file)
-    if photo.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255.
-        return Image.fromarray((np.asarray(photo) / 257).round().astype(np.uint8)).convert("RGB")
-    alpha = photo.convert("RGBA").getchannel("A") if photo.has_transparency_data else None
-    white = Image.new("RGB", photo.size, "white")
-    white.paste(_to_srgb(photo), mask=alpha)
-    return white
-
-
-def _to_srgb(photo: Image.Image) -> Image.Image:
-    profile = photo.info.get("icc_profile")
-    if profile and photo.mode in ("RGB", "RGBA", "CMYK"):
-        # A damaged profile says nothing about the photo.
-        with contextlib.suppress(ImageCms.PyCMSError):
-            own, srgb = io.BytesIO(profile), ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(photo, own, srgb, outputMode="RGB")
-    return photo.convert("RGB")
-
-
 def _draw(photo: np.ndarray, path: Path) -> None:
     """Writes a picture of L* as grays, a* and b* as colours of L* 65, each below its name."""
     from matplotlib.figure import Figure
@@ -318,6 +291,11 @@ def _failed(attempt: str, reason: object) -> int:
 
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
+    # As a module this imports nothing of the project, which is built on it.
+    from colorization.data.decode import open_photo
+    from colorization.data.photos import read_file
+    from colorization.errors import UnreadablePhoto
+
     # Matplotlib tells about its cache of fonts.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
@@ -326,13 +304,9 @@ def main() -> int:
     options = parser.parse_args()
     output = options.output or f"{Path(options.photo).stem}_lab.png"
     try:
-        photo = _read(options.photo)
-    except UnidentifiedImageError:
-        return _failed(f"read {options.photo}", "not a picture that Pillow knows")
-    # Damaged files make Pillow raise nearly anything.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return _failed(f"read {options.photo}", reason.lower())
+        photo = open_photo(read_file(options.photo))
+    except UnreadablePhoto as error:
+        return _failed(f"read {options.photo}", error)
     photo.thumbnail((1024, 1024))
     try:
         _draw(np.asarray(photo), Path(output))
@@ -343,5 +317,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # Pillow's, about oddities of files that it can read
     sys.exit(main())

@@ -8,12 +8,11 @@ picture:
 
 import argparse
 import os
-import warnings
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
@@ -229,25 +228,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _read(path: Path) -> Image.Image:
-    """The upright picture as L, LA, RGB or RGBA; of 16 bits as I;16, opaque; of 32 bits as I."""
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
-    if image.mode == "F":
-        raise ValueError("floating-point pictures are not supported")
-    if image.mode == "CMYK":
-        image.info.pop("icc_profile", None)  # says nothing about the RGB it becomes
-    if image.mode.startswith("I;16"):
-        # The copy has this machine's byte order. Pillow would clip the values to make their
-        # transparency alpha.
-        native = Image.fromarray(np.asarray(image).astype(np.uint16))
-        native.info.update(image.info)
-        return native
-    gray = image.mode in ("1", "L", "LA")
-    if image.has_transparency_data:
-        return image.convert("LA" if gray else "RGBA")
-    if image.mode == "I":
-        return image
-    return image.convert("L" if gray else "RGB")
+    """The upright picture in sRGB as L, LA, RGB or RGBA; grays of more bits as I;16, opaque.
+
+    Raises:
+        UnreadablePhoto: it is none, or damaged.
+    """
+    # As a module this imports nothing of the project, which is built on it.
+    from colorization.data.decode import open_picture
+    from colorization.data.photos import read_file
+
+    picture = open_picture(read_file(str(path)))
+    if picture.alpha is not None and picture.image.mode != "I;16":
+        picture.image.putalpha(picture.alpha)
+    return picture.image
 
 
 def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
@@ -265,12 +258,12 @@ def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
     return Image.frombytes(image.mode, size, result.round().astype(pixels.dtype).tobytes())
 
 
-def _save(image: Image.Image, path: Path, picture_format: str, profile: bytes) -> None:
+def _save(image: Image.Image, path: Path, picture_format: str) -> None:
     """Writes all of the file or nothing."""
     temporary = path.with_name(f".{os.getpid()}.tmp")
     with open(temporary, "x+b") as file:
         try:
-            image.save(file, picture_format, quality=95, icc_profile=profile)
+            image.save(file, picture_format, quality=95)
             file.close()
             os.replace(temporary, path)
         except BaseException:
@@ -279,6 +272,8 @@ def _save(image: Image.Image, path: Path, picture_format: str, profile: bytes) -
 
 
 def main() -> None:
+    from colorization.errors import UnreadablePhoto
+
     parser = _Parser(description="Upsamples a picture.")
     parser.add_argument("input", metavar="IN", type=Path, help="picture to read")
     parser.add_argument("output", metavar="OUT", type=Path, help="picture to write")
@@ -290,21 +285,19 @@ def main() -> None:
     picture_format = Image.registered_extensions().get(args.output.suffix.lower())
     if picture_format not in Image.SAVE:
         parser.error(f"cannot write {args.output}: unknown picture extension")
-    # Damaged files make Pillow raise nearly anything.
     try:
         image = _read(args.input)
-    except Exception as error:
+    except UnreadablePhoto as error:
         parser.error(f"cannot read {args.input}: {error}")
     if image.width * image.height * args.factor**2 > 2 * Image.MAX_IMAGE_PIXELS:
         # Pillow would refuse to read the result.
         parser.error(f"argument --factor: {args.factor} is too large for {args.input}")
     try:
         result = _upsample(image, args.factor, args.method)
-        _save(result, args.output, picture_format, image.info.get("icc_profile"))
+        _save(result, args.output, picture_format)
     except Exception as error:
         parser.error(f"cannot write {args.output}: {error}")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # Pillow's, about oddities of files that it can read
     main()
