@@ -154,6 +154,38 @@ def test_prepared_photos_are_all_trained_on(photo_folder, tmp_path):
     assert (len(selection.train), selection.held_out) == (12, [])
 
 
+def test_prepared_photos_that_were_held_out_before_are_not_trained_on(photo_folder, capsys):
+    from colorization.data.dataset import eval_dataset
+    from colorization.data.prepare import prepare
+    from colorization.data.report import Report
+
+    folder = photo_folder(12)
+    before = select("--train_data", folder)
+    held_out.write(NOTE, before.held_out)
+    prepare([str(path) for path in folder.iterdir()], "prepared", 0)
+    for tests, count in (([], 1), (["--test_data", folder / "colour3.png"], 1)):
+        capsys.readouterr()
+        selection = select("--train_data", "prepared", *tests)
+        assert len(selection.test) == count
+        assert "Not training on the 1 photos" in capsys.readouterr().out
+        never = names([*selection.test, *paths(before.held_out)])
+        batches = eval_dataset(selection.train, 5, Report(12))
+        seen = sum(len(labels["chroma"]) for _, labels in batches)
+        assert seen == 12 - len(never)
+    assert select("--train_data", "prepared").test == paths(before.held_out)
+
+
+def test_what_the_source_of_a_warm_start_held_out_stays_held_out(photo_folder, capsys):
+    first = select("--train_data", photo_folder(24))
+    held_out.write(Path("source/held_out.json"), first.held_out)
+    folder = photo_folder(30, name="more")
+    for source in ("source", "source/model.ckpt-7", "source/best/model.ckpt-7"):
+        selection = select("--train_data", folder, "--warm_start", source)
+        assert names(selection.test) == names(first.test)
+        assert selection.held_out == first.held_out
+    assert "that were held out before" in capsys.readouterr().out
+
+
 def test_nothing_to_find_is_refused():
     with pytest.raises(UserError, match="missing"):
         select("--train_data", "missing")

@@ -118,7 +118,7 @@ def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Datase
         )
 
     if seed is None:
-        return files.flat_map(read).shard(shards.step, shards.first)
+        return _kept(files.flat_map(read).shard(shards.step, shards.first), shards.left_out)
     # Records are numbered in an order of files that is the same for every worker, then shuffled.
     if shards.step > 1:
         records = files.flat_map(read).shard(shards.step, shards.first)
@@ -126,7 +126,21 @@ def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Datase
         records = files.shuffle(len(shards.photos), seed).interleave(
             read, cycle_length=_SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
         )
-    return records.shuffle(_SHUFFLED_RECORDS, seed)
+    return _kept(records, shards.left_out).shuffle(_SHUFFLED_RECORDS, seed)
+
+
+def _kept(records: tf.data.Dataset, left_out: frozenset[bytes]) -> tf.data.Dataset:
+    """The records of photos that are not left out."""
+    if not left_out:
+        return records
+    digests = tf.constant(sorted(left_out))
+
+    def is_kept(record: tf.Tensor) -> tf.Tensor:
+        with tf.name_scope(RECORD_SCOPE):
+            digest = tf.io.parse_single_example(record, FEATURES)["sha256"]
+        return tf.reduce_all(digest != digests)
+
+    return records.filter(is_kept)
 
 
 def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:

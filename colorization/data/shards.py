@@ -34,6 +34,7 @@ class Shards:
       photos: path of a shard -> how many it holds.
       checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
       folders: names of the folders that the photos lay in.
+      left_out: SHA-256 of photos that are passed over, though they count in the length.
       first: the first record to read of all of them together.
       step: from each record to the next one to read.
     """
@@ -41,6 +42,7 @@ class Shards:
     photos: dict[str, int]
     checksums: dict[str, str]
     folders: frozenset[str] = frozenset()
+    left_out: frozenset[bytes] = frozenset()
     first: int = 0
     step: int = 1
 

@@ -63,7 +63,7 @@ def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selecti
     sources = _own_sources(options.train_data, "train")
     if sources:
         tests = _own_sources(options.test_data, "test")
-        selection = _divided(find_data(sources), tests, held_out.read(noted))
+        selection = _divided(find_data(sources), tests, _held_out_before(options, noted))
         fewest, most = _STEPS
         suitable = {"max_steps": max(fewest, min(len(selection.train), most))}
     else:
@@ -93,11 +93,27 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
     """
     if sources := _own_sources(options.test_data, "test"):
         return find_data(sources)
-    there = [photo.path for photo in held_out.read(noted)]
-    if there := [path for path in there if "://" in path or os.path.isfile(path)]:
+    if there := _present(held_out.read(noted)):
         return there
     print("No photos are named: taking the test photos bundled with scikit-image.")
     return find_data(_bundled("test"))
+
+
+def _held_out_before(options: Options, noted: Path) -> list[HeldOut]:
+    """Photos held out for the model, or else for the one that its training starts from."""
+    before = held_out.read(noted)
+    if before or not options.warm_start:
+        return before
+    # A checkpoint lies in its model's folder, or in `best` there.
+    source = Path(options.warm_start)
+    notes = (folder / noted.name for folder in (source, source.parent, source.parent.parent))
+    return next(filter(None, map(held_out.read, notes)), [])
+
+
+def _present(photos: Sequence[HeldOut]) -> list[str]:
+    """Paths of those that still lie where they did, as far as can be told."""
+    paths = [photo.path for photo in photos]
+    return [path for path in paths if "://" in path or os.path.isfile(path)]
 
 
 def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]) -> Selection:
@@ -109,7 +125,7 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]
       before: photos that were held out for the model when it was trained before. They stay so.
     """
     if isinstance(photos, Shards):
-        return Selection(photos, find_data(tests or _bundled("test")), before)
+        return _of_prepared(photos, tests, before)
     known = held_out.same_content(photos, before)
     rest = [path for path in photos if path not in known]
     if tests:
@@ -132,10 +148,20 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]
     return Selection(rest, test, noted)
 
 
+def _of_prepared(photos: Shards, tests: list[str], before: list[HeldOut]) -> Selection:
+    test = find_data(tests) if tests else _present(before) or find_data(_bundled("test"))
+    never = [*before, *([] if isinstance(test, Shards) else held_out.identify(test))]
+    if before:
+        print(f"Not training on the {len(before):,} photos that were held out before.")
+    digests = frozenset(bytes.fromhex(photo.sha256) for photo in never if photo.sha256)
+    return Selection(dataclasses.replace(photos, left_out=digests), test, before)
+
+
 def _tested_on_others(
     photos: list[str], rest: list[str], test: list[str] | Shards, before: list[HeldOut]
 ) -> Selection:
     if isinstance(test, Shards):
+        print("Prepared photos to test on are not looked for among those to train on.")
         return Selection(rest or photos, test, before)
     copies = held_out.same_content(rest, held_out.identify(test))
     train = [path for path in rest if path not in copies]
