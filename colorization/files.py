@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,27 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
 
 def remove_left_behind(folder: Path) -> None:
     """Removes what killed processes of this machine were writing below a folder."""
-    for path in folder.rglob(f"{_PREFIX}*.tmp*"):
-        process = path.name.removeprefix(_PREFIX).partition("-")[0]
+    _remove_of_dead(folder.rglob(f"{_PREFIX}*.tmp*"))
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder for this process alone in the system's temporary one, which goes at the end.
+
+    Those of killed processes go at the beginning.
+    """
+    # Gradio serves nothing from folders with a dot in front.
+    prefix = _PREFIX.removeprefix(".")
+    _remove_of_dead(Path(tempfile.gettempdir()).glob(f"{prefix}*.tmp"))
+    with tempfile.TemporaryDirectory(
+        prefix=f"{prefix}{os.getpid()}-", suffix=".tmp", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def _remove_of_dead(paths: Iterable[Path]) -> None:
+    for path in paths:
+        process = path.name.removeprefix(".").removeprefix(_PREFIX[1:]).partition("-")[0]
         if process.isdecimal() and _is_left_behind(path, int(process)):
             _remove(path)
 

@@ -199,6 +199,13 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
         Colorizer(model_folder(), working_size=100)
     with pytest.raises(UserError, match="no trained model"):
         Colorizer(str(tmp_path))
+    for saturation in (float("nan"), float("inf"), 0, -1):
+        with pytest.raises(UserError, match="--saturation must be a number above 0"):
+            Colorizer(model_folder(), saturation=saturation)
+    with pytest.raises(UserError, match="float32, bfloat16 or auto, not float16"):
+        Colorizer(model_folder(), precision="float16")
+    with pytest.raises(ValueError, match="colorize_bytes takes the bytes"):
+        colorizer.colorize(b"bytes of a file")
     altered = tmp_path / "altered"
     shutil.copytree(model_folder(), altered)
     settings = json.loads((altered / "settings.json").read_text())

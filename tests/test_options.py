@@ -30,6 +30,11 @@ def test_values_are_converted_and_remembered_as_given():
     assert options.given == {"train_data", "batch_size"}
 
 
+def test_values_may_begin_with_a_minus():
+    options = parse("color", ["--mode", "predict", "--hint", "-5,1,red"])
+    assert options.hint == (("-5", "1", "red"),)
+
+
 def test_colours_of_hints_may_hold_commas():
     options = parse(
         "color", ["--mode", "predict", "--hint", "1,2,red", "--hint", "5%,6%,hsl(1,2%,3%)"]
@@ -60,6 +65,8 @@ def test_colours_of_hints_may_hold_commas():
         (["--split", "0.1"], ["--split", "prepare"]),
         (["--mode", "predict", "--input", "a", "--test_data", "b"], ["--input", "--test_data"]),
         (["--mode", "predict", "--hint", "1,2"], ["--hint", "X,Y,COLOUR", "'1,2'"]),
+        (["--mode", "predict", "--shard", "-1/2"], ["--shard", "-1/2"]),
+        (["--batch_size", "-1"], ["--batch_size", "-1"]),
         (["--mode", "predict", "--hint", "1,2,red", "--hints", "a"], ["--hints", "one of them"]),
         (["--hints", "a"], ["--hints", "predict"]),
         (["--minutes", "3"], ["--minutes", "compare"]),

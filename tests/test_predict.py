@@ -19,6 +19,7 @@ from colorization.errors import UserError
 from colorization.files import atomic_write
 from colorization.modes import gallery, predict
 from colorization.options import parse
+from colorization.prediction.hints import digest
 from colorization.prediction.results import claimed, read_finished
 
 GREEN = (46, 139, 87)
@@ -84,6 +85,44 @@ def test_points_and_strokes_and_python_agree(run, photos, tmp_path, model_folder
     Image.fromarray(strokes).save(tmp_path / "strokes.png")
     run("--input", photo, "--hints", tmp_path / "strokes.png")
     np.testing.assert_array_equal(pixels(picture), expected)
+
+
+def test_strokes_that_do_not_fit_their_photo_do_not_stop_the_others(run, photos, tmp_path, caplog):
+    save_strokes(tmp_path / "hints/colour0.png", 10, 10, size=(60, 60))
+    save_strokes(tmp_path / "hints/colour1.png", 30, 20)
+    with pytest.raises(SystemExit) as stopped:
+        run("--input", photos, "--hints", tmp_path / "hints")
+    assert stopped.value.code == 1
+    assert "other proportions than the photo's 80 x 60" in caplog.text
+    assert names(tmp_path / "out/predicted") == ["colour1.png"]
+    assert (tmp_path / "out/index.html").exists()
+
+
+def test_strokes_are_for_the_photo_of_the_same_ending(run, photos, tmp_path):
+    Image.open(photos / "colour0.png").save(photos / "colour0.bmp")
+    save_strokes(tmp_path / "hints/colour0.png", 30, 20)
+    run("--input", photos, "--hints", tmp_path / "hints")
+    assert names(tmp_path / "out/unhinted") == ["colour0.png"]
+    # Strokes with both endings are for that photo, and leave those with one to the other.
+    (photos / "colour0.png").rename(photos / "colour0.tif")
+    save_strokes(tmp_path / "hints/colour0.bmp.png", 10, 20)
+    run("--input", photos, "--hints", tmp_path / "hints")
+    finished = read_finished(tmp_path / "out")
+    for photo, strokes in (("colour0.bmp", "colour0.bmp.png"), ("colour0.tif", "colour0.png")):
+        assert finished[photo].hints == digest(tmp_path / "hints" / strokes)
+
+
+def test_strokes_that_are_taken_away_are_forgotten(run, photos, tmp_path):
+    run("--input", photos)
+    alone = contents(tmp_path / "out/predicted")
+    for number in (0, 1):
+        save_strokes(tmp_path / f"hints/colour{number}.png", 30, 20)
+    run("--input", photos, "--hints", tmp_path / "hints")
+    assert contents(tmp_path / "out/predicted") != alone
+    (tmp_path / "hints/colour0.png").unlink()
+    run("--input", photos, "--hints", tmp_path / "hints")
+    assert contents(tmp_path / "out/predicted")["colour0.png"] == alone["colour0.png"]
+    assert names(tmp_path / "out/unhinted") == ["colour1.png"]
 
 
 def test_what_the_network_says_alone_is_kept_beside_hints(run, photos, tmp_path):

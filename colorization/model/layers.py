@@ -48,10 +48,13 @@ def working_precision(precision: str) -> str:
       precision: one of them, or "auto" for the faster one on this machine.
 
     Raises:
-      UserError: the environment keeps TensorFlow from computing in it.
+      UserError: there is no such precision, or the environment keeps TensorFlow from computing in
+        it.
     """
     if precision == "auto":
         return fast_precision()
+    if precision not in ("float32", "bfloat16"):
+        raise UserError(f"--precision must be float32, bfloat16 or auto, not {precision}")
     limit = _slow_limit()
     # With AVX-512 alone, oneDNN emulates bfloat16.
     emulated = limit.startswith("AVX512")

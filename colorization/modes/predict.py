@@ -299,7 +299,10 @@ def _unfinished(
         picture = finished.get(names[path])
         if picture is None or not is_up_to_date(picture, path):
             return False
-        return path not in (hints or {}) or picture.hints == digest(hints[path])
+        # Whoever colours a folder again without hints keeps what was made with some.
+        if not (options.hint or options.hints):
+            return True
+        return picture.hints == digest((hints or {}).get(path))
 
     left = [path for path in paths if options.overwrite or not is_finished(path)]
     if len(left) < len(paths):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,6 +27,17 @@ class _Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(arguments[0].split("=")[0], known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see --help"
             raise UserError(f"unknown argument {arguments[0]}; {hint}")
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Joins values such as `-5,1,red` to their options, because argparse takes them for options."""
+    joined: list[str] = []
+    for word in arguments:
+        if re.match(r"-\d", word) and joined and re.fullmatch("--[a-z_]+", joined[-1]):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _fields(group: type, model: str) -> list[dataclasses.Field]:
@@ -67,7 +79,7 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
       SystemExit: for `--help`, after printing it.
     """
     parser = _parser(model)
-    namespace, unknown = parser.parse_known_args(arguments)
+    namespace, unknown = parser.parse_known_args(_joined(arguments))
     parser.refuse_unknown(unknown)
     values = {
         name: tuple(value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 from __future__ import annotations
 
 import logging
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,12 @@ class Colorizer:
             model's settings name.
 
         Raises:
-          UserError: there is no trained model, or it has no global features to take a style from.
+          UserError: there is no trained model, it has no global features to take a style from, or
+            an argument makes no sense.
           photos.UnreadablePhoto: of the style photo.
         """
+        if not 0 < saturation < math.inf:
+            raise UserError(f"--saturation must be a number above 0, not {saturation}")
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
         separate = working_size is not None or style is not None
@@ -212,8 +216,13 @@ class Colorizer:
 
 
 def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, str | os.PathLike):
         return read_photo(image)
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            f"a photo must be a path or an array of pixels, not {type(image).__name__}; "
+            "colorize_bytes takes the bytes of a file"
+        )
     pixels = image[..., None] if image.ndim == 2 else image
     allowed = {(3, "uint8"), (1, "uint8"), (1, "uint16")}
     if pixels.ndim != 3 or not pixels.size or (pixels.shape[2], pixels.dtype.name) not in allowed:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import Version, read_file, reason, size_and_time
-from colorization.errors import UNUSABLE, UnreadablePhoto
+from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
@@ -77,7 +77,7 @@ def colorize_photos(
       most some 128 x 128 evenly spaced pixels; empty where there is no truth.
 
     Raises:
-      UserError: hints make no sense for their photo.
+      UserError: hints make no sense for the only photo.
       OSError: the folder cannot be written or the disk is full.
     """
 
@@ -87,6 +87,12 @@ def colorize_photos(
             return _colorize_file(
                 colorizer, path, names[path], output, report, known, quality, keep, shard
             )
+        except UserError as error:
+            # One photo among many is named, and the others go on.
+            if len(names) == 1:
+                raise
+            report.add_unreadable(path, str(error))
+            return {}
         finally:
             progress()
 

@@ -136,24 +136,36 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
 
     Returns:
       Path of a photo -> path of its strokes, which have its place in their folder, in any capitals
-      and whatever their ending. A photo's own ending may stand before it: `beach.jpg.png`.
+      and whatever their ending. A photo's own ending may stand before it: `beach.jpg.png`. Strokes
+      with the whole name of a photo are for none that has another ending.
 
     Raises:
       UserError: there are no strokes, or no photo for some of them.
     """
-    strokes = {place: path for path, place in find_places([folder]).items()}
-    by_stem = {os.path.splitext(place)[0].casefold(): path for place, path in strokes.items()}
-    found = {}
+    by_place: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
     for photo, place in places.items():
-        for stem in (place, os.path.splitext(place)[0]):
-            if stem.casefold() in by_stem:
-                found[photo] = by_stem[stem.casefold()]
-                break
-    unused = sorted(set(strokes.values()) - set(found.values()))
+        by_place.setdefault(place.casefold(), []).append(photo)
+        by_stem.setdefault(_stem(place), []).append(photo)
+    found: dict[str, str] = {}
+    unused: list[str] = []
+    # Longer names first, because they say more exactly which photo is meant.
+    strokes = sorted(find_places([folder]).items(), key=lambda item: (-len(item[1]), item[0]))
+    for path, place in strokes:
+        stem = _stem(place)
+        photos = by_place.get(stem) or by_place.get(place.casefold()) or by_stem.get(stem) or []
+        meant = [photo for photo in photos if photo not in found]
+        found.update(dict.fromkeys(meant, path))
+        if not meant:
+            unused.append(path)
     if unused:
         more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
-        raise UserError(f"no photo has the name of {unused[0]}{more}; name strokes like photos")
+        raise UserError(f"no photo has the name of {min(unused)}{more}; name strokes like photos")
     return found
+
+
+def _stem(place: str) -> str:
+    return os.path.splitext(place)[0].casefold()
 
 
 def digest(hints: Hints | None) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -22,6 +21,7 @@ from fastapi.middleware import Middleware
 from PIL import Image
 
 from colorization.errors import UserError
+from colorization.files import private_folder
 from colorization.server.addresses import Address, is_local
 from colorization.server.jobs import Models
 from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
@@ -97,7 +97,7 @@ def serving(
     _require_free(host, port)
     name = f"[{host}]" if ":" in host else host
     with (
-        tempfile.TemporaryDirectory(prefix="colorize-", ignore_cleanup_errors=True) as temporary,
+        private_folder() as temporary,
         _environment(Path(os.path.realpath(temporary))) as folder,
     ):
         sessions = Sessions(folder)

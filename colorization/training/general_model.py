@@ -10,6 +10,8 @@ from pathlib import Path
 from colorization.errors import UserError
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, settings, weights
+from colorization.training.evaluation import stored_evaluation
+from colorization.training.model_folder import BEST
 
 # Name for `--warm_start`, and beginning of the names for `--model_dir`.
 PRETRAINED = "pretrained"
@@ -85,7 +87,8 @@ def general_model(model: str) -> str:
       UserError: it is missing; says how to get it.
     """
     folder = _PLACE / model
-    if checkpoint.holds_weights_only(str(folder)):
+    # Without its evaluation the model would be paler than it should, and nobody would be told.
+    if checkpoint.holds_weights_only(str(folder)) and stored_evaluation(folder / BEST):
         return str(folder)
     root = _PLACE.parent
     mend = "download the program again"
