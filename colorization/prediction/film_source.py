@@ -42,6 +42,8 @@ _ATTACHED_PICTURE = 0x400
 # Seconds of a track's time from one packet to the next that are a clock started anew.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
+# Advice on films that break off.
+_MEND = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
 
 
 def require_pyav() -> None:
@@ -153,11 +155,11 @@ def require_whole(path: str) -> int:
         for stated, end in _stated_lengths(film, ends):
             if end < stated - _STATED_LENGTH.get(container_name(film), 1.5 / 25):
                 raise UnreadableFilm(
-                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; bring a whole copy"
+                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; {_MEND}"
                 )
         stated, size = _stated_size(local_path(path), container_name(film)), film.size
         if size < stated:
-            raise UnreadableFilm(f"breaks off at {size:,} of {stated:,} bytes; bring a whole copy")
+            raise UnreadableFilm(f"breaks off at {size:,} of {stated:,} bytes; {_MEND}")
     return count
 
 
