@@ -27,7 +27,7 @@ _STIFFNESS = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
 # Rows of a*b*, and blocks each way, of the first looks, which tell most colour photos: the most
 # that toned prints have of `_unevenness` and off the curve over sixteenths of them, in CIE units.
 _FEW_ROWS = _FEW_BLOCKS = 16
-_MOST_UNEVEN, _MOST_OFF_CURVE = 5.1, 1.0
+_MOST_UNEVEN, _MOST_OFF_CURVE = 5.8, 1.0
 _ROWS, _BLOCKS = 64, 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted by
 # `benchmarks/toned.py --fit`.
