@@ -37,7 +37,7 @@ def main() -> None:
     frames = film_frames(options.film) if options.film else made_frames()
     for pixels in itertools.islice(frames, options.frames):
         small = colorizer.small_lightness(pixels)
-        chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+        chroma = colorizer.predict(small, colorizer.whole_lightness(small))
         lightness.append(small[::2, ::2, 0])
         before.append(chroma)
         after.append(smooth(small, chroma))

@@ -63,7 +63,7 @@ def _planes(colorizer, path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] |
     photo = open_photo(read_file(path))
     pixels = np.asarray(photo)
     small = colorizer.small_lightness(pixels)
-    predicted = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+    predicted = colorizer.predict(small, colorizer.whole_lightness(small))
     rows, columns, _ = predicted.shape
     # Of small photos too: what `resize` gives when there is nothing to average.
     reduced = np.asarray(photo.resize((columns, rows), Image.Resampling.BOX))

@@ -139,7 +139,7 @@ class Painter:
 
         return merge_numpy.small_lightness(pixels, (16, 16))
 
-    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
+    def whole_lightness(self, small: np.ndarray) -> np.ndarray:
         return small
 
     def predict(self, small: np.ndarray, whole: np.ndarray) -> np.ndarray:

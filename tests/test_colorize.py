@@ -92,17 +92,6 @@ def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colou
     np.testing.assert_allclose(chroma, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("model", ["color", "color_global"])
-def test_working_size_keeps_proportions(model_folder, colourful, model):
-    colorizer = Colorizer(model_folder(model), precision="float32", working_size=96)
-    photo = colourful(60, 120)
-    small = colorizer.small_lightness(photo)
-    assert small.shape == (48, 96, 1)
-    chroma = colorizer.predict(small, colorizer.whole_lightness(photo, small))
-    assert chroma.shape == (24, 48, 2)
-    assert colorizer.colorize(photo).shape == photo.shape
-
-
 def test_style_of_the_photo_itself_changes_nothing(colorizer, model_folder, colourful):
     photo = colourful(80, 80)
     own = Colorizer(model_folder(), precision="float32", style=photo)
@@ -176,12 +165,10 @@ def test_without_a_hint_nothing_changes(colorizer, colourful):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (70, 2)])
-def test_hints_for_photos_of_any_size(colorizer, model_folder, colourful, size):
+def test_hints_for_photos_of_any_size(colorizer, colourful, size):
     photo = colourful(*size)
-    own_proportions = Colorizer(model_folder(), precision="float32", working_size=64)
-    for model in (colorizer, own_proportions):
-        coloured = model.colorize(photo, hints=[("50%", "50%", "gray")])
-        assert coloured.shape == photo.shape
+    coloured = colorizer.colorize(photo, hints=[("50%", "50%", "gray")])
+    assert coloured.shape == photo.shape
     gray = colorizer.colorize(photo, hints=np.full([*size, 4], 255, np.uint8)).astype(int)
     assert np.ptp(gray, axis=2).max() <= 1
 
@@ -195,8 +182,6 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
             colorizer.colorize(pixels)
     with pytest.raises(UserError, match="pixel from 0 on up to 3"):
         colorizer.colorize(np.zeros([4, 4], np.uint8), hints=[(4, 0, "red")])
-    with pytest.raises(UserError, match="multiple of 8"):
-        Colorizer(model_folder(), working_size=100)
     with pytest.raises(UserError, match="no trained model"):
         Colorizer(str(tmp_path))
     for saturation in (float("nan"), float("inf"), 0, -1):

@@ -84,7 +84,6 @@ def test_colours_of_hints_may_hold_commas():
         (["--save_checkpoints_steps", "99999999999"], ["--save_checkpoints_steps", "at most"]),
         (["--chroma_scale", "1e-300"], ["--chroma_scale", "from 0.001 to 1000"]),
         (["--mode", "predict", "--saturation", "1e30"], ["--saturation", "from 0.001 to 1000"]),
-        (["--mode", "predict", "--working_size", "100000"], ["--working_size", "at most 4096"]),
         (
             ["--global_features", "paper", "--global_channels", "8"],
             ["--global_channels", "paper"],

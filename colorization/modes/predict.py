@@ -140,7 +140,6 @@ def _colorizer(network: Network, options: Options) -> Colorizer:
         return Colorizer(
             options.model_dir,
             precision=options.precision,
-            working_size=options.working_size,
             style=options.style,
             saturation=options.saturation,
             network=network,

@@ -52,5 +52,3 @@ def require_consistent(values: dict[str, Any], mode: str) -> None:
             f"--model_dir {values['model_dir']}: TensorFlow finds no checkpoints in folders with "
             f"{' or '.join(special)} in their path; name another"
         )
-    if values.get("working_size", 8) % 8:
-        raise UserError(f"--working_size must be a multiple of 8, not {values['working_size']}")

@@ -51,13 +51,6 @@ class PredictionOptions:
         modes=("predict",),
         action="store_true",
     )
-    working_size: int | None = option(
-        "the network sees photos at their own proportions, the longer side of N pixels, a "
-        "multiple of 8: for photos much wider than high (default: squashed to 224 x 224)",
-        modes=("predict",),
-        type=whole_number(8, 4096),
-        metavar="N",
-    )
     style: str | None = option(
         "global features come from this photo",
         modes=("predict",),

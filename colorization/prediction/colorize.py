@@ -55,7 +55,6 @@ class Colorizer:
         model_dir: str | None = None,
         *,
         precision: str = "auto",
-        working_size: int | None = None,
         style: str | np.ndarray | None = None,
         saturation: float = 1.0,
         network: Network | None = None,
@@ -66,9 +65,6 @@ class Colorizer:
           model_dir: folder of a trained model, such as `"models/color_global"`, which is the
             default; where there is none yet, the general model that ships with the suite.
           precision: of the network: "float32", "bfloat16", or "auto" for the faster one here.
-          working_size: the network sees the photo at its own proportions, its longer side of so
-            many pixels, a multiple of 8; by default squashed to 224 x 224, as it was trained.
-            Global features come from 224 x 224 either way.
           style: a photo, path or pixels as for `colorize`, whose global features replace those of
             every photo, so that its mood takes over; for the full model only.
           saturation: factor on the predicted chroma, beside the one that is stored with the model
@@ -85,29 +81,25 @@ class Colorizer:
             raise UserError(f"--saturation must be a number above 0, not {saturation}")
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
-        separate = working_size is not None or style is not None
-        trained = TrainedNetwork(model_dir, network, precision, separate)
+        trained = TrainedNetwork(model_dir, network, precision, separate_whole=style is not None)
         if style is not None and not trained.has_global_features:
             raise UserError(
                 f"--style needs global features, and {model_dir} is a model of color.py, which "
                 "has none; use color_global.py"
             )
-        if working_size is not None and (working_size < 8 or working_size % 8):
-            raise UserError(f"--working_size must be a multiple of 8, not {working_size}")
-        self._working_size = working_size
         self._graph = tf.Graph()
         with self._graph.as_default():
             predict, load = trained.build()
             # One photo at a time: TensorFlow multiplies batches of different sizes in different
             # orders, and the last bits differ. Several at once, each in a thread of its own, are
             # as fast as a batch of them.
-            side = None if separate else LIGHTNESS_SIZE
-            self._lightness = tf1.placeholder(tf.float32, [1, side, side, 1])
-            self._whole = tf1.placeholder(tf.float32, [1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
+            shape = [1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
+            self._lightness = tf1.placeholder(tf.float32, shape)
+            self._whole = tf1.placeholder(tf.float32, shape)
             self._chroma = predict(self._lightness, self._whole)[0] * saturation
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
-        self._style = None if style is None else self._whole_lightness(_photo(style).pixels)
+        self._style = None if style is None else self.small_lightness(_photo(style).pixels)
 
     def colorize(
         self, image: str | os.PathLike | np.ndarray, hints: Hints | None = None
@@ -133,7 +125,7 @@ class Colorizer:
         """
         pixels = _photo(image).pixels
         small = self.small_lightness(pixels)
-        chroma = self.predict(small, self.whole_lightness(pixels, small))
+        chroma = self.predict(small, self.whole_lightness(small))
         if hints is not None:
             chroma = with_hints(small, chroma, hints, pixels.shape[:2])
         return self.merge(pixels, small, chroma)
@@ -179,20 +171,18 @@ class Colorizer:
     # The steps of `colorize`, for those who do something in between.
 
     def small_lightness(self, pixels: np.ndarray) -> np.ndarray:
-        """The network's input for a photo: L* in 0..100, float32 `[height, width, 1]`."""
-        return merge_numpy.small_lightness(pixels, self._network_size(*pixels.shape[:2]))
+        """The network's input for a photo: L* in 0..100, float32 `[224, 224, 1]`."""
+        return merge_numpy.small_lightness(pixels, (LIGHTNESS_SIZE, LIGHTNESS_SIZE))
 
-    def whole_lightness(self, pixels: np.ndarray, small: np.ndarray) -> np.ndarray:
+    def whole_lightness(self, small: np.ndarray) -> np.ndarray:
         """The input of the global features: L* in 0..100, float32 `[224, 224, 1]`."""
-        if self._style is not None:
-            return self._style
-        return small if self._working_size is None else self._whole_lightness(pixels)
+        return small if self._style is None else self._style
 
     def predict(self, small: np.ndarray, whole: np.ndarray) -> np.ndarray:
         """Runs the network on what `small_lightness` and `whole_lightness` gave.
 
         Returns:
-          a*b* in CIE units, float32 `[height / 2, width / 2, 2]`.
+          a*b* in CIE units, float32 `[112, 112, 2]`.
         """
         fed = {self._lightness: small[None], self._whole: whole[None]}
         return self._session.run(self._chroma, fed)
@@ -204,15 +194,6 @@ class Colorizer:
     def gray(self, pixels: np.ndarray) -> np.ndarray:
         """The photo without its colours: grays `[height, width]` of the same lightness."""
         return pixels[..., 0] if pixels.shape[2] == 1 else merge_numpy.gray(pixels)
-
-    def _network_size(self, height: int, width: int) -> tuple[int, int]:
-        if self._working_size is None:
-            return LIGHTNESS_SIZE, LIGHTNESS_SIZE
-        scale = self._working_size / max(height, width)
-        return tuple(max(8, 8 * round(side * scale / 8)) for side in (height, width))
-
-    def _whole_lightness(self, pixels: np.ndarray) -> np.ndarray:
-        return merge_numpy.small_lightness(pixels, (LIGHTNESS_SIZE, LIGHTNESS_SIZE))
 
 
 def _photo(image: str | os.PathLike | np.ndarray) -> Photo:

@@ -48,7 +48,7 @@ class TrainedNetwork:
             `color.py` or `color_global.py`, which must then be importable.
           precision: "float32", "bfloat16", or "auto" for the faster one on this machine.
           separate_whole: global features come from a lightness of their own, so that photos may
-            have any size or another photo's style.
+            have another photo's style.
           saturation: factor on the predicted chroma, beside the one that is stored with the model.
 
         Raises:
@@ -67,11 +67,9 @@ class TrainedNetwork:
 
         graph = tf.Graph()
         with graph.as_default(), tf1.Session() as session:
-            side = None if separate_whole else LIGHTNESS_SIZE
-            lightness = tf1.placeholder(tf.float32, [None, side, side, 1], "lightness")
-            whole = None
+            shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
+            lightness, whole = tf1.placeholder(tf.float32, shape, "lightness"), None
             if separate_whole:
-                shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
                 whole = tf1.placeholder(tf.float32, shape, "whole")
             params = {**settings, "precision": precision}
             nn = Layers(False, params, whole)
@@ -109,10 +107,10 @@ class TrainedNetwork:
 
         Returns:
           `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
-          0..100, float32 `[batch, height, width, 1]`, sides multiples of 8, and that which global
-          features are taken from, `[batch, 224, 224, 1]` (ignored unless `separate_whole`), to
-          a*b* in CIE units, float32 `[batch, height / 2, width / 2, 2]`. The last bits of a photo
-          may depend on the size of its batch. `load(session)` gives the variables their values.
+          0..100, float32 `[batch, 224, 224, 1]`, and that which global features are taken from
+          (ignored unless `separate_whole`), to a*b* in CIE units, float32 `[batch, 112, 112, 2]`.
+          The last bits of a photo may depend on the size of its batch. `load(session)` gives the
+          variables their values.
         """
         kernels = {name: value for name, value in self._weights.items() if value.ndim == 4}
         variables, assignments, values = {}, [], {}

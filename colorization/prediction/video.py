@@ -210,7 +210,7 @@ class _Film:
             upright = self._converter.upright(frame)
             pixels = self._converter.srgb(upright)
             small = colorizer.small_lightness(pixels)
-            chroma = colorizer.predict(small, colorizer.whole_lightness(pixels, small))
+            chroma = colorizer.predict(small, colorizer.whole_lightness(small))
             coloured = colorizer.merge(pixels, small, smooth(small, chroma))
             stored = self._converter.stored(upright, coloured, self._out.width)
             self._write(self._out.encode(stored))

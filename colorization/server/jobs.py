@@ -298,7 +298,7 @@ def _colorize(
     small = colorizer.small_lightness(photo.pixels)
     whole = job.style
     if whole is None:
-        whole = colorizer.whole_lightness(photo.pixels, small)
+        whole = colorizer.whole_lightness(small)
     planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
     before = colorizer.gray(reduced(photo.pixels))
     hints = points or draw_strokes(strokes, before.shape[1::-1])
