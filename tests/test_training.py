@@ -159,6 +159,19 @@ def test_a_warm_start_takes_what_fits(run, tmp_path):
     assert "Starting" not in run("--warm_start", source, folder="same", steps=2)
 
 
+def test_a_warm_start_ends_no_worse_than_it_began(run, tmp_path):
+    run()
+    source, folder = tmp_path / "model", tmp_path / "tuned"
+    began = json.loads((source / "best/evaluation.json").read_text())["loss"]
+    worse = ("--learning_rate", 50, "--learning_rate_schedule", "constant")
+    printed = run("--warm_start", source, *worse, folder="tuned", steps=2)
+    assert "No checkpoint does better" in printed
+    best = checkpoint.best_checkpoint(str(folder))
+    assert (Path(best).parent.name, step_of(best)) == ("best", 0)
+    kept = json.loads((folder / "best/evaluation.json").read_text())["loss"]
+    assert kept == pytest.approx(began, 1e-4)
+
+
 def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     run("--chroma_scale", 5, "--normalization", "none")
     run("--warm_start", tmp_path / "model", "--normalization", "batch", folder="tuned", steps=1)

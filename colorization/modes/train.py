@@ -180,3 +180,8 @@ def _print_outcome(
         print_metrics(metrics, test.report)
         best = checkpoint.newest_listed(os.path.join(options.model_dir, BEST)) or newest
         print(f"Best checkpoint, which predict takes: {best}")
+        if checkpoint.step_of(best) == 0:
+            print(
+                "No checkpoint does better on the photos to test on than the model that the "
+                "training started from; more photos or a lower --learning_rate may."
+            )

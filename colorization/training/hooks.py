@@ -288,6 +288,18 @@ class BeforeEachSave(tf.compat.v1.train.CheckpointSaverListener):
         self._function()
 
 
+class AfterFirstSave(tf.compat.v1.train.CheckpointSaverListener):
+    """Calls a function after the first checkpoint of a run is saved, before the first step."""
+
+    def __init__(self, function: Callable[[], object]):
+        self._function: Callable[[], object] | None = function
+
+    def after_save(self, session, global_step_value) -> None:
+        if self._function is not None:
+            function, self._function = self._function, None
+            function()
+
+
 class BeforeFirstSave(tf.compat.v1.train.CheckpointSaverListener):
     """Calls a function before the first checkpoint of a run is saved."""
 

@@ -207,6 +207,12 @@ class _Training:
         what = "training at half size" if half_size else "training"
         photos = photos_per_step(options, self._task)
         progress = hooks.TrainProgress(last_step, photos, options.model_dir, what)
+        listeners = [
+            hooks.BeforeFirstSave(self._before_saving),
+            hooks.BeforeEachSave(progress.stop_clock),
+        ]
+        if options.warm_start and not done and not self._task.cluster_spec:
+            listeners.append(hooks.AfterFirstSave(self._evaluate_start))
         return tf_estimator.TrainSpec(
             lambda: dataset.train_dataset(
                 self._train.data,
@@ -220,11 +226,18 @@ class _Training:
             ),
             max_steps=last_step,
             hooks=self._train_hooks(progress),
-            saving_listeners=[
-                hooks.BeforeFirstSave(self._before_saving),
-                hooks.BeforeEachSave(progress.stop_clock),
-            ],
+            saving_listeners=listeners,
         )
+
+    def _evaluate_start(self) -> None:
+        """Evaluates what the training starts from, so that the best checkpoint is no worse.
+
+        Estimator itself evaluates no checkpoint that no step has been trained for.
+        """
+        spec = self._eval_spec()
+        metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks)
+        start = checkpoint.newest_listed(self._options.model_dir)
+        self._best.export(self._estimator, None, start, metrics, is_the_final_export=False)
 
     def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
         """Hooks of the training, the progress first."""
