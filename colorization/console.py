@@ -130,6 +130,8 @@ def import_tensorflow(verbose: bool) -> None:
       verbose: show everything that TensorFlow logs. Otherwise only errors of its Python part are
         shown, and nothing of its C++ part: whatever really fails there comes back as an exception.
     """
+    # Threads of NumPy's matrix products go on waiting for work, busily, long after small ones.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verbose:
         with _without_keras():
             import tensorflow as tf

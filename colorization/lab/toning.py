@@ -37,15 +37,6 @@ _LIMIT = 3.5
 _LEAST = 0.1
 
 
-def _means(count: int, of: int) -> np.ndarray:
-    """Matrix `[of, count]` that takes means over as many equal runs."""
-    return np.kron(np.eye(count), np.full((of // count, 1), count / of)).astype(np.float32)
-
-
-_COLUMNS = {count: _means(count, 128) for count in (_FEW_BLOCKS, _BLOCKS)}
-_LIGHTNESS_COLUMNS = _means(_FEW_BLOCKS, 256)
-
-
 def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
     """Whether a photo is a toned print.
 
@@ -94,11 +85,11 @@ def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     it (von Neumann, 1941).
     """
     step = len(a) // _FEW_ROWS
-    order = (lightness[step :: 2 * step].astype(np.float32) @ _LIGHTNESS_COLUMNS).ravel().argsort()
+    order = _run_means(lightness[step :: 2 * step], _FEW_BLOCKS).ravel().argsort()
     rows = np.empty([2 * _FEW_ROWS, a.shape[1]], np.float32)
     rows[:_FEW_ROWS] = a[step // 2 :: step]
     rows[_FEW_ROWS:] = b[step // 2 :: step]
-    chroma = (rows @ _COLUMNS[_FEW_BLOCKS]).reshape(2, -1).take(order, axis=1)
+    chroma = _run_means(rows, _FEW_BLOCKS).reshape(2, -1).take(order, axis=1)
     steps = chroma[:, 1:] - chroma[:, :-1]
     return math.sqrt(np.vdot(steps, steps) / (2 * steps.shape[1]))
 
@@ -124,8 +115,7 @@ def _off_curve(
     _SHARES.take(sums[:, 0::2] + sums[:, 1::2], axis=1, out=planes[:-2], mode="clip")
     planes[-2] = a[first::step]
     planes[-1] = b[first::step]
-    runs = planes.reshape(-1, planes.shape[-1]) @ _COLUMNS[blocks]
-    means = runs.reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
+    means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
     means = means.reshape(len(planes), -1)
     shares, chroma = means[:-2], means[-2:]
     products = shares @ shares.T / blocks**2 + _STIFFNESS
@@ -136,6 +126,19 @@ def _off_curve(
     slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")
     off -= slopes * ((off * slopes).sum(0) / (1 + np.square(slopes).sum(0)))
     return off.reshape(2, blocks, blocks), curve, chroma
+
+
+def _run_means(rows: np.ndarray, count: int) -> np.ndarray:
+    """Means over equal runs of each row, float32 `[..., count]`.
+
+    This is no matrix product, because its threads go on waiting for work long after they are done.
+    """
+    length = rows.shape[-1] // count
+    total = rows[..., ::length].astype(np.float32)
+    for place in range(1, length):
+        total += rows[..., place::length]
+    total *= np.float32(1 / length)
+    return total
 
 
 def _block_means(planes: np.ndarray, blocks: int) -> np.ndarray:
