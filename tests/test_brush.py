@@ -5,24 +5,13 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from serving import functions, get, raw, wait_for
 from skimage.color import rgb2lab
-
-pytest.importorskip("gradio", reason="needs Gradio")
-
-from test_app import (  # noqa: F401
-    browser,
-    functions,
-    get,
-    loaded,
-    models,
-    open_page,
-    raw,
-    server,
-    wait_for,
-)
 
 from colorization.prediction.colorize import Colorizer
 from colorization.server.brush import PALETTE, are_strokes, draw_strokes
+
+pytest_plugins = ["serving_fixtures", "browser_fixtures"]
 
 GREEN = dict(PALETTE)["grass"]
 
@@ -75,10 +64,6 @@ def test_nobody_paints_on_the_pictures_of_others(server):
         for sent in ({"photo": "x/0", "strokes": []}, {"photo": 1, "strokes": [1]}, "x", None):
             answer = raw(server, [sent], number)
             assert "Traceback" not in str(answer)
-
-
-# Fixtures of `test_app` are arguments here.
-# ruff: noqa: F811
 
 
 @pytest.fixture
@@ -146,12 +131,7 @@ class Easel:
         return self.page.download(selector, name)
 
 
-def test_a_stroke_colours_its_thing_and_leaves_the_far_corner(
-    open_page,
-    disc,
-    models,
-    tmp_path,
-):
+def test_a_stroke_colours_its_thing_and_leaves_the_far_corner(open_page, disc, models, tmp_path):
     easel = Easel(open_page(), disc)
     plain = easel.download("#download", "disc.png")
     before = easel.pixels()

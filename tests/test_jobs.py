@@ -1,0 +1,99 @@
+"""Jobs on a server: beside each other, cancelled, and ended with their session and its files."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+from platforms import HANG
+from serving import colorize, gradio_client, stream, wait_for
+
+from colorization.server import jobs
+
+pytest_plugins = ["serving_fixtures"]
+
+
+def test_many_jobs_of_one_client_all_come_back(client, predicted, photos):
+    files = [gradio_client.handle_file(path) for path in photos]
+    submitted = [client.submit(files, api_name="/colorize") for _ in range(30)]
+    for job in submitted:
+        pictures, problems = job.result(timeout=HANG)
+        assert problems == {}
+        assert {Path(path).name for path in pictures} == {"gray.png", "photo.jpg"}
+        assert all(Path(path).stat().st_size for path in pictures)
+
+
+def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(*_):
+        begun.set()
+        assert ended.wait(HANG)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_colorize", slow)
+        job = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
+        assert begun.wait(HANG)
+        job.cancel()
+        ended.set()
+    assert set(colorize(client, photos)[0]) == {"gray.png", "photo.jpg"}
+
+
+def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monkeypatch):
+    go_on = threading.Event()
+    colour = jobs._colorize
+
+    def slow(wish, path, name, *hints):
+        if name == "gray.png":
+            assert go_on.wait(HANG)
+        return colour(wish, path, name, *hints)
+
+    monkeypatch.setattr(jobs, "_colorize", slow)
+    first = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
+    with contextlib.closing(gradio_client.Client(server.url, verbose=False)) as second:
+        pictures, _ = colorize(second, photos[1:])
+    assert list(pictures) == ["photo.jpg"]
+    assert not first.done()
+    go_on.set()
+    assert len(first.result(timeout=HANG)[0]) == 1
+
+
+def test_files_go_when_the_session_ends(server, client, photos):
+    before = server.files()
+    heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
+    with stream("GET", heartbeat) as events:
+        lines = events.iter_lines()
+        next(lines)
+        colorize(client, photos)
+        # Not their number: files of the sessions of earlier tests may be going meanwhile.
+        assert server.files() - before
+    wait_for(lambda: server.files() <= before)
+
+
+def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monkeypatch, capsys):
+    before, colour = server.files(), jobs._colorize
+    begun, ended = threading.Event(), threading.Event()
+    coloured = []
+
+    def slow(wish, path, name, *hints):
+        files = colour(wish, path, name, *hints)
+        coloured.append(name)
+        begun.set()
+        assert ended.wait(HANG)
+        return files
+
+    monkeypatch.setattr(jobs, "_colorize", slow)
+    heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
+    with stream("GET", heartbeat) as events:
+        lines = events.iter_lines()
+        next(lines)
+        files = [gradio_client.handle_file(path) for path in photos]
+        job = client.submit(files, api_name="/colorize")
+        assert begun.wait(HANG)
+    wait_for(lambda: server.files() <= before)
+    ended.set()
+    with pytest.raises(gradio_client.exceptions.AppError, match="session has ended"):
+        job.result(timeout=HANG)
+    assert coloured == ["gray.png"]
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""The page in a browser of this machine."""
+
+import io
+import os
+import zipfile
+
+from serving import free_port, wait_for
+
+from colorization.server import app
+from colorization.server.addresses import parse_public_url
+
+pytest_plugins = ["serving_fixtures", "browser_fixtures"]
+
+
+def test_a_dropped_photo_comes_back_in_colour(open_page, predicted, photos):
+    from selenium.webdriver import ActionChains
+
+    page = open_page()
+    page.drop(photos[1:])
+    handle = page.find("#slider [data-testid=slider]")
+    before, after = page.all("#slider img")
+    wait_for(lambda: after.get_property("naturalWidth"))
+    assert [before.get_property("naturalWidth"), after.get_property("naturalHeight")] == [50, 90]
+    clipped = after.get_attribute("style")
+    ActionChains(page.driver).drag_and_drop_by_offset(handle, 60, 0).perform()
+    wait_for(lambda: after.get_attribute("style") != clipped)
+    assert page.download("#download", "photo.jpg") == predicted(photos[1:])["photo.jpg"]
+
+
+def test_many_photos_come_as_a_zip(open_page, predicted, photos, no_photos):
+    page = open_page()
+    page.drop([*photos, *no_photos])
+    assert "notes.jpg: not a picture" in page.find(".toast-body").text
+    page.find("[data-testid=toast-close]").click()
+    data = page.download("#download-all", "coloured.zip")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        pictures = {name: archive.read(name) for name in archive.namelist()}
+    assert pictures == predicted(photos)
+    assert page.find("#download").text == "Download gray.png"
+    wait_for(lambda: len(page.all("#strip img")) == 2)
+    page.all("#strip img")[1].click()
+    wait_for(lambda: page.find("#download").text == "Download photo.jpg")
+    assert page.download("#download", "photo.jpg") == pictures["photo.jpg"]
+
+
+def test_what_is_no_photo_is_said(open_page, no_photos):
+    page = open_page()
+    page.drop(no_photos)
+    message = page.find(".toast-body").text
+    for path, said in no_photos.items():
+        assert f"{os.path.basename(path)}: " in message
+        assert said in message
+    assert not page.all("#download")
+
+
+def test_examples_and_saturation(open_page, server, predicted):
+    from selenium.webdriver import Keys
+
+    page = open_page()
+    page.find("#examples button").click()
+    (example,) = map(str, server.folder.glob("*/example.png"))
+    picture = page.download("#download", "example.png")
+    assert picture == predicted([example])["example.png"]
+    first = page.all("#slider img")[1].get_attribute("src")
+    number = page.find("#saturation input[type=number]")
+    # Not `clear`, which is a change by itself and has the photo coloured once more.
+    number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2.5", Keys.TAB)
+    wait_for(lambda: page.all("#slider img")[1].get_attribute("src") != first)
+    assert page.download("#download", "example.png") != picture
+
+
+def test_two_people_at_once_get_their_own(open_page, predicted, photos):
+    first, second = open_page(), open_page()
+    first.drop(photos[:1])
+    second.drop(photos[1:])
+    expected = predicted(photos)
+    assert first.download("#download", "gray.png") == expected["gray.png"]
+    assert second.download("#download", "photo.jpg") == expected["photo.jpg"]
+    assert first.find("#download").text == "Download gray.png"
+
+
+def test_a_page_at_another_address_says_which_option_is_missing(browser, loaded, server):
+    port = free_port()
+    elsewhere = parse_public_url("http://photos.example/colour")
+    with app.serving(loaded, {}, port=port, public_url=elsewhere):
+        browser.switch_to.new_window("tab")
+        browser.get(f"http://127.0.0.1:{port}")
+        said = wait_for(lambda: browser.find_elements("id", "elsewhere"))[0].text
+        assert "set up for http://photos.example/colour" in said
+        assert f"--public_url http://127.0.0.1:{port}" in said
+        browser.close()
+        browser.switch_to.window(browser.window_handles[0])
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # of what did not work, as it should
