@@ -11,11 +11,13 @@ from serving import PRECISION, colorize, free_port, get, gradio_client, post, wa
 
 from colorization.console import STOP_SIGNALS
 from colorization.errors import UserError
+from colorization.files import write_json
 from colorization.modes import serve
 from colorization.options import parse
 from colorization.server import app, jobs
 from colorization.server.addresses import parse_public_url
 from colorization.training import checkpoint, general_model
+from colorization.training.model_folder import BEST, EVALUATION
 from colorization.training.settings import copy_settings
 
 pytest_plugins = ["serving_fixtures"]
@@ -92,6 +94,8 @@ def test_the_general_models_are_among_those_to_choose(models, tmp_path, monkeypa
     for name in ("color", "color_global"):
         checkpoint.write_weights(str(models / name), tmp_path / name)
         copy_settings(str(models / name), tmp_path / name)
+        figures = {"loss": 1.0, "evaluations_since": 0}
+        write_json(tmp_path / name / BEST / EVALUATION, figures)
     monkeypatch.setattr(general_model, "_PLACE", tmp_path)
     general = ["pretrained/color", "pretrained/color_global"]
     offered = jobs.Models(str(models / "color"), PRECISION)
