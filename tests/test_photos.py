@@ -78,6 +78,15 @@ def test_lists_are_read_as_editors_of_every_system_write_them(tmp_path, encoding
     assert found == [os.path.normpath(name) for name in [*names, "quoted.jpg"]]
 
 
+def test_spaces_at_the_end_of_a_line_count_only_if_a_file_has_them(tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg \nb.jpg\t\nsub folder/c.jpg\n")
+    names = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]
+    assert names == [os.path.normpath(name) for name in ("a.jpg", "b.jpg", "sub folder/c.jpg")]
+    if os.name != "nt":
+        (tmp_path / "a.jpg ").touch()
+        assert find_photos([str(tmp_path / "list.txt")])[0].endswith("a.jpg ")
+
+
 # Files that programs leave beside photos: name -> content.
 COMPANIONS = {
     "a.jpg.xmp": b"<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>",

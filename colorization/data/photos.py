@@ -154,8 +154,14 @@ def _candidates(source: str, films: bool) -> Iterator[str]:
             yield from (path for path in paths if _may_be_photo(path, films))
     elif source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
-            for path in _lines(file.read()):
-                yield path if "://" in path else os.path.join(os.path.dirname(source), path)
+            for line in _lines(file.read()):
+                if "://" in line:
+                    yield line
+                    continue
+                path = os.path.join(os.path.dirname(source), line)
+                # A space at the end is seldom meant.
+                meant = line == line.rstrip() or os.path.lexists(path)
+                yield path if meant else path.rstrip()
     elif files.exists(source):
         yield source
     elif glob.has_magic(source):
