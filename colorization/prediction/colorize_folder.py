@@ -87,12 +87,6 @@ def colorize_photos(
             return _colorize_file(
                 colorizer, path, names[path], output, report, known, quality, keep, shard
             )
-        except UserError as error:
-            # One photo among many is named, and the others go on.
-            if len(names) == 1:
-                raise
-            report.add_unreadable(path, str(error))
-            return {}
         finally:
             progress()
 
@@ -132,7 +126,10 @@ def _colorize_file(
                 # The file may be that of a photo which this one has taken the place of.
                 (output / view / name).unlink(missing_ok=True)
         add_finished(output, name, path, version, scores, digest(hints), shard)
-    except (UnreadablePhoto, CannotEncode) as error:
+    except (UnreadablePhoto, CannotEncode, UserError) as error:
+        # Hints that make no sense stop a run of one photo; of many, the others go on.
+        if isinstance(error, UserError) and report.total == 1:
+            raise
         report.add_unreadable(path, str(error))
         return {}
     except OSError as error:
