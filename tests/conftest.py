@@ -195,3 +195,19 @@ def model_folder(tmp_path_factory):
         return folder
 
     return make
+
+
+@pytest.fixture
+def run_predict(model_folder, tmp_path):
+    """Colours photos into `tmp_path / "out"` with options of the command line."""
+    import color_global
+    from colorization.modes import predict
+    from colorization.options import parse
+
+    always = ["--model_dir", model_folder(), "--output", str(tmp_path / "out")]
+
+    def colorize(*arguments):
+        words = ["--mode", "predict", *always, *map(str, arguments)]
+        predict.run(color_global.network, parse("color_global", words))
+
+    return colorize

@@ -21,36 +21,39 @@ from colorization.modes import gallery
 from colorization.options import parse
 from colorization.prediction.results import claimed, read_finished
 
-pytest_plugins = ["predicting_fixtures"]
+
+@pytest.fixture
+def photos(photo_folder):
+    return photo_folder(2)
 
 
-def test_names_stay_when_folders_are_added(run, photos, tmp_path, capsys):
+def test_names_stay_when_folders_are_added(run_predict, photos, tmp_path, capsys):
     (tmp_path / "all/1950").mkdir(parents=True)
     shutil.copy(photos / "colour0.png", tmp_path / "all/1950/a.png")
-    run("--input", tmp_path / "all")
+    run_predict("--input", tmp_path / "all")
     assert names(tmp_path / "out/predicted") == ["1950/a.png"]
     (tmp_path / "all/1960").mkdir()
     shutil.copy(photos / "colour1.png", tmp_path / "all/1960/b.png")
     shutil.copy(photos / "colour1.png", tmp_path / "all/a.png")
     capsys.readouterr()
-    run("--input", tmp_path / "all")
+    run_predict("--input", tmp_path / "all")
     assert "Skipping 1 finished" in capsys.readouterr().out
     assert names(tmp_path / "out/predicted") == ["1950/a.png", "1960/b.png", "a.png"]
 
 
 @any_names
-def test_names_that_not_every_disk_takes_are_said(run, photos, tmp_path, capsys):
+def test_names_that_not_every_disk_takes_are_said(run_predict, photos, tmp_path, capsys):
     shutil.copy(photos / "colour0.png", photos / "10:30.png")
     for _ in range(2):
-        run("--input", photos)
+        run_predict("--input", photos)
         assert "1 of them: 10:30.png is 10_30.png." in capsys.readouterr().out
     assert (tmp_path / "out" / "predicted" / "10_30.png").exists()
     assert len(read_finished(tmp_path / "out")) == 3
 
 
-def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):
+def test_a_replaced_photo_is_coloured_anew(run_predict, photos, tmp_path, capsys):
     photo, truth = photos / "colour0.png", tmp_path / "out/truth/colour0.png"
-    run("--input", photos)
+    run_predict("--input", photos)
     before, old = pixels(tmp_path / "out/predicted/colour0.png"), photo.stat()
     # Another photo of the same size in bytes, with the time of the old one a second later.
     content = (photos / "colour1.png").read_bytes()
@@ -59,12 +62,12 @@ def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):
         path.write_bytes(data + bytes(size - len(data)))
     os.utime(photo, ns=(old.st_atime_ns, old.st_mtime_ns + 10**9))
     capsys.readouterr()
-    run("--input", photo)
+    run_predict("--input", photo)
     assert "Skipping" not in capsys.readouterr().out
     assert not np.array_equal(pixels(tmp_path / "out/predicted/colour0.png"), before)
     assert truth.read_bytes() == photo.read_bytes()
     Image.open(photo).convert("L").save(photo)
-    run("--input", photo)
+    run_predict("--input", photo)
     assert names(tmp_path / "out/truth") == ["colour1.png"]
     assert names(tmp_path / "out/predicted") == ["colour0.png", "colour1.png"]
     assert "truth/colour0.png" not in (tmp_path / "out/index.html").read_text()
@@ -73,11 +76,11 @@ def test_a_replaced_photo_is_coloured_anew(run, photos, tmp_path, capsys):
     shutil.move(photos, tmp_path / "moved")
     (tmp_path / "moved/colour1.png").unlink()
     capsys.readouterr()
-    run("--input", tmp_path / "moved")
+    run_predict("--input", tmp_path / "moved")
     assert "Skipping 1 finished" in capsys.readouterr().out
 
 
-def test_files_of_others_in_the_results_folder_stay(run, photos, tmp_path, capsys):
+def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(photos, out)
     for view, name in (("gray", "colour0.png"), ("truth", "GRAY0.png"), ("predicted", "notes.txt")):
@@ -86,9 +89,9 @@ def test_files_of_others_in_the_results_folder_stay(run, photos, tmp_path, capsy
     Image.open(photos / "colour0.png").convert("L").save(out / "gray0.png")
     (out / "truth/gray.png").symlink_to(photos / "colour1.png")
     others = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    run("--input", out, "--overwrite")
+    run_predict("--input", out, "--overwrite")
     assert "Leaving out" not in capsys.readouterr().out
-    run("--input", out, "--overwrite")
+    run_predict("--input", out, "--overwrite")
     assert "Leaving out" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in others} == others
     # A picture of the photo, and one of the picture that lay in `gray`.
@@ -98,68 +101,72 @@ def test_files_of_others_in_the_results_folder_stay(run, photos, tmp_path, capsy
     assert "gray0 (2).png" in made
 
 
-def test_a_picture_that_a_killed_run_had_begun_is_made_anew(run, photos, tmp_path, monkeypatch):
+def test_a_picture_that_a_killed_run_had_begun_is_made_anew(
+    run_predict, photos, tmp_path, monkeypatch
+):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("colorization.prediction.colorize_folder.add_finished", killed)
         with pytest.raises(KeyboardInterrupt):
-            run("--input", photos / "colour0.png")
+            run_predict("--input", photos / "colour0.png")
     begun = names(tmp_path / "out/predicted")
     assert begun == ["colour0.png"]
-    run("--input", photos / "colour0.png")
+    run_predict("--input", photos / "colour0.png")
     assert names(tmp_path / "out/predicted") == begun
     assert len(read_finished(tmp_path / "out")) == 1
 
 
-def test_one_run_at_a_time_writes_to_a_folder(run, photos, tmp_path):
+def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):
     with claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing to"):
-        run("--input", photos)
+        run_predict("--input", photos)
     assert not (tmp_path / "out/predicted").exists()
     with claimed(tmp_path / "out", (0, 2)):
-        run("--input", photos, "--shard", "1/2")
-    run("--input", photos)
+        run_predict("--input", photos, "--shard", "1/2")
+    run_predict("--input", photos)
 
 
-def test_a_page_of_somebody_else_is_not_replaced(run, photos, tmp_path):
+def test_a_page_of_somebody_else_is_not_replaced(run_predict, photos, tmp_path):
     (tmp_path / "out").mkdir()
     page = tmp_path / "out/index.html"
     page.write_text("my page")
     with pytest.raises(UserError, match=r"index\.html is none of this program's"):
-        run("--input", photos)
+        run_predict("--input", photos)
     assert [*(tmp_path / "out").iterdir()] == [page]
-    run("--input", photos, "--keep", "predicted")
+    run_predict("--input", photos, "--keep", "predicted")
     assert page.read_text() == "my page"
 
 
-def test_records_that_do_not_know_versions_vouch_for_nothing(run, photos, tmp_path, capsys):
+def test_records_that_do_not_know_versions_vouch_for_nothing(run_predict, photos, tmp_path, capsys):
     photo, record = photos / "colour0.png", tmp_path / "out/finished.jsonl"
-    run("--input", photo)
+    run_predict("--input", photo)
     facts = json.loads(record.read_text())
     del facts["version"]
     record.write_text(json.dumps(facts))
     capsys.readouterr()
-    run("--input", photo)
+    run_predict("--input", photo)
     assert "Skipping" not in capsys.readouterr().out
     assert names(tmp_path / "out/predicted") == ["colour0.png"]
 
 
-def test_shards_share_a_folder_and_lose_nothing(run, photo_folder, tmp_path, capsys, monkeypatch):
+def test_shards_share_a_folder_and_lose_nothing(
+    run_predict, photo_folder, tmp_path, capsys, monkeypatch
+):
     photos = photo_folder(7, gray=2)
     (photos / "sub").mkdir()
     shutil.move(photos / "colour0.png", photos / "sub/colour0.png")
-    run("--input", photos)
+    run_predict("--input", photos)
     whole = tmp_path / "whole"
     shutil.move(tmp_path / "out", whole)
     capsys.readouterr()
     for index in (2, 0):
-        run("--input", photos, "--shard", f"{index}/3")
+        run_predict("--input", photos, "--shard", f"{index}/3")
         assert "--mode gallery" in capsys.readouterr().out
     # As a pod of a job knows it.
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
     monkeypatch.setenv("JOB_COMPLETIONS", "3")
-    run("--input", photos)
+    run_predict("--input", photos)
     for view in ("gray", "predicted", "truth"):
         assert contents(tmp_path / "out" / view) == contents(whole / view)
     records = sorted((tmp_path / "out").glob("finished*.jsonl"))
@@ -177,25 +184,25 @@ def test_shards_share_a_folder_and_lose_nothing(run, photo_folder, tmp_path, cap
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
     monkeypatch.setenv("JOB_COMPLETIONS", "1")
     capsys.readouterr()
-    run("--input", photos)
+    run_predict("--input", photos)
     assert "Skipping 9 finished" in capsys.readouterr().out
 
 
-def test_a_shard_without_photos_is_done(run, photos, capsys):
+def test_a_shard_without_photos_is_done(run_predict, photos, capsys):
     (photos / "colour1.png").unlink()
     index = next(index for index in (0, 1) if not in_shard("colour0.png", (index, 2)))
-    run("--input", photos, "--shard", f"{index}/2")
+    run_predict("--input", photos, "--shard", f"{index}/2")
     assert f"No photos in shard {index} of 2" in capsys.readouterr().out
 
 
-def test_only_the_coloured_pictures_are_kept(run, photos, tmp_path):
-    run("--input", photos)
+def test_only_the_coloured_pictures_are_kept(run_predict, photos, tmp_path):
+    run_predict("--input", photos)
     before = contents(tmp_path / "out/predicted")
-    run("--input", photos, "--overwrite", "--keep", "predicted")
+    run_predict("--input", photos, "--overwrite", "--keep", "predicted")
     assert contents(tmp_path / "out/predicted") == before
     assert names(tmp_path / "out/gray") == names(tmp_path / "out/truth") == []
     shutil.rmtree(tmp_path / "out")
-    run("--input", photos, "--keep", "predicted")
+    run_predict("--input", photos, "--keep", "predicted")
     assert contents(tmp_path / "out/predicted") == before
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert [name for name in made if name[0] != "."] == ["finished.jsonl", "predicted"]
@@ -236,9 +243,9 @@ colorize_photos(
 """
 
 
-def test_a_killed_shard_goes_on(run, photo_folder, tmp_path, model_folder, capsys):
+def test_a_killed_shard_goes_on(run_predict, photo_folder, tmp_path, model_folder, capsys):
     photos = photo_folder(9)
-    run("--input", photos)
+    run_predict("--input", photos)
     whole = tmp_path / "whole"
     shutil.move(tmp_path / "out", whole)
     process = subprocess.Popen(
@@ -263,20 +270,20 @@ def test_a_killed_shard_goes_on(run, photo_folder, tmp_path, model_folder, capsy
         path.write_bytes(b"")
     temporary.unlink()
     capsys.readouterr()
-    run("--input", photos, "--shard", "0/2")
+    run_predict("--input", photos, "--shard", "0/2")
     assert "Skipping 2 finished" in capsys.readouterr().out
-    run("--input", photos, "--shard", "1/2")
+    run_predict("--input", photos, "--shard", "1/2")
     for view in ("gray", "predicted", "truth"):
         found = {path.name: path.read_bytes() for path in (tmp_path / "out" / view).iterdir()}
         assert found == contents(whole / view)
     assert set(read_finished(tmp_path / "out")) == set(names(whole / "predicted"))
 
 
-def test_photos_elsewhere(run, photos, tmp_path, model_folder):
+def test_photos_elsewhere(run_predict, photos, tmp_path, model_folder):
     """file:// goes the way of gs:// and others that TensorFlow opens."""
-    run("--input", photos, "--style", photos / "colour1.png")
+    run_predict("--input", photos, "--style", photos / "colour1.png")
     local = contents(tmp_path / "out/predicted")
     shutil.rmtree(tmp_path / "out")
-    run("--input", f"file://{photos}", "--style", f"file://{photos}/colour1.png")
+    run_predict("--input", f"file://{photos}", "--style", f"file://{photos}/colour1.png")
     assert contents(tmp_path / "out/predicted") == local
     assert names(tmp_path / "out/truth") == ["colour0.png", "colour1.png"]
