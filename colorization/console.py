@@ -75,8 +75,9 @@ class _Lines(_Forgiving):
     """Takes a progress bar that no terminal shows: each of its states becomes a line."""
 
     def write(self, text: str) -> int:
-        line = text.strip(" \r\n")
-        if line and line != _CURSOR_UP:
+        # A bar below others moves the cursor up past them.
+        line = text.replace(_CURSOR_UP, "").strip(" \r\n")
+        if line:
             super().write(f"{line}\n")
         return len(text)
 

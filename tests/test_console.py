@@ -68,6 +68,21 @@ def test_streams_of_notebooks_will_do(monkeypatch):
     assert (sys.stdout.getvalue(), sys.stderr.getvalue()) == ("coloured\n", "skipped\n")
 
 
+def test_a_log_gets_whole_lines_of_bars_below_others_too(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    with (
+        ready_streams(),
+        progress_bar(4, "colouring", " photos") as first,
+        progress_bar(4, "evaluating", " batches", leave=False) as second,
+    ):
+        for bar in (first, second):
+            bar.update(4)
+            bar.refresh()
+    assert not re.search(r"[\r\x1b]", log.getvalue())
+    assert "colouring" in log.getvalue()
+
+
 def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)
