@@ -75,8 +75,9 @@ def test_a_log_gets_whole_lines_of_bars_below_others_too(monkeypatch):
         ready_streams(),
         progress_bar(4, "colouring", " photos") as first,
         progress_bar(4, "evaluating", " batches", leave=False) as second,
+        progress_bar(4, "writing", " files", leave=False) as third,
     ):
-        for bar in (first, second):
+        for bar in (first, second, third):
             bar.update(4)
             bar.refresh()
     assert not re.search(r"[\r\x1b]", log.getvalue())
