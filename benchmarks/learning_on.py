@@ -5,8 +5,9 @@
 For each set, `color_global.py` is trained twice on PHOTOS of TRAIN, chosen by a fixed seed: from
 nothing for --steps steps, of which 96 % are at half size, and from the general model for a quarter
 of the steps, all at full size, which is what `--train_data` does by default. The table gives the
-a*b* RMSE of both on TEST, beside that of the general model as it is and of the best single colour,
-and the minutes that each took.
+a*b* RMSE of their best checkpoints on TEST, beside that of the general model as it is and of the
+best single colour, and the minutes that each took. Where learning on gains nothing, its best
+checkpoint is the general model.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from colorization.prediction.results import THUMBNAILS, VIEWS, read_finished
 from colorization.prediction.video import poster
 
 THUMBNAIL_SIDE = 320
-# Measures of `pictures.measure` that are shown.
+# Scores that are shown, of those that `colorize_folder.colorize_photos` gives.
 _FIGURES = ("rmse", "psnr")
 
 # Pictures of a row are of equal height, for which the page needs their shapes: width / height in
