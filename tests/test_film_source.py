@@ -56,6 +56,27 @@ def test_films_that_break_off_are_refused_and_whole_ones_are_not(
         assert not target.parent.exists() or list(target.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["film.mp4", "film.mov", "film.mkv", "film.webm", "film.flv", "film.wmv", "film.ts"]
+)
+def test_whole_films_may_begin_late(make_film, name):
+    """Times that begin at 100 seconds, as those of parts of a recording do."""
+    muxing = {**KINDS[name].get("muxing", {}), "output_ts_offset": "100"}
+    source = make_film(name, 50, **{**KINDS[name], "muxing": muxing})
+    with av.open(str(source)) as film:
+        assert film.start_time > 90 * av.time_base
+    assert require_whole(str(source)) == 50
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2 | 1])
+    with pytest.raises(UnreadableFilm, match="breaks off"):
+        require_whole(str(source))
+
+
+def test_films_without_a_stated_length_may_begin_late(make_film):
+    source = make_film("film.nut", 50, muxing={"output_ts_offset": "100"})
+    assert require_whole(str(source)) == 50
+
+
 def test_zeros_in_place_of_the_rest_are_no_film(make_film):
     source = make_film("film.mkv", 50, sounds=[("aac", 48000)])
     data = source.read_bytes()

@@ -89,6 +89,53 @@ def test_sound_is_heard_when_it_was(
     assert new_loudness == pytest.approx(loudness, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "samples"),
+    [
+        # As many as TrueHD has, whose packets are shorter than Matroska's unit of time.
+        ("film.mkv", "pcm_s16le", 40),
+        ("film.mov", "pcm_s16le", 40),
+        ("film.mp4", "libopus", 120),
+        ("film.webm", "libopus", 120),
+    ],
+)
+def test_short_packets_stay_in_time(make_film, painter, tmp_path, name, codec, samples):
+    def set_up(film, video, tracks):
+        options = {"frame_duration": "2.5"} if codec == "libopus" else {}
+        track = film.add_stream(codec, rate=48000, layout="mono", options=options)
+
+        def write():
+            for start in range(0, 96000, samples):
+                wave = 0.5 * np.sin(np.arange(start, start + samples) * 0.06)
+                heard = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+                heard.sample_rate, heard.pts = 48000, start
+                heard.time_base = Fraction(1, 48000)
+                film.mux(track.encode(heard))
+            film.mux(track.encode(None))
+
+        return write
+
+    pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    source = make_film(name, 50, pictures=pictures, set_up=set_up)
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    assert packets_of(target) == packets_of(source)
+    assert sound_of(target)[:2] == pytest.approx(sound_of(source)[:2], abs=0.01)
+
+
+def test_a_track_that_holds_nothing_is_passed_over(make_film, painter, tmp_path):
+    """FFmpeg finds such a one beside TrueHD in MPEG-TS."""
+
+    def set_up(film, video, tracks):
+        film.add_stream("ac3", rate=48000, layout="mono")
+
+    source = make_film("film.ts", 10, set_up=set_up)
+    with av.open(str(source)) as film:
+        assert [track.rate for track in film.streams.audio] == [0]
+    target = tmp_path / "results" / "film.ts.mp4"
+    assert colorize_film(painter, str(source), target, ignore).frames == 10
+
+
 @pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv"])
 def test_title_date_and_languages_stay(make_film, painter, tmp_path, name):
     facts = {

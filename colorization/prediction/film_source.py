@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _STATED_LENGTH = {
     "mov": 0.05,
     "mxf": 0.05,
-    "nut": 0.5,
     "gxf": 0.5,
     "flv": 0.5,
     "rm": 0.5,
@@ -170,7 +169,9 @@ def _stated_lengths(
     container = container_name(film)
     start = Fraction(film.start_time or 0, _MICROSECONDS)
     if container in _STATED_LENGTH and film.duration:
-        yield start + Fraction(film.duration, _MICROSECONDS), max(ends.values(), default=start)
+        # The length of Matroska counts from zero, wherever the film begins.
+        begin = 0 if container == "matroska" else start
+        yield begin + Fraction(film.duration, _MICROSECONDS), max(ends.values(), default=start)
     for track in (main_pictures(film), *film.streams.audio):
         # FFmpeg shortens the length of an AVI file that is cut, but not the number of its frames.
         by_frames = container == "avi" and track.type == "video" and track.frames

@@ -6,6 +6,7 @@ not, and the rest is left out and named.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -38,8 +39,9 @@ _COPIED_SOUND = {
 }
 _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
 
-# Seconds from one packet of copied sound to the next, at least.
-_SHORTEST = Fraction(1, 1000)
+# Containers that note how long each packet lasts, so that no two can begin at once. In others they
+# can: packets of TrueHD are shorter than Matroska's unit of time.
+_OF_LENGTHS = ("mp4", "mov")
 # Other sound becomes AAC, or Opus in WebM, of so many bits a second for each channel.
 _BITS_PER_CHANNEL = 96_000
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -81,7 +83,7 @@ class Tracks:
         self._last: dict[int, int] = {}
         for track in film.streams:
             if track.type == "audio":
-                self._add_sound(track)
+                self._add_sound(film, track)
             elif track.type == "subtitle" and _name(track) in _COPIED_SUBTITLES.get(
                 self._container, {_name(track)}
             ):
@@ -107,17 +109,26 @@ class Tracks:
         index = packet.stream.index
         dts = next((time for time in (packet.dts, packet.pts) if time is not None), 0)
         if index in self._last:
-            # A millisecond at least, lest two times are one in the coarser unit of the result.
-            dts = max(dts, self._last[index] + max(1, round(_SHORTEST / packet.time_base)))
+            dts = max(dts, self._last[index] + self._shortest(index, packet.time_base))
         self._last[index] = dts
         packet.dts = dts
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
         packet.stream = self._copies[index]
         return packet
 
-    def _add_sound(self, track: AudioStream) -> None:
+    def _shortest(self, index: int, unit: Fraction) -> int:
+        """How much later than the packet before it one must begin at least, in units of time."""
+        if self._container not in _OF_LENGTHS:
+            return 0
+        # The header decides the unit of the result.
+        self._result.start_encoding()
+        return math.ceil(self._copies[index].time_base / unit)
+
+    def _add_sound(self, film: InputContainer, track: AudioStream) -> None:
         name = _name(track)
         if track.codec_context is None or not track.rate:
+            if not _holds_anything(film, track):
+                return
             raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
         copied = _COPIED_SOUND.get(self._container, {name} - {"tta"})
         if name in copied and self._copy(track):
@@ -142,9 +153,19 @@ class Tracks:
         elif self._takes_attachments:
             name = track.metadata.get("filename", f"cover.{_name(track)}")
             kind = track.metadata.get("mimetype", f"image/{_name(track)}")
-            with open_film(film.name.removeprefix("file:")) as again:
+            with _again(film) as again:
                 picture = next(again.demux(again.streams[track.index]))
                 self._result.add_attachment(name, kind, bytes(picture))
+
+
+def _again(film: InputContainer) -> InputContainer:
+    return open_film(film.name.removeprefix("file:"))
+
+
+def _holds_anything(film: InputContainer, track: Stream) -> bool:
+    """Whether a track has any packets; FFmpeg gives Dolby TrueHD in MPEG-TS an empty second one."""
+    with _again(film) as again:
+        return any(packet.size for packet in again.demux(again.streams[track.index]))
 
 
 class _SoundEncoder:
