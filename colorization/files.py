@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ _PREFIX = f".colorize-{_MACHINE}-"
 
 # Errors of file systems that have no locks, such as some network shares.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+# Lock that is held while others are looked at or taken, and the seconds that this lasts at most on
+# a slow network with many machines.
+_ENTRANCE, _MOST_WAITING = ".entrance.lock", 60
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +133,14 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
+def locked(
+    file: Path,
+    folder: str,
+    work: str,
+    option: str,
+    others: Callable[[], Iterable[Path]] = tuple,
+    begin: Callable[[], object] = tuple,
+) -> Iterator[None]:
     """Keeps others from the same work in a folder for the duration of the body.
 
     The system holds the lock for this process and releases it whichever way the process ends, so
@@ -140,34 +151,59 @@ def locked(file: Path, folder: str, work: str, option: str) -> Iterator[None]:
       folder: what is written to; for the messages, as are the others.
       work: what is done there, in a word.
       option: that names the folder.
+      others: gives the locks beside it that nobody may have meanwhile.
+      begin: called with the lock held, before anybody else can get one of those beside it.
 
     Raises:
-      UserError: another process has the lock, or the file cannot be written.
+      UserError: another process has the lock or one of the others, or the file cannot be written.
     """
+
+    def taken(file: Path, seconds: float = 0) -> contextlib.AbstractContextManager[bool]:
+        busy = (
+            f"another {work} is writing to {folder} ({_owner(file.with_suffix('.owner'))}); "
+            f"wait for it, stop it or choose another --{option}"
+        )
+        return _taken(file, busy, seconds)
+
     owner = file.with_suffix(".owner")
-    # A lock for each thread would let two threads of this process have it.
-    lock = FileLock(file, thread_local=False)
-    with writable(folder, option):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise UserError(
-                f"another {work} is writing to {folder} ({_owner(owner)}); "
-                f"wait for it, stop it or choose another --{option}"
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+    with contextlib.ExitStack() as held:
+        with writable(folder, option):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # One at a time looks at the others' locks, because looking takes them for a moment.
+            with taken(file.parent / _ENTRANCE, _MOST_WAITING) as locks_work:
+                for other in others():
+                    with taken(other):
+                        pass
+                held.enter_context(taken(file))
+                held.callback(_remove, owner)
+                write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                begin()
+        if not locks_work:
             _log.warning(
                 "%s is on a file system without locks: keep any other %s out of it", folder, work
             )
-        write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    try:
         yield
+
+
+@contextlib.contextmanager
+def _taken(file: Path, busy: str, seconds: float) -> Iterator[bool]:
+    """Holds a lock for the duration of the body; False if the file system has no locks.
+
+    Raises:
+      UserError: `busy`, because somebody else has had it for so many seconds.
+    """
+    # A lock for each thread would let two threads of this process have it.
+    lock = FileLock(file, thread_local=False)
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        raise UserError(busy) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        yield lock.is_locked
     finally:
-        with contextlib.suppress(OSError):
-            owner.unlink()
         lock.release()
 
 

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from platforms import any_names
+from platforms import HANG, any_names
 from predicting import contents, names, pixels
 
 import color_global
@@ -125,6 +127,31 @@ def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):
     with claimed(tmp_path / "out", (0, 2)):
         run_predict("--input", photos, "--shard", "1/2")
     run_predict("--input", photos)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("0/1", "0/2"), ("1/2", "0/1"), ("0/2", "0/3"), ("1/3", "1/13")]
+)
+def test_only_shards_of_equal_number_run_at_once(run_predict, photos, tmp_path, first, second):
+    """A picture of one of others would take the place of the other's of the same name."""
+    index, count = map(int, first.split("/"))
+    with claimed(tmp_path / "out", (index, count)):
+        with pytest.raises(UserError, match=f"another run is writing to .*process {os.getpid()}"):
+            run_predict("--input", photos, "--shard", second)
+        assert not (tmp_path / "out/predicted").exists()
+    run_predict("--input", photos, "--shard", second)
+
+
+def test_many_shards_begin_at_once(tmp_path):
+    begin = threading.Barrier(8)
+
+    def run(index):
+        begin.wait(HANG)
+        with claimed(tmp_path / "out", (index, 8)):
+            begin.wait(HANG)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(run, range(8)))
 
 
 def test_a_page_of_somebody_else_is_not_replaced(run_predict, photos, tmp_path):

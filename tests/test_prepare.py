@@ -16,6 +16,7 @@ from PIL import Image
 from platforms import any_names, posix
 from test_dataset import joined
 
+from colorization.data import prepare as prepare_module
 from colorization.data.dataset import eval_dataset
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import find_photos
@@ -355,3 +356,28 @@ def test_shards_join_into_one_manifest(photo_folder, tmp_path):
     data = find_data([f"{output}/train"])
     for shard in data.photos:
         data.check(shard)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((0, 2), (0, 1)), ((0, 2), (1, 3)), ((1, 2), (1, 2))]
+)
+def test_of_two_preparations_that_begin_at_once_one_is_refused(
+    photo_folder, tmp_path, monkeypatch, first, second
+):
+    """The other one begins between the look at the empty folder and the lock."""
+    some, others = (find_photos([str(photo_folder(12, name=name))]) for name in ("some", "others"))
+    shutil.copy(some[0], tmp_path / "others" / "one more.png")
+    others = find_photos([str(tmp_path / "others")])
+    output = str(tmp_path / "out")
+    locked = prepare_module.locked
+
+    def too_late(*arguments, **keywords):
+        monkeypatch.setattr(prepare_module, "locked", locked)
+        assert prepare(others, output, shard=first)
+        return locked(*arguments, **keywords)
+
+    monkeypatch.setattr(prepare_module, "locked", too_late)
+    with pytest.raises(UserError, match="other photos or options"):
+        prepare(some, output, shard=second)
+    prepare(others, output, shard=(1 - first[0], 2))
+    assert len(find_data([output])) == len(others)

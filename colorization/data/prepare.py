@@ -77,7 +77,7 @@ def prepare(
     try:
         if not _finished(output, parts, settings):
             _require_unclaimed(output, settings)
-            with _locked(output, shard), writable(output, "output"):
+            with _begun(output, parts, settings, shard), writable(output, "output"):
                 # The call that had the lock may have finished meanwhile.
                 if not _finished(output, parts, settings):
                     report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
@@ -103,7 +103,6 @@ def _prepare_rest(
     own = np.array([n for n, name in enumerate(names) if in_shard(name, shard)], np.int64)
     report = Report(len(own))
     photos_per_shard = settings["photos_per_shard"]
-    _begin(output, settings, parts)
     blocks = _noted_blocks(output, shard)
     for block in blocks.values():
         _count(block, paths, report)
@@ -180,12 +179,25 @@ def _remove(folder: str) -> None:
         tf.io.gfile.rmtree(folder)
 
 
-def _locked(output: str, shard: tuple[int, int]) -> contextlib.AbstractContextManager[None]:
-    """Keeps other preparations out of a folder; where it is remote, nothing can."""
+@contextlib.contextmanager
+def _begun(
+    output: str, parts: Sequence[str], settings: dict, shard: tuple[int, int]
+) -> Iterator[None]:
+    """Keeps preparations of anything else out of a folder; where it is remote, nothing can."""
+
+    def begin() -> None:
+        # Another preparation may have begun or ended since the folder was looked at.
+        if not _finished(output, parts, settings):
+            _require_unclaimed(output, settings)
+            _begin(output, settings, parts)
+
     if "://" in output:
-        return contextlib.nullcontext()
+        begin()
+        yield
+        return
     name = "lock" if shard[1] == 1 else f"lock-{shard[0]:05d}"
-    return locked(Path(progress_folder(output)) / name, output, "preparation", "output")
+    with locked(Path(progress_folder(output)) / name, output, "preparation", "output", begin=begin):
+        yield
 
 
 def _require_unclaimed(output: str, settings: dict) -> None:

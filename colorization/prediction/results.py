@@ -71,12 +71,22 @@ class Finished(NamedTuple):
 
 @contextlib.contextmanager
 def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
-    """Keeps other runs out of a shard of a results folder, which is made if need be.
+    """Keeps other runs out of a results folder, which is made if need be.
+
+    Only the shards of one run, which are equally many, write to it at the same time: no two of them
+    give a picture the same name.
 
     Raises:
       UserError: another run is writing to it, or it cannot be written.
     """
-    with locked(output / f".run{_of_shard(shard)}.lock", str(output), "run", "output"):
+    own = output / f".run{_of_shard(shard)}.lock"
+
+    def of_other_runs() -> Iterator[Path]:
+        for lock in output.glob(".run*.lock"):
+            if lock != own and (shard[1] == 1 or not lock.stem.endswith(f"-of-{shard[1]}")):
+                yield lock
+
+    with locked(own, str(output), "run", "output", others=of_other_runs):
         (output / f"{_FINISHED}{_of_shard(shard)}.jsonl").touch()
         yield
 
