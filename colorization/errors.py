@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 
 
 class UserError(Exception):
@@ -14,11 +15,17 @@ class UnreadablePhoto(Exception):
     """A file that is no picture, or a damaged one; the message says which in a few words."""
 
 
+# Exceptions whose words are about a program, not about a file.
+_ABOUT_CODE = (ArithmeticError, AttributeError, LookupError, TypeError, struct.error)
+
+
 def damage(error: Exception) -> str:
     """One line about a file that a decoder has failed on, with whatever exception."""
     told = " ".join(str(error).split()) or type(error).__name__
     # What libjxl says is advice for those who build it.
-    return f"damaged: {'cut short or changed' if 'build `libjxl`' in told else told}"
+    if isinstance(error.__cause__ or error, _ABOUT_CODE) or "build `libjxl`" in told:
+        told = "cut short or changed"
+    return f"damaged: {told}"
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -40,6 +40,28 @@ def test_orientation_date_and_resolution_survive(colourful, kind):
             assert [round(float(value)) for value in result.info["dpi"]] == [300, 300]
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
+def test_no_resolution_is_made_up(colourful, kind):
+    picture = Image.fromarray(colourful(20, 30))
+    assert decode(saved(picture, kind)).dpi is None
+    if kind == "TIFF":
+        assert decode(saved(picture, kind, dpi=(300, 150))).dpi == (300, 150)
+        centimetres = {296: 3, 282: 100.0, 283: 100.0}
+        dpi = decode(saved(picture, kind, tiffinfo=centimetres)).dpi
+        assert [round(value) for value in dpi] == [254, 254]
+
+
+def test_transparency_turns_with_its_picture(colourful):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture = Image.fromarray(colourful(20, 30))
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    photo = decode(saved(picture, "PNG", exif=exif))
+    turned = np.asarray(picture.transpose(Image.Transpose.ROTATE_270))
+    np.testing.assert_array_equal(photo.pixels, turned[..., :3])
+    np.testing.assert_array_equal(photo.alpha, turned[..., 3])
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_transparency_survives(colourful, kind):
     alpha = np.arange(600, dtype=np.uint8).reshape(20, 30)

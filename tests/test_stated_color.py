@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms, features
 
 from colorization.data.decode import open_picture
@@ -155,3 +156,127 @@ def test_transparent_gray_of_png(bits):
     alpha = np.asarray(open_picture(data).alpha)
     assert np.unique(alpha[:, : 8 // bits]) == [0]
     assert np.unique(alpha[:, 8 // bits :]) == [255]
+
+
+# ICC profiles
+
+
+def icc(space: bytes, tags: dict[bytes, bytes], connection: bytes = b"XYZ ") -> bytes:
+    """An ICC profile (ICC.1:2010, section 7)."""
+    table, content, place = b"", b"", 132 + 12 * len(tags)
+    for name, tag in tags.items():
+        table += struct.pack(">4sII", name, place + len(content), len(tag))
+        content += tag + bytes(-len(tag) % 4)
+    header = struct.pack(
+        ">I8x4s4s4s12x4s88x", place + len(content), b"prtr", space, connection, b"acsp"
+    )
+    return header[:8] + b"\2\x40\0\0" + header[12:] + struct.pack(">I", len(tags)) + table + content
+
+
+WHITE = struct.pack(">4s4x3i", b"XYZ ", 63190, 65536, 54061)
+
+
+@pytest.fixture
+def gray_table():
+    """Profile of a printer's grays as a table (lut8Type) whose L* grows evenly."""
+    straight = bytes(range(256))
+    table = struct.pack(">4s4x4B9i", b"mft1", 1, 3, 2, 0, 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += straight + bytes([0, 128, 128, 255, 128, 128]) + 3 * straight
+    return icc(b"GRAY", {b"wtpt": WHITE, b"A2B0": table}, b"Lab ")
+
+
+def saved(picture, kind, **settings):
+    with io.BytesIO() as file:
+        picture.save(file, kind, **settings)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "16 bits", "alpha"])
+def test_gray_profiles_with_tables(kind, gray_table):
+    root = (RAMP / 2.55 + 16) / 116
+    expected = srgb(np.where(root > 6 / 29, root**3, 108 / 841 * (root - 4 / 29)))
+    picture = Image.fromarray(RAMP)
+    if kind == "16 bits":
+        data = saved(Image.fromarray(RAMP.astype(np.uint16) * 257), "PNG", icc_profile=gray_table)
+        np.testing.assert_allclose(shown(data) / 257, expected, atol=1.5)
+        return
+    if kind == "alpha":
+        kind, picture = "PNG", Image.merge("LA", [picture, picture])
+    settings = {"quality": 100} if kind == "JPEG" else {}
+    data = saved(picture, kind, icc_profile=gray_table, **settings)
+    np.testing.assert_allclose(shown(data), expected, atol=6 if kind == "JPEG" else 1.5)
+
+
+def test_profiles_of_any_bytes_are_no_reason_to_refuse_a_photo(gray_table, colors):
+    """A profile that cannot be used says nothing about the photo."""
+    chance = np.random.default_rng(0)
+    flat = {b"kTRC": struct.pack(">4s4xIH", b"curv", 1, 0)}
+    numbers = struct.pack(">4s4xHH7i", b"para", 4, 0, -(2**31), 1, -1, 0, 2**31 - 1, 7, 7)
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    unusable = [icc(b"GRAY", tags) for tags in ({}, flat, {b"kTRC": b""}, {b"A2B0": b"mft1"})]
+    for profile in unusable:
+        np.testing.assert_array_equal(
+            shown(saved(Image.fromarray(RAMP), "PNG", icc_profile=profile)), RAMP
+        )
+    deep = RAMP.astype(np.uint16) * 257
+    for profile in (gray_table, icc(b"GRAY", {b"kTRC": numbers}), plain):
+        for _ in range(25):
+            mutant = bytearray(profile)
+            for place in chance.integers(128, len(mutant), 6):
+                mutant[place] = chance.integers(256)
+            for values in (RAMP, deep, colors):
+                shown(saved(Image.fromarray(values), "PNG", icc_profile=bytes(mutant)))
+            with io.BytesIO() as file:
+                tifffile.imwrite(
+                    file, colors.astype(np.float32), photometric="rgb", iccprofile=bytes(mutant)
+                )
+                shown(file.getvalue())
+
+
+@pytest.mark.parametrize("transfer", [1.0, 1 / 1.8])
+def test_gamma_of_grays_with_alpha_of_16_bits(transfer):
+    samples = np.dstack([RAMP, np.full_like(RAMP, 255)]).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in samples.astype(">u2"))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 4, 0, 0, 0))
+    numbers = {1.0: bytes([1, 8, 0, 1]), 1 / 1.8: b""}[transfer]
+    for stated in [gamma(transfer), *([chunk(b"cICP", numbers)] if numbers else [])]:
+        data = b"\x89PNG\r\n\x1a\n" + header + stated
+        data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        expected = srgb((RAMP / 255) ** (1 / transfer))
+        np.testing.assert_allclose(shown(data) / 257, expected, atol=0.6)
+
+
+def test_nonsense_that_png_states_changes_nothing(colors):
+    for chunks in (
+        [chunk(b"gAMA", struct.pack(">I", 1))],
+        [chunk(b"gAMA", struct.pack(">I", 2**31 - 1))],
+        [gamma(1 / 1.8), chunk(b"cHRM", b"\xff" * 32)],
+        [gamma(1 / 1.8), primaries((0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.30001, 0.3))],
+        [gamma(1 / 1.8), primaries((*P3[:2], 0.15, 0.06, 0.15, 0.07, 0.16, 0.06))],
+        [chunk(b"cICP", b"\1")],
+    ):
+        np.testing.assert_array_equal(shown(png(colors, *chunks)), colors)
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ({b"cicp": b"cicp" + bytes(4) + bytes([9, 16, 0, 1])}, "PQ"),
+        ({b"cicp": b"cicp" + bytes(4) + bytes([12, 18, 0, 1])}, "HLG"),
+        ({b"desc": b"mluc" + "Rec. ITU-R BT.2100 PQ".encode("utf-16-be")}, "PQ"),
+        ({b"desc": b"desc" + bytes(8) + b"Display P3 HLG"}, "HLG"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "16 bits"])
+def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
+    profile = icc(b"RGB ", {b"wtpt": WHITE, **tags})
+    if kind == "16 bits":
+        with io.BytesIO() as file:
+            tifffile.imwrite(file, colors.astype(np.uint16), photometric="rgb", iccprofile=profile)
+            data = file.getvalue()
+    else:
+        data = saved(Image.fromarray(colors), kind, icc_profile=profile)
+    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({told}\); save it"):
+        open_picture(data)
+    for harmless in ({b"cicp": b"cicp" + bytes(4) + bytes([1, 13, 0, 1])}, {b"desc": b"desc sPQR"}):
+        open_picture(saved(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))

@@ -1,30 +1,49 @@
 """ICC profiles for pictures of 16 bits, which Pillow's binding of Little CMS takes in 8 bits only.
 
 Evaluated are the profiles that cameras, scanners and editors embed: tone curves, and for RGB a
-matrix to CIE XYZ (ICC.1:2010, sections 8.3 and F.3). Of RGB profiles with look-up tables, the
-colours go through Little CMS, rounded to 8 bits before.
+matrix to CIE XYZ (ICC.1:2010, sections 8.3 and F.3). Through profiles with look-up tables, the
+colours go by Little CMS, rounded to 8 bits before.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from colorization.lab.lab_numpy import ONE, encoded
+from colorization.lab.lab_numpy import ONE, encoded, gray_bytes
 
 _SRGB = ImageCms.createProfile("sRGB")
 _LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
 # Number of samples, about, that are turned into floats at once.
 _BLOCK = 2**21
+# Transfer characteristics of HDR by their number in ITU-T H.273, and what names of profiles have.
+HDR = {16: "PQ", 18: "HLG"}
+_HDR_NAME = re.compile(rb"(?<![A-Za-z])(PQ|PeQ|HLG)(?![a-z])")
+# Difference of black and white on a curve from which on it can be one of photos.
+_LEAST_RANGE = 0.05
 
 
 class UnusableProfile(ValueError):
     """A profile that is damaged, or of another colour space than the picture's."""
+
+
+@contextlib.contextmanager
+def _as_unusable() -> Iterator[None]:
+    """Turns into `UnusableProfile` whatever goes wrong with a profile, which may hold any bytes."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (UnusableProfile, MemoryError):
+        raise
+    except Exception as error:
+        raise UnusableProfile(str(error)) from error
 
 
 def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
@@ -47,6 +66,7 @@ def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
+@_as_unusable()
 def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     """Grays of the same luminance in sRGB.
 
@@ -61,6 +81,8 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
       UnusableProfile: see there.
     """
     tags = _tags(profile, b"GRAY")
+    if b"A2B0" in tags:
+        return _gray_table(profile).take(values)
     luminance = _curve(tags[b"kTRC"])
     if profile[20:24] == b"Lab ":
         # The curve gives L* / 100 then (ICC.1:2010, F.2).
@@ -70,6 +92,7 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     return table.take(values)
 
 
+@_as_unusable()
 def rgb_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     """Colours in sRGB; what lies outside of it is clipped.
 
@@ -119,42 +142,63 @@ def _by_table(values: np.ndarray, profile: bytes) -> np.ndarray:
     return np.asarray(_by_little_cms(Image.fromarray(rounded), profile))
 
 
+def _gray_table(profile: bytes) -> np.ndarray:
+    """sRGB grays, uint16, of all uint16 values by a gray profile with look-up tables."""
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+    grays = gray_bytes(np.asarray(_by_little_cms(ramp, profile)))[0].astype(np.float64)
+    table = np.interp(np.arange(2**16), 257 * np.arange(256), 257 * grays)
+    return np.rint(table).astype(np.uint16)
+
+
+@_as_unusable()
 def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        raise UnusableProfile(str(error)) from error
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
+
+
+@_as_unusable()
+def hdr_transfer(profile: bytes) -> str | None:
+    """The transfer characteristics of HDR that a profile is made for, "PQ" or "HLG"; else None.
+
+    The tag `cicp` of ICC.1:2022 tells them, section 9.2.17; profiles of old only have a name.
+
+    Raises:
+      UnusableProfile: see there.
+    """
+    tags = _tags(profile, profile[16:20])
+    if tags.get(b"cicp", b"")[:4] == b"cicp":
+        return HDR.get(tags[b"cicp"][9])
+    name = _HDR_NAME.search(tags.get(b"desc", b"").replace(b"\0", b""))
+    return name and ("HLG" if name[0] == b"HLG" else "PQ")
 
 
 def _tags(profile: bytes, space: bytes) -> dict[bytes, bytes]:
     """Signature -> content of a profile's tags (ICC.1:2010, section 7)."""
-    try:
-        (count,) = struct.unpack_from(">I", profile, 128)
-        if profile[36:40] != b"acsp" or profile[16:20] != space or count > 1000:
-            raise UnusableProfile("no profile, or of another colour space")
-        table = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(count)]
-    except struct.error as error:
-        raise UnusableProfile("cut short") from error
+    (count,) = struct.unpack_from(">I", profile, 128)
+    if profile[36:40] != b"acsp" or profile[16:20] != space or count > 1000:
+        raise UnusableProfile("no profile, or of another colour space")
+    table = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(count)]
     return {name: profile[start : start + size] for name, start, size in table}
 
 
 def _curve(tag: bytes) -> np.ndarray:
     """A tone curve at `_LEVELS`: `curv` or `para` (ICC.1:2010, sections 10.5 and 10.15)."""
-    try:
-        kind, number = tag[:4], struct.unpack_from(">I", tag, 8)[0]
-        if kind == b"curv" and number == 0:
-            return _LEVELS
-        if kind == b"curv" and number == 1:
-            return _LEVELS ** (struct.unpack_from(">H", tag, 12)[0] / 256)
-        if kind == b"curv":
-            points = np.frombuffer(tag, ">u2", number, 12) / 65535
-            return np.interp(_LEVELS, np.linspace(0, 1, number), points)
-        if kind == b"para":
-            return np.clip(_parametric(tag), 0, 1)
-    except (struct.error, ValueError) as error:
-        raise UnusableProfile("cut short") from error
-    raise UnusableProfile("a curve of an unknown type")
+    kind, number = tag[:4], struct.unpack_from(">I", tag, 8)[0]
+    if kind == b"para":
+        curve = np.clip(_parametric(tag), 0, 1)
+    elif kind != b"curv":
+        raise UnusableProfile("a curve of an unknown type")
+    elif number == 0:
+        curve = _LEVELS
+    elif number == 1:
+        curve = _LEVELS ** (struct.unpack_from(">H", tag, 12)[0] / 256)
+    else:
+        points = np.frombuffer(tag, ">u2", number, 12) / 65535
+        curve = np.interp(_LEVELS, np.linspace(0, 1, number), points)
+    # A comparison with NaN is false.
+    if not abs(curve[-1] - curve[0]) >= _LEAST_RANGE:
+        raise UnusableProfile("a curve without a range")
+    return curve
 
 
 def _parametric(tag: bytes) -> np.ndarray:
@@ -176,8 +220,5 @@ def _parametric(tag: bytes) -> np.ndarray:
 
 def _matrix(tags: dict[bytes, bytes]) -> np.ndarray:
     """Linear RGB to XYZ relative to D50 (ICC.1:2010, F.3)."""
-    try:
-        columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    except (KeyError, struct.error) as error:
-        raise UnusableProfile("without primaries") from error
+    columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     return np.array(columns).T / 65536

@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorization.data import png, tiff
+from colorization.data import fits, png, tiff
 from colorization.data.color_profile import picture_to_srgb
 from colorization.data.deep import Samples, rounded, to_srgb
-from colorization.data.file_kinds import is_raw, why_unknown
+from colorization.data.file_kinds import is_raw
+from colorization.data.misread import alpha_of, refuse_misread
 from colorization.data.raw import CameraRaw, develop
-from colorization.data.stated_color import stated_profile
-from colorization.errors import UnreadablePhoto, damage
+from colorization.data.refusals import why_undecoded, why_unknown
+from colorization.data.stated_color import HighDynamicRange, refuse_hdr, stated_profile
+from colorization.data.wholeness import JPEG_END, why_broken, why_smeared
+from colorization.errors import UnreadablePhoto
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
 with contextlib.suppress(ImportError):
@@ -34,7 +37,6 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
-_END_OF_IMAGE = b"\xff\xd9"
 # Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
 # picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
@@ -76,6 +78,8 @@ def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
     """
     try:
         return _read(data, draft_size)
+    except HighDynamicRange:
+        raise
     except UnreadablePhoto:
         mended = _mended(data, draft_size)
         if mended is None:
@@ -151,13 +155,14 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
         raise
     # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception as error:
-        raise UnreadablePhoto(damage(error)) from error
+        raise UnreadablePhoto(why_undecoded(data, error)) from error
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
     samples = tiff.read_samples(data, MAX_PIXELS)
     if samples is None:
         return _read_by_pillow(data, draft_size)
+    refuse_hdr(samples.profile)
     exif = tiff.exif(data)
     return _from_samples(samples, "TIFF", exif, tiff.resolution(exif))
 
@@ -168,9 +173,10 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             raise UnreadablePhoto(
                 f"{picture.width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
             )
+        refuse_misread(picture, data)
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-        if kind == "JPEG" and not _has_end(data):
-            raise UnreadablePhoto("damaged: image file is truncated")
+        if broken := why_broken(data, kind):
+            raise UnreadablePhoto(f"damaged: {broken}")
         dpi = picture.info.get("dpi")
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
@@ -179,10 +185,16 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         notes = _notes(picture)
         samples = png.read_samples(data) if kind == "PNG" else None
         profile = stated_profile(data, picture)
+        if kind == "FITS":
+            return _from_samples(fits.read_samples(picture, data), kind, Image.Exif(), dpi)
         picture.load()
-        if kind == "TIFF":
-            tiff.widen_palette(picture)
+        if kind == "WEBP" and (broken := why_smeared(data, picture)):
+            raise UnreadablePhoto(f"damaged: {broken}")
         exif = picture.getexif()
+        if kind == "TIFF":
+            # Pillow makes one up where a file tells none.
+            dpi = tiff.resolution(exif)
+            tiff.widen_palette(picture)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             values = np.asarray(picture)[..., None]
             samples = Samples(values)
@@ -190,18 +202,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             samples = replace(samples, profile=profile)
             return _from_samples(samples, kind, exif, dpi, notes)
         ImageOps.exif_transpose(picture, in_place=True)
-        alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+        alpha = alpha_of(picture, data)
         return Picture(_to_srgb(picture, profile), alpha, kind, exif, dpi, notes)
-
-
-def _has_end(data: bytes) -> bool:
-    """Whether a JPEG file's end marker comes behind its pixels, and not only in a thumbnail."""
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
-        # Markers may be filled up with further bytes of ones (ITU-T T.81, B.1.1.2).
-        filled = data[at + 1 : at + 2] == b"\xff"
-        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.find(_END_OF_IMAGE, max(at, data.rfind(_END_OF_IMAGE) - 1)) >= 0
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:
@@ -254,24 +256,34 @@ def _developed(data: bytes, draft_size: int | None) -> Picture:
 def _mended(data: bytes, draft_size: int | None) -> Picture | None:
     """The picture of a file with a harmless fault, with a note of it; None if it has none such."""
     if data.startswith(png.SIGNATURE):
-        shorter, fault = png.without_text(data), "its text is left out, which is too long"
-        if len(shorter) == len(data):
-            return None
-    elif data.startswith(b"\xff\xd8"):
-        # The file is whole but for its end if other bytes after it give the same picture.
-        body, fault = (
-            data.rstrip(b"\0").removesuffix(b"\xff"),
-            "its end marker is missing, which harms no pixel",
-        )
-        shorter, longer = body + _END_OF_IMAGE, body + 64 * b"\x55" + _END_OF_IMAGE
-    else:
+        return _mended_png(data, draft_size)
+    if not data.startswith(b"\xff\xd8"):
         return None
-    try:
-        picture = _read(shorter, draft_size)
-        if data.startswith(b"\xff\xd8"):
-            other = _read(longer, draft_size)
-            if picture.image.tobytes() != other.image.tobytes():
-                return None
-    except UnreadablePhoto:
+    # The file is whole but for its end if other bytes after it give the same picture.
+    body = data.rstrip(b"\0").removesuffix(b"\xff")
+    found = _sound(body + JPEG_END, draft_size, "its end marker is missing, which harms no pixel")
+    other = found and _sound(body + 64 * b"\x55" + JPEG_END, draft_size, "")
+    if other is None or found.image.tobytes() != other.image.tobytes():
         return None
-    return replace(picture, notes=(*picture.notes, fault))
+    return found
+
+
+def _mended_png(data: bytes, draft_size: int | None) -> Picture | None:
+    extras = "what stands beside its pixels is damaged, and left out"
+    for shorter, fault in (
+        (png.without_text(data), "its text is left out, which is too long or damaged"),
+        (png.without_extras(data, colors=True), extras),
+        (png.without_extras(data, colors=False), extras),
+    ):
+        found = _sound(shorter, draft_size, fault) if len(shorter) < len(data) else None
+        if found is not None:
+            return found
+    return None
+
+
+def _sound(data: bytes, draft_size: int | None, note: str) -> Picture | None:
+    """The picture of a file, with a note; None if it cannot be read."""
+    with contextlib.suppress(UnreadablePhoto):
+        picture = _read(data, draft_size)
+        return replace(picture, notes=(*picture.notes, note))
+    return None

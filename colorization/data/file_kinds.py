@@ -8,11 +8,6 @@ from functools import cache
 
 from PIL import Image
 
-try:
-    from PIL import AvifImagePlugin
-except ImportError:
-    AvifImagePlugin = None
-
 # Patterns that files of pictures begin with.
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
@@ -28,45 +23,6 @@ _RAW = re.compile(
     rb"|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
-# Pillow's names of formats that need a library, what files of them begin with, and what to say
-# where it is missing.
-_WITH_LIBRARY = (
-    (
-        "HEIF",
-        rb".{4}ftyp(he[iv][cxsm]|mif1|msf1)",
-        "a HEIC photo; pip install pillow-heif, and it can be read",
-    ),
-    (
-        "JXL",
-        rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n",
-        "a JPEG XL photo; pip install pillow-jxl-plugin, and it can be read",
-    ),
-    ("AVIF", rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
-)
-# Beginnings of other files, and what to say of such a file.
-_OTHERS = (
-    (
-        rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]|FLV\x01|0&\xb2u",
-        "a film, not a photo",
-    ),
-    (rb"%PDF", "a PDF file; save its pages as pictures"),
-    (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
-    (rb"(\xef\xbb\xbf)?\s*<(\?xml|svg)", "a drawing or a text, not a photo; save it as a picture"),
-    (
-        rb"8BPS\x00\x02",
-        "a large document of Photoshop (PSB), which cannot be read; save it as TIFF",
-    ),
-    (
-        rb"8BPS\x00\x01.{16}\x00[\x10\x20]",
-        "a document of Photoshop (PSD) of 16 or 32 bits, which cannot be read; save it as TIFF",
-    ),
-    # Radiance, OpenEXR, DPX, MIFF, GIMP, JNG, PFM in colour.
-    (
-        rb"#\?R(ADIANCE|GBE)|v/1\x01|SDPX|XPDS|id=ImageMagick|gimp xcf|\x8bJNG|PF\s",
-        "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
-    ),
-)
-
 # Endings of raw files, and of pictures for which Pillow needs a library.
 _RAW_ENDINGS = frozenset(
     (
@@ -77,7 +33,7 @@ _RAW_ENDINGS = frozenset(
 )
 _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
 # Formats that Pillow registers, but only names, prints or plays.
-_NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
+NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
 
 # Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
 # of ExifTool, unfinished downloads and edits.
@@ -149,7 +105,7 @@ def _photo_endings() -> frozenset[str]:
     readable = {
         ending
         for ending, kind in Image.registered_extensions().items()
-        if kind in Image.OPEN and kind not in _NO_PHOTOS
+        if kind in Image.OPEN and kind not in NO_PHOTOS
     }
     return frozenset(readable) | _OTHER_ENDINGS
 
@@ -162,18 +118,3 @@ def begins_as_picture(start: bytes) -> bool:
 def is_raw(data: bytes) -> bool:
     """Whether it is a camera's raw file of a kind that is no TIFF file."""
     return bool(_RAW.match(data[:START]))
-
-
-def why_unknown(data: bytes) -> str:
-    """Explains why Pillow does not open a file."""
-    start = data[:START]
-    for kind, begins, told in _WITH_LIBRARY:
-        if re.match(begins, start, re.DOTALL):
-            return "damaged: cut short or changed" if _is_readable(kind) else told
-    told = (told for begins, told in _OTHERS if re.match(begins, start, re.DOTALL))
-    return next(told, "not a picture")
-
-
-def _is_readable(kind: str) -> bool:
-    """Whether Pillow has the library that a format needs."""
-    return kind in Image.ID and (kind != "AVIF" or getattr(AvifImagePlugin, "SUPPORTED", False))

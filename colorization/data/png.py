@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -17,6 +19,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24
 
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
+_COLORS = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
+_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def read_samples(data: bytes) -> Samples | None:
@@ -63,10 +68,33 @@ def _decoded(data: bytes, layout: str) -> np.ndarray:
 
 def without_text(data: bytes) -> bytes:
     """The same file without its chunks of text, as far as chunks can be followed."""
-    kept, at = [data[:8]], 8
+    return data[:8] + b"".join(chunk for name, chunk in _chunks(data) if name not in _TEXT)
+
+
+def without_extras(data: bytes, colors: bool) -> bytes:
+    """The same file with nothing but its pixels.
+
+    Args:
+      data: the file.
+      colors: whether the chunks that tell what the pixels look like are kept, if they are sound.
+    """
+    kept = [
+        chunk
+        for name, chunk in _chunks(data)
+        if name in _PIXELS
+        or (
+            colors
+            and name in _COLORS
+            and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+        )
+    ]
+    return data[:8] + b"".join(kept) + _END
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and all bytes of the chunks, as far as they can be followed."""
+    at = 8
     while at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
-        if name not in _TEXT:
-            kept.append(data[at : at + 12 + length])
+        yield name, data[at : at + 12 + length]
         at += 12 + length
-    return b"".join(kept)

@@ -7,12 +7,15 @@ ITU-T H.273.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
+from colorization.data.boxes import boxes
+from colorization.data.color_profile import HDR, UnusableProfile, hdr_transfer
 from colorization.errors import UnreadablePhoto
 
 # Chromaticities of white, red, green and blue by their number in H.273, table 2.
@@ -31,7 +34,6 @@ _PRIMARIES = {
 # Exponents of transfer characteristics in H.273, table 3. Those of video, 1, 6, 14 and 15, are
 # shown as sRGB by browsers, and so is what is unknown.
 _EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}
-_PQ, _HLG = 16, 18
 # A PNG's gamma that near to sRGB's, 1 / 2.2, means sRGB, as libpng has it.
 _NEARLY = 0.05
 _BRADFORD = np.array(
@@ -39,8 +41,30 @@ _BRADFORD = np.array(
 )
 _COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
 _D50 = np.array([0.9642, 1.0, 0.8249])
+# Exponents beyond which a PNG's gamma is nonsense, which viewers ignore.
+_GAMMAS = (0.1, 10)
+# PNG's types of colour that are gray.
+_PNG_GRAYS = (0, 4)
 # Bytes at the beginning of AVIF and HEIC files in which the boxes about the picture lie.
 _HEAD = 2**16
+
+
+class HighDynamicRange(UnreadablePhoto):
+    """A photo whose colours are those of HDR."""
+
+    def __init__(self, transfer: str):
+        super().__init__(f"in HDR ({transfer}); save it in standard range, as sRGB")
+
+
+def refuse_hdr(profile: bytes | None) -> None:
+    """Refuses an ICC profile that is one of HDR.
+
+    Raises:
+      HighDynamicRange: it is.
+    """
+    with contextlib.suppress(UnusableProfile):
+        if profile and (transfer := hdr_transfer(profile)):
+            raise HighDynamicRange(transfer)
 
 
 def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
@@ -51,36 +75,40 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
       picture: the same, opened.
 
     Raises:
-      UnreadablePhoto: the colours are those of HDR (PQ, HLG).
+      HighDynamicRange: the colours are those of HDR (PQ, HLG).
     """
     own = picture.info.get("icc_profile")
-    if picture.format == "PNG":
-        numbers = _png_numbers(data)
-        if numbers:
-            return _of_numbers(*numbers, picture.mode)
-        return own or _of_gamma(picture)
-    if own:
-        return own
-    if picture.format == "JPEG2000":
-        return _jpeg_2000_profile(data)
-    if picture.format in ("AVIF", "HEIF"):
-        place = data[:_HEAD].find(b"colrnclx")
-        if 0 <= place <= len(data) - 12:
-            return _of_numbers(*struct.unpack_from(">HH", data, place + 8), picture.mode)
-    return None
+    refuse_hdr(own)
+    # Any bytes may stand there, and nonsense states nothing.
+    with contextlib.suppress(ArithmeticError, LookupError, TypeError, ValueError, struct.error):
+        if picture.format == "PNG":
+            # Pillow's mode is that of colours for grays with alpha of 16 bits.
+            colored = data[25] not in _PNG_GRAYS
+            numbers = _png_numbers(data)
+            if numbers:
+                return _of_numbers(*numbers, colored)
+            return own or _of_gamma(picture, colored)
+        if own:
+            return own
+        if picture.format == "JPEG2000":
+            return _jpeg_2000_profile(data)
+        if picture.format in ("AVIF", "HEIF"):
+            place = data[:_HEAD].find(b"colrnclx")
+            if 0 <= place <= len(data) - 12:
+                numbers = struct.unpack_from(">HH", data, place + 8)
+                return _of_numbers(*numbers, picture.mode.startswith("RGB"))
+    return own
 
 
-def _of_numbers(primaries: int, transfer: int, mode: str) -> bytes | None:
+def _of_numbers(primaries: int, transfer: int, colored: bool) -> bytes | None:
     """The profile of colours by their numbers in H.273."""
-    if transfer in (_PQ, _HLG):
-        raise UnreadablePhoto(
-            f"in HDR ({'PQ' if transfer == _PQ else 'HLG'}); save it in standard range, as sRGB"
-        )
+    if transfer in HDR:
+        raise HighDynamicRange(HDR[transfer])
     places = _PRIMARIES.get(primaries, _SRGB)
     exponent = _EXPONENTS.get(transfer)
-    if exponent is None and (places is _SRGB or not _is_colored(mode)):
+    if exponent is None and (places is _SRGB or not colored):
         return None
-    return _profile(places, exponent, _is_colored(mode))
+    return _profile(places, exponent, colored)
 
 
 def _png_numbers(data: bytes) -> tuple[int, int] | None:
@@ -96,46 +124,26 @@ def _png_numbers(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _of_gamma(picture: Image.Image) -> bytes | None:
+def _of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
     """The profile of the chunks gAMA and cHRM, which the chunk sRGB overrides."""
     gamma = picture.info.get("gamma")
-    if not gamma or "srgb" in picture.info:
+    if not gamma or "srgb" in picture.info or not _GAMMAS[0] <= gamma <= _GAMMAS[1]:
         return None
     places = tuple(picture.info.get("chromaticity", _SRGB))
-    colored = _is_colored(picture.mode)
     is_srgb = abs(2.2 * gamma - 1) < _NEARLY
     if is_srgb and (not colored or np.allclose(places, _SRGB, atol=0.002)):
         return None
     return _profile(places, None if is_srgb else 1 / gamma, colored)
 
 
-def _is_colored(mode: str) -> bool:
-    return mode.startswith(("RGB", "P"))
-
-
 def _jpeg_2000_profile(data: bytes) -> bytes | None:
-    for name, start, end in _boxes(data, 0, len(data)):
+    for name, start, end in boxes(data, 0, len(data)):
         if name == b"jp2h":
-            for inner, begin, finish in _boxes(data, start, end):
+            for inner, begin, finish in boxes(data, start, end):
                 # Methods 2 and 3 say that a profile follows.
                 if inner == b"colr" and data[begin : begin + 1] in (b"\2", b"\3"):
                     return data[begin + 3 : finish]
     return None
-
-
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and end of the content of the boxes there."""
-    while start + 8 <= end:
-        size, name = struct.unpack_from(">I4s", data, start)
-        header = 8
-        if size == 1 and start + 16 <= end:
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            header = 16
-        finish = end if size == 0 else min(end, start + size)
-        if finish < start + header:
-            return
-        yield name, start + header, finish
-        start = finish
 
 
 def _profile(places: tuple[float, ...], exponent: float | None, colored: bool) -> bytes | None:
@@ -152,9 +160,9 @@ def _profile(places: tuple[float, ...], exponent: float | None, colored: bool) -
         curve = struct.pack(">4s4xHH5i", b"para", 3, 0, *(round(n * 65536) for n in numbers))
     tags = {b"wtpt": _xyz(_D50)}
     if colored:
-        try:
-            columns = _to_d50(places).T
-        except (np.linalg.LinAlgError, ZeroDivisionError):
+        columns = _to_d50(places).T
+        # No primary of a sound file takes luminance away.
+        if not (columns[:, 1] > 0).all():
             return None
         tags |= {name: _xyz(column) for name, column in zip(_COLUMNS, columns, strict=True)}
         tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)

@@ -17,6 +17,7 @@ from PIL import Image, TiffImagePlugin
 
 from colorization.data.deep import Samples
 from colorization.data.raw import CameraRaw
+from colorization.data.wholeness import why_strips_broken
 from colorization.errors import UnreadablePhoto, damage
 
 if TYPE_CHECKING:
@@ -109,6 +110,13 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
             raise UnreadablePhoto(
                 f"{page.imagewidth} x {page.imagelength} pixels, above the limit of {most_pixels}"
             )
+        parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        compression = int(_tag(page, _COMPRESSION, 1))
+        # Where bits are stored the low ones first, these are not the bytes of any checksum.
+        if _tag(page, _FILL_ORDER, 1) == 1 and (
+            broken := why_strips_broken(data, parts, compression)
+        ):
+            raise UnreadablePhoto(f"damaged: {broken}")
         if _is_plain(page, data):
             return None
         layout = _layout(page)

@@ -1,0 +1,83 @@
+"""Boxes of ISO base media files (ISO/IEC 14496-12), in which HEIC, AVIF and JPEG 2000 come."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+# Types of items that are coded pictures: HEVC and AV1.
+_CODED = (b"hvc1", b"av01")
+
+
+def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, beginning and end of the content of the boxes there."""
+    while start + 8 <= end:
+        size, name = struct.unpack_from(">I4s", data, start)
+        header = 8
+        if size == 1 and start + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            header = 16
+        finish = end if size == 0 else min(end, start + size)
+        if finish < start + header:
+            return
+        yield name, start + header, finish
+        start = finish
+
+
+def coded_parts(data: bytes) -> list[tuple[int, int]]:
+    """Beginning and size of the parts of a HEIC or AVIF file that hold coded pictures.
+
+    The item location box and the item information box tell them (ISO/IEC 14496-12, section 8.11).
+
+    Raises:
+      struct.error, IndexError: the boxes are cut short.
+    """
+    found: list[tuple[int, int]] = []
+    for name, start, end in boxes(data, 0, len(data)):
+        if name == b"meta":
+            inner = {name: place for name, *place in boxes(data, start + 4, end)}
+            if b"iinf" in inner and b"iloc" in inner:
+                coded = _coded_items(data, *inner[b"iinf"])
+                located = _locations(data, inner[b"iloc"][0])
+                found += [part for item, part in located if item in coded]
+    return found
+
+
+def _coded_items(data: bytes, start: int, end: int) -> set[int]:
+    # Version and flags, then the number of entries, of 16 bits in version 0.
+    first = start + (6 if data[start] == 0 else 8)
+    items = set()
+    for name, begin, _ in boxes(data, first, end):
+        # Item number and protection come before the type; in version 3, the number has 32 bits.
+        layout = ">H2x4s" if data[begin] < 3 else ">I2x4s"
+        number, kind = struct.unpack_from(layout, data, begin + 4)
+        if name == b"infe" and kind in _CODED:
+            items.add(number)
+    return items
+
+
+def _locations(data: bytes, start: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Number of an item, and beginning and size of a part of it, where it lies in the file."""
+    version, at = data[start], start + 6
+    offset_size, length_size = data[start + 4] >> 4, data[start + 4] & 15
+    base_size, index_size = data[start + 5] >> 4, data[start + 5] & 15
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(data):
+            raise IndexError("cut short")
+        return int.from_bytes(data[at - size : at], "big")
+
+    for _ in range(number(2 if version < 2 else 4)):
+        item = number(2 if version < 2 else 4)
+        # Method 0 counts from the file's beginning.
+        in_file = version == 0 or number(2) & 15 == 0
+        # The number of another file, which is none here.
+        number(2)
+        base = number(base_size)
+        for _ in range(number(2)):
+            number(index_size if version else 0)
+            place, size = base + number(offset_size), number(length_size)
+            if in_file:
+                yield item, (place, size)

@@ -1,0 +1,47 @@
+"""FITS files, of which Pillow takes bytes in the wrong order and leaves the scale out."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from PIL import Image
+
+from colorization.data.deep import Samples
+from colorization.data.refusals import unread_kind
+from colorization.errors import UnreadablePhoto
+
+# Bytes of a block, of which headers have a whole number.
+_BLOCK = 2880
+_CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
+# Types of samples by the number that stands in the header (FITS standard 4.0, table 8).
+_TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+def read_samples(picture: Image.Image, data: bytes) -> Samples:
+    """The samples of a picture that Pillow has opened, scaled as the header says.
+
+    Args:
+      picture: not loaded yet.
+      data: its file.
+
+    Raises:
+      UnreadablePhoto: it is compressed, or has several planes.
+    """
+    decoder, _, begin, _ = picture.tile[0]
+    header = {name: float(value) for name, value in _CARD.findall(data[:begin])}
+    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1:
+        raise UnreadablePhoto(unread_kind("FITS", "compressed or of several planes"))
+    # Pillow takes short data for a part of the header, which ends with a block.
+    begin += -begin % _BLOCK
+    kind = np.dtype(_TYPES[int(header[b"BITPIX"])])
+    width, height = picture.size
+    values = np.frombuffer(data, kind, width * height, begin).reshape(height, width, 1)[::-1]
+    scale, zero = header.get(b"BSCALE", 1), header.get(b"BZERO", 0)
+    if kind.kind != "f" and scale == 1 and zero == 2 ** (8 * kind.itemsize - 1):
+        # Unsigned integers are stored so (section 5.3): their first bit is turned.
+        unsigned = np.dtype(f"u{kind.itemsize}")
+        values = values.astype(kind.newbyteorder("=")).view(unsigned) ^ unsigned.type(int(zero))
+    elif (scale, zero) != (1, 0):
+        values = values * scale + zero
+    return Samples(values.astype(values.dtype.newbyteorder("=")))

@@ -1,0 +1,59 @@
+"""What Pillow opens, but would misread: refused by name, or its transparency put right."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from colorization.data.file_kinds import NO_PHOTOS
+from colorization.data.refusals import unread_kind, why_unknown
+from colorization.errors import UnreadablePhoto
+
+# Formats of which samples of more than 8 bits are read right. Of others Pillow takes the bytes in
+# the wrong order, or numbers of which no file says what white is.
+_DEEP = ("PNG", "TIFF", "PPM", "JPEG2000", "HEIF", "JXL", "FITS")
+_MULTICHANNEL = 7
+# Formats whose programs often leave the fourth byte of a pixel zero, which then stands for nothing.
+_LOOSE_ALPHA = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
+# Types of TGA files with colours for each pixel, plain and compressed.
+_TRUE_COLOR = (2, 10)
+
+
+def refuse_misread(picture: Image.Image, data: bytes) -> None:
+    """Refuses what would come out wrong.
+
+    Args:
+      picture: opened by Pillow, not loaded yet.
+      data: its file.
+
+    Raises:
+      UnreadablePhoto: says what it is, and what to do.
+    """
+    kind = picture.format or ""
+    if kind in NO_PHOTOS:
+        raise UnreadablePhoto(why_unknown(data))
+    deep = picture.mode.startswith("I") or picture.mode in ("F", "")
+    if deep and kind not in _DEEP:
+        told = "more than 8 bits"
+    elif kind == "PSD" and data[25] == _MULTICHANNEL:
+        told = "several channels without colours"
+    else:
+        return
+    raise UnreadablePhoto(unread_kind(kind, told))
+
+
+def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
+    """Transparency of a loaded picture, of mode L and 255 where opaque; None if there is none."""
+    if not picture.has_transparency_data:
+        return None
+    alpha = picture.convert("RGBA").getchannel("A")
+    if picture.format == "TGA" and data[2] in _TRUE_COLOR:
+        # The header tells the number of bits of alpha (Truevision TGA 2.0, field 5.6).
+        if data[17] & 15 == 0:
+            return None
+        # Pillow takes the one bit of 16 for transparent, others for opaque.
+        if data[16] == 16:
+            alpha = Image.fromarray(255 - np.asarray(alpha))
+    if picture.format in _LOOSE_ALPHA and alpha.getextrema() == (0, 0):
+        return None
+    return alpha

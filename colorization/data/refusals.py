@@ -1,0 +1,176 @@
+"""What to say of files that are not read: what they are, and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import struct
+
+from PIL import Image
+
+try:
+    from PIL import AvifImagePlugin
+except ImportError:
+    AvifImagePlugin = None
+
+from colorization.errors import damage
+
+# Pillow's names of formats that need a library, what files of them begin with, and what to say
+# where it is missing.
+_WITH_LIBRARY = (
+    (
+        "HEIF",
+        rb".{4}ftyp(he[iv][cxsm]|mif1|msf1)",
+        "a HEIC photo; pip install pillow-heif, and it can be read",
+    ),
+    (
+        "JXL",
+        rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n",
+        "a JPEG XL photo; pip install pillow-jxl-plugin, and it can be read",
+    ),
+    ("AVIF", rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
+)
+# Beginnings of other files, and what to say of such a file.
+_OTHERS = (
+    (
+        rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]|FLV\x01|0&\xb2u",
+        "a film, not a photo",
+    ),
+    (rb"%PDF", "a PDF file; save its pages as pictures"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
+    (
+        rb"(\xef\xbb\xbf)?\s*<(\?xml|svg|html|!(doctype|DOCTYPE))",
+        "a drawing or a text, not a photo; save it as a picture",
+    ),
+    (
+        rb"8BPS\x00\x02",
+        "a large document of Photoshop (PSB), which cannot be read; save it as TIFF",
+    ),
+    (
+        rb"8BPS\x00\x01.{16}\x00[\x10\x20]",
+        "a document of Photoshop (PSD) of 16 or 32 bits, which cannot be read; save it as TIFF",
+    ),
+    (
+        rb"\xd7\xcd\xc6\x9a|\x01\x00\x09\x00\x00\x03|\x01\x00\x00\x00.{36} EMF",
+        "a drawing (WMF, EMF); save it as a picture",
+    ),
+    (rb"version https://git-lfs", "a pointer of Git LFS; git lfs pull brings the photo"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf", "an archive or a document; take its pictures out"),
+    (rb"\x89HDF|CDF[\x01\x02]|GRIB|BUFR", "a file of measurements; save it as TIFF"),
+    (rb".{128}DICM", "a medical picture (DICOM); save it as TIFF or PNG"),
+    # Radiance, OpenEXR, DPX, Cineon, MIFF, GIMP, JNG, MNG, PFM in colour, PAM, DjVu, IFF, BPG,
+    # FLIF, JPEG XR, Krita's and Paint Shop Pro's.
+    (
+        rb"#\?R(ADIANCE|GBE)|v/1\x01|SDPX|XPDS|\x80\x2a\x5f\xd7|id=ImageMagick|gimp xcf|\x8b[JM]NG"
+        rb"|PF\s|P7\n|AT&TFORM|FORM.{4}(ILBM|PBM |ACBM)|BPG\xfb|FLIF|II\xbc\x01|Paint Shop Pro",
+        "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
+    ),
+)
+# Beginning of TGA files, which have no mark: type of palette and pixels, bits, place of the origin.
+_TGA = re.compile(
+    rb".(\x01[\x01\x09]|[\x00\x01][\x02\x03\x0a\x0b]).{13}[\x01\x08\x0f\x10\x18\x20][\x00-\x3f]",
+    re.DOTALL,
+)
+# What decoders say of files that are sound, but of a kind that they do not know.
+_UNSUPPORTED = re.compile(
+    r"unsupported|unimplemented|not (yet )?(supported|implemented)|cannot (handle|find loader)"
+    r"|no codec|not (installed|available)|unable to (locate|determine)|unknown (?!error)"
+    r"|cannot load this image",
+    re.IGNORECASE,
+)
+_NO_MODE = "not identified by this driver"
+# JPEG's processes that are read: baseline, extended and progressive, by Huffman or arithmetic
+# coding, all with 8 bits (ITU-T T.81, table B.1). Frames begin with one of the markers 0xC0 to
+# 0xCF that are no tables, and with 0xF7 in JPEG-LS.
+_JPEG_FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
+_JPEG_READ = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+# Number of bytes that the patterns above look at.
+_START = 132
+
+
+def why_unknown(data: bytes) -> str:
+    """Explains why Pillow does not open a file."""
+    for kind, begins, told in _WITH_LIBRARY:
+        if re.match(begins, data[:_START], re.DOTALL):
+            return "damaged: cut short or changed" if _is_readable(kind) else told
+    if told := _other(data):
+        return told
+    # Nothing else tells that a file is one of TGA.
+    if _TGA.match(data[:_START]):
+        return unread_kind("TGA")
+    kind = _pillow_kind(data)
+    if kind:
+        factory, _ = Image.OPEN[kind]
+        try:
+            factory(io.BytesIO(data), "").close()
+        except Exception as error:
+            return why_undecoded(data, error)
+    return "not a picture"
+
+
+def why_undecoded(data: bytes, error: Exception) -> str:
+    """Explains why a picture was opened but not decoded, or not even opened.
+
+    Args:
+      data: the file.
+      error: what Pillow has raised.
+    """
+    if not any(re.match(begins, data[:_START], re.DOTALL) for _, begins, _ in _WITH_LIBRARY) and (
+        told := _other(data)
+    ):
+        return told
+    if process := _jpeg_process(data):
+        return unread_kind("JPEG", process)
+    kind, told = _pillow_kind(data) or "picture", damage(error)
+    # Pillow looks up what a header states in tables of what it knows, and says no more of it.
+    if isinstance(error.__cause__ or error, KeyError) or _NO_MODE in told:
+        return unread_kind(kind)
+    if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(told):
+        return unread_kind(kind, told.removeprefix("damaged: "))
+    return told
+
+
+def _other(data: bytes) -> str | None:
+    """What to say of a file that begins as one of another kind than photos."""
+    told = (told for begins, told in _OTHERS if re.match(begins, data[:_START], re.DOTALL))
+    return next(told, None)
+
+
+def unread_kind(kind: str, told: str = "") -> str:
+    """One line about a sound picture of a kind of a format that is not read."""
+    told = f" ({told})" if told else ""
+    return f"a kind of {kind} that cannot be read{told}; save it as TIFF or PNG"
+
+
+def _pillow_kind(data: bytes) -> str | None:
+    """Pillow's name of the format that a file begins as."""
+    if _TGA.match(data[:_START]):
+        return "TGA"
+    for kind in Image.ID:
+        _, accepts = Image.OPEN[kind]
+        with contextlib.suppress(struct.error, IndexError):
+            if accepts is not None and accepts(data[:16]) is True:
+                return kind
+    return None
+
+
+def _jpeg_process(data: bytes) -> str | None:
+    """What a JPEG file is, if it is one that is not read."""
+    at = 2
+    while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and at + 5 <= len(data):
+        marker = data[at + 1]
+        if _JPEG_FRAME.match(data, at + 1):
+            if marker == 0xF7:
+                return "JPEG-LS"
+            if marker not in _JPEG_READ:
+                return "lossless or hierarchical"
+            return None if data[at + 4] == 8 else f"{data[at + 4]} bits"
+        filled = marker == 0xFF
+        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _is_readable(kind: str) -> bool:
+    """Whether Pillow has the library that a format needs."""
+    return kind in Image.ID and (kind != "AVIF" or getattr(AvifImagePlugin, "SUPPORTED", False))

@@ -1,0 +1,164 @@
+"""Whether files of pictures are whole: decoders make pictures of broken ones, too.
+
+A broken download often has the right size, but zeros where bytes have not arrived. In formats that
+do not compress, these are a black part of the picture like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from PIL import Image
+
+from colorization.data.boxes import coded_parts
+
+JPEG_END = b"\xff\xd9"
+_QOI_END = bytes(7) + b"\x01"
+_QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
+# TIFF's numbers of compressions.
+_FAX_4, _JPEG, _DEFLATE = 4, 7, (8, 32946)
+# Zeros among coded pixels that no encoder writes, as each byte stands for something new.
+_ZEROS = bytes(64)
+# Pixels that a byte of zeros may stand for in WebP, and difference of one colour's values in a row.
+_PIXELS_OF_ZERO, _EVEN = 2048, 8
+_ZEROED = "parts of it are zeros; bring a whole copy"
+_UNFIT = "its checksum does not fit; bring a whole copy"
+# Bytes that are decompressed at once to check them.
+_PIECE = 2**20
+
+
+def why_broken(data: bytes, kind: str) -> str | None:
+    """Says why a file that can be decoded is broken all the same; None if it is whole.
+
+    Args:
+      data: the file.
+      kind: Pillow's name of its format.
+    """
+    if kind == "JPEG":
+        return None if _has_end(data) else "image file is truncated"
+    if kind == "PNG":
+        return _of_png(data)
+    if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
+        return "its end is missing"
+    if kind == "QOI":
+        return _zeros_in(data, [(_QOI_HEADER, len(data))])
+    if kind == "SGI" and data[2] == _SGI_COMPRESSED:
+        return _zeros_in(data, [(_SGI_HEADER, len(data))])
+    # Zeros are a black block, but the smaller copies of a picture at the end are seldom black.
+    if kind == "DDS" and data[84:88].strip(b"\0") and not any(data[-256:]):
+        return _ZEROED
+    if kind in ("HEIF", "AVIF"):
+        with contextlib.suppress(struct.error, IndexError):
+            return _zeros_in(data, coded_parts(data))
+    return None
+
+
+def why_smeared(data: bytes, picture: Image.Image) -> str | None:
+    """The same of a WebP file whose picture has been loaded.
+
+    An evenly coloured part is coded as zeros, too. Where they are many at the end, but the lowest
+    row has several colours, the decoder has smeared what was above over the part that is missing.
+    """
+    start, size = next(_webp_pictures(data, 12), (0, 0))
+    coded = data[start : start + size]
+    zeros = len(coded) - len(coded.rstrip(b"\0"))
+    if zeros <= max(len(_ZEROS), picture.width * picture.height // _PIXELS_OF_ZERO):
+        return None
+    row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
+    return _ZEROED if any(high - low > _EVEN for low, high in row.getextrema()) else None
+
+
+def why_strips_broken(
+    data: bytes, parts: Sequence[tuple[int, int]], compression: int
+) -> str | None:
+    """The same of the strips or tiles of a TIFF file.
+
+    Args:
+      data: the file.
+      parts: beginning and size of each.
+      compression: TIFF's number of it.
+    """
+    bodies = [memoryview(data)[start : start + size] for start, size in parts]
+    # Decoders need no checksum at the end, but zeros in its place are amiss.
+    if compression in _DEFLATE and not all(
+        _fits_checksum([body], ended=not any(body[-len(_ZEROS) :])) for body in bodies
+    ):
+        return _UNFIT
+    if compression == _FAX_4:
+        return _zeros_in(data, parts)
+    if compression == _JPEG and any(map(_is_zeroed_jpeg, bodies)):
+        return _ZEROED
+    return None
+
+
+def _is_zeroed_jpeg(body: memoryview) -> bool:
+    end = bytes(body[-2 * len(_ZEROS) :])
+    left = end.rstrip(b"\0")
+    return len(end) - len(left) >= len(_ZEROS) and not left.endswith(JPEG_END)
+
+
+def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
+    """Says so if bytes of coded pixels, given by beginning and size of their parts, are missing."""
+    if any(data.find(_ZEROS, start, start + size) >= 0 for start, size in parts):
+        return _ZEROED
+    return None
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether a JPEG file's end marker comes behind its pixels, and not only in a thumbnail."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        # Markers may be filled up with further bytes of ones (ITU-T T.81, B.1.1.2).
+        filled = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(JPEG_END, max(at, data.rfind(JPEG_END) - 1)) >= 0
+
+
+def _of_png(data: bytes) -> str | None:
+    """Compares the checksums of a PNG file's pixels (ISO/IEC 15948, 5.3 and 10.1)."""
+    bodies, fits, at = [], True, 8
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name == b"IDAT":
+            body = memoryview(data)[at + 4 : at + 8 + length]
+            bodies.append(body[4:])
+            checksum = data[at + 8 + length : at + 12 + length]
+            fits &= len(checksum) < 4 or zlib.crc32(body) == int.from_bytes(checksum, "big")
+        elif bodies:
+            break
+        at += 12 + length
+    # Writers exist whose chunks have wrong checksums, but the pixels have one of their own.
+    return None if fits or _fits_checksum(bodies, ended=True) else _UNFIT
+
+
+def _fits_checksum(bodies: Iterable[memoryview], ended: bool) -> bool:
+    """Whether what zlib has compressed has the checksum that it tells at its end.
+
+    Args:
+      bodies: one after the other.
+      ended: whether it is amiss when the end is missing.
+    """
+    reader = zlib.decompressobj()
+    try:
+        for body in bodies:
+            while len(body) and not reader.eof:
+                reader.decompress(body, _PIECE)
+                body = reader.unconsumed_tail
+    except zlib.error:
+        return False
+    return reader.eof or not ended
+
+
+def _webp_pictures(data: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """Beginning and size of a WebP file's coded pictures (RFC 9649, section 2)."""
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"ANMF":
+            # Chunks lie in it behind place, size and duration of a frame.
+            size = 16
+        elif name in (b"VP8 ", b"VP8L"):
+            yield at + 8, size
+        at += 8 + size + size % 2

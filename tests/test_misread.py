@@ -1,0 +1,242 @@
+"""Pictures that Pillow opens, but reads otherwise than others do, or not at all."""
+
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_photos import encoded
+
+from colorization.data.decode import open_photo, open_picture
+from colorization.errors import UnreadablePhoto
+
+HEIGHT, WIDTH = 5, 7
+
+
+@pytest.fixture
+def colors():
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def grays(colors):
+    return np.ascontiguousarray(colors[..., 0])
+
+
+# FITS
+
+
+def fits(bits: int, values: np.ndarray, **cards) -> bytes:
+    """A FITS file (FITS standard 4.0): cards of 80 bytes, blocks of 2880, the lowest row first."""
+    height, width = values.shape[-2:]
+    cards = {"BITPIX": bits, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height, **cards}
+    lines = ["SIMPLE  =                    T"]
+    lines += [f"{name:8}= {value:>20} / told" for name, value in cards.items()]
+    header = "".join(f"{line:80}" for line in [*lines, "END"]).encode()
+    pixels = values[..., ::-1, :].tobytes()
+    return header + b" " * (-len(header) % 2880) + pixels + bytes(-len(pixels) % 2880)
+
+
+@pytest.mark.parametrize(
+    ("bits", "dtype", "factor", "cards"),
+    [
+        (8, ">u1", 1, {}),
+        (8, ">u1", 1, {"BSCALE": 1.0, "BZERO": 0.0}),
+        (16, ">i2", 32767 / 255, {}),
+        (32, ">i4", (2**31 - 1) / 255, {}),
+        (32, ">i4", 257.0, {}),
+        (-32, ">f4", 1 / 255, {}),
+        (-32, ">f4", 1, {}),
+        (-64, ">f8", 1 / 255, {}),
+        (-32, ">f4", 1 / 510, {"BSCALE": 2.0}),
+        (8, ">u1", 1, {"BZERO": "0"}),
+    ],
+)
+def test_fits_of_every_depth(bits, dtype, factor, cards, grays):
+    grays[0, 0], grays[-1, -1] = 255, 0
+    values = grays * np.float64(factor)
+    values = values if bits < 0 else np.floor(values)
+    opened = np.asarray(open_photo(fits(bits, values.astype(dtype), **cards)))
+    np.testing.assert_allclose(opened[..., 0], grays, atol=1)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_unsigned_fits(bits, grays):
+    white = 2**bits - 1
+    grays[0, 0] = 255
+    stored = grays.astype(np.int64) * (white // 255) - 2 ** (bits - 1)
+    data = fits(bits, stored.astype(f">i{bits // 8}"), BSCALE=1, BZERO=2 ** (bits - 1))
+    np.testing.assert_array_equal(np.asarray(open_photo(data))[..., 1], grays)
+
+
+def test_fits_that_is_inverted_by_its_scale(grays):
+    stored = (255 - grays.astype(int)).astype(">i2")
+    opened = np.asarray(open_photo(fits(16, stored, BSCALE=-1, BZERO=255)))
+    np.testing.assert_allclose(opened[..., 0], grays, atol=1)
+
+
+def test_fits_of_several_planes_is_refused(colors):
+    data = fits(8, np.moveaxis(colors, 2, 0), NAXIS=3, NAXIS3=3)
+    with pytest.raises(UnreadablePhoto, match=r"a kind of FITS .* save it as TIFF"):
+        open_photo(data)
+    with pytest.raises(UnreadablePhoto, match="a kind of FITS"):
+        open_photo(fits(64, colors[..., 0].astype(">i8")))
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(fits(16, colors[..., 0].astype(">i2"))[:2890])
+
+
+def test_measurements_of_other_formats_are_refused():
+    measured = Image.fromarray(np.linspace(-3, 7, 64).reshape(8, 8).astype(np.float32))
+    for kind in ("SPIDER", "IM"):
+        with pytest.raises(UnreadablePhoto, match=rf"a kind of {kind} .* save it as TIFF"):
+            open_photo(encoded(measured, kind))
+
+
+# Transparency that is none
+
+
+def tga(colors: np.ndarray, alpha: int, told: int) -> bytes:
+    pixels = np.dstack([colors[..., ::-1], np.full(colors.shape[:2], alpha, np.uint8)])
+    return (
+        struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, WIDTH, HEIGHT, 32, 0x20 | told)
+        + pixels.tobytes()
+    )
+
+
+def bmp(colors: np.ndarray, alpha: int, masks: tuple[int, ...], size: int = 108) -> bytes:
+    """With a header of Windows 95 or 98 (BITMAPV4HEADER, BITMAPV5HEADER)."""
+    pixels = np.dstack([colors[..., ::-1], np.full(colors.shape[:2], alpha, np.uint8)])[::-1]
+    header = struct.pack(
+        "<IiiHHIIiiII4I", size, WIDTH, HEIGHT, 1, 32, 3, pixels.size, 0, 0, 0, 0, *masks
+    )
+    start = struct.pack("<2sI4xI", b"BM", 14 + size + pixels.size, 14 + size)
+    return start + header.ljust(size, b"\0") + pixels.tobytes()
+
+
+MASKS = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+
+
+@pytest.mark.parametrize("size", [56, 108, 124])
+def test_alpha_of_bmp_that_is_nowhere_is_none(size, colors):
+    picture = open_picture(bmp(colors, 0, MASKS, size))
+    assert picture.alpha is None
+    np.testing.assert_array_equal(picture.image, colors)
+    half = open_picture(bmp(colors, 128, MASKS, size))
+    assert half.alpha.getextrema() == (128, 128)
+
+
+@pytest.mark.parametrize(("alpha", "told"), [(0, 0), (0, 8), (77, 0)])
+def test_alpha_of_tga_that_is_nowhere_or_not_told_is_none(alpha, told, colors):
+    picture = open_picture(tga(colors, alpha, told))
+    assert picture.alpha is None
+    np.testing.assert_array_equal(picture.image, colors)
+    assert open_picture(tga(colors, 128, 8)).alpha.getextrema() == (128, 128)
+
+
+def test_the_one_bit_of_alpha_in_tga_of_16_bits():
+    levels = np.array([[3, 17, 31]], np.uint16)
+    pixels = (levels << 10 | levels << 5 | levels).astype("<u2")
+    expected = np.repeat(levels[..., None] * 255 // 31, 3, 2)
+    for told, bits, alpha in (
+        (1, [1, 1, 1], None),
+        (1, [0, 0, 0], None),
+        (0, [0, 1, 0], None),
+        (1, [1, 0, 1], [[255, 0, 255]]),
+    ):
+        stored = pixels | (np.array([bits], "<u2") << 15)
+        data = struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, 3, 1, 16, 0x20 | told)
+        picture = open_picture(data + stored.astype("<u2").tobytes())
+        np.testing.assert_array_equal(picture.image, expected)
+        if alpha is None:
+            assert picture.alpha is None or picture.alpha.getextrema() == (255, 255)
+        else:
+            np.testing.assert_array_equal(picture.alpha, alpha)
+
+
+@pytest.mark.parametrize("kind", ["DDS", "SGI"])
+def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
+    transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
+    np.testing.assert_array_equal(open_photo(encoded(transparent, kind)), colors)
+
+
+def test_alpha_of_png_that_is_nowhere_is_meant(colors):
+    transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
+    assert open_picture(encoded(transparent, "PNG")).alpha.getextrema() == (0, 0)
+
+
+# Kinds that are not read
+
+
+def test_kinds_of_bmp_that_are_not_read_are_no_damage(colors):
+    for masks in ((0x3FF00000, 0xFFC00, 0x3FF, 0), (0xF0000, 0xF00, 0xF, 0)):
+        with pytest.raises(UnreadablePhoto, match=r"a kind of BMP .* save it as TIFF"):
+            open_photo(bmp(colors, 0, masks))
+    for depth, compression in ((2, 0), (64, 0), (24, 4)):
+        data = bytearray(bmp(colors, 0, MASKS))
+        struct.pack_into("<HI", data, 28, depth, compression)
+        with pytest.raises(UnreadablePhoto, match=r"a kind of BMP .* save it as TIFF"):
+            open_photo(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "told"),
+    [
+        (0xC3, 8, "lossless"),
+        (0xC3, 12, "lossless"),
+        (0xC5, 8, "hierarchical"),
+        (0xCB, 8, "lossless"),
+        (0xC1, 12, "12 bits"),
+        (0xF7, 8, "JPEG-LS"),
+    ],
+)
+def test_kinds_of_jpeg_that_are_not_read_are_no_damage(marker, bits, told, colors):
+    data = bytearray(encoded(Image.fromarray(colors), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 1], data[frame + 4] = marker, bits
+    with pytest.raises(UnreadablePhoto, match=rf"a kind of JPEG .*{told}.* save it as TIFF"):
+        open_photo(bytes(data))
+
+
+def test_kinds_of_tga_that_are_not_read_are_named():
+    for palette, kind, bits in ((0, 2, 15), (1, 1, 16), (1, 9, 15)):
+        data = struct.pack("<BBBHHBHHHHBB", 0, palette, kind, 0, 2, 15, 0, 0, 2, 2, bits, 0x20)
+        with pytest.raises(UnreadablePhoto, match=r"a kind of TGA .* save it as TIFF"):
+            open_photo(data + bytes(100))
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"P7\nWIDTH 2\nHEIGHT 2\n", "a kind of picture that cannot be read; save it as"),
+        (b"FORM\0\0\1\0ILBM", "a kind of picture that cannot be read; save it as"),
+        (b"AT&TFORM", "a kind of picture that cannot be read; save it as"),
+        (b"II\xbc\1", "a kind of picture that cannot be read; save it as"),
+        (b"<!DOCTYPE html><html>404", "a drawing or a text, not a photo"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"PK\3\4", "an archive or a document"),
+        (bytes(128) + b"DICM", "a medical picture"),
+        (b"\x89HDF\r\n\x1a\n", "a file of measurements"),
+        (b"\1\0\0\0" + bytes(36) + b" EMF", "a drawing"),
+        (b"DDS " + struct.pack("<I", 124) + bytes(120), "a kind of DDS that cannot be read"),
+        (b"\1\xda\0\1\0\3\0\x08\0\x08\0\2" + bytes(600), "a kind of SGI that cannot be read"),
+        (b"8BPS\0\1" + bytes(6) + b"\0\2\0\0\0\5\0\0\0\5\0\x08\0\7" + bytes(99), "a kind of PSD"),
+    ],
+)
+def test_other_kinds_are_named(start, told):
+    with pytest.raises(UnreadablePhoto, match=told):
+        open_photo(start + bytes(200))
+
+
+def test_postscript_is_named_whether_or_not_there_is_a_program_for_it(colors):
+    with pytest.raises(UnreadablePhoto, match="a PostScript file; save it as a picture"):
+        open_photo(encoded(Image.fromarray(colors), "EPS"))
+
+
+def test_what_is_said_of_damage_is_about_the_file(colors):
+    photo = Image.fromarray(colors).resize((32, 32))
+    for kind in ("BMP", "ICO", "ICNS", "TIFF", "PNG"):
+        data = encoded(photo, kind)
+        for length in (20, 40, len(data) // 2):
+            with pytest.raises(UnreadablePhoto) as refused:
+                open_photo(data[:length])
+            assert not any(word in str(refused.value) for word in ("index", "unpack", "buffer of"))

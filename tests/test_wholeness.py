@@ -1,0 +1,141 @@
+"""Broken downloads, of which decoders make pictures all the same."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, features
+from test_photos import encoded
+
+from colorization.data.decode import open_photo, open_picture
+from colorization.errors import UnreadablePhoto
+
+KINDS = {
+    "PNG": {},
+    "JPEG": {"quality": 90},
+    "WEBP": {"quality": 90},
+    "WEBP lossless": {"lossless": True},
+    "GIF": {},
+    "TGA": {"compression": "tga_rle"},
+    "JPEG2000": {},
+    "AVIF": {"quality": 90},
+    "HEIF": {"quality": 90},
+    "JXL": {"quality": 90},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "TIFF lzw": {"compression": "tiff_lzw"},
+    "TIFF jpeg": {"compression": "jpeg"},
+    "TIFF group4": {"compression": "group4"},
+}
+
+
+@pytest.fixture
+def grainy():
+    """A photo with grain down to its lowest row."""
+    ramp = np.add.outer(np.arange(150), np.arange(200)) / 2 + 40
+    noise = np.random.default_rng(0).normal(0, 12, (150, 200, 3))
+    return Image.fromarray((ramp[..., None] + noise).clip(0, 255).astype(np.uint8))
+
+
+def made(kind: str, picture: Image.Image) -> bytes:
+    """An encoded picture, or a skipped test where a library is missing."""
+    name = kind.split()[0]
+    Image.init()
+    if name not in Image.SAVE or not (name != "AVIF" or features.check("avif")):
+        pytest.skip(f"{name} is not installed")
+    if "group4" in kind:
+        picture = picture.convert("1")
+    return encoded(picture, name, **KINDS[kind])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_zeros_in_place_of_the_end_are_damage(kind, share, grainy):
+    whole = made(kind, grainy)
+    open_photo(whole)
+    kept = int(share * len(whole))
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(whole[:kept].ljust(len(whole), b"\0"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_even_parts_are_no_damage(kind, level, grainy):
+    """Encoders store them as zeros, too."""
+    canvas = Image.new("RGB", (500, 400), (level, level, level))
+    canvas.paste(grainy, (40, 40))
+    for picture in (canvas, Image.new("RGB", (500, 400), (level, level, level))):
+        assert open_picture(made(kind, picture)).notes == ()
+
+
+def directory_first(data: bytes) -> bytes:
+    """A TIFF file of one strip whose directory comes first, as scanners write it."""
+    start = struct.unpack_from("<I", data, 4)[0]
+    count = struct.unpack_from("<H", data, start)[0]
+    entries = [bytearray(data[start + 2 + 12 * i :][:12]) for i in range(count)]
+    tags = {struct.unpack_from("<H", entry)[0]: entry for entry in entries}
+    place, size = (struct.unpack_from("<I", tags[tag], 8)[0] for tag in (273, 279))
+    behind = 8 + 2 + 12 * count + 4
+    lists = b""
+    for entry in entries:
+        _, kind, number, where = struct.unpack("<HHII", entry)
+        length = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}[kind] * number
+        if length > 4:
+            struct.pack_into("<I", entry, 8, behind + len(lists))
+            lists += data[where : where + length] + bytes(length % 2)
+    struct.pack_into("<I", tags[273], 8, behind + len(lists))
+    header = struct.pack("<2sHIH", b"II", 42, 8, count)
+    return header + b"".join(entries) + bytes(4) + lists + data[place : place + size]
+
+
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_lzw", "jpeg", "group4"])
+def test_zeros_in_strips_at_the_end_of_tiff(compression, grainy):
+    picture = grainy.convert("1") if compression == "group4" else grainy
+    with io.BytesIO() as file:
+        picture.save(file, "TIFF", compression=compression, tiffinfo={278: 1000}, strip_size=10**6)
+        data = directory_first(file.getvalue())
+    difference = np.asarray(open_photo(data), int) - np.asarray(picture.convert("RGB"), int)
+    assert np.abs(difference).mean() < (12 if compression == "jpeg" else 0.01)
+    for share in (0.5, 0.9):
+        kept = int(share * len(data))
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(data[:kept].ljust(len(data), b"\0"))
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + body))
+    return struct.pack(">I", len(body)) + name + body + checksum
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_changed_byte_of_png_is_damage(share, grainy):
+    data = bytearray(encoded(grainy, "PNG"))
+    data[int(share * len(data))] ^= 16
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(bytes(data))
+
+
+def test_png_with_a_wrong_checksum_around_sound_pixels(grainy):
+    data = encoded(grainy, "PNG")
+    at = data.index(b"IDAT")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    for checksum in (bytes(4), b"\xff\xff\xff\xff"):
+        changed = data[: at + 4 + size] + checksum + data[at + 8 + size :]
+        np.testing.assert_array_equal(open_photo(changed), grainy)
+
+
+def test_png_whose_other_chunks_are_damaged_is_opened(grainy):
+    data = encoded(grainy, "PNG")
+    wrong = [
+        chunk(b"pHYs", b"\0" * 9)[:-1] + b"?",
+        chunk(b"tEXt", b"Title\0A walk")[:-4] + bytes(4),
+        chunk(b"gAMA", b"\0"),
+        chunk(b"cHRM", b"\0" * 5),
+        chunk(b"pHYs", b"\0"),
+    ]
+    for extra in wrong:
+        opened = open_picture(data[:33] + extra + data[33:])
+        np.testing.assert_array_equal(opened.image, grainy)
+    without_end = data[: data.index(b"IEND") - 4] + bytes(12)
+    np.testing.assert_array_equal(open_photo(without_end), grainy)
