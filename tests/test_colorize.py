@@ -222,3 +222,22 @@ def test_a_saturation_that_means_nothing_is_not_used(tmp_path, stored, used):
     text = f'{{"loss": 1, "evaluations_since": 0, "saturation": {stored}}}'
     (tmp_path / "best" / "evaluation.json").write_text(text)
     assert best_saturation(str(tmp_path)) == used
+
+
+@pytest.mark.parametrize("kind", ["checkpoints", "weights", "best"])
+@pytest.mark.parametrize("damage", ["{", None])
+def test_a_lost_saturation_is_said(tmp_path, caplog, kind, damage):
+    folder = tmp_path / "best" if kind == "best" else tmp_path
+    evaluation = folder / "evaluation.json" if kind == "best" else folder / "best/evaluation.json"
+    evaluation.parent.mkdir(exist_ok=True)
+    (tmp_path / ("weights.npz" if kind == "weights" else "best/model.ckpt-5.index")).touch()
+    evaluation.write_text('{"loss": 1, "evaluations_since": 0, "saturation": 1.25}')
+    assert best_saturation(str(folder)) == 1.25
+    assert not caplog.records
+    if damage is None:
+        evaluation.unlink()
+    else:
+        evaluation.write_text(damage)
+    assert best_saturation(str(folder)) == 1
+    (record,) = caplog.records
+    assert "evaluation.json" in record.getMessage() and str(folder) in record.getMessage()

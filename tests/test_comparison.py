@@ -18,7 +18,7 @@ from skimage import color as skimage_color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import color
-from colorization.data import prepare
+from colorization.data import held_out, prepare
 from colorization.data.dataset import eval_dataset
 from colorization.data.report import Report
 from colorization.errors import UserError
@@ -206,3 +206,14 @@ def test_a_cluster_is_refused(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(task))
     with pytest.raises(UserError, match="one machine; unset TF_CONFIG"):
         compare()
+
+
+def test_models_that_were_trained_on_other_photos_each_are_not_compared(tmp_path, photo_folder):
+    folder, models = photo_folder(12), tmp_path / "models"
+    photos = [str(path) for path in sorted(folder.iterdir())]
+    for name, photo in zip(("color", "color_global"), photos, strict=False):
+        held_out.write(models / name / "held_out.json", held_out.identify([photo]))
+    arguments = ["--mode", "compare", "--model_dir", str(models), "--output", str(tmp_path / "out")]
+    options = parse("color_global", [*arguments, "--train_data", *photos])
+    with pytest.raises(UserError, match="trained and tested on other photos each"):
+        compare_mode.run(tiny, options)

@@ -1,6 +1,7 @@
 """The general models that ship with the suite: who gets them, and what if they are damaged."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from colorization.data import held_out
 from colorization.errors import UserError
 from colorization.model.layers import Layers
 from colorization.modes import evaluate, export, predict, train
@@ -264,3 +266,41 @@ def test_both_ways_to_begin_are_not_taken_at_once():
     with pytest.raises(UserError, match="contradict each other"):
         parse("color_global", ["--warm_start", "pretrained", "--from_scratch"])
     assert dataclasses.replace(parse("color", ["--from_scratch"])).from_scratch
+
+
+@pytest.mark.parametrize("copied", ["weights", "best"])
+def test_a_model_passed_on_takes_along_what_was_held_out(
+    photo_folder, photos, tmp_path, capsys, copied
+):
+    folder = photo_folder(20, name="twenty")
+    run(train, "--from_scratch", "--train_data", folder, "--model_dir", "first")
+    noted = held_out.read(Path("first/held_out.json"))
+    assert len(noted) == 2
+    if copied == "weights":
+        run(export, "--format", "weights", "--model_dir", "first", "--output", "passed on")
+        assert str(tmp_path) not in Path("passed on/held_out.json").read_text()
+    else:
+        shutil.copytree("first/best", "passed on")
+    folder.rename(tmp_path / "elsewhere")
+    for number, photo in enumerate(sorted((tmp_path / "elsewhere").iterdir())):
+        photo.rename(photo.with_name(f"again{number}.png"))
+    data = "--train_data", tmp_path / "elsewhere"
+    for start in (["--warm_start", "passed on"], []):
+        capsys.readouterr()
+        run(train, *data, "--model_dir", "second", "--max_steps", 5 - len(start), *start)
+        assert "Testing on the 2 photos that were held out before" in capsys.readouterr().out
+    # Nor does it hold out what the first was trained on, where those are not among the photos.
+    contents = {photo.sha256 for photo in noted}
+    for photo in (tmp_path / "elsewhere").iterdir():
+        if hashlib.sha256(photo.read_bytes()).hexdigest() in contents:
+            photo.unlink()
+    capsys.readouterr()
+    run(train, *data, "--model_dir", "third", "--warm_start", "passed on")
+    assert "was trained on photos of these sizes before" in capsys.readouterr().out
+
+
+def test_evaluating_the_best_checkpoint_leaves_what_training_stored(trained, photos, capsys):
+    before = bytes_below(trained)
+    run(evaluate, "--test_data", photos, "--model_dir", trained / "best")
+    assert "a*b* RMSE" in capsys.readouterr().out
+    assert bytes_below(trained) == before

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_photos_that_are_tested_on_are_not_trained_on(photo_folder, tmp_path, ca
     selection = select("--train_data", folder, "--test_data", "photos/2019")
     assert names(selection.test) == {f"colour{number}.png" for number in range(5)}
     assert names(selection.train) == {f"colour{number}.png" for number in range(5, 12)}
-    assert selection.held_out == []
+    assert names(paths(selection.held_out)) == names(selection.test)
     assert "Not training on 5 photos that are tested on." in capsys.readouterr().out
 
 
@@ -116,7 +117,8 @@ def test_photos_in_the_data_folder_are_found(photo_folder, tmp_path):
     photo_folder(2, name="data/test")
     selection = select()
     # Those two are copies of two in the other folder.
-    assert (len(selection.train), len(selection.test), selection.held_out) == (10, 2, [])
+    assert (len(selection.train), len(selection.test)) == (10, 2)
+    assert names(paths(selection.held_out)) == names(selection.test)
 
 
 def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path, capsys):
@@ -257,7 +259,7 @@ def test_held_out_photos_are_not_trained_on_when_others_are_tested_on(photo_fold
     first = held_out_at_first(folder)
     selection = select("--train_data", folder, "--test_data", photo_folder(1, name="other"))
     assert names(selection.train).isdisjoint(first | {"colour0.png"})
-    assert names(paths(selection.held_out)) == first
+    assert names(paths(selection.held_out)) == first | {"colour0.png"}
 
 
 def test_notes_of_earlier_versions_are_understood(photo_folder, tmp_path):
@@ -270,3 +272,100 @@ def test_notes_of_earlier_versions_are_understood(photo_folder, tmp_path):
     selection = select("--train_data", folder)
     assert names(selection.test) == {"colour3.png"}
     assert len(selection.train) == 11
+
+
+def select_and_note(*arguments):
+    """What a training selects, and notes beside its model."""
+    selection = select(*arguments)
+    held_out.write(NOTE, selection.held_out, selection.trained_on)
+    return selection
+
+
+def renamed(folder, other, count=None):
+    """A copy of a folder's photos, or of some, under other names."""
+    other.mkdir()
+    for number, photo in enumerate(sorted(folder.iterdir())[:count]):
+        shutil.copy(photo, other / f"{number}.png")
+    return other
+
+
+@pytest.mark.parametrize("start", [[], ["--warm_start", "model"]])
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_a_model_was_trained_on_is_not_held_out_later(
+    photo_folder, tmp_path, monkeypatch, capsys, start, gone
+):
+    folder, tests = photo_folder(20), photo_folder(26, name="tests")
+    for photo in tests.iterdir():
+        if photo.name not in ("colour24.png", "colour25.png"):
+            photo.unlink()
+    first = select_and_note("--train_data", folder, "--test_data", tests)
+    again = renamed(folder, tmp_path / "again")
+    if gone:
+        shutil.rmtree(tests)
+    if start:
+        monkeypatch.setattr(sys.modules[__name__], "NOTE", Path("other/held_out.json"))
+    capsys.readouterr()
+    later = select_and_note("--train_data", again, *start)
+    assert names(later.train) == names(again.iterdir())
+    assert later.held_out == first.held_out
+    said = capsys.readouterr().out
+    if gone:
+        assert {Path(path).parent.name for path in later.test} == {"test"}
+        assert "trained on photos of these sizes before" in said and "bundled" in said
+    else:
+        assert names(later.test) == names(first.test)
+        assert "the 2 photos that it was tested on before" in said
+
+
+def test_only_new_photos_are_held_out_of_a_model_that_goes_on(photo_folder, tmp_path):
+    few = select_and_note("--train_data", photo_folder(9))
+    assert len(few.train) == 9
+    more = photo_folder(40, name="more")
+    held = select_and_note("--train_data", more)
+    assert 2 <= len(held.test) <= 3
+    assert {Path(path).read_bytes() for path in held.test}.isdisjoint(
+        Path(path).read_bytes() for path in few.train
+    )
+    # A part of them in which none was held out.
+    part = [path for path in more.iterdir() if path.name not in names(held.test)][:20]
+    again = select_and_note("--train_data", *part)
+    assert set(again.train) == {str(path) for path in part}
+    assert set(again.test) == set(held.test)
+
+
+def test_photos_that_are_all_held_out_are_not_trained_on(photo_folder):
+    first = select_and_note("--train_data", photo_folder(20))
+    for tests in ([], ["--test_data", photo_folder(1, name="other")]):
+        with pytest.raises(UserError, match="nothing is left to train on: 2 of 2"):
+            select("--train_data", *first.test, *tests)
+
+
+def test_tests_that_were_trained_on_before_are_said_to_flatter(photo_folder, capsys):
+    folder = photo_folder(9)
+    select_and_note("--train_data", folder)
+    select("--train_data", folder, "--test_data", folder / "colour3.png")
+    assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
+
+
+def test_prepared_photos_count_as_trained_on(photo_folder, capsys):
+    from colorization.data.prepare import prepare
+
+    folder = photo_folder(20)
+    prepare([str(path) for path in folder.iterdir()], "prepared", 0)
+    select_and_note("--train_data", "prepared")
+    selection = select("--train_data", folder)
+    assert (len(selection.train), selection.held_out) == (20, [])
+    assert {Path(path).parent.name for path in selection.test} == {"test"}
+
+
+def test_nameless_photos_are_known_again(photo_folder, tmp_path):
+    folder = photo_folder(20)
+    first = select("--train_data", folder)
+    remote = held_out.HeldOut("gs://bucket/photo.jpg", -1, "")
+    held_out.write(NOTE, held_out.nameless(held_out.nameless([*first.held_out, remote])))
+    assert str(tmp_path) not in NOTE.read_text() and "bucket" not in NOTE.read_text()
+    again = renamed(folder, tmp_path / "again")
+    found = held_out.same_content([*map(str, again.iterdir()), remote.path], held_out.read(NOTE))
+    assert len(found) == 3 and remote.path in found
+    photos = {Path(path).read_bytes() for path in found - {remote.path}}
+    assert photos == {Path(path).read_bytes() for path in first.test}

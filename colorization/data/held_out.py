@@ -1,12 +1,15 @@
-"""The photos that were held out for a model, told by their content.
+"""The photos that were held out for a model, and those that it was trained on.
 
-The list of them lies beside the model. Whatever they are called later, on whichever machine and
-beside whichever copies and other photos, they are known again by their size and checksum.
+The list of the first lies beside the model. Whatever they are called later, on whichever machine
+and beside whichever copies and other photos, they are known again by their size and checksum. Of
+the others, which may be a million, only the sizes are noted: a photo of another size is certainly
+none of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -15,8 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colorization.data.photos import file_checksum, photo_id
+from colorization.data.shards import Shards
 from colorization.files import write_json
 
+# Sizes of the photos that a model was trained on; the file lies beside the list of the others.
+_TRAINED_ON = "trained_on.json"
+# In place of the sizes of photos that are remote or prepared.
+_UNKNOWN = -1
 _THREADS = 8
 
 
@@ -24,7 +32,7 @@ class HeldOut(NamedTuple):
     """A photo: where it lay, and what it held. A remote one is known by its address alone.
 
     Attributes:
-      path: as `photos.photo_id` gives it.
+      path: as `photos.photo_id` gives it; what `nameless` makes of it where that is private.
       bytes: size of its file; -1 if it is remote or was gone when it was noted.
       sha256: of its file, hexadecimal; "" likewise.
     """
@@ -56,21 +64,58 @@ def same_content(paths: Sequence[str], others: Iterable[HeldOut]) -> set[str]:
     """
     others = list(others)
     addresses = {other.path for other in others}
-    sizes = {other.bytes for other in others if other.sha256}
+    lengths = {other.bytes for other in others if other.sha256}
     contents = {other.sha256 for other in others if other.sha256}
-    found = {path for path in paths if photo_id(path) in addresses}
-    suspects = [path for path in paths if path not in found and _size(path) in sizes]
+    found = {path for path in paths if {photo_id(path), _hashed(photo_id(path))} & addresses}
+    suspects = as_large([path for path in paths if path not in found], frozenset(lengths))
     for path, identity in zip(suspects, identify(suspects), strict=True):
         if identity.sha256 in contents:
             found.add(path)
     return found
 
 
-def _size(path: str) -> int | None:
+def sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
+    """Sizes of photos, to note what a model was trained on."""
+    return frozenset([_UNKNOWN] if isinstance(photos, Shards) else _sizes(photos))
+
+
+def as_large(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
+    """The photos that have one of some sizes, so that they may be the same."""
+    known = trained_on - {_UNKNOWN}
+    return [path for path, size in zip(paths, _sizes(paths), strict=True) if size in known]
+
+
+def unlike(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
+    """The photos that are certainly none of those, nor copies of any, that have some sizes."""
+    if not trained_on:
+        return list(paths)
+    if _UNKNOWN in trained_on:
+        return []
+    unfit = trained_on | {_UNKNOWN}
+    return [path for path, size in zip(paths, _sizes(paths), strict=True) if size not in unfit]
+
+
+def _sizes(paths: Sequence[str]) -> list[int]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(_size, paths))
+
+
+def _size(path: str) -> int:
     try:
         return os.path.getsize(photo_id(path))
     except (OSError, ValueError):
-        return None
+        return _UNKNOWN
+
+
+def nameless(photos: Iterable[HeldOut]) -> list[HeldOut]:
+    """The photos without the paths, which may be private; by a hash where only that tells them."""
+    return [photo._replace(path="" if photo.sha256 else _hashed(photo.path)) for photo in photos]
+
+
+def _hashed(path: str) -> str:
+    if path.startswith("sha256:"):
+        return path
+    return f"sha256:{hashlib.sha256(os.fsencode(path)).hexdigest()}"
 
 
 def read(file: Path) -> list[HeldOut]:
@@ -87,13 +132,40 @@ def read(file: Path) -> list[HeldOut]:
     return []
 
 
-def write(file: Path, photos: Sequence[HeldOut]) -> None:
-    """Notes the photos, or takes back the note where there are none.
+def read_trained_on(file: Path) -> frozenset[int]:
+    """Sizes of the photos that the model beside a list was trained on; empty where none tells."""
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        return frozenset(map(int, json.loads(file.with_name(_TRAINED_ON).read_bytes())))
+    return frozenset()
+
+
+def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:
+    """Notes the photos, and beside them the sizes of others; takes back notes of none.
 
     Raises:
       OSError: the folder cannot be written to.
     """
-    if photos:
-        write_json(file, [photo._asdict() for photo in photos])
-    else:
-        file.unlink(missing_ok=True)
+    notes = {
+        file: [photo._asdict() for photo in photos],
+        file.with_name(_TRAINED_ON): sorted(trained_on),
+    }
+    for path, note in notes.items():
+        if note:
+            write_json(path, note)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def copy(file: Path, other: Path, private: bool = False) -> None:
+    """Copies the notes of a model to another list and what lies beside it.
+
+    Args:
+      file: the list beside the model.
+      other: where to.
+      private: whether the paths are nobody else's business.
+
+    Raises:
+      OSError: the folder cannot be written to.
+    """
+    photos = read(file)
+    write(other, nameless(photos) if private else photos, read_trained_on(file))

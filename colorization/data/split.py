@@ -39,12 +39,14 @@ class Selection(NamedTuple):
       train: photos to train on.
       test: photos to test on.
       held_out: all that are never trained on, those that were held out before among them.
+      trained_on: sizes of all that the model has been trained on then, see `held_out.sizes`.
       bundled: whether the photos to train on are those bundled with scikit-image.
     """
 
     train: list[str] | Shards
     test: list[str] | Shards
     held_out: list[HeldOut]
+    trained_on: frozenset[int] = frozenset()
     bundled: bool = False
 
 
@@ -61,9 +63,10 @@ def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selecti
       UserError: sources cannot be opened or hold nothing; see `shards.find_data`.
     """
     sources = _own_sources(options.train_data, "train")
+    tests = _own_sources(options.test_data, "test")
+    before = _noted_before(options, noted)
     if sources:
-        tests = _own_sources(options.test_data, "test")
-        selection = _divided(find_data(sources), tests, _held_out_before(options, noted))
+        selection = _divided(find_data(sources), tests, before)
         fewest, most = _STEPS
         suitable = {"max_steps": max(fewest, min(len(selection.train), most))}
     else:
@@ -71,10 +74,12 @@ def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selecti
             "No --train_data and no photos in data/train: "
             "training on the photos bundled with scikit-image."
         )
-        tests = _own_sources(options.test_data, "test") or _bundled("test")
-        train, test, before = _bundled("train"), find_data(tests), held_out.read(noted)
-        selection = Selection(find_data(train), test, before, bundled=True)
+        selection = _divided(find_data(_bundled("train")), tests or _bundled("test"), before)
+        noted_now = selection.held_out if tests else before.held_out
+        selection = selection._replace(held_out=noted_now, bundled=True)
         suitable = _BUNDLED_DEFAULTS
+    trained_on = before.trained_on | held_out.sizes(selection.train)
+    selection = selection._replace(trained_on=trained_on)
     unset = {name: value for name, value in suitable.items() if name not in options.given}
     return dataclasses.replace(options, **unset), selection
 
@@ -99,15 +104,22 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
     return find_data(_bundled("test"))
 
 
-def _held_out_before(options: Options, noted: Path) -> list[HeldOut]:
-    """Photos held out for the model, or else for the one that its training starts from."""
-    before = held_out.read(noted)
-    if before or not options.warm_start:
-        return before
-    # A checkpoint lies in its model's folder, or in `best` there.
-    source = Path(options.warm_start)
-    notes = (folder / noted.name for folder in (source, source.parent, source.parent.parent))
-    return next(filter(None, map(held_out.read, notes)), [])
+class _Before(NamedTuple):
+    """What earlier trainings have noted; see `Selection`."""
+
+    held_out: list[HeldOut]
+    trained_on: frozenset[int]
+
+
+def _noted_before(options: Options, noted: Path) -> _Before:
+    """What was noted for the model, and for the one that its training starts from."""
+    notes = [noted]
+    if options.warm_start:
+        # A checkpoint lies in its model's folder, or in `best` there.
+        source = Path(options.warm_start)
+        notes += [folder / noted.name for folder in (source, *source.parents[:2])]
+    photos = dict.fromkeys(photo for note in notes for photo in held_out.read(note))
+    return _Before(list(photos), frozenset().union(*map(held_out.read_trained_on, notes)))
 
 
 def _present(photos: Sequence[HeldOut]) -> list[str]:
@@ -116,61 +128,80 @@ def _present(photos: Sequence[HeldOut]) -> list[str]:
     return [path for path in paths if "://" in path or os.path.isfile(path)]
 
 
-def _divided(photos: list[str] | Shards, tests: list[str], before: list[HeldOut]) -> Selection:
+def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> Selection:
     """Divides photos so that none, nor a copy of one, is both trained and tested on.
 
     Args:
       photos: to train on.
       tests: sources of photos to test on; without any, some of the others are held out.
-      before: photos that were held out for the model when it was trained before. They stay so.
+      before: what was noted of the model when it was trained before. Photos that were held out
+        stay so, and none that it was trained on is held out now.
+
+    Raises:
+      UserError: all photos were held out.
     """
     if isinstance(photos, Shards):
         return _of_prepared(photos, tests, before)
-    known = held_out.same_content(photos, before)
+    known = held_out.same_content(photos, before.held_out)
     rest = [path for path in photos if path not in known]
+    if known and not _first_usable(rest):
+        raise UserError(
+            f"nothing is left to train on: {len(known):,} of {len(photos):,} photos were held out "
+            "to test the model on; name others with --train_data, or begin another model"
+        )
     if tests:
-        return _tested_on_others(photos, rest, find_data(tests), before)
+        return _tested_on_others(rest, find_data(tests), before)
     if known:
-        test, noted = _each_once([path for path in photos if path in known]), before
-        said = f"Testing on the {len(test):,} photos that were held out before."
-    else:
-        test = _usable(_chosen(rest))
-        noted = [*before, *held_out.identify(test)]
-        copies = held_out.same_content(rest, noted)
-        rest = [path for path in rest if path not in copies]
-        said = (
+        test = _each_once([path for path in photos if path in known])
+        print(f"Testing on the {len(test):,} photos that were held out before.")
+        return Selection(rest, test, before.held_out)
+    test = _usable(_chosen(held_out.unlike(rest, before.trained_on)))
+    noted = [*before.held_out, *held_out.identify(test)]
+    copies = held_out.same_content(rest, noted)
+    train = [path for path in rest if path not in copies]
+    if test and _first_usable(train):
+        print(
             f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
             "--test_data names others."
         )
-    if not (test and _first_usable(rest)):
-        return Selection(photos, find_data(_bundled("test")), before)
-    print(said)
-    return Selection(rest, test, noted)
+        return Selection(train, test, noted)
+    if before.trained_on:
+        test = _usable(_present(before.held_out))
+        named = "the test photos bundled with scikit-image"
+        named = f"the {len(test):,} photos that it was tested on before" if test else named
+        print(f"The model was trained on photos of these sizes before: testing it on {named}.")
+    return Selection(photos, test or find_data(_bundled("test")), before.held_out)
 
 
-def _of_prepared(photos: Shards, tests: list[str], before: list[HeldOut]) -> Selection:
-    test = find_data(tests) if tests else _present(before) or find_data(_bundled("test"))
-    never = [*before, *([] if isinstance(test, Shards) else held_out.identify(test))]
-    if before:
-        print(f"Not training on the {len(before):,} photos that were held out before.")
+def _of_prepared(photos: Shards, tests: list[str], before: _Before) -> Selection:
+    test = find_data(tests) if tests else _present(before.held_out) or find_data(_bundled("test"))
+    named = [] if isinstance(test, Shards) else held_out.identify(test)
+    if before.held_out:
+        print(f"Not training on the {len(before.held_out):,} photos that were held out before.")
+    never = list(dict.fromkeys([*before.held_out, *named]))
     digests = frozenset(bytes.fromhex(photo.sha256) for photo in never if photo.sha256)
-    return Selection(dataclasses.replace(photos, left_out=digests), test, before)
+    photos = dataclasses.replace(photos, left_out=digests)
+    return Selection(photos, test, never if tests else before.held_out)
 
 
-def _tested_on_others(
-    photos: list[str], rest: list[str], test: list[str] | Shards, before: list[HeldOut]
-) -> Selection:
+def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Before) -> Selection:
     if isinstance(test, Shards):
         print("Prepared photos to test on are not looked for among those to train on.")
-        return Selection(rest or photos, test, before)
-    copies = held_out.same_content(rest, held_out.identify(test))
-    train = [path for path in rest if path not in copies]
+        return Selection(photos, test, before.held_out)
+    if seen := held_out.as_large(test, before.trained_on):
+        print(
+            f"{len(seen):,} of {len(test):,} photos to test on are as large as some that the model "
+            "was trained on before: if they are the same, the figures will flatter it."
+        )
+    named = held_out.identify(test)
+    copies = held_out.same_content(photos, named)
+    train = [path for path in photos if path not in copies]
     if not _first_usable(train):
         print("All photos are trained and tested on: the figures will flatter the model.")
-        return Selection(photos, test, before)
-    if len(train) < len(photos):
-        print(f"Not training on {len(photos) - len(train):,} photos that are tested on.")
-    return Selection(train, test, before)
+        return Selection(photos, test, before.held_out)
+    if copies:
+        print(f"Not training on {len(copies):,} photos that are tested on.")
+    return Selection(train, test, list(dict.fromkeys([*before.held_out, *named])))
 
 
 def _each_once(paths: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from colorization.data import split
+from colorization.data import held_out, split
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import require_writable
@@ -30,9 +30,7 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
-    # One list serves both models, so that they hold out the same photos.
-    noted = Path(options.model_dir) / options.model / HELD_OUT
-    options, data = split.photos_for_training(options, noted)
+    options, data = split.photos_for_training(options, _noted(options))
     runs = {}
     for name in comparison.TITLES:
         folder = os.path.join(options.model_dir, name)
@@ -63,3 +61,19 @@ def run(network: Network, options: Options) -> None:
         Path(options.output), models, len(data.train), data.test, report
     )
     print(f"See both models side by side in {page}")
+
+
+def _noted(options: Options) -> Path:
+    """The list that serves both models, so that they hold out the same photos.
+
+    Raises:
+      UserError: each has one of its own.
+    """
+    lists = [Path(options.model_dir) / name / HELD_OUT for name in comparison.TITLES]
+    found = [path for path in lists if path.exists()]
+    if len({frozenset(held_out.read(path)) for path in found}) > 1:
+        raise UserError(
+            f"the models in {options.model_dir} were trained and tested on other photos each, so "
+            "that nothing can be compared; choose another --model_dir"
+        )
+    return (found or lists)[0]

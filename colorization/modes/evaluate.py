@@ -16,6 +16,7 @@ from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.checkpoint import best_checkpoint, holds_weights_only, restorable
+from colorization.training.evaluation import stored_evaluation
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
@@ -28,7 +29,8 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 def run(network: Network, options: Options) -> None:
     """Measures the checkpoint that predict takes; prints the figures and stores them beside it.
 
-    With a model of weights only, which others may share, nothing is stored.
+    With a model of weights only, which others may share, nothing is stored, nor in place of what
+    training has stored beside the best checkpoint.
     """
     options = with_model(options)
     weights_only = holds_weights_only(options.model_dir)
@@ -41,7 +43,7 @@ def run(network: Network, options: Options) -> None:
         metrics = measure(checkpoint, network, options, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, report)
-    if weights_only:
+    if weights_only or stored_evaluation(Path(options.model_dir)):
         return
     stored = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from colorization.data import held_out
 from colorization.errors import UserError
 from colorization.files import require_writable
 from colorization.model.layers import Network
@@ -12,6 +13,7 @@ from colorization.prediction.export import export_onnx, export_saved_model, expo
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint
 from colorization.training.general_model import with_model
+from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import copy_settings, resolve_settings
 
 
@@ -44,6 +46,8 @@ def _export_weights(options: Options) -> None:
     folder = Path(options.output)
     if checkpoint.has_checkpoint(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
+    # A model to learn on from keeps what it must not be tested on, and what it must be.
+    held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
     checkpoint.write_weights(options.model_dir, folder, options.saturation)
     copy_settings(options.model_dir, folder)
     print(f"Exported to {folder}; --model_dir {folder} uses it")

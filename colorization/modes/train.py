@@ -113,7 +113,7 @@ def train_model(
 
         def note() -> None:
             store_settings(options)
-            held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out)
+            held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
 
         with _watched(options, task, train, test), _started(options, task, done) as started:
             metrics = train_task(network, started, task, done, train, test, note)

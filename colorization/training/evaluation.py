@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -12,7 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from colorization.files import atomic_write, write_json
+from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
+
+_log = logging.getLogger(__name__)
 
 
 def best_saturation(model_dir: str) -> float:
@@ -20,11 +24,26 @@ def best_saturation(model_dir: str) -> float:
 
     Returns:
       The factor, limited to 0.5..2, because that of a model which has learnt nothing yet means
-      nothing. 1 where none is stored, as by earlier versions.
+      nothing. 1 where none is stored, with a warning where there should be one.
     """
-    stored = stored_evaluation(Path(model_dir) / BEST) or {}
-    factor = stored.get("saturation", 1.0)
+    folder = Path(model_dir)
+    # The folder of the best checkpoint is a model's folder itself.
+    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder)
+    if stored is None and _should_have_evaluation(folder):
+        _log.warning(
+            "%s of %s is missing or damaged: colours may be paler than they should; restore the "
+            "whole folder, or give --saturation",
+            EVALUATION,
+            folder,
+        )
+    factor = (stored or {}).get("saturation", 1.0)
     return min(max(factor, 0.5), 2.0) if math.isfinite(factor) else 1.0
+
+
+def _should_have_evaluation(folder: Path) -> bool:
+    """Whether a model is one that was evaluated: of weights, or with a best checkpoint."""
+    known = (folder / weights.FILE).exists() or (folder / BEST / EVALUATION).exists()
+    return known or folder.name == BEST or any((folder / BEST).glob(f"{CHECKPOINT}-*.index"))
 
 
 def stored_evaluation(folder: Path) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ SETTINGS = "settings.json"
 BEST = "best"
 # Metrics: in a model's folder those that `--mode evaluate` measured, in `BEST` those of training.
 EVALUATION = "evaluation.json"
-# Photos that are never trained on; see `data.held_out`.
+# Photos that are never trained on; beside it lie the sizes of those that are, see `data.held_out`.
 HELD_OUT = "held_out.json"
 # Step from which on training sees photos at full size, once it does.
 FULL_SIZE = "full_size.json"

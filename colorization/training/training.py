@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from colorization.data import dataset
+from colorization.data import dataset, held_out
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.data.report import Report
 from colorization.data.shards import Shards
@@ -27,7 +27,7 @@ from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
 from colorization.training.evaluation import keep_if_best
-from colorization.training.model_folder import BEST, FULL_SIZE
+from colorization.training.model_folder import BEST, FULL_SIZE, HELD_OUT
 from colorization.training.settings import copy_settings
 
 # Seconds between two looks of an evaluator for a new checkpoint.
@@ -310,7 +310,9 @@ class _BestCheckpoint(tf_estimator.Exporter):
             # Its weights may still be finite, but nobody should go on from them.
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
-        copy_settings(estimator.model_dir, Path(estimator.model_dir) / BEST)
+        folder = Path(estimator.model_dir)
+        copy_settings(estimator.model_dir, folder / BEST)
+        held_out.copy(folder / HELD_OUT, folder / BEST / HELD_OUT)
         self._since = keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
         self._counted += 1
 
