@@ -1,13 +1,15 @@
 """How well toned prints are told from colour photos, and what telling them costs.
 
-    python benchmarks/toned.py FOLDER [--half 1] [--seed 1] [--fit]
+    python benchmarks/toned.py FOLDER [--half 1] [--toned LIST] [--seed 1] [--fit]
 
-The photos in FOLDER are colour photos but for those that are gray or toned themselves, which are
-named, so that one can look at them. Toned prints are made of them: gray versions in sepia of three
-kinds, cyanotype, selenium and gold, split tones, faded paper and faint tints; without noise, with
-noise, coloured noise and coarse grain; stored as JPEG of several qualities or not. `--fit` finds
-the weights of `colorization/lab/toning.py` for them. `--half` takes half of the photos, by a hash
-of their names; the weights were found on half 0, so half 1 tells what they are worth.
+The photos in FOLDER, which may be a list of photos, are colour photos but for those that are gray
+and those that are toned themselves. What is taken for toned is named, so that one can look at it;
+LIST then says, a path in each line, which photos are toned indeed, and these are left out. Toned
+prints are made of the others: gray versions in sepia of three kinds, cyanotype, selenium and gold,
+split tones, faded paper and faint tints; without noise, with noise, coloured noise and coarse
+grain; stored as JPEG of several qualities or not. `--fit` finds the weights of
+`colorization/lab/toning.py` for them. `--half` takes half of the photos, by a hash of their names,
+so that what was found on one can be tried on the other.
 """
 
 from __future__ import annotations
@@ -51,12 +53,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--half", type=int, choices=(0, 1))
+    parser.add_argument("--toned", metavar="LIST")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prints", type=int, default=1100, help="toned prints to make")
     parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
+    toned_indeed = set(find_photos([options.toned])) if options.toned else set()
     paths = [path for path in find_photos([options.folder]) if options.half in (None, half(path))]
+    paths = [path for path in paths if path not in toned_indeed]
     photos, seconds = {}, []
     for path in paths:
         start = time.thread_time()
@@ -67,7 +72,8 @@ def main() -> None:
         photos[path] = planes, gray, toned
     found = [path for path, (_, _, toned) in photos.items() if toned]
     grays = sum(gray for _, gray, _ in photos.values())
-    print(f"{len(paths):,} photos: {grays} gray, {len(found)} taken for toned:")
+    share = len(found) / len(paths)
+    print(f"{len(paths):,} photos: {grays} gray, {len(found)} taken for toned ({share:.2%}):")
     for path in found:
         print(f"  {path}")
     # Opening tells already, so that its own time is what is left.
@@ -90,8 +96,7 @@ def main() -> None:
         share = missed[key] / made[key]
         print(f"  {key:20} {missed[key]:4} of {made[key]:5} get through ({share:.1%})")
     if options.fit:
-        left_out = {path for path, (_, gray, toned) in photos.items() if gray or toned}
-        fit([photos[path][0] for path in paths if path not in left_out], prints)
+        fit([planes for planes, gray, _ in photos.values() if not gray], prints)
 
 
 def half(path: str) -> int:
@@ -144,7 +149,7 @@ def fit(photos: list, prints: list) -> None:
     inputs = np.c_[(logs - mean) / spread, np.ones(len(logs))]
     balance = np.where(toned == 1, 0.5 / toned.mean(), 0.5 / (1 - toned.mean()))
     weights = np.zeros(inputs.shape[1])
-    ridge = 1e-4 * len(logs)
+    ridge = 1e-5 * len(logs)
     for _ in range(30):
         likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
         slope = inputs.T @ (balance * (likely - toned)) + ridge * weights

@@ -3,8 +3,10 @@
 In a toned print, a*b* follow lightness along one curve; in a colour photo, things of the same
 lightness differ in colour. If a*b* are a sum of functions of lightness at each pixel, their means
 over any block are the same sum of these functions' means over it. So the curve is found from
-blocks, whatever texture and compression do within them. What lies off it is noise in a toned print,
-which cancels out over larger parts of the picture; things of another colour do not.
+blocks, whatever texture and compression do within them. Texture finer than a pixel was averaged in
+RGB before, which takes a*b* off the curve, the farther the rougher the pixels around are: two more
+terms stand for that. What is still off is noise in a toned print, which cancels out over larger
+parts of the picture; things of another colour do not.
 """
 
 from __future__ import annotations
@@ -23,16 +25,20 @@ _SHARES = np.stack(
 ).astype(np.float32)
 # Takes what neighbouring knots differ in differences of, and keeps knots without pixels there.
 _BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
-_STIFFNESS = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
+# Of the knots and of two terms of roughness.
+_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 2)
+_STIFFNESS[: len(_KNOTS), : len(_KNOTS)] = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
+# Sixteen times the variance of four bytes of lightness, where two are black and two are white.
+_ROUGHEST = 16 * 127.5**2
 # Rows of a*b*, and blocks each way, of the first looks, which tell most colour photos: the most
 # that toned prints have of `_unevenness` and off the curve over sixteenths of them, in CIE units.
 _FEW_ROWS = _FEW_BLOCKS = 16
 _MOST_UNEVEN, _MOST_OFF_CURVE = 5.8, 1.0
-_ROWS, _BLOCKS = 64, 32
+_ROWS, _BLOCKS = 128, 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted by
 # `benchmarks/toned.py --fit`.
-_WEIGHTS = np.array([6.922, 2.171, -2.483, 1.784, -1.437])
-_LIMIT = 3.5
+_WEIGHTS = np.array([9.715, 1.806, -4.124, 2.771, -0.706, -0.284])
+_LIMIT = 3.6
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
@@ -61,10 +67,12 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Returns:
       Distance off the curve: of sixteenths of the picture (root mean square), of 64ths (the most),
-      of 1024ths (the median); how much the curve bends; spread of a*b* across their main direction.
+      of 1024ths (the median); how much the curve bends; spread of a*b* across their main direction;
+      distance of the mean a*b* from gray, which is large in strong tones alone.
     """
     off, curve, chroma = _off_curve(lightness, a, b, _ROWS, _BLOCKS)
-    chroma = chroma - chroma.mean(1, keepdims=True)
+    mean = chroma.mean(1, keepdims=True)
+    chroma = chroma - mean
     (aa, ab), (_, bb) = chroma @ chroma.T / chroma.shape[1]
     across = (aa + bb) / 2 - math.hypot((aa - bb) / 2, ab)
     return np.array(
@@ -74,6 +82,7 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
             np.median(np.hypot(*off)),
             np.linalg.norm(_BENDS @ curve),
             math.sqrt(max(across, 0)),
+            np.linalg.norm(mean - 128),
         ]
     )
 
@@ -110,17 +119,26 @@ def _off_curve(
     """
     step = len(a) // rows
     first = step // 2
-    sums = lightness[2 * first :: 2 * step].astype(np.intp) + lightness[2 * first + 1 :: 2 * step]
-    planes = np.empty([len(_KNOTS) + 2, rows, a.shape[1]], np.float32)
-    _SHARES.take(sums[:, 0::2] + sums[:, 1::2], axis=1, out=planes[:-2], mode="clip")
+    pixels = [
+        lightness[2 * first + row :: 2 * step, column::2].astype(np.intp)
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    levels = sum(pixels)
+    roughness = 4 * sum(np.square(some) for some in pixels) - np.square(levels)
+    planes = np.empty([len(_KNOTS) + 4, rows, a.shape[1]], np.float32)
+    _SHARES.take(levels, axis=1, out=planes[:-4], mode="clip")
+    np.multiply(roughness, 1 / _ROUGHEST, out=planes[-4], casting="unsafe")
+    np.multiply(planes[-4], levels / (50 * _LEVEL) - 1, out=planes[-3], casting="unsafe")
     planes[-2] = a[first::step]
     planes[-1] = b[first::step]
     means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
     means = means.reshape(len(planes), -1)
-    shares, chroma = means[:-2], means[-2:]
-    products = shares @ shares.T / blocks**2 + _STIFFNESS
-    curve = np.linalg.solve(products, shares @ chroma.T / blocks**2)
-    off = chroma - curve.T @ shares
+    terms, chroma = means[:-2], means[-2:]
+    products = terms @ terms.T / blocks**2 + _STIFFNESS
+    weights = np.linalg.solve(products, terms @ chroma.T / blocks**2)
+    off = chroma - weights.T @ terms
+    curve, shares = weights[: len(_KNOTS)], terms[: len(_KNOTS)]
     # Where the curve is steep, a little more or less lightness explains much of the distance.
     slopes = (np.diff(curve, axis=0) / np.diff(_KNOTS)[:, None]).T
     slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")
