@@ -1,4 +1,5 @@
 import codecs
+import errno
 import io
 import os
 import re
@@ -316,3 +317,46 @@ def test_photos_stay_in_their_shard():
     assert all(180 < len(shard) < 320 for shard in shards)
     # The numbers are part of the contract: another version goes on with the same shards.
     assert [in_shard("1950/beach.jpg", (i, 5)) for i in range(5)].index(True) == 4
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    """As a photo is that cannot be read; otherwise what is in it would be lost without a word."""
+    (tmp_path / "locked").mkdir()
+    photo = Image.new("RGB", (2, 2))
+    for place in ("a.png", "locked/b.png"):
+        photo.save(tmp_path / place)
+
+    def refusing(function):
+        def call(path="."):
+            if os.path.basename(os.fspath(path)) == "locked":
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return function(path)
+
+        return call
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    places = find_places([str(tmp_path)])
+    assert list(places.values()) == ["a.png", "locked"]
+    with pytest.raises(UnreadablePhoto, match="permission denied"):
+        read_file(str(tmp_path / "locked"))
+
+
+def test_texts_and_music_with_endings_of_films_are_no_films(tmp_path):
+    music = b"A song".ljust(1080, b"\0") + b"M.K." + bytes(100)
+    packets = b"".join(b"\x47".ljust(188, bytes([number])) for number in range(8))
+    for name, data in {
+        "main.ts": "export const größe = 1;\n".encode(),
+        "go.mod": b"module example.org/walk\n\ngo 1.22\n",
+        "de.ts": "<?xml version='1.0'?>".encode("utf-16"),
+        "song.mod": music,
+        "film.ts": packets,
+        "camera.mod": b"\0\0\1\xba" + bytes(2000),
+        "broken.ts": bytes(300),
+        "film.mp4": b"<html>404",
+        "picture.ts": encoded(Image.new("RGB", (2, 2)), "PNG"),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    found = [os.path.basename(path) for path in find_photos([str(tmp_path)], films=True)]
+    assert found == ["broken.ts", "camera.mod", "film.mp4", "film.ts", "picture.ts"]
+    assert [os.path.basename(path) for path in find_photos([str(tmp_path)])] == ["picture.ts"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from functools import cache
@@ -66,8 +67,14 @@ _LIBRARY, _ORIGINALS = ".photoslibrary", ("originals", "Masters")
 # Libraries of iPhoto and Aperture, and the folders of previews in them.
 _OLD_LIBRARIES = (".photolibrary", ".migratedphotolibrary", ".aplibrary")
 _PREVIEWS = ("Thumbnails", "Previews", "Data", "Data.noindex", "iPod Photo Cache")
-# Number of bytes that the patterns above look at.
-START = 32
+# Endings of films that TypeScript, Qt's translations, Go and music of trackers, too, have.
+_SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc", ".dif")
+# Characters that no text has, and the mark of a tracker's music at its place.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
+_MUSIC_MARK = 1080
+# Number of bytes that are looked at.
+START = 1100
 
 
 def is_companion_folder(parent: str, name: str) -> bool:
@@ -113,6 +120,19 @@ def _photo_endings() -> frozenset[str]:
 def begins_as_picture(start: bytes) -> bool:
     """Whether the first `START` bytes of a file are those of a picture."""
     return bool(_PICTURES.match(start) or _RAW.match(start))
+
+
+def shares_ending(name: str) -> bool:
+    """Whether a name ends as those of films do, but as those of quite other files, too."""
+    return name.lower().endswith(_SHARED_ENDINGS)
+
+
+def is_text_or_music(start: bytes) -> bool:
+    """Whether the first `START` bytes of a file are those of a text, or of a tracker's music."""
+    if _MUSIC.match(start, _MUSIC_MARK):
+        return True
+    text = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return bool(start) and (text or not _NO_TEXT.search(start))
 
 
 def is_raw(data: bytes) -> bool:

@@ -48,8 +48,9 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       file names elsewhere keeps all of its folders.
       Folders give up the files whose names end as those of pictures do and those that begin as
       pictures; what they really are shows when they are opened. Left out are hidden files,
-      companions of photos (`file_kinds`), and a camera's raw file beside the picture that the
-      camera has made of it.
+      companions of photos (`file_kinds`), texts and music whose names end as those of films, and a
+      camera's raw file beside the picture that the camera has made of it. A folder that cannot be
+      listed stands for what is in it, so that it is named as a photo that cannot be read is.
 
     Raises:
       UserError: a source does not exist, cannot be opened or holds no candidate.
@@ -145,13 +146,15 @@ def reason(error: Exception) -> str:
 def _candidates(source: str, films: bool) -> Iterator[str]:
     files = file_system(source)
     if files.isdir(source):
-        for folder, subfolders, names in files.walk(source):
+        unlisted: list[str] = []
+        for folder, subfolders, names in files.walk(source, unlisted):
             parent = os.path.abspath(folder)
             subfolders[:] = sorted(
                 name for name in subfolders if not file_kinds.is_companion_folder(parent, name)
             )
             paths = (os.path.join(folder, name) for name in sorted(_without_raw_twins(names)))
             yield from (path for path in paths if _may_be_photo(path, films))
+        yield from unlisted
     elif source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
             for line in _lines(file.read()):
@@ -203,16 +206,22 @@ def _may_be_photo(path: str, films: bool) -> bool:
     if file_kinds.is_companion(name):
         return False
     if is_film(name):
-        return films or _begins_as_picture(path)
-    return file_kinds.has_photo_ending(name) or _begins_as_picture(path)
+        if films and not file_kinds.shares_ending(name):
+            return True
+        start = _start(path)
+        return file_kinds.begins_as_picture(start) or (
+            films and not file_kinds.is_text_or_music(start)
+        )
+    return file_kinds.has_photo_ending(name) or file_kinds.begins_as_picture(_start(path))
 
 
-def _begins_as_picture(path: str) -> bool:
+def _start(path: str) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
     try:
         with file_system(path).open(path, "rb") as file:
-            return file_kinds.begins_as_picture(file.read(file_kinds.START))
+            return file.read(file_kinds.START)
     except Exception:
-        return False
+        return b""
 
 
 def is_film(path: str) -> bool:
@@ -238,14 +247,28 @@ class _Local:
         # Pipes and devices may never end, or wait for somebody to write to them.
         if kind not in (stat.S_IFREG, stat.S_IFDIR):
             raise OSError("not a file")
+        if kind == stat.S_IFDIR:
+            # Of a folder that cannot be listed, this tells why.
+            os.listdir(path)
         return open(path, mode)
 
     @staticmethod
-    def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walks as `os.walk` does, then through linked folders, but through no folder twice."""
+    def walk(top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Walks as `os.walk` does, then through linked folders, but through no folder twice.
+
+        `unlisted` takes the folders that cannot be listed.
+        """
+
+        def note(error: OSError) -> None:
+            # Windows keeps links to folders under their old names, which may not be listed.
+            if os.path.lexists(error.filename) and not getattr(
+                os.lstat(error.filename), "st_reparse_tag", 0
+            ):
+                unlisted.append(error.filename)
+
         seen, tops = set(), [top]
         for start in tops:
-            for folder, subfolders, names in os.walk(start):
+            for folder, subfolders, names in os.walk(start, onerror=note):
                 real = os.path.realpath(folder)
                 if real in seen:
                     subfolders.clear()
@@ -268,8 +291,16 @@ class _Remote:
 
         self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
         self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
-        self.walk = tf.io.gfile.walk
         self.stat = tf.io.gfile.stat
+
+    def walk(self, top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Walks through a folder; its errors name no folder, so that the first one ends it."""
+        import tensorflow as tf
+
+        def fail(error: Exception) -> None:
+            raise error
+
+        return tf.io.gfile.walk(top, onerror=fail)
 
     def size_and_time(self, path: str) -> tuple[int, int]:
         found = self.stat(path)
