@@ -47,6 +47,7 @@ def run(model: str, network: Network) -> NoReturn:
 
 def _exit_code(model: str, network: Network) -> int:
     try:
+        _require_working_folder()
         options = parse(model, sys.argv[1:])
         if options.xla:
             # TensorFlow reads these flags when it first looks for devices. XLA on processors needs
@@ -76,3 +77,15 @@ def _exit_code(model: str, network: Network) -> int:
         return 2
     finally:
         give_up_output()
+
+
+def _require_working_folder() -> None:
+    """Finds out whether the folder that the program was started in is still there.
+
+    Raises:
+      UserError: it is not.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the working folder is gone; change to one that exists") from error

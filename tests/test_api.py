@@ -70,6 +70,17 @@ def test_what_is_no_photo_is_named_and_the_others_are_coloured(client, photos, n
         assert said in problems[os.path.basename(path)]
 
 
+def test_of_two_photos_of_one_name_both_problems_are_said(client, photos, tmp_path):
+    paths = [tmp_path / "1" / "photo.jpg", tmp_path / "2" / "photo.jpg"]
+    for path, data in zip(paths, (b"buy milk", b"%PDF-1.7" + bytes(50)), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(data)
+    pictures, problems = colorize(client, [photos[1], *map(str, paths)])
+    assert list(pictures) == ["photo.jpg"]
+    assert problems["photo (2).jpg"].startswith("not a picture")
+    assert problems["photo (3).jpg"].startswith("a PDF file")
+
+
 def test_pages_left_out_are_said(client, photos, tmp_path):
     with Image.open(photos[1]) as page:
         page.save(tmp_path / "album.tif", save_all=True, append_images=[page.copy()] * 2)

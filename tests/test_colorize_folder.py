@@ -28,6 +28,7 @@ from colorization.prediction.results import (
     add_finished,
     picture_names,
     read_finished,
+    thumbnail_name,
     without_results,
 )
 
@@ -143,14 +144,16 @@ def test_a_photo_in_another_folder_is_the_same_if_its_content_is(tmp_path):
 def test_results_are_told_from_photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos = ["out/a.jpg", "out/predicted.jpg", "predicted/a.jpg", "a\0.jpg"]
-    results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg"), "out/thumbnails/gray/a.jpg"]
+    results = ["out/gray/a.jpg", str(tmp_path / "out/truth/b/a.jpg")]
     results.append(f"file://{tmp_path}/out/gray/a.jpg")
+    results.append(f"out/thumbnails/gray/{thumbnail_name('a.jpg')}.jpg")
     # Without a record, nothing there was made by this program.
     assert without_results([*results, *photos], Path("out")) == [*results, *photos]
     version = Version(1, 2, "c0de")
     for name in ("a.jpg", "b/a.jpg"):
         add_finished(Path("out"), name, "photo.jpg", version, {})
-    photos.append("out/gray/b.jpg")
+    # Somebody's own folders may be named so, too.
+    photos += ["out/gray/b.jpg", "out/thumbnails/a.jpg", "out/thumbnails/gray/a.jpg"]
     assert without_results([*results, *photos], Path("out")) == photos
     with pytest.raises(UserError, match="another --output"):
         without_results(results, Path("out"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from platforms import HANG, SIGPIPE, any_names, link, signals
+from platforms import HANG, SIGPIPE, any_names, link, posix, signals
 
 ROOT = Path(__file__).parent.parent
 
@@ -257,6 +257,16 @@ def test_bad_input_is_one_line_and_writes_nothing(trained, run_here, script, arg
     before = files(folder)
     refused(run_here(script, *arguments, folder=folder), *words)
     assert files(folder) == before
+
+
+@posix
+def test_a_working_folder_that_is_gone_is_said(tmp_path):
+    (tmp_path / "gone").mkdir()
+    steps = f"cd gone; rmdir ../gone; exec {sys.executable} {ROOT / 'color.py'} --mode predict"
+    result = subprocess.run(
+        ["sh", "-c", steps], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANG
+    )
+    refused(result, "working folder is gone")
 
 
 @pytest.mark.parametrize("mode", ["train", "predict"])

@@ -43,6 +43,14 @@ def test_names_stay_when_folders_are_added(run_predict, photos, tmp_path, capsys
     assert names(tmp_path / "out/predicted") == ["1950/a.png", "1960/b.png", "a.png"]
 
 
+def test_a_film_is_on_the_page_of_its_run(run_predict, photos, make_film, tmp_path):
+    make_film(frames=2).rename(photos / "film.mp4")
+    for source in (photos / "film.mp4", photos):
+        run_predict("--input", source, "--output", tmp_path / source.stem)
+        page = (tmp_path / source.stem / "index.html").read_text()
+        assert 'href="predicted/film.mp4"' in page, source
+
+
 @any_names
 def test_names_that_not_every_disk_takes_are_said(run_predict, photos, tmp_path, capsys):
     shutil.copy(photos / "colour0.png", photos / "10:30.png")

@@ -88,9 +88,11 @@ def run(network: Network, options: Options) -> None:
         if photos:
             left = _unfinished(photos, names, finished, options, "photos", hints)
             _colorize_photos(colorizer, left, output, options, report, hints)
+            _show(output, options)
         if films:
             left = _unfinished(films, names, finished, options, "films")
             _colorize_films(colorizer, left, output, options, report)
+            _show(output, options)
     if not paths:
         print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
     if report.unreadable:
@@ -208,6 +210,10 @@ def _colorize_photos(
             shard=options.shard,
         )
     print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
+
+
+def _show(output: Path, options: Options) -> None:
+    """Writes the gallery, or says how to, unless only the coloured pictures are kept."""
     if options.keep == "predicted":
         return
     if options.shard != (0, 1):

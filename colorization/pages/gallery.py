@@ -7,7 +7,6 @@ which needs nothing but that folder: no server, no network. `gallery.html` is th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import mimetypes
 import os
@@ -24,7 +23,13 @@ from PIL import Image
 from colorization.data.photos import is_film
 from colorization.files import atomic_write
 from colorization.pages.page import render, thumbnail
-from colorization.prediction.results import THUMBNAILS, VIEWS, read_finished
+from colorization.prediction.results import (
+    THUMBNAILS,
+    VIEWS,
+    is_thumbnail,
+    read_finished,
+    thumbnail_name,
+)
 from colorization.prediction.video import poster
 
 THUMBNAIL_SIDE = 320
@@ -149,7 +154,8 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
         views = dict(zip(names, threads.map(view, names), strict=True))
     in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
     for path in (folder / THUMBNAILS).glob("*/*"):
-        if path.relative_to(folder).as_posix() not in in_use and _is_thumbnail(path):
+        ours = is_thumbnail(path.relative_to(folder / THUMBNAILS).as_posix())
+        if ours and path.relative_to(folder).as_posix() not in in_use:
             path.unlink(missing_ok=True)
     return views
 
@@ -157,8 +163,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
 def _view(folder: Path, kind: str, name: str) -> _View | None:
     """One kind of a picture, its thumbnail made if need be; None where there is no such file."""
     href = f"{kind}/{quote(os.fsencode(name))}"
-    # The name has a fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
-    base = hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
+    base = thumbnail_name(name)
     try:
         picture = folder / kind / name
         changed = picture.stat().st_mtime_ns
@@ -195,10 +200,6 @@ def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple
         # The time is taken before: a picture that changes from now on is newer than its thumbnail.
         os.utime(temporary, ns=(changed, changed))
     return suffix, size
-
-
-def _is_thumbnail(path: Path) -> bool:
-    return path.suffix in (".jpg", ".png") and re.fullmatch("[0-9a-f]{20}", path.stem) is not None
 
 
 def _render(title: str, entries: Sequence[_Entry]) -> bytes:

@@ -11,9 +11,11 @@ of them append to one file.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
+import re
 import threading
 import time
 import unicodedata
@@ -269,7 +271,9 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     recorded = _all_recorded(output) if any(folder for folder, _ in places.values()) else {}
 
     def is_result(folder: str, name: str) -> bool:
-        return bool(recorded) and (folder == folders[-1] or (bool(folder) and name in recorded))
+        if not folder or not recorded:
+            return False
+        return is_thumbnail(name) if folder == folders[-1] else name in recorded
 
     kept = [path for path in paths if not is_result(*places[path])]
     if not kept:
@@ -277,6 +281,17 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
             f"no photos but the pictures in {output}; name others or choose another --output"
         )
     return kept
+
+
+def thumbnail_name(name: str) -> str:
+    """What the thumbnails of a picture are named, but for the ending."""
+    # The name has a fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
+    return hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
+
+
+def is_thumbnail(name: str) -> bool:
+    """Whether a path below `THUMBNAILS` is that of a thumbnail, and no stranger's."""
+    return re.fullmatch(rf"({'|'.join(VIEWS)})/[0-9a-f]{{20}}\.(jpg|png)", name) is not None
 
 
 def film_name(name: str) -> str:

@@ -242,8 +242,10 @@ def colorize_all(
     """
     problems: dict[str, str] = {}
     shown = time.monotonic()
-    names = _picture_names(job.photos)
-    for number, (path, name) in enumerate(zip(job.photos, names, strict=True)):
+    labels = _labels(job.photos)
+    names = picture_names({label: label for label in labels})
+    for number, (path, label) in enumerate(zip(job.photos, labels, strict=True)):
+        name = names[label]
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
             strokes = job.strokes(path)
@@ -251,13 +253,13 @@ def colorize_all(
         except (UnreadablePhoto, CannotEncode, UserError) as error:
             if request.gone:
                 raise FileNotFoundError(path) from error
-            problems[path.name] = str(error)
+            problems[label] = str(error)
             continue
         except MemoryError:
-            problems[path.name] = "not enough memory"
+            problems[label] = "not enough memory"
             continue
         if told:
-            problems[path.name] = "; ".join(told)
+            problems[label] = "; ".join(told)
         # Each picture has a folder of its own, because people see its name in their downloads.
         result = Result(
             request.folder / str(number) / name,
@@ -308,19 +310,18 @@ def _colorize(
     return (picture, *previews, planes.to_bytes()), told
 
 
-def _picture_names(photos: Sequence[Path]) -> list[str]:
-    """Names of the pictures, all different; see `results.picture_names`."""
-    names: list[str] = []
+def _labels(photos: Sequence[Path]) -> list[str]:
+    """Names of the photos, those that some share with a number, so that all are different."""
+    labels: list[str] = []
     taken = {path.name for path in photos}
     for path in photos:
-        name = path.name
-        if name in names:
+        label = path.name
+        if label in labels:
             more = (f"{path.stem} ({number}){path.suffix}" for number in itertools.count(2))
-            name = next(one for one in more if one not in taken)
-            taken.add(name)
-        names.append(name)
-    named = picture_names({name: name for name in names})
-    return [named[name] for name in names]
+            label = next(one for one in more if one not in taken)
+            taken.add(label)
+        labels.append(label)
+    return labels
 
 
 def named_problems(problems: Mapping[str, str]) -> str:
