@@ -1,9 +1,11 @@
 """Pictures that Pillow opens, but reads otherwise than others do, or not at all."""
 
+import io
 import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from test_photos import encoded
 
@@ -159,6 +161,51 @@ def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
     np.testing.assert_array_equal(open_photo(encoded(transparent, kind)), colors)
 
 
+def psd(channels: np.ndarray, layers: int, mode: int = 3) -> bytes:
+    """A Photoshop document of 8 bits, `[channels, height, width]`, without what layers hold."""
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, 8, mode)
+    info = struct.pack(">IhH", 4, layers, 0) if layers else b""
+    sections = bytes(8) + struct.pack(">I", len(info)) + info
+    return header + sections + b"\0\0" + channels.tobytes()
+
+
+def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
+    """Only a negative number of layers makes the fourth channel transparency."""
+    channels = np.concatenate([np.moveaxis(colors, 2, 0), grays[None]])
+    for layers in (0, 2):
+        picture = open_picture(psd(channels, layers))
+        assert picture.alpha is None
+        np.testing.assert_array_equal(picture.image, colors)
+    np.testing.assert_array_equal(open_picture(psd(channels, -2)).alpha, grays)
+    with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
+        open_photo(psd(channels, 0, mode=7))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_fourth_channel_of_tiff_that_is_zero_and_not_told(dtype, compression, colors):
+    values = np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]).astype(dtype)
+    values *= np.iinfo(dtype).max // 255
+    with io.BytesIO() as file:
+        tifffile.imwrite(
+            file,
+            values,
+            photometric="rgb",
+            compression=compression,
+            extrasamples=["unassalpha"],
+            metadata=None,
+        )
+        data = file.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        place = opened.pages[0].tags["ExtraSamples"].offset
+    assert open_picture(data).alpha.getextrema() == (0, 0)
+    # A private tag that means nothing takes the place of the one that tells.
+    untold = data[:place] + struct.pack("<H", 65000) + data[place + 2 :]
+    picture = open_picture(untold)
+    assert picture.alpha is None
+    np.testing.assert_array_equal(picture.image, colors)
+
+
 def test_alpha_of_png_that_is_nowhere_is_meant(colors):
     transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
     assert open_picture(encoded(transparent, "PNG")).alpha.getextrema() == (0, 0)
@@ -225,6 +272,15 @@ def test_kinds_of_tga_that_are_not_read_are_named():
 def test_other_kinds_are_named(start, told):
     with pytest.raises(UnreadablePhoto, match=told):
         open_photo(start + bytes(200))
+
+
+def test_icons_brushes_and_small_copies_are_named(grays):
+    disc = bytes(2048) + b"PCD_IPI".ljust(96 * 2048, b"\0") + bytes(768 * 512 * 3 // 2)
+    icon = encoded(Image.fromarray(grays).convert("1"), "XBM")
+    brush = struct.pack(">5I4sI", 30, 2, WIDTH, HEIGHT, 1, b"GIMP", 10) + b"A\0" + grays.tobytes()
+    for kind, data in (("PCD", disc), ("XBM", icon), ("GBR", brush)):
+        with pytest.raises(UnreadablePhoto, match=f"a kind of {kind} .* save it as TIFF"):
+            open_photo(data)
 
 
 def test_postscript_is_named_whether_or_not_there_is_a_program_for_it(colors):

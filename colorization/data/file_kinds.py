@@ -33,8 +33,10 @@ _RAW_ENDINGS = frozenset(
     )
 )
 _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
-# Formats that Pillow registers, but only names, prints or plays.
-NO_PHOTOS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"))
+# Formats that Pillow registers, but only names, prints or plays, and those of icons and brushes.
+NO_PHOTOS = frozenset(
+    ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")
+)
 
 # Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
 # of ExifTool, unfinished downloads and edits.

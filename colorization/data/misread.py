@@ -12,9 +12,17 @@ from colorization.errors import UnreadablePhoto
 # Formats of which samples of more than 8 bits are read right. Of others Pillow takes the bytes in
 # the wrong order, or numbers of which no file says what white is.
 _DEEP = ("PNG", "TIFF", "PPM", "JPEG2000", "HEIF", "JXL", "FITS")
+# Formats of which Pillow reads something else than a whole photo.
+_NO_WHOLE = {
+    "PCD": "a Photo CD, of which only a small copy could be read",
+    "XBM": "an icon",
+    "GBR": "a brush",
+    "XVTHUMB": "a thumbnail",
+}
 _MULTICHANNEL = 7
 # Formats whose programs often leave the fourth byte of a pixel zero, which then stands for nothing.
 _LOOSE_ALPHA = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
+_EXTRA_SAMPLES = 338
 # Types of TGA files with colours for each pixel, plain and compressed.
 _TRUE_COLOR = (2, 10)
 
@@ -30,11 +38,13 @@ def refuse_misread(picture: Image.Image, data: bytes) -> None:
       UnreadablePhoto: says what it is, and what to do.
     """
     kind = picture.format or ""
-    if kind in NO_PHOTOS:
+    if kind in NO_PHOTOS and kind not in _NO_WHOLE:
         raise UnreadablePhoto(why_unknown(data))
     deep = picture.mode.startswith("I") or picture.mode in ("F", "")
     if deep and kind not in _DEEP:
         told = "more than 8 bits"
+    elif kind in _NO_WHOLE:
+        told = _NO_WHOLE[kind]
     elif kind == "PSD" and data[25] == _MULTICHANNEL:
         told = "several channels without colours"
     else:
@@ -54,6 +64,23 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
         # Pillow takes the one bit of 16 for transparent, others for opaque.
         if data[16] == 16:
             alpha = Image.fromarray(255 - np.asarray(alpha))
-    if picture.format in _LOOSE_ALPHA and alpha.getextrema() == (0, 0):
+    if picture.format == "PSD" and not _has_transparency(data):
         return None
-    return alpha
+    # TIFF files do not always tell what their fourth channel is.
+    loose = picture.format in _LOOSE_ALPHA or (
+        picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
+    )
+    return None if loose and alpha.getextrema() == (0, 0) else alpha
+
+
+def _has_transparency(data: bytes) -> bool:
+    """Whether the fourth channel of a PSD file is transparency, and not a selection.
+
+    A negative number of layers tells so (Adobe Photoshop File Formats Specification, "Layer info").
+    """
+    at = 26
+    # Colour mode data and image resources come before.
+    for _ in range(2):
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    layers = int.from_bytes(data[at + 4 : at + 8], "big")
+    return layers > 0 and int.from_bytes(data[at + 8 : at + 10], "big", signed=True) < 0

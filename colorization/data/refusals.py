@@ -60,10 +60,11 @@ _OTHERS = (
     (rb"\x89HDF|CDF[\x01\x02]|GRIB|BUFR", "a file of measurements; save it as TIFF"),
     (rb".{128}DICM", "a medical picture (DICOM); save it as TIFF or PNG"),
     # Radiance, OpenEXR, DPX, Cineon, MIFF, GIMP, JNG, MNG, PFM in colour, PAM, DjVu, IFF, BPG,
-    # FLIF, JPEG XR, Krita's and Paint Shop Pro's.
+    # FLIF, JPEG XR, Paint Shop Pro, VIFF, XWD, VICAR, PICT.
     (
-        rb"#\?R(ADIANCE|GBE)|v/1\x01|SDPX|XPDS|\x80\x2a\x5f\xd7|id=ImageMagick|gimp xcf|\x8b[JM]NG"
-        rb"|PF\s|P7\n|AT&TFORM|FORM.{4}(ILBM|PBM |ACBM)|BPG\xfb|FLIF|II\xbc\x01|Paint Shop Pro",
+        rb"#\?R(ADIANCE|GBE)|v/1\x01|SDPX|XPDS|\x80\x2a\x5f\xd7|id=ImageMagick|gimp xcf|\x8bJNG"
+        rb"|\x8aMNG|PF\s|P7\n|AT&TFORM|FORM.{4}(ILBM|PBM |ACBM)|BPG\xfb|FLIF|II\xbc\x01"
+        rb"|Paint Shop Pro|\xab\x01|\x00{3}.\x00{3}\x07|LBLSIZE=|.{522}\x00\x11\x02\xff",
         "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
     ),
 )
@@ -86,7 +87,7 @@ _NO_MODE = "not identified by this driver"
 _JPEG_FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
 _JPEG_READ = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 # Number of bytes that the patterns above look at.
-_START = 132
+_START = 526
 
 
 def why_unknown(data: bytes) -> str:
@@ -124,7 +125,7 @@ def why_undecoded(data: bytes, error: Exception) -> str:
         return unread_kind("JPEG", process)
     kind, told = _pillow_kind(data) or "picture", damage(error)
     # Pillow looks up what a header states in tables of what it knows, and says no more of it.
-    if isinstance(error.__cause__ or error, KeyError) or _NO_MODE in told:
+    if isinstance(error.__cause__ or error, KeyError | AssertionError) or _NO_MODE in told:
         return unread_kind(kind)
     if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(told):
         return unread_kind(kind, told.removeprefix("damaged: "))

@@ -380,6 +380,9 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
     alpha = None
     if found and channels + found[0] < layout.channels:
         alpha = values[..., channels + found[0]]
+        # If it is zero everywhere, nothing tells that it is alpha.
+        if not _numbers(page, _EXTRA, ()) and not alpha.any():
+            alpha = None
     values = values[..., :channels]
     if layout.space == "lab":
         values = _lab(values, layout)
