@@ -376,6 +376,8 @@ def test_films_and_photos_of_a_folder_are_coloured(
     output = tmp_path / "out" / "predicted"
     written = {path.relative_to(output).as_posix() for path in output.rglob("*.*")}
     assert written == {"colour0.png", "a.mp4", "sub/b.vob.mp4", "c.avi.mp4"}
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert all(name in page for name in written)
     predict(model_folder, tmp_path / "out", folder)
     assert "Skipping 3 finished films" in capsys.readouterr().out
 
