@@ -177,6 +177,9 @@ def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
         assert picture.alpha is None
         np.testing.assert_array_equal(picture.image, colors)
     np.testing.assert_array_equal(open_picture(psd(channels, -2)).alpha, grays)
+    for empty in (psd(channels * 0, 0), psd(channels * 0, -2)):
+        with pytest.raises(UnreadablePhoto, match="without a merged picture"):
+            open_photo(empty)
     with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
         open_photo(psd(channels, 0, mode=7))
 

@@ -253,6 +253,8 @@ def test_raw_files_are_developed_with_the_cameras_white_balance():
     for missing in (1, 3000):
         with pytest.raises(UnreadablePhoto, match=r"cut short|cannot be developed"):
             open_photo(raw_file()[:-missing])
+    with pytest.raises(UnreadablePhoto, match="cut short"):
+        open_photo(raw_file()[:-3000] + bytes(3000))
 
 
 @pytest.mark.parametrize(

@@ -280,3 +280,16 @@ def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
         open_picture(data)
     for harmless in ({b"cicp": b"cicp" + bytes(4) + bytes([1, 13, 0, 1])}, {b"desc": b"desc sPQR"}):
         open_picture(saved(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))
+
+
+def test_profile_of_bmp(colors, swapped_profile):
+    data = saved(Image.fromarray(colors), "BMP")
+    rows = data[54:]
+    for space, shows in ((b"DEBM", colors[..., ::-1]), (b"BGRs", colors)):
+        header = struct.pack("<I", 124) + data[18:54] + bytes(16) + space
+        header = header.ljust(112, b"\0") + struct.pack(
+            "<II", 124 + len(rows), len(swapped_profile)
+        )
+        start = b"BM" + bytes(8) + struct.pack("<I", 14 + 124)
+        changed = start + header.ljust(124, b"\0") + rows + swapped_profile
+        np.testing.assert_allclose(shown(changed), shows, atol=2)

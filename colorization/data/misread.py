@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.data.file_kinds import NO_PHOTOS
+from colorization.data.psd import has_merged_picture, is_transparent
 from colorization.data.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
 
@@ -47,6 +48,8 @@ def refuse_misread(picture: Image.Image, data: bytes) -> None:
         told = _NO_WHOLE[kind]
     elif kind == "PSD" and data[25] == _MULTICHANNEL:
         told = "several channels without colours"
+    elif kind == "PSD" and not has_merged_picture(data):
+        told = "without a merged picture"
     else:
         return
     raise UnreadablePhoto(unread_kind(kind, told))
@@ -64,23 +67,10 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
         # Pillow takes the one bit of 16 for transparent, others for opaque.
         if data[16] == 16:
             alpha = Image.fromarray(255 - np.asarray(alpha))
-    if picture.format == "PSD" and not _has_transparency(data):
+    if picture.format == "PSD" and not is_transparent(data):
         return None
     # TIFF files do not always tell what their fourth channel is.
     loose = picture.format in _LOOSE_ALPHA or (
         picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
     )
     return None if loose and alpha.getextrema() == (0, 0) else alpha
-
-
-def _has_transparency(data: bytes) -> bool:
-    """Whether the fourth channel of a PSD file is transparency, and not a selection.
-
-    A negative number of layers tells so (Adobe Photoshop File Formats Specification, "Layer info").
-    """
-    at = 26
-    # Colour mode data and image resources come before.
-    for _ in range(2):
-        at += 4 + int.from_bytes(data[at : at + 4], "big")
-    layers = int.from_bytes(data[at + 4 : at + 8], "big")
-    return layers > 0 and int.from_bytes(data[at + 8 : at + 10], "big", signed=True) < 0

@@ -1,8 +1,8 @@
 """Colours as files state them where Pillow finds no ICC profile: as one all the same.
 
 PNG files state them in the chunks cICP, gAMA and cHRM (PNG, third edition, section 4.3), JPEG 2000
-in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), AVIF and HEIC in a box with the numbers of
-ITU-T H.273.
+in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), BMP behind its pixels, AVIF and HEIC in a
+box with the numbers of ITU-T H.273.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
             return own or _of_gamma(picture, colored)
         if own:
             return own
+        if picture.format == "BMP":
+            return _bmp_profile(data)
         if picture.format == "JPEG2000":
             return _jpeg_2000_profile(data)
         if picture.format in ("AVIF", "HEIF"):
@@ -134,6 +136,18 @@ def _of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
     if is_srgb and (not colored or np.allclose(places, _SRGB, atol=0.002)):
         return None
     return _profile(places, None if is_srgb else 1 / gamma, colored)
+
+
+def _bmp_profile(data: bytes) -> bytes | None:
+    """The profile in a BMP file with a header of Windows 98 (BITMAPV5HEADER)."""
+    header, begin = 124, 14
+    size, space = struct.unpack_from("<I52x4s", data, begin)
+    if size != header or space != b"DEBM":
+        return None
+    start, length = struct.unpack_from("<II", data, begin + 112)
+    profile = data[begin + start : begin + start + length]
+    refuse_hdr(profile)
+    return profile
 
 
 def _jpeg_2000_profile(data: bytes) -> bytes | None:

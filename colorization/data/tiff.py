@@ -43,6 +43,8 @@ _SENSOR = {32803, 34892}
 # Compressions that can be undone for samples of any size: none, LZW, Deflate (both numbers),
 # PackBits, LZMA and Zstandard. The others know samples of 8 bits only, or fax.
 _GENERAL = {1, 5, 8, 32946, 32773, 34925, 50000}
+# Zeros at the end of a raw file from which on they are not what a sensor has measured.
+_FEWEST_ZEROS = 64
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 
@@ -79,14 +81,22 @@ def photo_pages(data: bytes) -> list[int]:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether parts of a picture, on any page or below it, would lie behind the file's end."""
+    """Whether parts of a raw file's pictures, on any page or below it, lie behind the file's end.
+
+    So do those of a broken download, where zeros stand in for them.
+    """
     with contextlib.suppress(UnreadablePhoto), _pages(data) as pages:
         below = [page for first in pages for page in first.pages or () if page is not None]
-        return any(
-            start + size > len(data)
+        parts = [
+            part
             for page in [*pages, *below]
-            for start, size in zip(page.dataoffsets, page.databytecounts, strict=False)
-        )
+            for part in zip(page.dataoffsets, page.databytecounts, strict=False)
+        ]
+        start, size = max(parts, key=lambda part: part[1], default=(0, 0))
+        # No sensor measures just zeros over that share of a photo.
+        tail = data[start + size - size // 64 : start + size]
+        zeroed = len(tail) >= _FEWEST_ZEROS and not any(tail)
+        return zeroed or any(start + size > len(data) for start, size in parts)
     return False
 
 
