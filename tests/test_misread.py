@@ -157,6 +157,15 @@ def test_the_one_bit_of_alpha_in_tga_of_16_bits():
             np.testing.assert_array_equal(picture.alpha, alpha)
 
 
+def test_palettes_of_tga_with_colors_of_16_bits():
+    for bit in (0, 0x8000):
+        palette = struct.pack("<2H", bit, 31 << 10 | bit)
+        data = struct.pack("<BBBHHBHHHHBB", 0, 1, 1, 0, 2, 16, 0, 0, 2, 1, 8, 0x21)
+        picture = open_picture(data + palette + b"\0\1")
+        assert picture.alpha is None
+        np.testing.assert_array_equal(picture.image, [[[0, 0, 0], [255, 0, 0]]])
+
+
 @pytest.mark.parametrize("kind", ["DDS", "SGI"])
 def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
     transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))

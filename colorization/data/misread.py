@@ -60,6 +60,9 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
     if not picture.has_transparency_data:
         return None
     alpha = picture.convert("RGBA").getchannel("A")
+    if picture.format == "TGA" and data[1] and data[7] < 24:
+        # Colours of 16 bits in a palette have no bit of alpha that others look at.
+        return None
     if picture.format == "TGA" and data[2] in _TRUE_COLOR:
         # The header tells the number of bits of alpha (Truevision TGA 2.0, field 5.6).
         if data[17] & 15 == 0:

@@ -56,7 +56,10 @@ _OTHERS = (
         "a drawing (WMF, EMF); save it as a picture",
     ),
     (rb"version https://git-lfs", "a pointer of Git LFS; git lfs pull brings the photo"),
-    (rb"PK\x03\x04|Rar!|7z\xbc\xaf", "an archive or a document; take its pictures out"),
+    (
+        rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ",
+        "an archive or a document; take its pictures out",
+    ),
     (rb"\x89HDF|CDF[\x01\x02]|GRIB|BUFR", "a file of measurements; save it as TIFF"),
     (rb".{128}DICM", "a medical picture (DICOM); save it as TIFF or PNG"),
     # Radiance, OpenEXR, DPX, Cineon, MIFF, GIMP, JNG, MNG, PFM in colour, PAM, DjVu, IFF, BPG,

@@ -84,7 +84,7 @@ def why_strips_broken(
     bodies = [memoryview(data)[start : start + size] for start, size in parts]
     # Decoders need no checksum at the end, but zeros in its place are amiss.
     if compression in _DEFLATE and not all(
-        _fits_checksum([body], ended=not any(body[-len(_ZEROS) :])) for body in bodies
+        _fits_checksum([body], ended=not any(body[-len(_ZEROS) :])) for body in bodies if len(body)
     ):
         return _UNFIT
     if compression == _FAX_4:
