@@ -1,11 +1,13 @@
 """Selection of the photos to train and to test on."""
 
+import contextlib
 import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from colorization.data import held_out
 from colorization.data.shards import Shards
@@ -156,6 +158,24 @@ def test_prepared_photos_are_all_trained_on(photo_folder, tmp_path):
     assert (len(selection.train), selection.held_out) == (12, [])
 
 
+def count_in_graph(shards):
+    """Photos of a data set that is made in a graph, as the Estimator makes it."""
+    from colorization.data.dataset import eval_dataset
+    from colorization.data.report import Report
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        batches = tf.compat.v1.data.make_initializable_iterator(
+            eval_dataset(shards, 5, Report(len(shards)))
+        )
+        _, labels = batches.get_next()
+        session.run(batches.initializer)
+        seen = 0
+        with contextlib.suppress(tf.errors.OutOfRangeError):
+            while True:
+                seen += len(session.run(labels["chroma"]))
+    return seen
+
+
 def test_prepared_photos_that_were_held_out_before_are_not_trained_on(photo_folder, capsys):
     from colorization.data.dataset import eval_dataset
     from colorization.data.prepare import prepare
@@ -174,6 +194,7 @@ def test_prepared_photos_that_were_held_out_before_are_not_trained_on(photo_fold
         batches = eval_dataset(selection.train, 5, Report(12))
         seen = sum(len(labels["chroma"]) for _, labels in batches)
         assert seen == 12 - len(never)
+        assert count_in_graph(selection.train) == seen
     assert select("--train_data", "prepared").test == paths(before.held_out)
 
 
@@ -336,7 +357,7 @@ def test_only_new_photos_are_held_out_of_a_model_that_goes_on(photo_folder, tmp_
 def test_photos_that_are_all_held_out_are_not_trained_on(photo_folder):
     first = select_and_note("--train_data", photo_folder(20))
     for tests in ([], ["--test_data", photo_folder(1, name="other")]):
-        with pytest.raises(UserError, match="nothing is left to train on: 2 of 2"):
+        with pytest.raises(UserError, match=r"nothing is left to train on: all .* of 2 photos"):
             select("--train_data", *first.test, *tests)
 
 
@@ -369,3 +390,31 @@ def test_nameless_photos_are_known_again(photo_folder, tmp_path):
     assert len(found) == 3 and remote.path in found
     photos = {Path(path).read_bytes() for path in found - {remote.path}}
     assert photos == {Path(path).read_bytes() for path in first.test}
+
+
+def test_another_photo_under_the_path_of_one_held_out_is_not_tested_on(photo_folder, tmp_path):
+    folder = photo_folder(20)
+    first = select_and_note("--train_data", folder)
+    contents = {Path(path).read_bytes() for path in first.test}
+    for photo in sorted(folder.iterdir()):
+        photo.rename(tmp_path / photo.name)
+    for old, new in zip(range(20), [*range(1, 20), 0], strict=True):
+        (tmp_path / f"colour{old}.png").rename(folder / f"colour{new}.png")
+    later = select("--train_data", folder)
+    assert {Path(path).read_bytes() for path in later.test} == contents
+    assert contents.isdisjoint(Path(path).read_bytes() for path in later.train)
+    # They are not measured either.
+    for path in later.test:
+        Path(path).unlink()
+    found = photos_for_testing(parse("color", ["--mode", "evaluate"]), NOTE)
+    assert {Path(path).parent.name for path in found} == {"test"}
+
+
+def test_prepared_photos_that_are_all_held_out_are_not_trained_on(photo_folder):
+    from colorization.data.prepare import prepare
+
+    folder = photo_folder(3)
+    held_out.write(NOTE, held_out.identify([str(path) for path in folder.iterdir()]))
+    prepare([str(path) for path in folder.iterdir()], "prepared", 0)
+    with pytest.raises(UserError, match=r"nothing is left to train on: all .* of 3 photos"):
+        select("--train_data", "prepared")

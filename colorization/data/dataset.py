@@ -138,7 +138,8 @@ def _kept(records: tf.data.Dataset, left_out: frozenset[bytes]) -> tf.data.Datas
     def is_kept(record: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(RECORD_SCOPE):
             digest = tf.io.parse_single_example(record, FEATURES)["sha256"]
-        return tf.reduce_all(digest != digests)
+        # In graphs such as the Estimator's, `!=` would compare tensors and not what they hold.
+        return tf.reduce_all(tf.not_equal(digest, digests))
 
     return records.filter(is_kept)
 

@@ -95,6 +95,19 @@ def unlike(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
     return [path for path, size in zip(paths, _sizes(paths), strict=True) if size not in unfit]
 
 
+def untrained(
+    paths: Sequence[str], others: Iterable[HeldOut], trained_on: frozenset[int]
+) -> list[str]:
+    """Those of held-out photos that are certainly none of those that have some sizes.
+
+    Where photos have been numbered anew, another one may lie under the path of one held out.
+    """
+    contents = {other.sha256 for other in others}
+    new = set(unlike(paths, trained_on))
+    found = zip(paths, identify(paths), strict=True)
+    return [path for path, photo in found if photo.sha256 in contents or path in new]
+
+
 def _sizes(paths: Sequence[str]) -> list[int]:
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_size, paths))

@@ -7,6 +7,7 @@ the folder that was prepared) and `sha256` (of the photo's own file).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -48,6 +49,15 @@ class Shards:
 
     def __len__(self) -> int:
         return len(range(self.first, sum(self.photos.values()), self.step))
+
+    def holds_any(self) -> bool:
+        """Whether there is any photo that is not left out; reads on until the first."""
+        records = tf.data.TFRecordDataset(sorted(self.photos))
+        digests = records.map(lambda record: tf.io.parse_single_example(record, FEATURES)["sha256"])
+        # Training says which shard is damaged.
+        with contextlib.suppress(tf.errors.OpError):
+            return any(digest not in self.left_out for digest in digests.as_numpy_iterator())
+        return True
 
     def check(self, shard: str) -> None:
         """Compares a shard with its checksum.

@@ -98,7 +98,8 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
     """
     if sources := _own_sources(options.test_data, "test"):
         return find_data(sources)
-    if there := _present(held_out.read(noted)):
+    before = _Before(held_out.read(noted), held_out.read_trained_on(noted))
+    if there := _present(before):
         return there
     print("No photos are named: taking the test photos bundled with scikit-image.")
     return find_data(_bundled("test"))
@@ -122,10 +123,11 @@ def _noted_before(options: Options, noted: Path) -> _Before:
     return _Before(list(photos), frozenset().union(*map(held_out.read_trained_on, notes)))
 
 
-def _present(photos: Sequence[HeldOut]) -> list[str]:
-    """Paths of those that still lie where they did, as far as can be told."""
-    paths = [photo.path for photo in photos]
-    return [path for path in paths if "://" in path or os.path.isfile(path)]
+def _present(before: _Before) -> list[str]:
+    """Paths of held-out photos that still lie where they did, as far as can be told."""
+    paths = [photo.path for photo in before.held_out]
+    there = [path for path in paths if "://" in path or os.path.isfile(path)]
+    return held_out.untrained(there, *before)
 
 
 def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> Selection:
@@ -145,16 +147,15 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
     known = held_out.same_content(photos, before.held_out)
     rest = [path for path in photos if path not in known]
     if known and not _first_usable(rest):
-        raise UserError(
-            f"nothing is left to train on: {len(known):,} of {len(photos):,} photos were held out "
-            "to test the model on; name others with --train_data, or begin another model"
-        )
+        raise _nothing_left(photos)
     if tests:
         return _tested_on_others(rest, find_data(tests), before)
     if known:
-        test = _each_once([path for path in photos if path in known])
-        print(f"Testing on the {len(test):,} photos that were held out before.")
-        return Selection(rest, test, before.held_out)
+        test = [path for path in photos if path in known]
+        test = _each_once(held_out.untrained(test, *before))
+        if test:
+            print(f"Testing on the {len(test):,} photos that were held out before.")
+        return Selection(rest, test or find_data(_bundled("test")), before.held_out)
     test = _usable(_chosen(held_out.unlike(rest, before.trained_on)))
     noted = [*before.held_out, *held_out.identify(test)]
     copies = held_out.same_content(rest, noted)
@@ -166,7 +167,7 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
         )
         return Selection(train, test, noted)
     if before.trained_on:
-        test = _usable(_present(before.held_out))
+        test = _usable(_present(before))
         named = "the test photos bundled with scikit-image"
         named = f"the {len(test):,} photos that it was tested on before" if test else named
         print(f"The model was trained on photos of these sizes before: testing it on {named}.")
@@ -174,14 +175,23 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
 
 
 def _of_prepared(photos: Shards, tests: list[str], before: _Before) -> Selection:
-    test = find_data(tests) if tests else _present(before.held_out) or find_data(_bundled("test"))
+    test = find_data(tests) if tests else _present(before) or find_data(_bundled("test"))
     named = [] if isinstance(test, Shards) else held_out.identify(test)
     if before.held_out:
         print(f"Not training on the {len(before.held_out):,} photos that were held out before.")
     never = list(dict.fromkeys([*before.held_out, *named]))
     digests = frozenset(bytes.fromhex(photo.sha256) for photo in never if photo.sha256)
     photos = dataclasses.replace(photos, left_out=digests)
+    if digests and not photos.holds_any():
+        raise _nothing_left(photos)
     return Selection(photos, test, never if tests else before.held_out)
+
+
+def _nothing_left(photos: list[str] | Shards) -> UserError:
+    return UserError(
+        f"nothing is left to train on: all usable ones of {len(photos):,} photos are held out to "
+        "test the model on; name others with --train_data, or begin another model"
+    )
 
 
 def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Before) -> Selection:
