@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, features
 from test_photos import encoded
 
@@ -139,3 +140,22 @@ def test_png_whose_other_chunks_are_damaged_is_opened(grainy):
         np.testing.assert_array_equal(opened.image, grainy)
     without_end = data[: data.index(b"IEND") - 4] + bytes(12)
     np.testing.assert_array_equal(open_photo(without_end), grainy)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM", "TGA", "DDS", "TIFF", "16 bits"])
+def test_zeros_at_the_end_of_uncompressed_files_are_mentioned(kind, grainy):
+    """They may be a black part of the photo like any other."""
+    if kind == "16 bits":
+        with io.BytesIO() as file:
+            tifffile.imwrite(file, np.asarray(grainy).astype(np.uint16) * 257, photometric="rgb")
+            data = file.getvalue()
+    elif kind == "TIFF":
+        with io.BytesIO() as file:
+            tifffile.imwrite(file, np.asarray(grainy), photometric="rgb")
+            data = file.getvalue()
+    else:
+        data = encoded(grainy, kind)
+    assert open_picture(data).notes == ()
+    notes = open_picture(data[:-9000] + bytes(9000)).notes
+    assert len(notes) == 1
+    assert "zeros" in notes[0]

@@ -19,7 +19,7 @@ from colorization.data.misread import alpha_of, refuse_misread
 from colorization.data.raw import CameraRaw, develop
 from colorization.data.refusals import why_undecoded, why_unknown
 from colorization.data.stated_color import HighDynamicRange, refuse_hdr, stated_profile
-from colorization.data.wholeness import JPEG_END, why_broken, why_smeared
+from colorization.data.wholeness import JPEG_END, doubt, why_broken, why_smeared
 from colorization.errors import UnreadablePhoto
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
@@ -164,7 +164,9 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
         return _read_by_pillow(data, draft_size)
     refuse_hdr(samples.profile)
     exif = tiff.exif(data)
-    return _from_samples(samples, "TIFF", exif, tiff.resolution(exif))
+    doubted = doubt(data, "TIFF")
+    notes = (doubted,) if doubted else ()
+    return _from_samples(samples, "TIFF", exif, tiff.resolution(exif), notes)
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
@@ -182,7 +184,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             picture.draft(None, (draft_size, draft_size))
         if kind == "PNG":
             png.scale_key(picture)
-        notes = _notes(picture)
+        notes = _notes(picture, data)
         samples = png.read_samples(data) if kind == "PNG" else None
         profile = stated_profile(data, picture)
         if kind == "FITS":
@@ -206,11 +208,13 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         return Picture(_to_srgb(picture, profile), alpha, kind, exif, dpi, notes)
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
+def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
     if sum(map(len, getattr(picture, "text", {}).values())) > _LONG_TEXT:
         notes.append("its long text is left out")
+    if doubted := doubt(data, picture.format or ""):
+        notes.append(doubted)
     return tuple(notes)
 
 

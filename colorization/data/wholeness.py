@@ -22,6 +22,9 @@ _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
 _FAX_4, _JPEG, _DEFLATE = 4, 7, (8, 32946)
 # Zeros among coded pixels that no encoder writes, as each byte stands for something new.
 _ZEROS = bytes(64)
+# Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
+_UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
+_FEWEST_BLACK = 1024
 # Pixels that a byte of zeros may stand for in WebP, and difference of one colour's values in a row.
 _PIXELS_OF_ZERO, _EVEN = 2048, 8
 _ZEROED = "parts of it are zeros; bring a whole copy"
@@ -69,6 +72,19 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         return None
     row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
     return _ZEROED if any(high - low > _EVEN for low, high in row.getextrema()) else None
+
+
+def doubt(data: bytes, kind: str) -> str | None:
+    """What the user should hear of a file whose end is zeros, which may be a black part of it.
+
+    Args:
+      data: the file.
+      kind: Pillow's name of its format.
+    """
+    tail = data[-max(_FEWEST_BLACK, len(data) // 64) :]
+    if kind not in _UNCOMPRESSED or len(data) < 2 * _FEWEST_BLACK or any(tail):
+        return None
+    return "its end is zeros, so that it is black there, or not whole"
 
 
 def why_strips_broken(
