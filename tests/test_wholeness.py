@@ -159,3 +159,29 @@ def test_zeros_at_the_end_of_uncompressed_files_are_mentioned(kind, grainy):
     notes = open_picture(data[:-9000] + bytes(9000)).notes
     assert len(notes) == 1
     assert "zeros" in notes[0]
+
+
+def test_holes_in_jpeg_are_damage(grainy):
+    """Where the coding tells them from an even part."""
+    for settings in ({"quality": 75}, {"quality": 95, "subsampling": 0}, {"quality": 90}):
+        for picture in (grainy.resize((400, 300)), grainy.resize((400, 300)).convert("L")):
+            whole = encoded(picture, "JPEG", **settings)
+            open_photo(whole)
+            for share in (0.4, 0.7):
+                start = int(share * len(whole))
+                broken = whole[:start] + bytes(1300) + whole[start + 1300 :]
+                with pytest.raises(UnreadablePhoto, match="damaged"):
+                    open_photo(broken)
+            # What follows the end is none of the picture.
+            open_photo(whole + bytes(5000) + whole)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimize": True}, {"progressive": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_even_parts_of_jpeg_are_no_holes(settings, mode, grainy):
+    for level in (0, 128, 255):
+        canvas = Image.new("RGB", (3000, 2000), (level, level, level))
+        plain = encoded(canvas.convert(mode), "JPEG", **settings)
+        canvas.paste(grainy, (40, 40))
+        for data in (plain, encoded(canvas.convert(mode), "JPEG", **settings)):
+            assert open_picture(data).notes == ()

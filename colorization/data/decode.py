@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorization.data import fits, png, tiff
+from colorization.data import fits, jpeg, png, tiff
 from colorization.data.color_profile import picture_to_srgb
 from colorization.data.deep import Samples, rounded, to_srgb
 from colorization.data.file_kinds import is_raw
@@ -19,7 +19,7 @@ from colorization.data.misread import alpha_of, refuse_misread
 from colorization.data.raw import CameraRaw, develop
 from colorization.data.refusals import why_undecoded, why_unknown
 from colorization.data.stated_color import HighDynamicRange, refuse_hdr, stated_profile
-from colorization.data.wholeness import JPEG_END, doubt, why_broken, why_smeared
+from colorization.data.wholeness import doubt, why_broken, why_smeared
 from colorization.errors import UnreadablePhoto
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
@@ -265,8 +265,8 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
         return None
     # The file is whole but for its end if other bytes after it give the same picture.
     body = data.rstrip(b"\0").removesuffix(b"\xff")
-    found = _sound(body + JPEG_END, draft_size, "its end marker is missing, which harms no pixel")
-    other = found and _sound(body + 64 * b"\x55" + JPEG_END, draft_size, "")
+    found = _sound(body + jpeg.END, draft_size, "its end marker is missing, which harms no pixel")
+    other = found and _sound(body + 64 * b"\x55" + jpeg.END, draft_size, "")
     if other is None or found.image.tobytes() != other.image.tobytes():
         return None
     return found

@@ -14,6 +14,7 @@ try:
 except ImportError:
     AvifImagePlugin = None
 
+from colorization.data import jpeg
 from colorization.errors import damage
 
 # Pillow's names of formats that need a library, what files of them begin with, and what to say
@@ -84,11 +85,6 @@ _UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 _NO_MODE = "not identified by this driver"
-# JPEG's processes that are read: baseline, extended and progressive, by Huffman or arithmetic
-# coding, all with 8 bits (ITU-T T.81, table B.1). Frames begin with one of the markers 0xC0 to
-# 0xCF that are no tables, and with 0xF7 in JPEG-LS.
-_JPEG_FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
-_JPEG_READ = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 # Number of bytes that the patterns above look at.
 _START = 526
 
@@ -124,7 +120,7 @@ def why_undecoded(data: bytes, error: Exception) -> str:
         told := _other(data)
     ):
         return told
-    if process := _jpeg_process(data):
+    if process := jpeg.unread_process(data):
         return unread_kind("JPEG", process)
     kind, told = _pillow_kind(data) or "picture", damage(error)
     # Pillow looks up what a header states in tables of what it knows, and says no more of it.
@@ -156,22 +152,6 @@ def _pillow_kind(data: bytes) -> str | None:
         with contextlib.suppress(struct.error, IndexError):
             if accepts is not None and accepts(data[:16]) is True:
                 return kind
-    return None
-
-
-def _jpeg_process(data: bytes) -> str | None:
-    """What a JPEG file is, if it is one that is not read."""
-    at = 2
-    while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and at + 5 <= len(data):
-        marker = data[at + 1]
-        if _JPEG_FRAME.match(data, at + 1):
-            if marker == 0xF7:
-                return "JPEG-LS"
-            if marker not in _JPEG_READ:
-                return "lossless or hierarchical"
-            return None if data[at + 4] == 8 else f"{data[at + 4]} bits"
-        filled = marker == 0xFF
-        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
+from colorization.data import jpeg
 from colorization.data.boxes import coded_parts
 
-JPEG_END = b"\xff\xd9"
 _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
 # TIFF's numbers of compressions.
@@ -41,7 +41,9 @@ def why_broken(data: bytes, kind: str) -> str | None:
       kind: Pillow's name of its format.
     """
     if kind == "JPEG":
-        return None if _has_end(data) else "image file is truncated"
+        if not jpeg.has_end(data):
+            return "image file is truncated"
+        return _ZEROED if jpeg.has_hole(data) else None
     if kind == "PNG":
         return _of_png(data)
     if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
@@ -113,7 +115,7 @@ def why_strips_broken(
 def _is_zeroed_jpeg(body: memoryview) -> bool:
     end = bytes(body[-2 * len(_ZEROS) :])
     left = end.rstrip(b"\0")
-    return len(end) - len(left) >= len(_ZEROS) and not left.endswith(JPEG_END)
+    return len(end) - len(left) >= len(_ZEROS) and not left.endswith(jpeg.END)
 
 
 def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
@@ -121,16 +123,6 @@ def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
     if any(data.find(_ZEROS, start, start + size) >= 0 for start, size in parts):
         return _ZEROED
     return None
-
-
-def _has_end(data: bytes) -> bool:
-    """Whether a JPEG file's end marker comes behind its pixels, and not only in a thumbnail."""
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
-        # Markers may be filled up with further bytes of ones (ITU-T T.81, B.1.1.2).
-        filled = data[at + 1 : at + 2] == b"\xff"
-        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.find(JPEG_END, max(at, data.rfind(JPEG_END) - 1)) >= 0
 
 
 def _of_png(data: bytes) -> str | None:

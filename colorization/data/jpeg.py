@@ -1,0 +1,85 @@
+"""JPEG files: what they are and whether they are whole, as their markers tell (ITU-T T.81)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+END = b"\xff\xd9"
+_HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
+# Markers that a frame begins with: all from 0xC0 to 0xCF that are no tables, and that of JPEG-LS.
+_FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
+# Processes that are read, all with 8 bits: baseline, extended and progressive, by Huffman or
+# arithmetic coding. The first two are sequential.
+_READ, _SEQUENTIAL = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC0, 0xC1)
+# Distance of the bytes that are looked at for a hole, and zeros that make one.
+_STEP, _HOLE = 1024, bytes(128)
+
+
+def unread_process(data: bytes) -> str | None:
+    """What a JPEG file is, if it is one that is not read."""
+    for marker, begin, _ in _segments(data):
+        if marker == _JPEG_LS:
+            return "JPEG-LS"
+        if marker in _FRAMES:
+            if marker not in _READ:
+                return "lossless or hierarchical"
+            return None if data[begin] == 8 else f"{data[begin]} bits"
+    return None
+
+
+def has_end(data: bytes) -> bool:
+    """Whether the end marker comes behind the pixels, and not only in a thumbnail."""
+    *_, (_, _, at) = [(0, 0, 2), *_segments(data)]
+    return data.find(END, max(at, data.rfind(END) - 1)) >= 0
+
+
+def has_hole(data: bytes) -> bool:
+    """Whether zeros stand among the pixels where bytes have not arrived.
+
+    Where the first code of the first component's table is that of a coefficient and not of a
+    block's end, no picture is coded as zeros alone: all coefficients of a block would be the same.
+    Only files of one sequential scan are judged.
+    """
+    firsts: dict[int, int] = {}
+    components, scan = 0, None
+    for marker, begin, end in _segments(data):
+        if marker == _HUFFMAN:
+            firsts |= _first_codes(data, begin, end)
+        elif marker in _FRAMES:
+            components = data[begin + 5] if marker in _SEQUENTIAL else 0
+        elif marker == _SCAN and data[begin] == components:
+            scan = end if firsts.get(16 | data[begin + 2] & 15, 0) & 15 else None
+    if scan is None:
+        return False
+    probes, place = data[scan::_STEP], -1
+    while (place := probes.find(0, place + 1)) >= 0:
+        at = scan + place * _STEP
+        if data[at : at + len(_HOLE)] == _HOLE:
+            # What follows the end may be anything.
+            return data.find(END, scan, at) < 0
+    return False
+
+
+def _first_codes(data: bytes, at: int, end: int) -> dict[int, int]:
+    """Class and number of the tables in a segment -> the symbol whose code is zeros (B.2.4.2)."""
+    found = {}
+    while at + 17 < end:
+        found[data[at]] = data[at + 17]
+        at += 17 + sum(data[at + 1 : at + 17])
+    return found
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, beginning and end of the content of the segments up to the first scan's header."""
+    at = 2
+    while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and at + 10 <= len(data):
+        marker = data[at + 1]
+        # Markers may be filled up with further bytes of ones (B.1.1.2).
+        if marker == 0xFF:
+            at += 1
+            continue
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, at + 4, end
+        if marker == _SCAN:
+            return
+        at = end
