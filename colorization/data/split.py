@@ -149,7 +149,10 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
     if known and not _first_usable(rest):
         raise _nothing_left(photos)
     if tests:
-        return _tested_on_others(rest, find_data(tests), before)
+        selection = _tested_on_others(rest, find_data(tests), before)
+        if not_trained := len(photos) - len(selection.train):
+            print(f"Not training on {not_trained:,} photos that are or were tested on.")
+        return selection
     if known:
         test = [path for path in photos if path in known]
         test = _each_once(held_out.untrained(test, *before))
@@ -209,8 +212,6 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
     if not _first_usable(train):
         print("All photos are trained and tested on: the figures will flatter the model.")
         return Selection(photos, test, before.held_out)
-    if copies:
-        print(f"Not training on {len(copies):,} photos that are tested on.")
     return Selection(train, test, list(dict.fromkeys([*before.held_out, *named])))
 
 
