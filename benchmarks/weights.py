@@ -78,6 +78,7 @@ def main() -> None:
     import_tensorflow(verbose=False)
     from colorization.data.photos import find_photos
     from colorization.training import checkpoint, weights
+    from colorization.training.model_folder import BEST, EVALUATION
     from colorization.training.settings import copy_settings
 
     photos = find_photos(options.photos)
@@ -88,6 +89,8 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp())
         try:
             copy_settings(options.model_dir, folder)
+            (folder / BEST).mkdir()
+            shutil.copy(Path(options.model_dir) / BEST / EVALUATION, folder / BEST)
             file = folder / weights.FILE
             np.savez_compressed(file, **arrays)
             error, size = rmse(str(folder), photos), file.stat().st_size / 1e6

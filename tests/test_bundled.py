@@ -71,5 +71,5 @@ def test_another_process_that_is_faster_is_no_harm(tmp_path, monkeypatch):
 
 def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--train_data"):
+    with pytest.raises(UserError, match="photos of your own"):
         bundled_photos(tmp_path / "file" / "bundled")

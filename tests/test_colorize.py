@@ -1,6 +1,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -25,6 +27,26 @@ def encoded(pixels, kind="PNG", **settings):
     with io.BytesIO() as file:
         Image.fromarray(pixels).save(file, kind, **settings)
         return file.getvalue()
+
+
+def test_programs_may_have_gone_back_to_tensorflow_1(colorizer, model_folder, colourful):
+    photo = colourful(30, 40)
+    code = (
+        "import sys, numpy as np, tensorflow as tf; tf.compat.v1.disable_v2_behavior();"
+        "from colorization.prediction.colorize import Colorizer;"
+        "photo = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(30, 40, 3);"
+        f"colorizer = Colorizer({model_folder()!r}, precision='float32');"
+        "sys.stdout.buffer.write(colorizer.colorize(photo).tobytes())"
+    )
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=photo.tobytes(),
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == colorizer.colorize(photo).tobytes()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (500, 3), (37, 53), (300, 1001)])

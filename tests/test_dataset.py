@@ -295,13 +295,25 @@ def test_every_kind_of_photo_at_once(tmp_path, colourful):
 def test_aged_photos_keep_their_chroma_and_age_alike_in_batches_of_any_size(photo_folder):
     folder = photo_folder(5)
     clean, _ = batches(folder, batch_size=2)
-    ones, _ = batches(folder, batch_size=1, aged=True)
-    pairs, _ = batches(folder, batch_size=2, aged=True)
+    ones, _ = batches(folder, batch_size=1, aged=1)
+    pairs, _ = batches(folder, batch_size=2, aged=1)
     lightness = joined(ones, 0, "lightness")
     np.testing.assert_allclose(lightness, joined(pairs, 0, "lightness"), atol=1e-3)
     changed = np.abs(lightness - joined(clean, 0, "lightness")).mean(axis=(1, 2, 3))
     assert changed.min() > 0.5
     np.testing.assert_array_equal(joined(ones, 1, "chroma"), joined(clean, 1, "chroma"))
+
+
+def test_a_share_of_aged_photos_is_the_same_each_time(photo_folder):
+    folder = photo_folder(12)
+    lightness = [
+        joined(batches(folder, batch_size=size, aged=share)[0], 0, "lightness")
+        for size, share in ((4, 0), (4, 0.5), (3, 0.5))
+    ]
+    clean, some, again = lightness
+    np.testing.assert_allclose(some, again, atol=1e-3)
+    changed = (np.abs(some - clean).mean(axis=(1, 2, 3)) > 0.5).sum()
+    assert 2 <= changed <= 10
 
 
 @pytest.mark.parametrize("half_size", [False, True])

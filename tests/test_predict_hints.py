@@ -72,6 +72,28 @@ def test_strokes_that_do_not_fit_their_photo_do_not_stop_the_others(
     assert (tmp_path / "out/index.html").exists()
 
 
+def test_damaged_strokes_stop_no_others_of_photos_coloured_before(
+    run_predict, photos, tmp_path, caplog
+):
+    run_predict("--input", photos)
+    before = {
+        name: pixels(tmp_path / "out/predicted" / name) for name in ("colour0.png", "colour1.png")
+    }
+    save_strokes(tmp_path / "hints/colour1.png", 30, 20)
+    whole = (tmp_path / "hints/colour1.png").read_bytes()
+    (tmp_path / "hints/colour0.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit) as stopped:
+        run_predict("--input", photos, "--hints", tmp_path / "hints")
+    assert stopped.value.code == 1
+    assert "cannot read hints" in caplog.text
+    changed = [
+        name
+        for name in before
+        if not np.array_equal(pixels(tmp_path / "out/predicted" / name), before[name])
+    ]
+    assert changed == ["colour1.png"]
+
+
 def test_strokes_are_for_the_photo_of_the_same_ending(run_predict, photos, tmp_path):
     Image.open(photos / "colour0.png").save(photos / "colour0.bmp")
     save_strokes(tmp_path / "hints/colour0.png", 30, 20)

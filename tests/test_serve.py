@@ -65,6 +65,8 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert app.read_accounts(None) == [("ada", "a:b")]
     (tmp_path / "accounts").write_text("bob:c\n\neve:d\n")
     assert app.read_accounts(str(tmp_path / "accounts")) == [("bob", "c"), ("eve", "d")]
+    (tmp_path / "accounts").write_text("bob:c", "utf-8-sig")
+    assert app.read_accounts(str(tmp_path / "accounts")) == [("bob", "c")]
     for text in ("no colon", ":password", "user:", ""):
         (tmp_path / "accounts").write_text(text)
         with pytest.raises(UserError, match="user:password"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,7 @@ def test_a_warm_start_takes_what_fits(run, tmp_path):
                   "--global_channels", 4, folder="wider", steps=1)  # fmt: skip
     assert "Starting anew, for want of a match: conv/kernel" in printed
     # Going on, it has weights of its own.
+    shutil.rmtree(source)
     assert "Starting" not in run("--warm_start", source, folder="same", steps=2)
 
 

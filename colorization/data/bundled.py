@@ -63,7 +63,7 @@ def bundled_photos(folder: Path) -> Path:
             return folder
         raise UserError(
             f"cannot write the bundled photos to {folder} ({error.strerror}); "
-            "run in a writable folder or name photos of your own with --train_data"
+            "run in a writable folder, or name photos of your own"
         ) from error
     return folder
 

@@ -301,12 +301,13 @@ def eval_dataset(
     batch_size: int,
     report: Report,
     *,
-    aged: bool = False,
+    aged: float = 0.0,
     class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
-    The last batch may be smaller. If `aged`, all photos look like old prints, each time the same.
+    The last batch may be smaller. A share `aged` of the photos looks like old prints, the same ones
+    each time.
     """
     if isinstance(data, Shards):
         found = _prepared(_records(data, report, None)).batch(batch_size)
@@ -323,7 +324,7 @@ def eval_dataset(
             # A photo's place among the usable ones decides how it ages, whatever the batch size.
             places = batch * batch_size + tf.range(tf.size(paths, tf.int64))
             features["lightness"] = aging.aged_batch(
-                features["lightness"], labels["chroma"], places, share=1
+                features["lightness"], labels["chroma"], places, aged
             )
         return features, labels
 

@@ -263,14 +263,13 @@ class Layers:
         Returns:
           `[batch, height, width, channels]`.
         """
-        inputs = local.shape[-1] + global_features.shape[-1]
+        # Programs that use Estimators may have gone back to TensorFlow 1's kind of shapes.
+        inputs = [tf.compat.dimension_value(x.shape[-1]) for x in (local, global_features)]
         with tf.compat.v1.variable_scope(name):
-            kernel = self._kernel([inputs, channels])
+            kernel = self._kernel([sum(inputs), channels])
 
             def product(kernel: tf.Tensor) -> tf.Tensor:
-                of_local, of_global = tf.split(
-                    self._cast(kernel), [local.shape[-1], global_features.shape[-1]]
-                )
+                of_local, of_global = tf.split(self._cast(kernel), inputs)
                 added = tf.linalg.matmul(global_features, of_global)
                 return tf.nn.conv2d(local, of_local[None, None], 1, "SAME") + added[:, None, None]
 

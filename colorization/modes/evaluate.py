@@ -75,7 +75,7 @@ def measure(
                 data,
                 options.batch_size,
                 report,
-                aged=bool(options.aged),
+                aged=options.aged or 0.0,
                 class_names=options.class_names,
             ),
             hooks=[

@@ -307,7 +307,11 @@ def _unfinished(
         # Whoever colours a folder again without hints keeps what was made with some.
         if not (options.hint or options.hints):
             return True
-        return picture.hints == digest((hints or {}).get(path))
+        try:
+            return picture.hints == digest((hints or {}).get(path))
+        except UserError:
+            # What is wrong with the strokes is said when the photo's turn comes.
+            return False
 
     left = [path for path in paths if options.overwrite or not is_finished(path)]
     if len(left) < len(paths):

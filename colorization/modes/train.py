@@ -127,7 +127,8 @@ def _with_settings(options: Options, data: Selection) -> Options:
     """The options with all that the network to train is made of."""
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
-    if options.warm_start:
+    # What a training has begun with may be gone by the time that it goes on.
+    if options.warm_start and not checkpoint.trained_steps(options.model_dir):
         options = warm_started(options)
     if options.classes:
         options = dataclasses.replace(options, class_names=split.class_names(data.train))

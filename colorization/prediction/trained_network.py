@@ -73,7 +73,9 @@ class TrainedNetwork:
                 whole = tf1.placeholder(tf.float32, shape, "whole")
             params = {**settings, "precision": precision}
             nn = Layers(False, params, whole)
-            logits, _ = network(nn, lightness, params)
+            # Programs that use Estimators may have gone back to TensorFlow 1's kind of variables.
+            with tf1.variable_scope(tf1.get_variable_scope(), use_resource=True):
+                logits, _ = network(nn, lightness, params)
             self.has_global_features = nn.has_global_features
             self._separate = separate_whole and nn.has_global_features
             inputs = [lightness, whole] if self._separate else [lightness]

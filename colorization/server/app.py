@@ -51,7 +51,7 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
     """
     where = f"--auth_file {path}" if path else "COLORIZE_AUTH"
     try:
-        text = Path(path).read_text("utf-8") if path else os.environ.get("COLORIZE_AUTH", "")
+        text = Path(path).read_text("utf-8-sig") if path else os.environ.get("COLORIZE_AUTH", "")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise UserError(f"cannot read {where} ({reason}); name a text file") from error
