@@ -95,6 +95,9 @@ def run(network: Network, options: Options) -> None:
             _show(output, options)
     if not paths:
         print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
+    elif options.shard != (0, 1) and options.keep != "predicted":
+        command = ["python", f"{options.model}.py", "--mode", "gallery", "--output", options.output]
+        print(f"When all shards are done:\n  {command_line(command)}")
     if report.unreadable:
         print(
             f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
@@ -213,14 +216,9 @@ def _colorize_photos(
 
 
 def _show(output: Path, options: Options) -> None:
-    """Writes the gallery, or says how to, unless only the coloured pictures are kept."""
-    if options.keep == "predicted":
-        return
-    if options.shard != (0, 1):
-        command = ["python", f"{options.model}.py", "--mode", "gallery", "--output", options.output]
-        print(f"When all shards are done:\n  {command_line(command)}")
-        return
-    print(f"See them in {write_gallery_of_results(output, options.model)}")
+    """Writes the gallery, unless only the coloured pictures are kept or others colour some, too."""
+    if options.keep != "predicted" and options.shard == (0, 1):
+        print(f"See them in {write_gallery_of_results(output, options.model)}")
 
 
 def _colorize_films(
