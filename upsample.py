@@ -234,8 +234,8 @@ def _read(path: Path) -> Image.Image:
         UnreadablePhoto: it is none, or damaged.
     """
     # As a module this imports nothing of the project, which is built on it.
-    from colorization.data.decode import open_picture
     from colorization.data.photos import read_file
+    from colorization.decoding.decode import open_picture
 
     picture = open_picture(read_file(str(path)))
     if picture.alpha is not None and picture.image.mode != "I;16":

@@ -25,9 +25,9 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from colorization.data.decode import open_photo
 from colorization.data.lab_planes import SIZE, to_sheet
 from colorization.data.photos import find_photos, read_file
+from colorization.decoding.decode import open_photo
 from colorization.lab import toning
 
 # Colours of black, of the grays between, and of white.

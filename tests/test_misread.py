@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from test_photos import encoded
 
-from colorization.data.decode import open_photo, open_picture
+from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
 HEIGHT, WIDTH = 5, 7

@@ -11,9 +11,9 @@ from PIL import Image, features
 from platforms import peak_memory
 from test_photos import encoded
 
-from colorization.data import decode as photos
-from colorization.data.decode import open_photo
 from colorization.data.photos import read_file
+from colorization.decoding import decode as photos
+from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 
 

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from colorization.data.decode import open_photo
 from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
+from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos

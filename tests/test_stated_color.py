@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, features
 
-from colorization.data.decode import open_picture
+from colorization.decoding.decode import open_picture
 from colorization.errors import UnreadablePhoto
 
 # Linear Display P3 to linear sRGB (CSS Color Module Level 4, section 18).

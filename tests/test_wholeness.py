@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, features
 from test_photos import encoded
 
-from colorization.data.decode import open_photo, open_picture
+from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
 KINDS = {

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.data.decode import open_photo
 from colorization.data.photos import read_file
+from colorization.decoding.decode import open_photo
 from colorization.lab import lab_numpy
 from colorization.lab.toning import is_toned
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
-from colorization.data import file_kinds
+from colorization.decoding import file_kinds
 from colorization.errors import UnreadablePhoto, UserError
 
 # Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.

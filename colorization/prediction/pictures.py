@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from colorization.data.decode import open_picture, page, pages
 from colorization.data.photos import read_file
+from colorization.decoding.decode import open_picture, page, pages
 from colorization.errors import UnreadablePhoto
 
 # Ending of names, and Pillow's name of the format, for each value of --format.

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
-from colorization.data.decode import pages
 from colorization.data.photos import read_file
+from colorization.decoding.decode import pages
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
 from colorization.prediction.hints import parse_point

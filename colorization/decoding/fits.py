@@ -7,8 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from colorization.data.deep import Samples
-from colorization.data.refusals import unread_kind
+from colorization.decoding.deep import Samples
+from colorization.decoding.refusals import unread_kind
 from colorization.errors import UnreadablePhoto
 
 # Bytes of a block, of which headers have a whole number.

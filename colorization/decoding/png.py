@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorization.data.deep import Samples
+from colorization.decoding.deep import Samples
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -14,7 +14,7 @@ try:
 except ImportError:
     AvifImagePlugin = None
 
-from colorization.data import jpeg
+from colorization.decoding import jpeg
 from colorization.errors import damage
 
 # Pillow's names of formats that need a library, what files of them begin with, and what to say

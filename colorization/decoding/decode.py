@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorization.data import fits, jpeg, png, tiff
-from colorization.data.color_profile import picture_to_srgb
-from colorization.data.deep import Samples, rounded, to_srgb
-from colorization.data.file_kinds import is_raw
-from colorization.data.misread import alpha_of, refuse_misread
-from colorization.data.raw import CameraRaw, develop
-from colorization.data.refusals import why_undecoded, why_unknown
-from colorization.data.stated_color import HighDynamicRange, refuse_hdr, stated_profile
-from colorization.data.wholeness import doubt, why_broken, why_smeared
+from colorization.decoding import fits, jpeg, png, tiff
+from colorization.decoding.color_profile import picture_to_srgb
+from colorization.decoding.deep import Samples, rounded, to_srgb
+from colorization.decoding.file_kinds import is_raw
+from colorization.decoding.misread import alpha_of, refuse_misread
+from colorization.decoding.raw import CameraRaw, develop
+from colorization.decoding.refusals import why_undecoded, why_unknown
+from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
+from colorization.decoding.wholeness import doubt, why_broken, why_smeared
 from colorization.errors import UnreadablePhoto
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.

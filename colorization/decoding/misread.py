@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from colorization.data.file_kinds import NO_PHOTOS
-from colorization.data.psd import has_merged_picture, is_transparent
-from colorization.data.refusals import unread_kind, why_unknown
+from colorization.decoding.file_kinds import NO_PHOTOS
+from colorization.decoding.psd import has_merged_picture, is_transparent
+from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
 
 # Formats of which samples of more than 8 bits are read right. Of others Pillow takes the bytes in

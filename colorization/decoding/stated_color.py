@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from colorization.data.boxes import boxes
-from colorization.data.color_profile import HDR, UnusableProfile, hdr_transfer
+from colorization.decoding.boxes import boxes
+from colorization.decoding.color_profile import HDR, UnusableProfile, hdr_transfer
 from colorization.errors import UnreadablePhoto
 
 # Chromaticities of white, red, green and blue by their number in H.273, table 2.

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
-from colorization.data import jpeg
-from colorization.data.boxes import coded_parts
+from colorization.decoding import jpeg
+from colorization.decoding.boxes import coded_parts
 
 _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from colorization.data.deep import Samples
-from colorization.data.raw import CameraRaw
-from colorization.data.wholeness import why_strips_broken
+from colorization.decoding.deep import Samples
+from colorization.decoding.raw import CameraRaw
+from colorization.decoding.wholeness import why_strips_broken
 from colorization.errors import UnreadablePhoto, damage
 
 if TYPE_CHECKING:

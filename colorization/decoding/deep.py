@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from colorization.data.color_profile import (
+from colorization.decoding.color_profile import (
     UnusableProfile,
     gray_to_srgb,
     picture_to_srgb,

@@ -1,0 +1,1 @@
+"""Decoding: files of pictures of any kind become upright pictures in sRGB."""
