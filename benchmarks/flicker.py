@@ -3,7 +3,7 @@
     python benchmarks/flicker.py [FILM] --model_dir models/color_global [--frames 48]
 
 Mean absolute change of a*b* from frame to frame where lightness stays the same to within one unit
-(`colorization.prediction.video.flicker`). Without a film, one is made of a bundled photo: a slow
+(`colorization.films.colorize_film.flicker`). Without a film, one is made of a bundled photo: a slow
 pan with the grain of old film.
 """
 
@@ -29,8 +29,8 @@ def main() -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
+    from colorization.films.colorize_film import Smoother, flicker
     from colorization.prediction.colorize import Colorizer
-    from colorization.prediction.video import Smoother, flicker
 
     colorizer, smooth = Colorizer(options.model_dir), Smoother()
     lightness, before, after = [], [], []
@@ -46,8 +46,8 @@ def main() -> None:
 
 
 def film_frames(path: str) -> Iterator[np.ndarray]:
-    from colorization.prediction.film_color import Converter, stored_colors
-    from colorization.prediction.film_source import main_pictures, open_film
+    from colorization.films.color import Converter, stored_colors
+    from colorization.films.source import main_pictures, open_film
 
     with open_film(path) as film:
         pictures, converter = main_pictures(film), None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from colorization.prediction.film_color import (
+from colorization.films.color import (
     Colors,
     Converter,
     UnreadableFilm,

@@ -6,14 +6,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from colorization.prediction.film_source import (
+from colorization.films.colorize_film import colorize_film
+from colorization.films.source import (
     Clock,
     UnreadableFilm,
     in_time,
     open_film,
     require_whole,
 )
-from colorization.prediction.video import colorize_film
 
 av = pytest.importorskip("av")
 

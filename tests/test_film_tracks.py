@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorization.prediction.film_source import disposition
-from colorization.prediction.video import colorize_film
+from colorization.films.colorize_film import colorize_film
+from colorization.films.source import disposition
 
 av = pytest.importorskip("av")
 

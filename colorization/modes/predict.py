@@ -25,6 +25,9 @@ from colorization.data.report import Report, named_reasons
 from colorization.data.split import photos_for_testing
 from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import require_writable
+from colorization.films.color import UnreadableFilm
+from colorization.films.colorize_film import colorize_film
+from colorization.films.source import first_frames, require_pyav
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
@@ -45,7 +48,6 @@ from colorization.prediction.results import (
     still_there,
     without_results,
 )
-from colorization.prediction.video import UnreadableFilm, colorize_film, first_frames, require_pyav
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings

@@ -22,6 +22,7 @@ from PIL import Image
 
 from colorization.data.photos import is_film
 from colorization.files import atomic_write
+from colorization.films.colorize_film import poster
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import (
     THUMBNAILS,
@@ -30,7 +31,6 @@ from colorization.prediction.results import (
     read_finished,
     thumbnail_name,
 )
-from colorization.prediction.video import poster
 
 THUMBNAIL_SIDE = 320
 # Scores that are shown, of those that `colorize_folder.colorize_photos` gives.

@@ -35,7 +35,6 @@ from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.portable_names import portable
-from colorization.prediction.video import CONTAINERS
 
 _lock = threading.Lock()
 # Errors that reading a damaged line of the record may raise.
@@ -51,6 +50,14 @@ VIEWS = {
 }
 # Folder beside those for the gallery's small pictures.
 THUMBNAILS = "thumbnails"
+# FFmpeg's names for the containers that hold everything a coloured film needs, by ending.
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
 # Beginnings of the names of records.
 _FINISHED, _BEGUN = "finished", ".begun"
 

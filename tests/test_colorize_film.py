@@ -11,11 +11,11 @@ import pytest
 import color_global
 from colorization.data.photos import is_film
 from colorization.errors import UserError
+from colorization.films.color import UnreadableFilm, field_order
+from colorization.films.colorize_film import Smoother, colorize_film, flicker
 from colorization.modes import predict as predict_mode
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
-from colorization.prediction.film_color import field_order
-from colorization.prediction.video import Smoother, UnreadableFilm, colorize_film, flicker
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
 AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.prediction.film_color import UnreadableFilm
-from colorization.prediction.film_source import (
+from colorization.films.color import UnreadableFilm
+from colorization.films.source import (
     container_name,
     decoded,
     disposition,

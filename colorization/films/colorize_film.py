@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.files import atomic_write, remove_left_behind
-from colorization.prediction.film_color import (
+from colorization.films.color import (
     Colors,
     Converter,
     UnreadableFilm,
@@ -19,7 +19,7 @@ from colorization.prediction.film_color import (
     stored_colors,
     tag,
 )
-from colorization.prediction.film_source import (
+from colorization.films.source import (
     Clock,
     address,
     decoded,
@@ -28,36 +28,16 @@ from colorization.prediction.film_source import (
     in_time,
     main_pictures,
     open_film,
-    require_pyav,
     require_whole,
 )
-from colorization.prediction.film_tracks import Tracks, describe, left_out, needs_free_metadata
-
-__all__ = [
-    "CONTAINERS",
-    "ColoredFilm",
-    "Smoother",
-    "UnreadableFilm",
-    "colorize_film",
-    "first_frames",
-    "flicker",
-    "require_pyav",
-]
+from colorization.films.tracks import Tracks, describe, left_out, needs_free_metadata
+from colorization.prediction.results import CONTAINERS
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer, OutputContainer
 
     from colorization.prediction.colorize import Colorizer
-
-# FFmpeg's names for the containers that hold everything a coloured film needs, by ending.
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-}
 
 # Encoders and their options. The quality is about the same; VP9 takes about twice the time.
 _H264 = ("libx264", {"crf": "16"})
@@ -89,9 +69,9 @@ def colorize_film(
     Args:
       colorizer: the model.
       source: a film that FFmpeg reads.
-      target: its ending is one of `CONTAINERS`. Upright, in H.264, or VP9 in WebM, of 8 bits and
-        4:2:0, with the source's times, matrix, range, primaries, transfer and fields; what else the
-        source has is copied, see `film_tracks`. Written under a temporary name and renamed.
+      target: its ending is one of `results.CONTAINERS`. Upright, in H.264, or VP9 in WebM, of 8
+        bits and 4:2:0, with the source's times, matrix, range, primaries, transfer and fields; what
+        else the source has is copied, see `tracks`. Written under a temporary name and renamed.
       progress: called after each frame with the number of all, or about that.
 
     Raises:

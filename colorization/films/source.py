@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from colorization.data.photos import reason
 from colorization.errors import UserError
-from colorization.prediction.film_color import UnreadableFilm
+from colorization.films.color import UnreadableFilm
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream

@@ -1,0 +1,1 @@
+"""Films: every frame coloured, its sound, times and colours kept."""
