@@ -50,6 +50,17 @@ class Selection(NamedTuple):
     bundled: bool = False
 
 
+def has_own_photos(options: Options, part: str) -> bool:
+    """Whether photos are named, or lie in `data`, so that the bundled ones are not needed.
+
+    Args:
+      options: of the run.
+      part: what they are for, `"train"` or `"test"`.
+    """
+    named = options.train_data if part == "train" else (*options.input, *options.test_data)
+    return bool(_own_sources(named, part))
+
+
 def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selection]:
     """The photos to train and to test on, and the options with the defaults that suit them.
 

@@ -16,6 +16,7 @@ from colorization.modes.evaluate import measure
 from colorization.modes.train import train_model
 from colorization.options import Options
 from colorization.pages import comparison
+from colorization.training import tryout
 from colorization.training.checkpoint import best_checkpoint
 from colorization.training.cluster import read_cluster
 from colorization.training.model_folder import HELD_OUT
@@ -30,6 +31,7 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
+    tryout.keep_apart(options, split.has_own_photos(options, "train"), *comparison.TITLES)
     options, data = split.photos_for_training(options, _noted(options))
     runs = {}
     for name in comparison.TITLES:

@@ -32,7 +32,7 @@ def run(network: Network, options: Options) -> None:
     With a model of weights only, which others may share, nothing is stored, nor in place of what
     training has stored beside the best checkpoint.
     """
-    options = with_model(options)
+    options = with_model(options, split.has_own_photos(options, "test"))
     weights_only = holds_weights_only(options.model_dir)
     best = best_checkpoint(options.model_dir)
     options = resolve_settings(options)

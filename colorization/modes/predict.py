@@ -22,7 +22,7 @@ from colorization.data.photos import (
     reason,
 )
 from colorization.data.report import Report, named_reasons
-from colorization.data.split import photos_for_testing
+from colorization.data.split import has_own_photos, photos_for_testing
 from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
@@ -57,7 +57,7 @@ def run(network: Network, options: Options) -> None:
     """Colours photos and films and writes the pictures and the gallery page."""
     for point in options.hint:
         parse_point(point)
-    options = with_model(options)
+    options = with_model(options, has_own_photos(options, "test"))
     if "-" in (*options.input, options.output):
         _predict_pipe(network, options)
         return

@@ -20,7 +20,7 @@ from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
-from colorization.training import checkpoint, cluster
+from colorization.training import checkpoint, cluster, tryout
 from colorization.training.general_model import with_starting_point
 from colorization.training.hooks import Interrupted
 from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
@@ -54,6 +54,8 @@ def run(network: Network, options: Options) -> None:
             f"{options.model_dir} holds weights without what training needs; to go on from them, "
             f"give --warm_start {options.model_dir} and another --model_dir"
         )
+    if not task.cluster_spec:
+        tryout.keep_apart(options, split.has_own_photos(options, "train"))
     options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
     options = with_starting_point(options, data.bundled)
     trained = train_model(network, options, task, data)
@@ -114,6 +116,7 @@ def train_model(
         def note() -> None:
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
+            tryout.note(options.model_dir, data.bundled, done)
 
         with _watched(options, task, train, test), _started(options, task, done) as started:
             metrics = train_task(network, started, task, done, train, test, note)

@@ -12,6 +12,7 @@ from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, settings, weights
 from colorization.training.evaluation import stored_evaluation
 from colorization.training.model_folder import BEST
+from colorization.training.tryout import is_tryout
 
 # Name for `--warm_start`, and beginning of the names for `--model_dir`.
 PRETRAINED = "pretrained"
@@ -29,17 +30,21 @@ _SHARE_OF_STEPS = 4
 _log = logging.getLogger(__name__)
 
 
-def with_model(options: Options) -> Options:
+def with_model(options: Options, own_photos: bool = True) -> Options:
     """The options with the folder of a model: the user's own, or a general one.
 
     Args:
       options: of a run that needs a trained model.
+      own_photos: whether it is for others than the bundled photos, see `own_or_general`.
 
     Raises:
       UserError: there is no model; says how to get one.
     """
-    find = located if "model_dir" in options.given else own_or_general
-    return dataclasses.replace(options, model_dir=find(options.model_dir, options.model))
+    if "model_dir" in options.given:
+        folder = located(options.model_dir, options.model)
+    else:
+        folder = own_or_general(options.model_dir, options.model, own_photos)
+    return dataclasses.replace(options, model_dir=folder)
 
 
 def with_starting_point(options: Options, bundled: bool) -> Options:
@@ -129,19 +134,33 @@ def located(folder: str, model: str) -> str:
     return folder
 
 
-def own_or_general(model_dir: str, model: str) -> str:
+def own_or_general(model_dir: str, model: str, own_photos: bool = True) -> str:
     """The folder of the user's own model, or of the general one where there is none yet.
+
+    A model that has seen the bundled photos alone is none for other photos, unless no other is
+    there.
+
+    Args:
+      model_dir: folder of the user's own model.
+      model: the script that it belongs to.
+      own_photos: whether it is for others than the bundled photos.
 
     Raises:
       UserError: there is neither; says how to get one.
     """
-    if checkpoint.has_model(model_dir):
+    has_model = checkpoint.has_model(model_dir)
+    if has_model and not (own_photos and is_tryout(model_dir)):
         return model_dir
     try:
         folder = general_model(model)
     except UserError as error:
+        if has_model:
+            return model_dir
         raise UserError(
             f"no trained model in {model_dir}, train one with --mode train; and {error}"
         ) from error
-    _log.warning("No model of your own in %s yet: taking the general one, %s.", model_dir, folder)
+    why = f"{model_dir} has seen the bundled photos alone (--model_dir {model_dir} takes it)"
+    if not has_model:
+        why = f"No model of your own in {model_dir} yet"
+    _log.warning("%s: taking the general one, %s.", why, folder)
     return folder

@@ -10,6 +10,8 @@ BEST = "best"
 EVALUATION = "evaluation.json"
 # Photos that are never trained on; beside it lie the sizes of those that are, see `data.held_out`.
 HELD_OUT = "held_out.json"
+# Its being there says that the model has seen the bundled photos alone; see `tryout`.
+TRYOUT = "bundled_photos_alone"
 # Step from which on training sees photos at full size, once it does.
 FULL_SIZE = "full_size.json"
 # Steps that fit into the minutes of `--mode compare`; see `step_budget`.

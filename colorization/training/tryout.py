@@ -1,0 +1,76 @@
+"""Models that have seen the bundled photos alone: they show learning and are nobody's own."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from colorization.errors import UserError
+from colorization.files import writable
+from colorization.options import Options
+from colorization.training import checkpoint
+from colorization.training.model_folder import TRYOUT
+
+
+def is_tryout(model_dir: str) -> bool:
+    """Whether the model in a folder has been trained on the bundled photos and on no others."""
+    return (Path(model_dir) / TRYOUT).exists()
+
+
+def note(model_dir: str, bundled: bool, done: int) -> None:
+    """Notes what a model is trained on.
+
+    Args:
+      model_dir: its folder, which exists.
+      bundled: whether the photos are the bundled ones.
+      done: number of steps that it has been trained for before.
+
+    Raises:
+      OSError: the folder cannot be written to.
+    """
+    path = Path(model_dir) / TRYOUT
+    if not bundled:
+        path.unlink(missing_ok=True)
+    elif done == 0:
+        path.touch()
+
+
+def keep_apart(options: Options, own_photos: bool, *models: str) -> None:
+    """Keeps trainings on bundled photos and on others out of one default folder.
+
+    A model of bundled photos is set aside before others are trained on: its folder is renamed. One
+    of other photos is left alone.
+
+    Args:
+      options: of a training; a folder that they name is as it was meant.
+      own_photos: whether it is on others than the bundled photos.
+      models: folders below the default folder that models lie in, where it is none itself.
+
+    Raises:
+      UserError: the photos are bundled, the model is of others; or its folder is in use, or cannot
+        be renamed.
+    """
+    model_dir = options.model_dir
+    folders = [str(Path(model_dir) / model) for model in models] or [model_dir]
+    if "model_dir" in options.given or not all(map(checkpoint.has_model, folders)):
+        return
+    of_bundled = all(map(is_tryout, folders))
+    if not own_photos and not of_bundled:
+        raise UserError(
+            f"{model_dir} has seen photos of your own, and would see bundled ones now; name photos "
+            "with --train_data, or another folder with --model_dir"
+        )
+    if own_photos and of_bundled:
+        _set_aside(model_dir, folders)
+
+
+def _set_aside(model_dir: str, folders: list[str]) -> None:
+    for folder in folders:
+        with checkpoint.locked(folder):
+            pass
+    numbers = itertools.chain([""], itertools.count(2))
+    names = (f"{model_dir}_bundled{number}" for number in numbers)
+    free = next(name for name in names if not Path(name).exists())
+    with writable(model_dir, "model_dir"):
+        Path(model_dir).rename(free)
+    print(f"{model_dir} has seen the bundled photos alone: it is {free} from now on.")
