@@ -28,14 +28,21 @@ def damage(error: Exception) -> str:
     return f"damaged: {told}"
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-# Errors that are about one path, not about a disk.
+# Errors that are about one file, not about a disk.
 UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
-    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ, errno.EFBIG),
 )
-# TensorFlow's words for the two errors above. Its one exception stands for whatever has run out.
-_FULL_WORDS = ("No space left on device", "Disk quota exceeded")
+# Errors of disks, what they mean, and what helps.
+_OF_DISKS = (
+    ((errno.ENOSPC, errno.EDQUOT), "the disk is full", "free some space"),
+    ((errno.EFBIG,), "the disk, or a limit, takes no file as large as this", "choose another disk"),
+    (
+        (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT),
+        "a disk or network share has failed",
+        "see that it works",
+    ),
+)
 
 
 def explain(error: BaseException, batch_size: int) -> str | None:
@@ -51,13 +58,16 @@ def explain(error: BaseException, batch_size: int) -> str | None:
     import tensorflow as tf
 
     text = str(error)
-    if (isinstance(error, OSError) and error.errno in _FULL) or (
-        isinstance(error, tf.errors.OpError) and any(words in text for words in _FULL_WORDS)
-    ):
-        return (
-            f"the disk is full ({_telling_line(text, *_FULL_WORDS)}); what was finished before is "
-            "whole: free some space, then run the same command again"
-        )
+    for codes, meaning, mend in _OF_DISKS:
+        # One exception of TensorFlow stands for many errors; its words tell which.
+        words = [os.strerror(code) for code in codes]
+        if (isinstance(error, OSError) and error.errno in codes) or (
+            isinstance(error, tf.errors.OpError) and any(map(text.__contains__, words))
+        ):
+            return (
+                f"{meaning} ({_telling_line(text, *words)}); what was finished before is whole: "
+                f"{mend}, then run the same command again"
+            )
     if (
         isinstance(error, OSError)
         and error.errno in (*UNUSABLE, errno.EROFS)

@@ -1,6 +1,7 @@
 """Messages for the user when the machine is at fault, and what is left then."""
 
 import errno
+import os
 
 import numpy as np
 import pytest
@@ -33,6 +34,27 @@ def test_a_full_disk(error):
     assert "free some space" in line
     assert "\n" not in line
     assert "photo.png" in line or "model.ckpt-5" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        (errno.EFBIG, "takes no file as large as this"),
+        (errno.EIO, "has failed"),
+        (errno.ESTALE, "has failed"),
+        (errno.ENOTCONN, "has failed"),
+    ],
+)
+def test_other_faults_of_disks(code, meaning):
+    words = os.strerror(code)
+    for error in (
+        OSError(code, words, "photo.png"),
+        tf.errors.OutOfRangeError(None, None, f"Graph execution error:\n\nphoto.png; {words}"),
+    ):
+        line = explain(error, 16)
+        assert meaning in line
+        assert "photo.png" in line and words in line and "run the same command again" in line
+        assert "\n" not in line
 
 
 @pytest.mark.parametrize(
@@ -70,7 +92,7 @@ def test_paths_that_cannot_be_used(tmp_path, make):
     "error",
     [
         ValueError("bug"),
-        OSError(errno.EIO, "I/O error"),
+        OSError(errno.EPIPE, "Broken pipe"),
         tf.errors.InternalError(None, None, "bug"),
     ],
 )

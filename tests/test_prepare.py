@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from colorization.data.prepare import is_finished, prepare
 from colorization.data.report import Report
 from colorization.data.shards import FEATURES, find_data
 from colorization.errors import UserError
+from colorization.modes import prepare as prepare_mode
+from colorization.options import parse
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,7 +91,7 @@ def test_photos_of_the_working_folder_keep_their_names(photo_folder, tmp_path, m
     prepare(["a1.png", "b1.png"], "out")
     (shard,) = (tmp_path / "out").glob("*.tfrecord")
     assert sorted(record["path"] for record in records(shard)) == [b"a1.png", b"b1.png"]
-    with pytest.raises(UserError, match="not empty"):
+    with pytest.raises(UserError, match="prepared from other photos"):
         prepare(["a1.png", "c1.png"], "out")
     prepare(["a1.png", "photos/colour0.png"], "mixed")
     (shard,) = (tmp_path / "mixed").glob("*.tfrecord")
@@ -195,6 +198,44 @@ def test_what_is_finished_is_not_done_again(photo_folder, tmp_path):
     (output / "test" / "manifest.json").unlink()
     with pytest.raises(UserError, match="not empty"):
         prepare(paths, str(output), split=0.5)
+
+
+def test_a_photo_replaced_under_its_name_makes_other_photos(photo_folder, tmp_path):
+    folder = photo_folder(2)
+    paths = find_photos([str(folder)])
+    prepare(paths, str(tmp_path / "out"))
+    before = contents(tmp_path / "out")
+    Image.new("RGB", (50, 50), "red").save(folder / "colour0.png")
+    with pytest.raises(UserError, match="prepared from other photos, or otherwise; remove"):
+        prepare(paths, str(tmp_path / "out"))
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("how", ["missing", "short", "older"])
+def test_shards_that_have_changed_are_not_called_finished(photo_folder, tmp_path, how):
+    paths = find_photos([str(photo_folder(2))])
+    output = tmp_path / "out"
+    prepare(paths, str(output))
+    (shard,) = output.glob("*.tfrecord")
+    if how == "older":
+        manifest = json.loads((output / "manifest.json").read_text())
+        (output / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+    elif how == "short":
+        shard.write_bytes(shard.read_bytes()[:-1])
+    else:
+        shard.unlink()
+    with pytest.raises(UserError, match=f"{re.escape(str(output))}.*; .*remove"):
+        prepare(paths, str(output))
+
+
+def test_an_empty_test_part_is_said_and_not_to_be_tested_on(photo_folder, tmp_path, capsys):
+    arguments = ["--input", str(photo_folder(2)), "--output", str(tmp_path / "out")]
+    # No photo's checksum is below so small a share.
+    options = parse("color", ["--mode", "prepare", *arguments, "--split", "1e-9"])
+    prepare_mode.run(None, options)
+    printed = capsys.readouterr().out
+    assert "None of so few photos is held out" in printed
+    assert printed.splitlines()[-1].endswith(f"--train_data {tmp_path / 'out' / 'train'}")
 
 
 def test_a_folder_with_other_files_is_left_alone(photo_folder, tmp_path):

@@ -76,13 +76,13 @@ def same_content(paths: Sequence[str], others: Iterable[HeldOut]) -> set[str]:
 
 def sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
     """Sizes of photos, to note what a model was trained on."""
-    return frozenset([_UNKNOWN] if isinstance(photos, Shards) else _sizes(photos))
+    return frozenset([_UNKNOWN] if isinstance(photos, Shards) else file_sizes(photos))
 
 
 def as_large(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
     """The photos that have one of some sizes, so that they may be the same."""
     known = trained_on - {_UNKNOWN}
-    return [path for path, size in zip(paths, _sizes(paths), strict=True) if size in known]
+    return [path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known]
 
 
 def unlike(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
@@ -92,7 +92,7 @@ def unlike(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
     if _UNKNOWN in trained_on:
         return []
     unfit = trained_on | {_UNKNOWN}
-    return [path for path, size in zip(paths, _sizes(paths), strict=True) if size not in unfit]
+    return [path for path, size in zip(paths, file_sizes(paths), strict=True) if size not in unfit]
 
 
 def untrained(
@@ -108,7 +108,8 @@ def untrained(
     return [path for path, photo in found if photo.sha256 in contents or path in new]
 
 
-def _sizes(paths: Sequence[str]) -> list[int]:
+def file_sizes(paths: Sequence[str]) -> list[int]:
+    """Bytes of each photo's file; -1 of what is remote or cannot be looked at."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_size, paths))
 

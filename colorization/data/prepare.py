@@ -22,9 +22,10 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.data import lab_planes
+from colorization.data.held_out import file_sizes
 from colorization.data.photos import common_folder, file_checksum, folder_name, in_shard, read_file
 from colorization.data.report import Report
-from colorization.data.shards import FORMAT, MANIFEST, progress_folder, serialized
+from colorization.data.shards import FORMAT, MANIFEST, progress_folder, read_manifest, serialized
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked, writable, write_json
 
@@ -57,12 +58,14 @@ def prepare(
       `output/unreadable.txt` too. None if earlier calls have finished all of it.
 
     Raises:
-      UserError: the folder holds something else, cannot be written or another call is writing to
-        it (which is not noticed where it is remote), or more than half of the photos are
-        unreadable.
+      UserError: the folder holds something else, or shards that have changed; it cannot be
+        written, or another call is writing to it (which is not noticed where it is remote); or more
+        than half of the photos are unreadable.
     """
     names = _names(paths)
-    listing = hashlib.sha256(os.fsencode("\n".join(names)))
+    # A photo that was replaced under the same name nearly always has another size.
+    listed = (f"{size} {name}" for size, name in zip(file_sizes(paths), names, strict=True))
+    listing = hashlib.sha256(os.fsencode("\n".join(listed)))
     settings = {
         "picture_size": lab_planes.SIZE,
         "jpeg_quality": JPEG_QUALITY,
@@ -75,7 +78,10 @@ def prepare(
     parts = _parts(split)
     report = None
     try:
-        if not _finished(output, parts, settings):
+        if _finished(output, parts, settings):
+            for part in parts:
+                read_manifest(os.path.join(output, part))
+        else:
             _require_unclaimed(output, settings)
             with _begun(output, parts, settings, shard), writable(output, "output"):
                 # The call that had the lock may have finished meanwhile.
@@ -168,7 +174,8 @@ def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
     """Whether every part has its manifest, of the same photos and options."""
     try:
         manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
-        return all(manifest["settings"] == settings for manifest in manifests)
+        expected = (FORMAT, settings)
+        return all((found["format"], found["settings"]) == expected for found in manifests)
     except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
         return False
 
@@ -209,6 +216,11 @@ def _require_unclaimed(output: str, settings: dict) -> None:
                 f"{output} holds the beginning of a preparation with other photos or options; "
                 f"repeat those to finish it, or remove {output}, or choose another --output"
             )
+    elif is_finished(output, settings["split"]):
+        raise UserError(
+            f"{output} was prepared from other photos, or otherwise; remove it or choose another "
+            "--output"
+        )
     elif tf.io.gfile.isdir(output):
         found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
         if found - {os.path.basename(progress_folder(output))}:

@@ -92,7 +92,10 @@ def divided(data: list[str] | Shards, worker: int, workers: int) -> list[str] | 
 
 
 def _altered(shard: str, how: str) -> str:
-    return f"{shard} is not as it was prepared ({how}); copy it again or prepare the photos anew"
+    return (
+        f"{shard} is not as it was prepared ({how}); copy it again, or remove "
+        f"{os.path.dirname(shard)} and prepare the photos anew"
+    )
 
 
 def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
@@ -128,7 +131,7 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
         raise UserError(
             f"{prepared[0]} holds prepared photos and {other} does not; prepare both or neither"
         )
-    facts = {shard: facts for folder in prepared for shard, facts in _read_manifest(folder).items()}
+    facts = {shard: facts for folder in prepared for shard, facts in read_manifest(folder).items()}
     shards = Shards(
         photos={shard: photos for shard, (photos, *_) in facts.items()},
         checksums={shard: checksum for shard, (_, checksum, _) in facts.items()},
@@ -163,8 +166,15 @@ def progress_folder(output: str) -> str:
     return os.path.join(output, ".progress")
 
 
-def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
-    """Path of a shard -> number of photos, checksum and names of the folders they lay in."""
+def read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
+    """What a folder's manifest vouches for.
+
+    Returns:
+      Path of a shard -> number of photos, checksum and names of the folders they lay in.
+
+    Raises:
+      UserError: it is damaged or of another version, or a shard is missing or of another size.
+    """
     path, files = os.path.join(folder, MANIFEST), file_system(folder)
     with as_user_error(path), files.open(path, "rb") as file:
         data = file.read()
@@ -172,7 +182,8 @@ def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
         manifest = json.loads(data)
         if manifest["format"] != FORMAT:
             raise UserError(
-                f"{path} was written by another version of this program; prepare the photos anew"
+                f"{path} was written by another version of this program; remove {folder} and "
+                "prepare the photos anew"
             )
         shards = {
             os.path.join(folder, name): (
@@ -184,7 +195,9 @@ def _read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
         }
         sizes = [int(facts["bytes"]) for facts in manifest["shards"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged; prepare the photos anew") from error
+        raise UserError(
+            f"{path} is damaged; remove {folder} and prepare the photos anew"
+        ) from error
     for shard, size in zip(shards, sizes, strict=True):
         with as_user_error(shard):
             found = files.size_and_time(shard)[0] if files.exists(shard) else None

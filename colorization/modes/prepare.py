@@ -7,6 +7,7 @@ import os
 from colorization.console import command_line, progress_bar
 from colorization.data.photos import find_photos
 from colorization.data.prepare import UNREADABLE, is_finished, prepare
+from colorization.data.shards import read_manifest
 from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.options import Options
@@ -33,4 +34,9 @@ def run(network: Network, options: Options) -> None:
     if options.split:
         train, test = (os.path.join(options.output, part) for part in ("train", "test"))
         data = ["--train_data", train, "--test_data", test]
+        if not read_manifest(test):
+            print(
+                f"None of so few photos is held out; remove {options.output} for a larger --split."
+            )
+            data = data[:2]
     print(f"Next:\n  {command_line(['python', f'{options.model}.py', *data])}")
