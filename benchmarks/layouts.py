@@ -45,7 +45,8 @@ class Layout:
       tiles: whether in tiles of 16 x 16.
       rows: in a strip.
       compression: a key of `_COMPRESSIONS`.
-      predictor: 1 none, 2 differences of numbers, 3 of bytes.
+      predictor: 1 none, 2 differences of numbers, 3 of bytes; the tag alone where there is no
+        compression to predict for, as it stays behind when files are uncompressed.
       order: "<" little-endian or ">" big-endian.
       fill: 1, or 2 where bits are stored the low ones first.
       profile: a key of `_PROFILES`, or "none".
@@ -136,8 +137,6 @@ def is_possible(layout: Layout) -> bool:
     if (layout.predictor == 3) > (layout.kind == "f"):
         return False
     if layout.alpha == "premultiplied" and layout.bits < 12:
-        return False
-    if layout.predictor != 1 and layout.compression in ("none", "packbits"):
         return False
     if layout.colors in ("lab", "icclab") and (layout.kind != "u" or layout.bits not in (8, 16)):
         return False
@@ -372,7 +371,8 @@ def _packed(piece: np.ndarray, layout: Layout) -> bytes:
         numbers = piece.reshape(height, -1, 1).astype(">u8").view(np.uint8)
         ones = np.unpackbits(numbers.reshape(height, -1, 8), axis=2)[..., -layout.bits :]
         return np.packbits(ones.reshape(height, -1), axis=1).tobytes()
-    if layout.predictor == 3:
+    predictor = 1 if layout.compression in ("none", "packbits") else layout.predictor
+    if predictor == 3:
         # Bytes in order of their weight, then differences of bytes of neighbours.
         values = piece.reshape(height, -1).astype(f">f{size}").view(np.uint8)
         values = values.reshape(height, -1, size).transpose(0, 2, 1).reshape(height, -1)
@@ -380,7 +380,7 @@ def _packed(piece: np.ndarray, layout: Layout) -> bytes:
         differences[:, channels:] -= values[:, :-channels]
         return differences.tobytes()
     values = np.ascontiguousarray(piece).view(f"u{size}")
-    if layout.predictor == 2:
+    if predictor == 2:
         differences = values.copy()
         differences[:, 1:] -= values[:, :-1]
         values = differences

@@ -45,6 +45,8 @@ COMMON = [
     for rest in (
         {"bits": 16},
         {"bits": 16, "compression": "lzw", "predictor": 2},
+        {"bits": 16, "predictor": 2},
+        {"bits": 32, "compression": "packbits", "predictor": 2},
         {"bits": 16, "alpha": "straight"},
         {"bits": 16, "profile": "gamma 2.2" if colors == "rgb" else "linear"},
         {"bits": 32},
@@ -127,6 +129,16 @@ def test_a_files_own_range_counts():
     tags = [(340, "f", 1, -2.0, True), (341, "f", 1, 2.0, True)]
     opened = np.asarray(open_photo(tiff(values, photometric="minisblack", extratags=tags)))
     np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colors_that_are_told_to_be_a_gray_are_mentioned(planar):
+    values = np.random.default_rng(0).integers(0, 256, (3, 5, 7), np.uint8)
+    stored = values if planar == "separate" else np.moveaxis(values, 0, 2)
+    for dtype in (np.uint8, np.uint16):
+        data = tiff(stored.astype(dtype), photometric="minisblack", planarconfig=planar)
+        assert decode(data).notes == ("its 2 further channels are left out",)
+    assert decode(tiff(stored, photometric="rgb", planarconfig=planar)).notes == ()
 
 
 def test_palettes_of_16_bits_and_other_odd_kinds_are_refused_by_name():

@@ -172,12 +172,48 @@ def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
     np.testing.assert_array_equal(open_photo(encoded(transparent, kind)), colors)
 
 
-def psd(channels: np.ndarray, layers: int, mode: int = 3) -> bytes:
-    """A Photoshop document of 8 bits, `[channels, height, width]`, without what layers hold."""
-    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, 8, mode)
+def psd(
+    channels: np.ndarray, layers: int = 0, mode: int = 3, packed: bool = False, bits: int = 8
+) -> bytes:
+    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold."""
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, bits, mode)
     info = struct.pack(">IhH", 4, layers, 0) if layers else b""
     sections = bytes(8) + struct.pack(">I", len(info)) + info
-    return header + sections + b"\0\0" + channels.tobytes()
+    lines = (np.packbits(channels, axis=2) if bits == 1 else channels).reshape(
+        -1, -(-channels.shape[2] * bits // 8)
+    )
+    if not packed:
+        return header + sections + b"\0\0" + lines.tobytes()
+    # PackBits of what does not repeat: the number of bytes less one, and the bytes.
+    coded = [bytes([line.size - 1]) + line.tobytes() for line in lines]
+    lengths = struct.pack(f">{len(coded)}H", *map(len, coded))
+    return header + sections + b"\0\1" + lengths + b"".join(coded)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("further", [0, 1, 2])
+@pytest.mark.parametrize(("mode", "count"), [(1, 1), (3, 3), (4, 4), (8, 1)])
+def test_further_channels_of_psd_move_no_pixel(mode, count, further, packed):
+    """Gray, RGB, CMYK (no ink is 255) and duotone; the further channels are selections."""
+    channels = np.random.default_rng(0).integers(0, 256, (count + further, 40, 60), np.uint8)
+    channels[count:] = 0
+    picture = open_picture(psd(channels, 0, mode, packed))
+    colors = np.moveaxis(channels[:count], 0, 2)
+    if mode == 4:
+        colors = Image.merge("CMYK", [Image.fromarray(255 - ink) for ink in channels[:4]])
+        colors = colors.convert("RGB")
+    np.testing.assert_array_equal(np.asarray(picture.image).reshape(40, 60, -1), colors)
+    assert (picture.alpha, picture.notes) == (None, ())
+    # The channel is transparency where the number of layers says so.
+    alpha = open_picture(psd(channels, -1, mode, packed)).alpha
+    assert alpha is None if further == 0 else alpha.getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_psd_of_1_bit_is_black_where_bits_are_set(packed):
+    black = np.random.default_rng(0).integers(0, 2, (1, 40, 61), np.uint8)
+    opened = open_photo(psd(black, 0, 0, packed, 1))
+    np.testing.assert_array_equal(np.asarray(opened)[..., 1], 255 * (1 - black[0]))
 
 
 def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
@@ -197,8 +233,11 @@ def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_a_fourth_channel_of_tiff_that_is_zero_and_not_told(dtype, compression, colors):
-    values = np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]).astype(dtype)
+@pytest.mark.parametrize("most", [0, 254, 255])
+def test_a_fourth_channel_of_tiff_that_nothing_tells(dtype, compression, most, colors):
+    """It is alpha where it is opaque somewhere; infrared of a scanner is not."""
+    fourth = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
+    values = np.dstack([colors, fourth.astype(np.uint8)]).astype(dtype)
     values *= np.iinfo(dtype).max // 255
     with io.BytesIO() as file:
         tifffile.imwrite(
@@ -212,11 +251,14 @@ def test_a_fourth_channel_of_tiff_that_is_zero_and_not_told(dtype, compression, 
         data = file.getvalue()
     with tifffile.TiffFile(io.BytesIO(data)) as opened:
         place = opened.pages[0].tags["ExtraSamples"].offset
-    assert open_picture(data).alpha.getextrema() == (0, 0)
+    assert open_picture(data).alpha.getextrema() == (0, most)
     # A private tag that means nothing takes the place of the one that tells.
     untold = data[:place] + struct.pack("<H", 65000) + data[place + 2 :]
     picture = open_picture(untold)
-    assert picture.alpha is None
+    if most == 255:
+        assert picture.alpha.getextrema() == (0, most)
+    else:
+        assert picture.alpha is None
     np.testing.assert_array_equal(picture.image, colors)
 
 
@@ -256,6 +298,29 @@ def test_kinds_of_jpeg_that_are_not_read_are_no_damage(marker, bits, told, color
     data[frame + 1], data[frame + 4] = marker, bits
     with pytest.raises(UnreadablePhoto, match=rf"a kind of JPEG .*{told}.* save it as TIFF"):
         open_photo(bytes(data))
+
+
+def lossless_jpeg(width: int, height: int) -> bytes:
+    """An even gray, each difference from the pixel before a bit of zero (ITU-T T.81, annex H)."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+    frame = struct.pack(">BHHB3B", 8, height, width, 1, 1, 0x11, 0)
+    table = b"\0\1" + bytes(15) + b"\0"
+    start = b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, table)
+    return start + segment(0xDA, b"\1\1\0\1\0\0") + bytes(width * height // 8) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\xff", b"\xff\xd0", b"\0\0\0"])
+def test_lossless_jpeg_is_refused_before_its_decoder_spoils_memory(between):
+    data = lossless_jpeg(1024, 768)
+    place = data.index(b"\xff\xc4")
+    # The table of codes may come first, and decoders skip what stands between segments.
+    data = data[:2] + data[place : place + 22] + between + data[2:place] + data[place + 22 :]
+    for draft_size in (None, 256):
+        with pytest.raises(UnreadablePhoto, match=r"a kind of JPEG .*lossless.* save it as TIFF"):
+            open_photo(data, draft_size)
 
 
 def test_kinds_of_tga_that_are_not_read_are_named():

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 from platforms import peak_memory
 from test_photos import encoded
 
@@ -15,6 +15,7 @@ from colorization.data.photos import read_file
 from colorization.decoding import decode as photos
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
+from colorization.prediction.pictures import decode
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "PPM"])
@@ -58,6 +59,52 @@ def test_transparent_parts_are_over_white():
     palette.putpalette([200, 0, 0, 1, 2, 3])
     palette.putpixel((1, 0), 1)
     np.testing.assert_array_equal(open_photo(encoded(palette, "PNG", transparency=1)), expected)
+
+
+ODD_TAGS = [
+    # Tag, type, count, value: a resolution in words, a date as a ratio, a type of BigTIFF, maker
+    # as a float, a width in words.
+    (282, 2, 4, b"300\0"),
+    (306, 5, 1, struct.pack("<II", 1, 0)),
+    (39321, 16, 1, bytes(8)),
+    (271, 11, 1, struct.pack("<f", 1.5)),
+    (256, 2, 4, b"abc\0"),
+]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("odd", ODD_TAGS)
+def test_odd_tags_beside_an_orientation(kind, odd, colourful):
+    entries, values = b"", b""
+    for tag, form, count, value in sorted([(274, 3, 1, b"\6\0"), (272, 2, 4, b"M10\0"), odd]):
+        entries += struct.pack("<HHI", tag, form, count)
+        entries += value.ljust(4, b"\0") if len(value) < 5 else struct.pack("<I", 50 + len(values))
+        values += value if len(value) > 4 else b""
+    exif = struct.pack("<2sHIH", b"II", 42, 8, 3) + entries + bytes(4) + values
+    picture = Image.fromarray(colourful(20, 30))
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(picture, kind, exif=b"Exif\0\0" + exif, **settings)
+    photo = decode(data)
+    plain = np.asarray(open_photo(encoded(picture, kind, **settings)))
+    np.testing.assert_array_equal(photo.pixels, np.rot90(plain, -1))
+    assert photo.notes == ()
+    kept = Image.Exif()
+    kept.load(photo.exif)
+    # One odd tag takes no other along.
+    assert kept[272] == "M10"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_transparency_is_turned_with_the_photo(orientation, colourful):
+    exif = Image.Exif()
+    exif[274] = orientation
+    picture = Image.fromarray(colourful(20, 30))
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    data = encoded(picture, "PNG", exif=exif)
+    opened = photos.open_picture(data)
+    with Image.open(io.BytesIO(data)) as stored:
+        expected = ImageOps.exif_transpose(stored)
+    np.testing.assert_array_equal(np.dstack([opened.image, opened.alpha]), expected)
 
 
 def test_16_bit_gray_is_scaled():

@@ -104,6 +104,66 @@ def test_zeros_in_strips_at_the_end_of_tiff(compression, grainy):
             open_photo(data[:kept].ljust(len(data), b"\0"))
 
 
+def test_zeros_behind_the_end_of_a_fax(grainy):
+    """Hardware fills up whole sectors."""
+    black = grainy.convert("1")
+    with io.BytesIO() as file:
+        black.save(file, "TIFF", compression="group4", tiffinfo={278: 1000}, strip_size=10**6)
+        data = bytearray(directory_first(file.getvalue()))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        count = opened.pages[0].tags["StripByteCounts"]
+    struct.pack_into("<I", data, count.valueoffset, count.value[0] + 600)
+    filled = bytes(data) + bytes(600)
+    np.testing.assert_array_equal(open_photo(filled), black.convert("RGB"))
+    # Before the end, they stand for what is missing.
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(filled[:-800] + bytes(800))
+
+
+@pytest.mark.parametrize("kind", ["QOI", "SGI"])
+def test_zeros_behind_the_end_of_compressed_files(kind, grainy):
+    data = sgi(grainy) if kind == "SGI" else encoded(grainy, kind)
+    for filled in (data, data + bytes(900)):
+        np.testing.assert_array_equal(open_photo(filled), grainy)
+    half = len(data) // 2
+    for broken in (
+        data[:half] + bytes(900) + data[half + 900 :],
+        data[:half].ljust(2 * half, b"\0"),
+    ):
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(broken)
+
+
+def sgi(picture: Image.Image) -> bytes:
+    """A compressed SGI file (Silicon Graphics, "The SGI image file format"): literal runs alone."""
+    planes = np.moveaxis(np.asarray(picture), 2, 0)[:, ::-1]
+    lines = [line.tobytes() for plane in planes for line in plane]
+    coded = [
+        b"".join(
+            bytes([128 + len(line[at : at + 127])]) + line[at : at + 127]
+            for at in range(0, len(line), 127)
+        )
+        + b"\0"
+        for line in lines
+    ]
+    sizes = [len(line) for line in coded]
+    starts = 512 + 8 * len(coded) + np.cumsum([0, *sizes[:-1]])
+    header = struct.pack(">HBBHHHHII", 474, 1, 1, 3, *picture.size, 3, 0, 255)
+    table = struct.pack(f">{2 * len(coded)}I", *starts.tolist(), *sizes)
+    return header.ljust(512, b"\0") + table + b"".join(coded)
+
+
+def test_black_at_the_end_of_compressed_textures_is_no_damage(grainy):
+    """Only smaller copies behind the picture are hardly ever black."""
+    black = grainy.copy()
+    black.paste(0, (0, 100, 200, 150))
+    data = encoded(black, "DDS", pixel_format="DXT1")
+    assert "zeros" in open_picture(data).notes[0]
+    with_copies = data[:28] + struct.pack("<I", 8) + data[32:]
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(with_copies)
+
+
 def chunk(name: bytes, body: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(name + body))
     return struct.pack(">I", len(body)) + name + body + checksum
@@ -159,6 +219,21 @@ def test_zeros_at_the_end_of_uncompressed_files_are_mentioned(kind, grainy):
     notes = open_picture(data[:-9000] + bytes(9000)).notes
     assert len(notes) == 1
     assert "zeros" in notes[0]
+
+
+def test_zeros_that_are_white_or_behind_the_photo_are_not_mentioned(grainy):
+    page = Image.new("1", (800, 600), 1)
+    page.paste(grainy.convert("1"), (100, 100))
+    rgb, settings = np.asarray(grainy), {"photometric": "rgb", "metadata": None}
+    with io.BytesIO() as scan, io.BytesIO() as tiles, io.BytesIO() as album:
+        tifffile.imwrite(scan, ~np.asarray(page), photometric="miniswhite")
+        tifffile.imwrite(tiles, rgb, tile=(128, 128), **settings)
+        with tifffile.TiffWriter(album) as writer:
+            writer.write(rgb, **settings)
+            writer.write(rgb * 0, **settings)
+        for data in (encoded(page, "PPM"), scan.getvalue(), tiles.getvalue(), album.getvalue()):
+            assert open_picture(data).notes == ()
+    assert open_picture(encoded(grainy, "BMP") + bytes(2000)).notes == ()
 
 
 def test_holes_in_jpeg_are_damage(grainy):

@@ -9,13 +9,13 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from colorization.decoding import fits, jpeg, png, tiff
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
 from colorization.decoding.file_kinds import is_raw
-from colorization.decoding.misread import alpha_of, refuse_misread
+from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw, develop
 from colorization.decoding.refusals import why_undecoded, why_unknown
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
@@ -37,6 +37,16 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
+# What makes a picture of each orientation upright (Exif 2.32, section 4.6.4).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
 # picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
@@ -163,10 +173,9 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
     if samples is None:
         return _read_by_pillow(data, draft_size)
     refuse_hdr(samples.profile)
+    image, alpha = to_srgb(samples)
     exif = tiff.exif(data)
-    doubted = doubt(data, "TIFF")
-    notes = (doubted,) if doubted else ()
-    return _from_samples(samples, "TIFF", exif, tiff.resolution(exif), notes)
+    return _upright(Picture(image, alpha, "TIFF", exif, tiff.resolution(exif), samples.notes), data)
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
@@ -175,21 +184,20 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             raise UnreadablePhoto(
                 f"{picture.width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
             )
-        refuse_misread(picture, data)
+        mend_misread(picture, data)
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
         if broken := why_broken(data, kind):
             raise UnreadablePhoto(f"damaged: {broken}")
         dpi = picture.info.get("dpi")
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
-        if kind == "PNG":
-            png.scale_key(picture)
-        notes = _notes(picture, data)
+        notes = _notes(picture)
         samples = png.read_samples(data) if kind == "PNG" else None
         profile = stated_profile(data, picture)
         if kind == "FITS":
-            return _from_samples(fits.read_samples(picture, data), kind, Image.Exif(), dpi)
-        picture.load()
+            samples = fits.read_samples(picture, data)
+        else:
+            picture.load()
         if kind == "WEBP" and (broken := why_smeared(data, picture)):
             raise UnreadablePhoto(f"damaged: {broken}")
         exif = picture.getexif()
@@ -198,45 +206,35 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             dpi = tiff.resolution(exif)
             tiff.widen_palette(picture)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
-            values = np.asarray(picture)[..., None]
-            samples = Samples(values)
+            samples = Samples(np.asarray(picture)[..., None])
         if samples is not None:
-            samples = replace(samples, profile=profile)
-            return _from_samples(samples, kind, exif, dpi, notes)
-        ImageOps.exif_transpose(picture, in_place=True)
-        alpha = alpha_of(picture, data)
-        return Picture(_to_srgb(picture, profile), alpha, kind, exif, dpi, notes)
+            image, alpha = to_srgb(replace(samples, profile=profile))
+        else:
+            image, alpha = _to_srgb(picture, profile), alpha_of(picture, data)
+        return _upright(Picture(image, alpha, kind, exif, dpi, notes), data)
 
 
-def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
+def _notes(picture: Image.Image) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
     if sum(map(len, getattr(picture, "text", {}).values())) > _LONG_TEXT:
         notes.append("its long text is left out")
-    if doubted := doubt(data, picture.format or ""):
-        notes.append(doubted)
     return tuple(notes)
 
 
-def _from_samples(
-    samples: Samples, kind: str, exif: Image.Exif, dpi: object, notes: tuple[str, ...] = ()
-) -> Picture:
-    orientation = exif.get(_ORIENTATION, 1)
-    image, alpha = to_srgb(samples)
-    return Picture(
-        _upright(image, orientation),
-        None if alpha is None else _upright(alpha, orientation),
-        kind,
-        exif,
-        dpi,
-        notes,
+def _upright(picture: Picture, data: bytes) -> Picture:
+    """A picture as it is to be looked at, with a note if its file is doubted."""
+    image, alpha = picture.image, picture.alpha
+    if doubted := doubt(data, picture.kind, image):
+        picture = replace(picture, notes=(*picture.notes, doubted))
+    turn = _TURNS.get(picture.exif.get(_ORIENTATION))
+    if turn is None:
+        return picture
+    return replace(
+        picture,
+        image=image.transpose(turn),
+        alpha=None if alpha is None else alpha.transpose(turn),
     )
-
-
-def _upright(picture: Image.Image, orientation: int) -> Image.Image:
-    picture.getexif()[_ORIENTATION] = orientation
-    ImageOps.exif_transpose(picture, in_place=True)
-    return picture
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -39,6 +39,7 @@ class Samples:
       inverted: whether white is zero.
       limits: values that stand for black and white; None where `black_and_white` decides.
       profile: ICC profile; None if there is none.
+      notes: what the user should hear, such as what was left out.
     """
 
     values: np.ndarray
@@ -49,6 +50,7 @@ class Samples:
     inverted: bool = False
     limits: tuple[float, float] | None = None
     profile: bytes | None = None
+    notes: tuple[str, ...] = ()
 
 
 def black_and_white(values: np.ndarray) -> tuple[float, float]:

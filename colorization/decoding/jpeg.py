@@ -8,6 +8,8 @@ END = b"\xff\xd9"
 _HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
 # Markers that a frame begins with: all from 0xC0 to 0xCF that are no tables, and that of JPEG-LS.
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
+# Second bytes that no segment begins with: fillers and markers that stand alone.
+_ALONE = (0x00, 0x01, *range(0xD0, 0xD8), 0xFF)
 # Processes that are read, all with 8 bits: baseline, extended and progressive, by Huffman or
 # arithmetic coding. The first two are sequential.
 _READ, _SEQUENTIAL = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC0, 0xC1)
@@ -71,11 +73,11 @@ def _first_codes(data: bytes, at: int, end: int) -> dict[int, int]:
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, beginning and end of the content of the segments up to the first scan's header."""
-    at = 2
-    while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and at + 10 <= len(data):
+    at = 2 if data.startswith(b"\xff\xd8") else len(data)
+    # Decoders skip what stands between segments, such as further bytes of ones (B.1.1.2).
+    while 0 <= (at := data.find(b"\xff", at)) <= len(data) - 10:
         marker = data[at + 1]
-        # Markers may be filled up with further bytes of ones (B.1.1.2).
-        if marker == 0xFF:
+        if marker in _ALONE:
             at += 1
             continue
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")

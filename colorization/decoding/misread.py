@@ -1,12 +1,12 @@
-"""What Pillow opens, but would misread: refused by name, or its transparency put right."""
+"""What Pillow opens, but would misread: refused by name, or put right."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
+from colorization.decoding import jpeg, png, psd
 from colorization.decoding.file_kinds import NO_PHOTOS
-from colorization.decoding.psd import has_merged_picture, is_transparent
 from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
 
@@ -28,8 +28,8 @@ _EXTRA_SAMPLES = 338
 _TRUE_COLOR = (2, 10)
 
 
-def refuse_misread(picture: Image.Image, data: bytes) -> None:
-    """Refuses what would come out wrong.
+def mend_misread(picture: Image.Image, data: bytes) -> None:
+    """Puts right what would come out wrong, or refuses it.
 
     Args:
       picture: opened by Pillow, not loaded yet.
@@ -48,15 +48,25 @@ def refuse_misread(picture: Image.Image, data: bytes) -> None:
         told = _NO_WHOLE[kind]
     elif kind == "PSD" and data[25] == _MULTICHANNEL:
         told = "several channels without colours"
-    elif kind == "PSD" and not has_merged_picture(data):
+    elif kind == "PSD" and not psd.has_merged_picture(data):
         told = "without a merged picture"
+    # The decoder opens some of these, but spoils their colours, or memory where they are reduced.
+    elif kind in ("JPEG", "MPO") and (process := jpeg.unread_process(data)):
+        told, kind = process, "JPEG"
     else:
+        if kind == "PSD":
+            psd.mend_tiles(picture, data)
+        elif kind == "PNG":
+            png.scale_key(picture)
         return
     raise UnreadablePhoto(unread_kind(kind, told))
 
 
 def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
     """Transparency of a loaded picture, of mode L and 255 where opaque; None if there is none."""
+    if picture.format == "PSD":
+        # Its modes have a letter for each channel.
+        return psd.transparency(data, len(picture.mode.removesuffix("A")))
     if not picture.has_transparency_data:
         return None
     alpha = picture.convert("RGBA").getchannel("A")
@@ -70,10 +80,8 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
         # Pillow takes the one bit of 16 for transparent, others for opaque.
         if data[16] == 16:
             alpha = Image.fromarray(255 - np.asarray(alpha))
-    if picture.format == "PSD" and not is_transparent(data):
-        return None
-    # TIFF files do not always tell what their fourth channel is.
-    loose = picture.format in _LOOSE_ALPHA or (
-        picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
-    )
-    return None if loose and alpha.getextrema() == (0, 0) else alpha
+    _, most = alpha.getextrema()
+    # TIFF files do not always tell what their fourth channel is; that of scanners is infrared.
+    untold = picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
+    loose = picture.format in _LOOSE_ALPHA
+    return None if (untold and most < 255) or (loose and most == 0) else alpha

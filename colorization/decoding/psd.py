@@ -1,15 +1,13 @@
-"""Documents of Photoshop: their sections (Adobe Photoshop File Formats Specification)."""
+"""Documents of Photoshop: their sections and channels (Adobe Photoshop File Formats)."""
 
 from __future__ import annotations
 
+import struct
 
-def is_transparent(data: bytes) -> bool:
-    """Whether the channel after the colours is transparency, and not a selection.
+import numpy as np
+from PIL import Image
 
-    A negative number of layers tells so ("Layer info").
-    """
-    start, end = _layers(data)
-    return end > start + 4 and int.from_bytes(data[start + 4 : start + 6], "big", signed=True) < 0
+_PACKED = 1
 
 
 def has_merged_picture(data: bytes) -> bool:
@@ -18,9 +16,54 @@ def has_merged_picture(data: bytes) -> bool:
     return any(data[end:])
 
 
+def mend_tiles(picture: Image.Image, data: bytes) -> None:
+    """Has Pillow read the channels from where they are, and bits of ink for what they are.
+
+    Args:
+      picture: opened, not loaded yet.
+      data: its file.
+    """
+    channels, height, _, coding, _ = _merged(data)
+    # The lengths of all lines stand before the first one, but Pillow skips those of the colours.
+    behind = 2 * height * (channels - len(picture.tile)) if coding == _PACKED else 0
+    picture.tile = [
+        tile._replace(offset=tile.offset + behind, args="1;I" if tile.args == "1" else tile.args)
+        for tile in picture.tile
+    ]
+
+
+def transparency(data: bytes, colors: int) -> Image.Image | None:
+    """The channel after the colours, of mode L; None where it is a selection, or missing.
+
+    A negative number of layers tells that it is transparency ("Layer info").
+
+    Args:
+      data: the file.
+      colors: the number of channels before.
+    """
+    start, end = _layers(data)
+    channels, height, width, coding, at = _merged(data)
+    layers = int.from_bytes(data[start + 4 : start + 6], "big", signed=True)
+    if end <= start + 4 or layers >= 0 or channels <= colors:
+        return None
+    if coding == _PACKED:
+        lengths = np.frombuffer(data, ">u2", channels * height, at)
+        at += lengths.nbytes + int(lengths[: colors * height].sum())
+    else:
+        at += colors * height * width
+    decoder = "packbits" if coding == _PACKED else "raw"
+    return Image.frombytes("L", (width, height), data[at:], decoder, "L")
+
+
 def _layers(data: bytes) -> tuple[int, int]:
     """Beginning and end of the layers, behind colour mode data and image resources."""
     at = 26
     for _ in range(2):
         at += 4 + int.from_bytes(data[at : at + 4], "big")
     return at + 4, at + 4 + int.from_bytes(data[at : at + 4], "big")
+
+
+def _merged(data: bytes) -> tuple[int, int, int, int, int]:
+    """Channels, height, width and coding of the merged picture, and where its bytes begin."""
+    _, end = _layers(data)
+    return *struct.unpack_from(">HII", data, 12), *struct.unpack_from(">H", data, end), end + 2

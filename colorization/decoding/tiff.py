@@ -40,9 +40,11 @@ _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
 # Colour filter array and linear raw: what a sensor has measured.
 _SENSOR = {32803, 34892}
-# Compressions that can be undone for samples of any size: none, LZW, Deflate (both numbers),
-# PackBits, LZMA and Zstandard. The others know samples of 8 bits only, or fax.
-_GENERAL = {1, 5, 8, 32946, 32773, 34925, 50000}
+# Compressions that can be undone for samples of any size: LZW, Deflate (both numbers), LZMA and
+# Zstandard, to which predictors belong; none and PackBits. The others know samples of 8 bits only,
+# or fax.
+_PREDICTED = {5, 8, 32946, 34925, 50000}
+_GENERAL = {1, 32773, *_PREDICTED}
 # Zeros at the end of a raw file from which on they are not what a sensor has measured.
 _FEWEST_ZEROS = 64
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
@@ -136,7 +138,7 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
 def widen_palette(picture: Image.Image) -> None:
     """Mends a palette of which a writer of old has filled the low bytes only, as libtiff does."""
     values = picture.tag_v2.get(_COLOR_MAP)
-    if picture.mode == "P" and values and max(values) < 256:
+    if picture.mode in ("P", "PA") and values and max(values) < 256:
         count = len(values) // 3
         colors = (values[i::count] for i in range(count))
         picture.putpalette(bytes(int(value) for color in colors for value in color))
@@ -248,7 +250,7 @@ def _layout(page: TiffPage) -> _Layout:
         bits=int(max(bits)),
         kind={_UNSIGNED: "u", _UNDEFINED: "u", _SIGNED: "i", _FLOAT: "f"}.get(max(formats), ""),
         order="<" if page.parent.byteorder == "<" else ">",
-        predictor=int(_tag(page, _PREDICTOR, 1)),
+        predictor=int(_tag(page, _PREDICTOR, 1)) if compression in _PREDICTED else 1,
         planes=page.samplesperpixel if _tag(page, _PLANAR, 1) == 2 else 1,
         channels=page.samplesperpixel,
     )
@@ -382,17 +384,22 @@ def _limits(page: TiffPage, layout: _Layout) -> tuple[float, float] | None:
 
 def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
     channels = _CHANNELS[layout.space]
-    extra = _numbers(page, _EXTRA, ())
+    told = extra = _numbers(page, _EXTRA, ())
     # Writers of old leave out what the fourth channel beside RGB is.
-    if not extra and layout.channels == 4 and layout.space == "rgb":
+    if not told and layout.channels == 4 and layout.space == "rgb":
         extra = (_UNASSOCIATED,)
     found = [i for i, kind in enumerate(extra) if kind in (_ASSOCIATED, _UNASSOCIATED)]
+    white = 1 if layout.kind == "f" else 2 ** (layout.bits - (layout.kind == "i")) - 1
     alpha = None
     if found and channels + found[0] < layout.channels:
         alpha = values[..., channels + found[0]]
-        # If it is zero everywhere, nothing tells that it is alpha.
-        if not _numbers(page, _EXTRA, ()) and not alpha.any():
+        # Where it is opaque nowhere, it must be told that it is alpha; scanners' is infrared.
+        if not told and alpha.max() < white:
             alpha = None
+    # Colours go without infrared, inks and selections, but those of a gray may be the colours.
+    left_out = layout.channels - channels - (alpha is not None)
+    several = layout.space == "gray" and left_out > 1
+    notes = (f"its {left_out} further channels are left out",) if several else ()
     values = values[..., :channels]
     if layout.space == "lab":
         values = _lab(values, layout)
@@ -401,11 +408,12 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
         values=values,
         space=layout.space,
         alpha=alpha,
-        alpha_white=1 if layout.kind == "f" else 2 ** (layout.bits - (layout.kind == "i")) - 1,
+        alpha_white=white,
         premultiplied=alpha is not None and extra[found[0]] == _ASSOCIATED,
         inverted=layout.photometric == 0,
         limits=_limits(page, layout),
         profile=bytes(profile) if profile is not None else None,
+        notes=notes,
     )
 
 

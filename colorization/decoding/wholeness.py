@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 from PIL import Image
 
 from colorization.decoding import jpeg
@@ -20,11 +21,15 @@ _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
 # TIFF's numbers of compressions.
 _FAX_4, _JPEG, _DEFLATE = 4, 7, (8, 32946)
+_FAX_END = 0x001001
 # Zeros among coded pixels that no encoder writes, as each byte stands for something new.
 _ZEROS = bytes(64)
 # Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
 _FEWEST_BLACK = 1024
+# Pixels of a row that so many zeros stand for at least, and level of 255 up to which they are
+# black, whatever a profile makes of them.
+_LAST_PIXELS, _DARK = 64, 32
 # Pixels that a byte of zeros may stand for in WebP, and difference of one colour's values in a row.
 _PIXELS_OF_ZERO, _EVEN = 2048, 8
 _ZEROED = "parts of it are zeros; bring a whole copy"
@@ -48,12 +53,14 @@ def why_broken(data: bytes, kind: str) -> str | None:
         return _of_png(data)
     if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
         return "its end is missing"
+    # Zeros may follow the end, as disks hand out whole sectors.
     if kind == "QOI":
-        return _zeros_in(data, [(_QOI_HEADER, len(data))])
+        return _zeros_in(data, [(_QOI_HEADER, len(data.rstrip(b"\0")))])
     if kind == "SGI" and data[2] == _SGI_COMPRESSED:
-        return _zeros_in(data, [(_SGI_HEADER, len(data))])
+        return _zeros_in(data, _sgi_rows(data))
     # Zeros are a black block, but the smaller copies of a picture at the end are seldom black.
-    if kind == "DDS" and data[84:88].strip(b"\0") and not any(data[-256:]):
+    copies = int.from_bytes(data[28:32], "little")
+    if kind == "DDS" and data[84:88].strip(b"\0") and copies > 1 and not any(data[-256:]):
         return _ZEROED
     if kind in ("HEIF", "AVIF"):
         with contextlib.suppress(struct.error, IndexError):
@@ -76,15 +83,22 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
     return _ZEROED if any(high - low > _EVEN for low, high in row.getextrema()) else None
 
 
-def doubt(data: bytes, kind: str) -> str | None:
+def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
     """What the user should hear of a file whose end is zeros, which may be a black part of it.
 
     Args:
       data: the file.
-      kind: Pillow's name of its format.
+      kind: Pillow's name of the format.
+      image: what it shows, before it is turned upright: of mode RGB, L or I;16.
     """
     tail = data[-max(_FEWEST_BLACK, len(data) // 64) :]
     if kind not in _UNCOMPRESSED or len(data) < 2 * _FEWEST_BLACK or any(tail):
+        return None
+    # Zeros may be white, or stand behind the picture. Some formats begin with the lowest row.
+    left, right = max(0, image.width - _LAST_PIXELS), image.width
+    ends = [image.crop((left, row, right, row + 1)) for row in (0, image.height - 1)]
+    darkest = min(np.asarray(end).reshape(right - left, -1).max(axis=0).min() for end in ends)
+    if darkest > (257 * _DARK if image.mode == "I;16" else _DARK):
         return None
     return "its end is zeros, so that it is black there, or not whole"
 
@@ -106,10 +120,21 @@ def why_strips_broken(
     ):
         return _UNFIT
     if compression == _FAX_4:
-        return _zeros_in(data, parts)
+        return _zeros_in(
+            data, [(start, _fax_size(data[start : start + size])) for start, size in parts]
+        )
     if compression == _JPEG and any(map(_is_zeroed_jpeg, bodies)):
         return _ZEROED
     return None
+
+
+def _fax_size(strip: bytes) -> int:
+    """Bytes of a strip without zeros behind the code that ends it (ITU-T T.6, 2.2.4.1)."""
+    body = strip.rstrip(b"\0")
+    last = int.from_bytes(body[-4:], "big")
+    # The code's last bit is the last one that is set.
+    ended = last and last // (last & -last) & 0xFFFFFF == _FAX_END
+    return len(body) if ended else len(strip)
 
 
 def _is_zeroed_jpeg(body: memoryview) -> bool:
@@ -123,6 +148,15 @@ def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
     if any(data.find(_ZEROS, start, start + size) >= 0 for start, size in parts):
         return _ZEROED
     return None
+
+
+def _sgi_rows(data: bytes) -> Iterator[tuple[int, int]]:
+    """Beginning and size of a compressed SGI file's rows, behind the table that tells them."""
+    height, channels = struct.unpack_from(">HH", data, 8)
+    count = height * max(1, channels)
+    table = np.frombuffer(data, ">u4", 2 * count, _SGI_HEADER).tolist()
+    yield _SGI_HEADER, 8 * count
+    yield from zip(table[:count], table[count:], strict=True)
 
 
 def _of_png(data: bytes) -> str | None:

@@ -274,13 +274,17 @@ def _dpi(dpi: object) -> tuple[float, float] | None:
 
 
 def _exif(found: Image.Exif) -> bytes:
-    # Cameras and editors do not always write sound values, which is no reason to lose the photo.
-    with contextlib.suppress(Exception):
-        kept = Image.Exif()
-        kept.update((tag, found[tag]) for tag in _KEPT_TAGS if tag in found)
-        kept.update((tag, found.get_ifd(tag)) for tag in _KEPT_IFDS if found.get_ifd(tag))
-        return kept.tobytes() if len(kept) else b""
-    return b""
+    # Cameras and editors do not always write sound values, which is no reason to lose the others.
+    kept = Image.Exif()
+    for tag in (*_KEPT_TAGS, *_KEPT_IFDS):
+        with contextlib.suppress(Exception):
+            value = found.get_ifd(tag) if tag in _KEPT_IFDS else found.get(tag)
+            if value:
+                trial = Image.Exif()
+                trial[tag] = value
+                trial.tobytes()
+                kept[tag] = value
+    return kept.tobytes() if len(kept) else b""
 
 
 def _date(photo: Photo) -> str | None:
