@@ -8,6 +8,7 @@ picture:
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -227,20 +228,36 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def _read(path: Path) -> Image.Image:
-    """The upright picture in sRGB as L, LA, RGB or RGBA; grays of more bits as I;16, opaque.
+def _read(path: Path, several: bool) -> list[Image.Image]:
+    """The upright pictures in sRGB as L, LA, RGB or RGBA; grays of more bits as I;16, opaque.
+
+    Says what of the file is left out.
+
+    Args:
+        path: of a file, of which TIFF files may hold several pictures.
+        several: whether all are wanted, not the first alone.
 
     Raises:
-        UnreadablePhoto: it is none, or damaged.
+        UnreadablePhoto: one of them is none, or damaged.
     """
     # As a module this imports nothing of the project, which is built on it.
     from colorization.data.photos import read_file
-    from colorization.decoding.decode import open_picture
+    from colorization.decoding.decode import open_picture, page, pages
 
-    picture = open_picture(read_file(str(path)))
-    if picture.alpha is not None and picture.image.mode != "I;16":
-        picture.image.putalpha(picture.alpha)
-    return picture.image
+    data = read_file(str(path))
+    places = pages(data)
+    pictures = [open_picture(page(data, place)) for place in (places if several else places[:1])]
+    notes = [note for picture in pictures for note in picture.notes]
+    if len(places) > len(pictures):
+        notes.append(f"its {len(places) - 1} further pages are left out; name a .tif to write")
+    for picture in pictures:
+        if picture.alpha is not None and picture.image.mode == "I;16":
+            notes.append("the transparency of 16 bits is left out")
+        elif picture.alpha is not None:
+            picture.image.putalpha(picture.alpha)
+    for note in dict.fromkeys(notes):
+        print(f"upsample.py: {path}: {note}", file=sys.stderr)
+    return [picture.image for picture in pictures]
 
 
 def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
@@ -258,12 +275,13 @@ def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
     return Image.frombytes(image.mode, size, result.round().astype(pixels.dtype).tobytes())
 
 
-def _save(image: Image.Image, path: Path, picture_format: str) -> None:
+def _save(images: list[Image.Image], path: Path, picture_format: str) -> None:
     """Writes all of the file or nothing."""
+    further = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
     temporary = path.with_name(f".{os.getpid()}.tmp")
     with open(temporary, "x+b") as file:
         try:
-            image.save(file, picture_format, quality=95)
+            images[0].save(file, picture_format, quality=95, **further)
             file.close()
             os.replace(temporary, path)
         except BaseException:
@@ -286,15 +304,16 @@ def main() -> None:
     if picture_format not in Image.SAVE:
         parser.error(f"cannot write {args.output}: unknown picture extension")
     try:
-        image = _read(args.input)
+        images = _read(args.input, several=picture_format == "TIFF")
     except UnreadablePhoto as error:
         parser.error(f"cannot read {args.input}: {error}")
-    if image.width * image.height * args.factor**2 > 2 * Image.MAX_IMAGE_PIXELS:
+    largest = max(image.width * image.height for image in images)
+    if largest * args.factor**2 > 2 * Image.MAX_IMAGE_PIXELS:
         # Pillow would refuse to read the result.
         parser.error(f"argument --factor: {args.factor} is too large for {args.input}")
     try:
-        result = _upsample(image, args.factor, args.method)
-        _save(result, args.output, picture_format)
+        results = [_upsample(image, args.factor, args.method) for image in images]
+        _save(results, args.output, picture_format)
     except Exception as error:
         parser.error(f"cannot write {args.output}: {error}")
 

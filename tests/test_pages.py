@@ -17,7 +17,7 @@ from colorization.errors import UnreadablePhoto
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.pictures import decode, decode_pages, encode, notes
-from colorization.prediction.results import picture_names
+from colorization.prediction.results import is_up_to_date, picture_names, read_finished
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,9 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     for view in ("gray", "predicted"):
         assert len(frames((tmp_path / "out" / view / "album.tif").read_bytes())) == 2
     assert not (tmp_path / "out" / "truth").exists()
+    # The next run finds it unfinished, and complains again.
+    (picture,) = read_finished(tmp_path / "out").values()
+    assert not is_up_to_date(picture, str(tmp_path / "album.tif"))
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png")])

@@ -292,6 +292,30 @@ def test_script_keeps_16_bits_of_any_byte_order_and_with_transparency(tmp_path, 
             np.testing.assert_array_equal(image, values.repeat(2, axis=0).repeat(2, axis=1))
 
 
+def test_script_keeps_the_pages_of_tiff_files(tmp_path, monkeypatch, capsys):
+    shapes = [(3, 5, 3), (4, 2, 3), (6, 3, 3)]
+    first, *rest = (Image.fromarray(pixels(*shape)) for shape in shapes)
+    path = tmp_path / "album.tif"
+    first.save(path, save_all=True, append_images=rest)
+    run_main(monkeypatch, path, path, "--method", "nearest")
+    with Image.open(path) as album:
+        assert album.n_frames == 3
+        for number, shape in enumerate(shapes):
+            album.seek(number)
+            expected = pixels(*shape).repeat(2, axis=0).repeat(2, axis=1)
+            np.testing.assert_array_equal(album, expected)
+    assert not capsys.readouterr().err
+    run_main(monkeypatch, path, tmp_path / "out.png")
+    assert "album.tif: its 2 further pages are left out" in capsys.readouterr().err
+
+
+def test_script_says_that_transparency_of_16_bits_is_left_out(tmp_path, monkeypatch, capsys):
+    values = pixels(3, 5, 2, dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", values, photometric="minisblack", extrasamples=[2])
+    run_main(monkeypatch, tmp_path / "in.tif", tmp_path / "out.png")
+    assert "transparency of 16 bits is left out" in capsys.readouterr().err
+
+
 def test_script_hides_the_colour_of_invisible_pixels(tmp_path, monkeypatch):
     values = np.array([[[200, 100, 50, 255], [0, 255, 0, 0]]], np.uint8)
     Image.fromarray(values).save(tmp_path / "in.png")

@@ -102,7 +102,7 @@ def run(network: Network, options: Options) -> None:
         print(f"When all shards are done:\n  {command_line(command)}")
     if report.unreadable:
         print(
-            f"{len(report.unreadable):,} of {report.total:,} could not be coloured; "
+            f"{len(report.unreadable):,} of {report.total:,} could not be coloured, or not wholly; "
             "the lines above say why.",
             file=sys.stderr,
         )

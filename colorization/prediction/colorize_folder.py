@@ -125,7 +125,9 @@ def _colorize_file(
             else:
                 # The file may be that of a photo which this one has taken the place of.
                 (output / view / name).unlink(missing_ok=True)
-        add_finished(output, name, path, version, scores, digest(hints), shard)
+        # What lacks a page is coloured anew, and complained of, by every run.
+        done = None if path in report.unreadable else version
+        add_finished(output, name, path, done, scores, digest(hints), shard)
     except (UnreadablePhoto, CannotEncode, UserError) as error:
         # Hints that make no sense stop a run of one photo; of many, the others go on.
         if isinstance(error, UserError) and report.total == 1:

@@ -131,7 +131,7 @@ def add_finished(
     output: Path,
     name: str,
     path: str,
-    version: Version,
+    version: Version | None,
     scores: Mapping[str, float],
     hints: str = "",
     shard: tuple[int, int] = (0, 1),
@@ -142,7 +142,7 @@ def add_finished(
       output: the results folder.
       name: of the picture, below `predicted`.
       path: of its photo.
-      version: of the photo when it was read.
+      version: of the photo when it was read; None if it is to be coloured anew.
       scores: see `colorize_folder.colorize_photos`.
       hints: see `Finished`.
       shard: whose record.
@@ -153,7 +153,7 @@ def add_finished(
     facts = {
         "picture": name,
         "photo": photo_id(path),
-        "version": version._asdict(),
+        "version": version and version._asdict(),
         "scores": dict(scores),
         "noted": time.time(),
     }
