@@ -121,6 +121,44 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     assert not is_up_to_date(picture, str(tmp_path / "album.tif"))
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", "<>")
+def test_pages_that_a_cut_album_lacks_are_named(colourful, big, order):
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file, bigtiff=big, byteorder=order) as writer:
+            for seed in range(4):
+                writer.write(colourful(20, 30, seed), photometric="rgb", metadata=None)
+        data = file.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        starts = [page.offset for page in file.pages]
+        pixels = [page.dataoffsets[0] for page in file.pages]
+    # Before, within and behind the directory of the third page; the pixels stand behind each.
+    for length, whole in (
+        (starts[2], 2),
+        (starts[2] + 30, 2),
+        (pixels[2] + 900, 2),
+        (starts[3], 3),
+    ):
+        problems = []
+        photos = list(decode_pages(data[:length], None, problems))
+        assert len(photos) == whole
+        for seed, photo in enumerate(photos):
+            np.testing.assert_array_equal(photo.pixels, colourful(20, 30, seed))
+        assert problems[0].startswith(f"page {whole + 1}: damaged")
+    for length in range(20, pixels[0] + 1800, 100):
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            list(decode_pages(data[:length], None, []))
+    # A chain that ends where it began lacks nothing.
+    order, form = ("little" if order == "<" else "big"), ((8, 20) if big else (2, 12))
+    count = int.from_bytes(data[starts[3] : starts[3] + form[0]], order)
+    place = starts[3] + form[0] + form[1] * count
+    size = 8 if big else 4
+    looped = data[:place] + starts[0].to_bytes(size, order) + data[place + size :]
+    problems = []
+    assert len(list(decode_pages(looped, None, problems))) == 4
+    assert problems == []
+
+
 @pytest.mark.parametrize(("kind", "ending"), [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png")])
 def test_of_animations_the_first_picture_is_coloured_which_is_said(
     colorizer, tmp_path, colourful, caplog, kind, ending
@@ -158,6 +196,18 @@ def with_preview_first(photo: np.ndarray, below: bool, **settings) -> bytes:
 def test_a_preview_before_the_photo_is_passed_over(colourful):
     data = with_preview_first(colourful(44, 64), False, photometric="rgb")
     np.testing.assert_array_equal(open_photo(data), colourful(44, 64))
+
+
+def test_pages_that_are_all_told_to_be_reduced_are_photos(colourful):
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file) as writer:
+            for seed in range(2):
+                writer.write(
+                    colourful(20, 30, seed), photometric="rgb", subfiletype=1, metadata=None
+                )
+        photos = list(decode_pages(file.getvalue(), None, []))
+    assert len(photos) == 2
+    np.testing.assert_array_equal(photos[1].pixels, colourful(20, 30, 1))
 
 
 def test_a_photo_below_its_preview_is_refused(colourful):

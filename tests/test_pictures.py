@@ -8,7 +8,15 @@ from skimage.io import imread
 
 from colorization.errors import UnreadablePhoto
 from colorization.prediction import pictures
-from colorization.prediction.pictures import CannotEncode, Photo, decode, encode, format_of_name
+from colorization.prediction.pictures import (
+    CannotEncode,
+    Photo,
+    decode,
+    encode,
+    format_of_name,
+    further_page,
+    join_pages,
+)
 
 ORIENTATION, DATE = 0x0112, 0x0132
 
@@ -185,3 +193,53 @@ def test_png_holds_every_pixel(size, channels):
     decoded = Image.open(io.BytesIO(encode(picture, photo, "PNG", 95)))
     assert decoded.mode == ("L", "LA", "RGB", "RGBA")[channels - 1]
     np.testing.assert_array_equal(np.asarray(decoded).reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize(
+    "date", [b"2001/02/03", b"2001:02:03 04:05", "caf\u00e9".encode("latin-1")]
+)
+def test_texts_are_kept_as_they_are(date, colourful):
+    """Dates of any form, and letters beyond ASCII."""
+    exif = Image.Exif()
+    exif[DATE], exif[271] = date, "Gr\u00fc\u00dfe".encode()
+    photo = decode(saved(Image.fromarray(colourful(4, 6)), "JPEG", exif=exif))
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
+        for dtype in (np.uint8, np.uint16):
+            encoded = encode(np.zeros([4, 6, 3], dtype), photo, kind, 90)
+            found = Image.Exif()
+            if kind == "TIFF":
+                found.load(encoded)
+            else:
+                found = Image.open(io.BytesIO(encoded)).getexif()
+            assert found[DATE].encode("latin-1") == date
+            assert found[271].encode("latin-1").decode() == "Gr\u00fc\u00dfe"
+    page = join_pages([encode(np.zeros([4, 6], np.uint8), further_page(photo), "TIFF", 90)] * 2)
+    with Image.open(io.BytesIO(page)) as opened:
+        opened.seek(1)
+        assert opened.tag_v2[DATE].encode("latin-1") == date
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_large_files_keep_resolution_and_texts(order, dtype):
+    """BigTIFF, in both orders of bytes; Pillow opens neither RGB of 16 bits nor planes."""
+    with io.BytesIO() as file:
+        tifffile.imwrite(
+            file,
+            np.zeros([3, 4, 6], dtype),
+            photometric="rgb",
+            planarconfig="separate",
+            bigtiff=True,
+            byteorder=order,
+            resolution=(300, 200),
+            resolutionunit="CENTIMETER",
+            datetime="2001:02:03 04:05:06",
+            extratags=[(ORIENTATION, "H", 1, 6, True)],
+            metadata=None,
+        )
+        photo = decode(file.getvalue())
+    assert photo.dpi == pytest.approx((762, 508))
+    assert photo.pixels.shape == (6, 4, 3)
+    exif = Image.Exif()
+    exif.load(photo.exif)
+    assert exif[DATE] == "2001:02:03 04:05:06"

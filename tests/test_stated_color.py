@@ -114,6 +114,32 @@ def test_primaries_of_png_and_avif(colors):
     np.testing.assert_allclose(found, expected, atol=3)
 
 
+# Linear Adobe RGB to linear sRGB (Adobe RGB (1998), section 4.3.5.2; IEC 61966-2-1).
+ADOBE_TO_SRGB = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_adobe_rgb_of_cameras(gray):
+    """DCF files tell of it by a name in their EXIF data, without a profile."""
+    color = (150, 150, 150) if gray else (180, 90, 60)
+    picture = Image.new("RGB", (16, 16), color).convert("L" if gray else "RGB")
+
+    def stored(name, space, **settings):
+        exif = Image.Exif()
+        exif[0x8769] = {0xA001: space, 0xA005: {1: name}}
+        with io.BytesIO() as file:
+            picture.save(file, "JPEG", quality=100, subsampling=0, exif=exif, **settings)
+            return file.getvalue()
+
+    expected = srgb((np.array(color) / 255) ** (563 / 256) @ ADOBE_TO_SRGB.T)
+    for space in (2, 65535):
+        found = shown(stored("R03", space)).reshape(16, 16, -1)
+        assert np.abs(found - expected).max() < 2.5
+    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for data in (stored("R98", 1), stored("R03", 1), stored("R03", 65535, icc_profile=own)):
+        assert np.abs(shown(data).reshape(16, 16, -1) - color).max() < 2.5
+
+
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_is_refused(transfer, colors):
     with pytest.raises(UnreadablePhoto, match="in HDR"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, png, tiff
+from colorization.decoding import fits, jpeg, png, tiff, tiff_pages
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
 from colorization.decoding.file_kinds import is_raw
@@ -131,25 +131,25 @@ def pages(data: bytes) -> list[int]:
     Raises:
       UnreadablePhoto: see `open_picture`.
     """
-    if not tiff.is_tiff(data):
+    if not tiff_pages.is_tiff(data):
         return [0]
     try:
-        return tiff.photo_pages(data)
+        return list(tiff_pages.photo_pages(data))
     except CameraRaw:
         return [0]
 
 
 def page(data: bytes, place: int) -> bytes:
     """The file with another page as its first; `place` is one of `pages`."""
-    return tiff.at_page(data, place) if place else data
+    return tiff_pages.at_page(data, place) if place else data
 
 
 def _read(data: bytes, draft_size: int | None) -> Picture:
     try:
         if is_raw(data):
             raise CameraRaw
-        if tiff.is_tiff(data):
-            data = tiff.at_page(data, tiff.photo_pages(data)[0])
+        if tiff_pages.is_tiff(data):
+            data = tiff_pages.at_page(data, next(tiff_pages.photo_pages(data)))
             return _read_tiff(data, draft_size)
         return _read_by_pillow(data, draft_size)
     except CameraRaw:
@@ -174,8 +174,10 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
         return _read_by_pillow(data, draft_size)
     refuse_hdr(samples.profile)
     image, alpha = to_srgb(samples)
-    exif = tiff.exif(data)
-    return _upright(Picture(image, alpha, "TIFF", exif, tiff.resolution(exif), samples.notes), data)
+    exif = tiff_pages.exif(data)
+    return _upright(
+        Picture(image, alpha, "TIFF", exif, tiff_pages.resolution(exif), samples.notes), data
+    )
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
@@ -203,7 +205,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         exif = picture.getexif()
         if kind == "TIFF":
             # Pillow makes one up where a file tells none.
-            dpi = tiff.resolution(exif)
+            dpi = tiff_pages.resolution(exif)
             tiff.widen_palette(picture)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             samples = Samples(np.asarray(picture)[..., None])
@@ -249,9 +251,9 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 def _developed(data: bytes, draft_size: int | None) -> Picture:
     photo = develop(data, MAX_PIXELS, draft_size)
     # LibRaw makes black or noise of what is missing.
-    if tiff.is_tiff(data) and tiff.is_cut(data):
+    if tiff_pages.is_tiff(data) and tiff_pages.is_cut(data):
         raise UnreadablePhoto("damaged: the raw file is cut short")
-    exif = tiff.exif(data) if tiff.is_tiff(data) else Image.Exif()
+    exif = tiff_pages.exif(data) if tiff_pages.is_tiff(data) else Image.Exif()
     return Picture(photo, None, "RAW", exif)
 
 

@@ -2,7 +2,7 @@
 
 PNG files state them in the chunks cICP, gAMA and cHRM (PNG, third edition, section 4.3), JPEG 2000
 in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), BMP behind its pixels, AVIF and HEIC in a
-box with the numbers of ITU-T H.273.
+box with the numbers of ITU-T H.273, and cameras' JPEG in their EXIF data (DCF 2.0).
 """
 
 from __future__ import annotations
@@ -45,8 +45,12 @@ _D50 = np.array([0.9642, 1.0, 0.8249])
 _GAMMAS = (0.1, 10)
 # PNG's types of colour that are gray.
 _PNG_GRAYS = (0, 4)
-# Bytes at the beginning of AVIF and HEIC files in which the boxes about the picture lie.
+# Bytes at the beginning of a file in which the boxes about the picture lie in AVIF and HEIC, and
+# EXIF data in JPEG.
 _HEAD = 2**16
+# Adobe RGB (1998): chromaticities and exponent, and the tags by which cameras tell of it.
+_ADOBE, _ADOBE_EXPONENT = (*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
+_EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
 
 
 class HighDynamicRange(UnreadablePhoto):
@@ -92,6 +96,8 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
             return own
         if picture.format == "BMP":
             return _bmp_profile(data)
+        if picture.format in ("JPEG", "MPO") and b"R03\0" in data[:_HEAD]:
+            return _camera_profile(picture)
         if picture.format == "JPEG2000":
             return _jpeg_2000_profile(data)
         if picture.format in ("AVIF", "HEIF"):
@@ -148,6 +154,15 @@ def _bmp_profile(data: bytes) -> bytes | None:
     profile = data[begin + start : begin + start + length]
     refuse_hdr(profile)
     return profile
+
+
+def _camera_profile(picture: Image.Image) -> bytes | None:
+    """The profile of Adobe RGB, where EXIF data tell of it and not of sRGB (DCF 2.0, 3.2.2)."""
+    exif = picture.getexif()
+    told = exif.get_ifd(_INTEROPERABILITY).get(1)
+    if told != "R03" or exif.get_ifd(_EXIF).get(_COLOR_SPACE) == _IS_SRGB:
+        return None
+    return _profile(_ADOBE, _ADOBE_EXPONENT, picture.mode == "RGB")
 
 
 def _jpeg_2000_profile(data: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""TIFF files: which of their pages are photos, and the samples of those that Pillow misreads.
+"""Samples of TIFF files that Pillow misreads.
 
 Pages of up to 8 bits that Pillow opens are left to it. Of all others, this module reads the layout
 with `tifffile`, has Pillow's libtiff decompress the bytes, and puts the samples together.
@@ -16,98 +16,29 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from colorization.decoding.deep import Samples
-from colorization.decoding.raw import CameraRaw
+from colorization.decoding.tiff_pages import open_pages, tag_numbers, tag_value
 from colorization.decoding.wholeness import why_strips_broken
-from colorization.errors import UnreadablePhoto, damage
+from colorization.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tifffile import TiffPage
 
-# TIFF 6.0, the supplements of Adobe, and DNG.
-_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 254, 258, 259, 262, 266
-_RESOLUTION_UNIT = 296
+# TIFF 6.0 and the supplements of Adobe.
+_BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 258, 259, 262, 266
 _PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
-_SMALLEST, _LARGEST, _PROFILE, _DNG = 340, 341, 34675, 50706
-# Description, maker, model, orientation, software, date, artist, copyright.
-_PLAIN_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432)
-_REDUCED, _MASK = 1, 4
+_SMALLEST, _LARGEST, _PROFILE = 340, 341, 34675
 _YCBCR, _ICCLAB = 6, 9
 _WEBP, _COLOR_MAP = 50001, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
-# Colour filter array and linear raw: what a sensor has measured.
-_SENSOR = {32803, 34892}
 # Compressions that can be undone for samples of any size: LZW, Deflate (both numbers), LZMA and
 # Zstandard, to which predictors belong; none and PackBits. The others know samples of 8 bits only,
 # or fax.
 _PREDICTED = {5, 8, 32946, 34925, 50000}
 _GENERAL = {1, 32773, *_PREDICTED}
-# Zeros at the end of a raw file from which on they are not what a sensor has measured.
-_FEWEST_ZEROS = 64
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
-
-
-def is_tiff(data: bytes) -> bool:
-    """Whether a file begins as TIFF files do, those of more than 4 GiB among them."""
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def photo_pages(data: bytes) -> list[int]:
-    """Where the pages with photos begin, for `at_page`: all but previews and masks.
-
-    Raises:
-      CameraRaw: it is a camera's raw file.
-      UnreadablePhoto: it is damaged, or its photo lies below a preview, as in raw files.
-    """
-    with _pages(data) as pages:
-        first = pages[0]
-        below = [page for page in first.pages or () if page is not None]
-        if _DNG in first.tags or any(
-            _tag(page, _PHOTOMETRIC) in _SENSOR for page in [first, *below]
-        ):
-            raise CameraRaw
-        whole = [page for page in pages if not _tag(page, _SUBFILE, 0) & (_REDUCED | _MASK)]
-        area = first.imagewidth * first.imagelength
-        if any(page.imagewidth * page.imagelength > area for page in below) and (
-            not whole or whole[0] is first
-        ):
-            raise UnreadablePhoto(
-                f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
-                "save the photo itself as TIFF or JPEG"
-            )
-        return [page.offset for page in whole or pages[:1]]
-
-
-def is_cut(data: bytes) -> bool:
-    """Whether parts of a raw file's pictures, on any page or below it, lie behind the file's end.
-
-    So do those of a broken download, where zeros stand in for them.
-    """
-    with contextlib.suppress(UnreadablePhoto), _pages(data) as pages:
-        below = [page for first in pages for page in first.pages or () if page is not None]
-        parts = [
-            part
-            for page in [*pages, *below]
-            for part in zip(page.dataoffsets, page.databytecounts, strict=False)
-        ]
-        start, size = max(parts, key=lambda part: part[1], default=(0, 0))
-        # No sensor measures just zeros over that share of a photo.
-        tail = data[start + size - size // 64 : start + size]
-        zeroed = len(tail) >= _FEWEST_ZEROS and not any(tail)
-        return zeroed or any(start + size > len(data) for start, size in parts)
-    return False
-
-
-def at_page(data: bytes, offset: int) -> bytes:
-    """The file with another page as its first."""
-    order = "<" if data[:1] == b"I" else ">"
-    if data[2:4] in (b"+\0", b"\0+"):
-        return data[:8] + struct.pack(f"{order}Q", offset) + data[16:]
-    return data[:4] + struct.pack(f"{order}I", offset) + data[8:]
 
 
 def read_samples(data: bytes, most_pixels: int) -> Samples | None:
@@ -116,16 +47,16 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
     Raises:
       UnreadablePhoto: it is damaged or larger than `most_pixels`, or of a kind that cannot be read.
     """
-    with _pages(data) as pages:
-        page = pages[0]
+    with open_pages(data) as pages:
+        page = next(pages)
         if page.imagewidth * page.imagelength > most_pixels:
             raise UnreadablePhoto(
                 f"{page.imagewidth} x {page.imagelength} pixels, above the limit of {most_pixels}"
             )
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-        compression = int(_tag(page, _COMPRESSION, 1))
+        compression = int(tag_value(page, _COMPRESSION, 1))
         # Where bits are stored the low ones first, these are not the bytes of any checksum.
-        if _tag(page, _FILL_ORDER, 1) == 1 and (
+        if tag_value(page, _FILL_ORDER, 1) == 1 and (
             broken := why_strips_broken(data, parts, compression)
         ):
             raise UnreadablePhoto(f"damaged: {broken}")
@@ -144,69 +75,18 @@ def widen_palette(picture: Image.Image) -> None:
         picture.putpalette(bytes(int(value) for color in colors for value in color))
 
 
-def exif(data: bytes) -> Image.Exif:
-    """Tags and EXIF data of the first page, as far as they can be read."""
-    found = Image.Exif()
-    with contextlib.suppress(Exception):
-        if data[2:4] in (b"*\0", b"\0*"):
-            found.load(data)
-        else:
-            # Pillow takes no EXIF data of files of more than 4 GiB.
-            with _pages(data) as pages:
-                found.update(
-                    {tag: _tag(pages[0], tag) for tag in _PLAIN_TAGS if tag in pages[0].tags}
-                )
-    return found
-
-
-def resolution(exif: Image.Exif) -> tuple[float, float] | None:
-    """Pixels per inch, across and down, of the tags of a page; None if not told."""
-    with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
-        factor = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
-        return float(exif[282]) * factor, float(exif[283]) * factor
-    return None
-
-
-@contextlib.contextmanager
-def _pages(data: bytes) -> Iterator[Sequence[TiffPage]]:
-    import logging
-
-    import tifffile
-
-    # tifffile logs what it makes of odd tags.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            yield list(file.pages)
-    except (UnreadablePhoto, MemoryError):
-        raise
-    except Exception as error:
-        raise UnreadablePhoto(damage(error)) from error
-
-
-def _tag(page: TiffPage, number: int, default: object = None) -> object:
-    tag = page.tags.get(number)
-    return default if tag is None or tag.value is None else tag.value
-
-
-def _numbers(page: TiffPage, number: int, default: tuple) -> tuple:
-    """The values of a tag as a tuple."""
-    value = _tag(page, number, default)
-    return tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
-
-
 def _is_plain(page: TiffPage, data: bytes) -> bool:
     """Whether Pillow reads it right."""
-    formats = set(_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
-    if max(_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
+    formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
+    if max(tag_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
         return False
-    compression = _tag(page, _COMPRESSION, 1)
+    compression = tag_value(page, _COMPRESSION, 1)
     # Pillow takes such YCbCr for RGB, and libtiff of most of its builds knows no WebP.
-    if compression == _WEBP or (compression == 1 and _tag(page, _PHOTOMETRIC) == _YCBCR):
+    if compression == _WEBP or (compression == 1 and tag_value(page, _PHOTOMETRIC) == _YCBCR):
         raise _refusal(page)
     general = compression in _GENERAL
-    odd = _tag(page, _PLANAR, 1) == 2 or _tag(page, _FILL_ORDER, 1) == 2
-    if general and (odd or _tag(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
+    odd = tag_value(page, _PLANAR, 1) == 2 or tag_value(page, _FILL_ORDER, 1) == 2
+    if general and (odd or tag_value(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
         return False
     with contextlib.suppress(Image.UnidentifiedImageError):
         Image.open(io.BytesIO(data)).close()
@@ -217,7 +97,7 @@ def _is_plain(page: TiffPage, data: bytes) -> bool:
 
 
 def _refusal(page: TiffPage) -> UnreadablePhoto:
-    bits = max(_numbers(page, _BITS, (1,)))
+    bits = max(tag_numbers(page, _BITS, (1,)))
     told = ", ".join(
         f"{name} {getattr(value, 'name', value)}"
         for name, value in (
@@ -238,11 +118,14 @@ def _layout(page: TiffPage) -> _Layout:
     Raises:
       UnreadablePhoto: in a way that is not known here.
     """
-    photometric = _tag(page, _PHOTOMETRIC)
+    photometric = tag_value(page, _PHOTOMETRIC)
     if photometric is None:
         photometric = 2 if page.samplesperpixel >= 3 else 1
-    bits, formats = set(_numbers(page, _BITS, (1,))), set(_numbers(page, _SAMPLE_FORMAT, (1,)))
-    compression = int(_tag(page, _COMPRESSION, 1))
+    bits, formats = (
+        set(tag_numbers(page, _BITS, (1,))),
+        set(tag_numbers(page, _SAMPLE_FORMAT, (1,))),
+    )
+    compression = int(tag_value(page, _COMPRESSION, 1))
     space = _SPACES.get(int(photometric))
     layout = _Layout(
         space=space or "",
@@ -250,8 +133,8 @@ def _layout(page: TiffPage) -> _Layout:
         bits=int(max(bits)),
         kind={_UNSIGNED: "u", _UNDEFINED: "u", _SIGNED: "i", _FLOAT: "f"}.get(max(formats), ""),
         order="<" if page.parent.byteorder == "<" else ">",
-        predictor=int(_tag(page, _PREDICTOR, 1)) if compression in _PREDICTED else 1,
-        planes=page.samplesperpixel if _tag(page, _PLANAR, 1) == 2 else 1,
+        predictor=int(tag_value(page, _PREDICTOR, 1)) if compression in _PREDICTED else 1,
+        planes=page.samplesperpixel if tag_value(page, _PLANAR, 1) == 2 else 1,
         channels=page.samplesperpixel,
     )
     known = (
@@ -302,13 +185,16 @@ def _rows(page: TiffPage, data: bytes, plane: int, layout: _Layout) -> np.ndarra
     count = len(page.dataoffsets) // layout.planes
     part = slice(plane * count, (plane + 1) * count)
     offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
+    if tag_value(page, _COMPRESSION, 1) == 1:
+        # What is missing at the end would be read from the new directory there.
+        _require_whole(page, offsets, size, len(data))
     tags = {
         256: [across * size],
         257: [page.imagelength],
         258: [8],
-        _COMPRESSION: [_tag(page, _COMPRESSION, 1)],
+        _COMPRESSION: [tag_value(page, _COMPRESSION, 1)],
         _PHOTOMETRIC: [1],
-        _FILL_ORDER: [_tag(page, _FILL_ORDER, 1)],
+        _FILL_ORDER: [tag_value(page, _FILL_ORDER, 1)],
         277: [1],
     }
     if page.is_tiled:
@@ -320,6 +206,15 @@ def _rows(page: TiffPage, data: bytes, plane: int, layout: _Layout) -> np.ndarra
         picture.load()
         rows = np.asarray(picture)
     return rows.reshape(page.imagelength, across, size)
+
+
+def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length: int) -> None:
+    """Refuses strips or tiles, in rows of so many bytes, that reach behind the end of the file."""
+    height = page.tilelength if page.is_tiled else page.rowsperstrip
+    for number, offset in enumerate(offsets):
+        rows = height if page.is_tiled else min(height, page.imagelength - number * height)
+        if offset + rows * row_size > length:
+            raise UnreadablePhoto("damaged: image file is truncated")
 
 
 def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
@@ -375,8 +270,8 @@ def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
 def _limits(page: TiffPage, layout: _Layout) -> tuple[float, float] | None:
     """The values of black and white; None where the type of the samples decides."""
     # Tags of type SHORT or LONG come as integers, which must not lose digits.
-    smallest = _numbers(page, _SMALLEST, (0,))[: _CHANNELS[layout.space]]
-    largest = _numbers(page, _LARGEST, ())[: _CHANNELS[layout.space]]
+    smallest = tag_numbers(page, _SMALLEST, (0,))[: _CHANNELS[layout.space]]
+    largest = tag_numbers(page, _LARGEST, ())[: _CHANNELS[layout.space]]
     if largest and np.isfinite([*smallest, *largest]).all() and min(smallest) < max(largest):
         return min(smallest), max(largest)
     return None if layout.bits in (8, 16, 32, 64) else (0, 2**layout.bits - 1)
@@ -384,7 +279,7 @@ def _limits(page: TiffPage, layout: _Layout) -> tuple[float, float] | None:
 
 def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
     channels = _CHANNELS[layout.space]
-    told = extra = _numbers(page, _EXTRA, ())
+    told = extra = tag_numbers(page, _EXTRA, ())
     # Writers of old leave out what the fourth channel beside RGB is.
     if not told and layout.channels == 4 and layout.space == "rgb":
         extra = (_UNASSOCIATED,)
@@ -403,7 +298,7 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
     values = values[..., :channels]
     if layout.space == "lab":
         values = _lab(values, layout)
-    profile = _tag(page, _PROFILE)
+    profile = tag_value(page, _PROFILE)
     return Samples(
         values=values,
         space=layout.space,

@@ -191,7 +191,8 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
             picture = opaque
     settings: dict = {}
     if photo.exif and kind in ("JPEG", "WEBP", "TIFF"):
-        settings["exif"] = _short_exif(photo.exif) if kind == "JPEG" else photo.exif
+        short = _short_exif(photo.exif) if kind == "JPEG" else photo.exif
+        settings["exif"] = _loaded(short) if kind == "TIFF" else short
     if photo.dpi:
         settings["dpi"] = photo.dpi
     if kind in ("JPEG", "WEBP"):
@@ -224,8 +225,7 @@ def further_page(photo: Photo) -> Photo:
     """The photo as a page after the first, where `join_pages` takes no nested EXIF data."""
     if not photo.exif:
         return photo
-    found, kept = Image.Exif(), Image.Exif()
-    found.load(photo.exif)
+    found, kept = _loaded(photo.exif), Image.Exif()
     kept.update((tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS)
     return replace(photo, exif=kept.tobytes() if len(kept) else b"")
 
@@ -238,9 +238,7 @@ def notes(photo: Photo, kind: str) -> tuple[str, ...]:
 
 
 def _has_nested(exif: bytes) -> bool:
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
+    found = _loaded(exif)
     return any(tag in found for tag in _KEPT_IFDS)
 
 
@@ -248,8 +246,7 @@ def _short_exif(exif: bytes) -> bytes:
     """The EXIF data that a JPEG file can hold, the shortest values first."""
     if len(exif) <= _MOST_EXIF:
         return exif
-    found, kept = Image.Exif(), Image.Exif()
-    found.load(exif)
+    found, kept = _loaded(exif), Image.Exif()
     values = [(None, tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS]
     values += [(ifd, tag, value) for ifd in _KEPT_IFDS for tag, value in found.get_ifd(ifd).items()]
     size = 1024
@@ -278,7 +275,7 @@ def _exif(found: Image.Exif) -> bytes:
     kept = Image.Exif()
     for tag in (*_KEPT_TAGS, *_KEPT_IFDS):
         with contextlib.suppress(Exception):
-            value = found.get_ifd(tag) if tag in _KEPT_IFDS else found.get(tag)
+            value = found.get_ifd(tag) if tag in _KEPT_IFDS else _as_stored(found.get(tag))
             if value:
                 trial = Image.Exif()
                 trial[tag] = value
@@ -287,11 +284,27 @@ def _exif(found: Image.Exif) -> bytes:
     return kept.tobytes() if len(kept) else b""
 
 
-def _date(photo: Photo) -> str | None:
-    exif = Image.Exif()
-    if photo.exif:
-        exif.load(photo.exif)
-    return exif.get(_DATE_TIME) or exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+def _as_stored(value: object) -> object:
+    """The value of a tag; of texts the bytes, which Pillow reads as Latin-1 but writes as ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) else value
+
+
+def _loaded(exif: bytes) -> Image.Exif:
+    """EXIF data with texts as bytes, so that they can be written again."""
+    found = Image.Exif()
+    if exif:
+        found.load(exif)
+    found.update([(tag, _as_stored(value)) for tag, value in found.items()])
+    return found
+
+
+def _texts(exif: bytes) -> dict[int, bytes]:
+    """Tag -> text of those that are kept; the date is that of the exposure if there is no other."""
+    found = _loaded(exif)
+    texts = {tag: found.get(tag) for tag in _KEPT_TAGS}
+    exposed = found.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+    texts[_DATE_TIME] = texts[_DATE_TIME] or _as_stored(exposed)
+    return {tag: text for tag, text in texts.items() if text and isinstance(text, bytes)}
 
 
 # Pillow writes neither RGB nor transparency of 16 bits, and PNG slowly.
@@ -354,8 +367,10 @@ def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
             extrasamples=None if photo.alpha is None else ["unassalpha"],
             resolution=photo.dpi,
             resolutionunit="INCH" if photo.dpi else None,
-            datetime=_date(photo),
+            software=False,
             metadata=None,
             byteorder="<",
+            # tifffile takes dates of one form alone, and no text but ASCII.
+            extratags=[(tag, "s", 0, text, True) for tag, text in _texts(photo.exif).items()],
         )
         return file.getvalue()

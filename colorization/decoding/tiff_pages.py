@@ -1,0 +1,194 @@
+"""Pages of TIFF files: which of them are photos, and what their tags tell."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+from colorization.decoding.raw import CameraRaw
+from colorization.errors import UnreadablePhoto, damage
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+# TIFF 6.0 and DNG.
+_SUBFILE, _PHOTOMETRIC, _RESOLUTION_UNIT, _DNG = 254, 262, 296, 50706
+_RESOLUTIONS = (282, 283)
+# Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
+_PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
+_REDUCED, _MASK = 1, 4
+# Colour filter array and linear raw: what a sensor has measured.
+_SENSOR = {32803, 34892}
+# What tells files of more than 4 GiB.
+_BIG = (b"+\0", b"\0+")
+# Zeros at the end of a raw file from which on they are not what a sensor has measured.
+_FEWEST_ZEROS = 64
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether a file begins as TIFF files do, those of more than 4 GiB among them."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def photo_pages(data: bytes) -> Iterator[int]:
+    """Where the pages with photos begin, for `at_page`: all but previews and masks.
+
+    Last comes the place of a page that is told of, but is not there or damaged.
+
+    Raises:
+      CameraRaw: it is a camera's raw file.
+      UnreadablePhoto: it is damaged, or its photo lies below a preview, as in raw files.
+    """
+    with open_pages(data) as pages:
+        first = next(pages)
+        below = [page for page in first.pages or () if page is not None]
+        if _DNG in first.tags or any(
+            tag_value(page, _PHOTOMETRIC) in _SENSOR for page in [first, *below]
+        ):
+            raise CameraRaw
+        area = first.imagewidth * first.imagelength
+        is_preview = any(page.imagewidth * page.imagelength > area for page in below)
+        known, reduced, found = set(), [], False
+        for page in itertools.chain([first], pages):
+            known.add(page.offset)
+            kind = tag_value(page, _SUBFILE, 0)
+            if kind & (_REDUCED | _MASK):
+                reduced += [] if kind & _MASK else [page.offset]
+            elif is_preview and page is first:
+                break
+            else:
+                found = True
+                yield page.offset
+        if is_preview and not found:
+            raise UnreadablePhoto(
+                f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
+                "save the photo itself as TIFF or JPEG"
+            )
+        if not found:
+            # Pages that are reduced, but of none other, are the photos.
+            yield from reduced or [first.offset]
+        following = _following(data, page)
+        if following and following not in known:
+            yield following
+
+
+def _following(data: bytes, page: TiffPage) -> int:
+    """Where a page says that the next one begins; 0 if it says nothing."""
+    form, order = page.parent.tiff, "little" if page.parent.byteorder == "<" else "big"
+    start = page.offset + form.tagnosize
+    at = start + int.from_bytes(data[page.offset : start], order) * form.tagsize
+    return int.from_bytes(data[at : at + form.offsetsize], order)
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether parts of a raw file's pictures, on any page or below it, lie behind the file's end.
+
+    So do those of a broken download, where zeros stand in for them.
+    """
+    with contextlib.suppress(UnreadablePhoto), open_pages(data) as chain:
+        pages = list(chain)
+        below = [page for first in pages for page in first.pages or () if page is not None]
+        parts = [
+            part
+            for page in [*pages, *below]
+            for part in zip(page.dataoffsets, page.databytecounts, strict=False)
+        ]
+        start, size = max(parts, key=lambda part: part[1], default=(0, 0))
+        # No sensor measures just zeros over that share of a photo.
+        tail = data[start + size - size // 64 : start + size]
+        zeroed = len(tail) >= _FEWEST_ZEROS and not any(tail)
+        return zeroed or any(start + size > len(data) for start, size in parts)
+    return False
+
+
+def at_page(data: bytes, offset: int) -> bytes:
+    """The file with another page as its first."""
+    order = "<" if data[:1] == b"I" else ">"
+    if data[2:4] in _BIG:
+        return data[:8] + struct.pack(f"{order}Q", offset) + data[16:]
+    return data[:4] + struct.pack(f"{order}I", offset) + data[8:]
+
+
+def exif(data: bytes) -> Image.Exif:
+    """Tags and EXIF data of the first page, as far as they can be read."""
+    found, order = Image.Exif(), "<" if data[:1] == b"I" else ">"
+    is_big = data[2:4] in _BIG
+    with contextlib.suppress(Exception):
+        if is_big and order == ">":
+            # Pillow does not take such files.
+            with open_pages(data) as pages:
+                page = next(pages)
+                tags = {tag: tag_value(page, tag) for tag in (*_PLAIN_TAGS, *_RESOLUTIONS)}
+            for tag, value in tags.items():
+                ratio = tag in _RESOLUTIONS and value
+                found[tag] = TiffImagePlugin.IFDRational(*value) if ratio else value
+        else:
+            found.endian, found.bigtiff = order, is_big
+            place = struct.unpack_from(f"{order}{'8xQ' if is_big else '4xI'}", data)[0]
+            found.load_from_fp(io.BytesIO(data), place)
+    return found
+
+
+def resolution(exif: Image.Exif) -> tuple[float, float] | None:
+    """Pixels per inch, across and down, of the tags of a page; None if not told."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+        factor = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
+        across, down = (float(exif[tag]) * factor for tag in _RESOLUTIONS)
+        return across, down
+    return None
+
+
+@contextlib.contextmanager
+def open_pages(data: bytes) -> Iterator[Iterator[TiffPage]]:
+    """The pages, one after the other, up to the first one that is damaged."""
+    import logging
+
+    import tifffile
+
+    # tifffile logs what it makes of odd tags.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            yield _chain(file)
+    except (UnreadablePhoto, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadablePhoto(damage(error)) from error
+
+
+def _chain(file: TiffFile) -> Iterator[TiffPage]:
+    known = set()
+    try:
+        for page in file.pages:
+            # A chain may end where it began.
+            if page.offset in known:
+                return
+            known.add(page.offset)
+            yield page
+    except MemoryError:
+        raise
+    # What is wrong with a page costs none that comes before it.
+    except Exception:
+        if not known:
+            raise
+    if not known:
+        raise UnreadablePhoto("damaged: cut short or changed")
+
+
+def tag_value(page: TiffPage, number: int, default: object = None) -> object:
+    """The value of a tag; the default where there is none."""
+    tag = page.tags.get(number)
+    return default if tag is None or tag.value is None else tag.value
+
+
+def tag_numbers(page: TiffPage, number: int, default: tuple) -> tuple:
+    """The values of a tag as a tuple."""
+    value = tag_value(page, number, default)
+    return tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
