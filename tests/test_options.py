@@ -30,6 +30,14 @@ def test_values_are_converted_and_remembered_as_given():
     assert options.given == {"train_data", "batch_size"}
 
 
+def test_photos_may_be_named_by_an_option_given_several_times():
+    train = parse("color", ["--train_data", "a", "b", "--train_data", "c", "--test_data", "d"])
+    assert (train.train_data, train.test_data) == (("a", "b", "c"), ("d",))
+    predict = parse("color", ["--mode", "predict", "--input", "a", "--input", "b"])
+    assert predict.input == ("a", "b")
+    assert parse("color", ["--mode", "predict"]).input == ()
+
+
 def test_values_may_begin_with_a_minus():
     options = parse("color", ["--mode", "predict", "--hint", "-5,1,red"])
     assert options.hint == (("-5", "1", "red"),)

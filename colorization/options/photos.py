@@ -56,6 +56,7 @@ class PhotoOptions:
         (),
         modes=MODES_OF_TRAINING,
         nargs="+",
+        action="extend",
         metavar="PHOTOS",
     )
     test_data: tuple[str, ...] = option(
@@ -63,6 +64,7 @@ class PhotoOptions:
         (),
         modes=MODES_WITH_PHOTOS,
         nargs="+",
+        action="extend",
         metavar="PHOTOS",
     )
     input: tuple[str, ...] = option(
@@ -70,6 +72,7 @@ class PhotoOptions:
         (),
         modes=("predict", "prepare"),
         nargs="+",
+        action="extend",
         metavar="PHOTOS",
     )
     output: str | None = option(
