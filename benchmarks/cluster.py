@@ -90,7 +90,9 @@ def launch(
     evaluator: bool = False,
     stagger: bool = False,
 ) -> dict[str, tuple[int, float]]:
-    """Runs a command as every task of a cluster, until all have ended.
+    """Runs a command as every task of a cluster, until all have ended or one has failed.
+
+    The others are stopped then, because they would wait for it for ever.
 
     Args:
       command: the same for all; TF_CONFIG tells them apart.
@@ -102,7 +104,7 @@ def launch(
         earlier looks for them again only after half a minute.
 
     Returns:
-      Exit code and seconds until the end of each task.
+      Exit code and seconds until the end of each task that has ended by itself.
     """
     logs.mkdir(parents=True, exist_ok=True)
     jobs = {"ps": ps, "chief": 1, "worker": workers - 1}
@@ -124,7 +126,7 @@ def launch(
                         stderr=subprocess.STDOUT,
                     )
         ends: dict[str, tuple[int, float]] = {}
-        while len(ends) < len(processes):
+        while len(ends) < len(processes) and not any(code for code, _ in ends.values()):
             time.sleep(0.2)
             for name, process in processes.items():
                 if name not in ends and process.poll() is not None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
@@ -66,11 +67,17 @@ def run_config(**settings: Any) -> tf_estimator.RunConfig:
     if not os.environ.get("TF_CONFIG", "").strip():
         os.environ.pop("TF_CONFIG", None)
     try:
-        return tf_estimator.RunConfig(**settings)
+        config = tf_estimator.RunConfig(**settings)
     except (ValueError, TypeError, AttributeError) as error:
         if "TF_CONFIG" not in os.environ:
             raise
         raise UserError(f"the environment variable TF_CONFIG is not usable: {error}") from error
+    if config.cluster_spec and config.session_config:
+        # The layers that remapping fuses may be of bfloat16, for which TensorFlow has none that can
+        # be sent to another process.
+        rewriting = config.session_config.graph_options.rewrite_options
+        rewriting.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    return config
 
 
 def serve_parameters(config: tf_estimator.RunConfig) -> None:
