@@ -262,6 +262,39 @@ def test_a_fourth_channel_of_tiff_that_nothing_tells(dtype, compression, most, c
     np.testing.assert_array_equal(picture.image, colors)
 
 
+def plain_tiff(pixels: bytes, height: int, width: int, order: str, **tags: int) -> bytes:
+    """A gray TIFF file of 8 bits with its pixels from the ninth byte on, as libtiff writes it."""
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height} | {
+        int(name[1:]): value for name, value in tags.items()
+    }
+    tags[279] = len(pixels)
+    pixels += bytes(len(pixels) % 2)
+    entries = (struct.pack(f"{order}HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(pixels))
+    directory = struct.pack(f"{order}H", len(tags)) + b"".join(entries) + bytes(4)
+    return header + pixels + directory
+
+
+@pytest.mark.parametrize(
+    ("order", "first"), [("<", b"IIIIIIII"), (">", b"MMMMMMMM"), ("<", b"CR\2\0"), ("<", b"CRCR")]
+)
+def test_gray_pixels_that_spell_the_mark_of_a_raw_file(order, first):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 11), np.uint8)
+    pixels[0, : len(first)] = list(first)
+    data = plain_tiff(pixels.tobytes(), 9, 11, order)
+    np.testing.assert_array_equal(np.asarray(open_photo(data))[..., 0], pixels)
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_white_is_zero_in_old_jpeg_too(photometric, grays):
+    stored = encoded(Image.fromarray(255 - grays if photometric == 0 else grays), "JPEG")
+    data = plain_tiff(
+        stored, HEIGHT, WIDTH, "<", t259=6, t262=photometric, t513=8, t514=len(stored)
+    )
+    shown = open_photo(encoded(Image.fromarray(grays), "JPEG"))
+    assert np.abs(np.asarray(open_photo(data), int) - np.asarray(shown, int)).max() < 8
+
+
 def test_alpha_of_png_that_is_nowhere_is_meant(colors):
     transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
     assert open_picture(encoded(transparent, "PNG")).alpha.getextrema() == (0, 0)

@@ -251,6 +251,29 @@ def test_holes_in_jpeg_are_damage(grainy):
             open_photo(whole + bytes(5000) + whole)
 
 
+@pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"restart_marker_blocks": 4}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_half_a_jpeg_with_an_end_marker_is_damage(settings, mode, grainy):
+    """Tools that save what is left of a card write one."""
+    whole = encoded(grainy.convert(mode), "JPEG", quality=90, **settings)
+    # The last bits alone of progressive pictures are in the last half of the file.
+    for share in (0.15, 0.3) if "progressive" in settings else (0.4, 0.9):
+        for draft_size in (None, 40):
+            with pytest.raises(UnreadablePhoto, match="damaged"):
+                open_photo(whole[: int(share * len(whole))] + b"\xff\xd9", draft_size)
+    # A gray corner that belongs to the photo is none of that.
+    gray = grainy.copy()
+    gray.paste((128, 128, 128), (100, 100, 200, 150))
+    assert open_picture(encoded(gray.convert(mode), "JPEG", **settings)).notes == ()
+
+
+@pytest.mark.parametrize("filler", [bytes(4000), b"\xff" * 4000])
+def test_what_fills_up_a_jpeg_before_its_end_marker_is_no_hole(filler, grainy):
+    data = encoded(grainy, "JPEG", quality=95)
+    filled = data[:-2] + filler + data[-2:]
+    np.testing.assert_array_equal(open_photo(filled), open_photo(data))
+
+
 @pytest.mark.parametrize("settings", [{}, {"optimize": True}, {"progressive": True}])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_even_parts_of_jpeg_are_no_holes(settings, mode, grainy):

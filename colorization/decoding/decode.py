@@ -200,7 +200,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             samples = fits.read_samples(picture, data)
         else:
             picture.load()
-        if kind == "WEBP" and (broken := why_smeared(data, picture)):
+        if broken := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {broken}")
         exif = picture.getexif()
         if kind == "TIFF":

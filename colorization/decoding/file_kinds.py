@@ -18,9 +18,11 @@ _PICTURES = re.compile(
     re.DOTALL,
 )
 # Beginnings of cameras' raw files that tell what they are: Canon CR2, CR3 and CRW, Phase One IIQ,
-# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW.
+# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW. The pixels of other TIFF files
+# often begin at the place of the first ones' marks.
 _RAW = re.compile(
-    rb"II\*\x00.{4}(CR|IIII)|MM\x00\*.{4}MMMM|.{4}ftypcrx |II\x1a\x00\x00\x00HEAPCCDR"
+    rb"II\*\x00(\x10\x00{3}CR\x02|.{4}IIII.waR)|MM\x00\*.{4}MMMMRaw|.{4}ftypcrx "
+    rb"|II\x1a\x00\x00\x00HEAPCCDR"
     rb"|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )

@@ -13,6 +13,7 @@ _ALONE = (0x00, 0x01, *range(0xD0, 0xD8), 0xFF)
 # Processes that are read, all with 8 bits: baseline, extended and progressive, by Huffman or
 # arithmetic coding. The first two are sequential.
 _READ, _SEQUENTIAL = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC0, 0xC1)
+_PROGRESSIVE, _SCAN_START = (0xC2, 0xCA), b"\xff\xda"
 # Distance of the bytes that are looked at for a hole, and zeros that make one.
 _STEP, _HOLE = 1024, bytes(128)
 
@@ -29,14 +30,31 @@ def unread_process(data: bytes) -> str | None:
     return None
 
 
-def has_end(data: bytes) -> bool:
-    """Whether the end marker comes behind the pixels, and not only in a thumbnail."""
+def end_of_pixels(data: bytes) -> int:
+    """Where the end marker behind the pixels is, not that of a thumbnail; -1 if it is missing."""
     *_, (_, _, at) = [(0, 0, 2), *_segments(data)]
-    return data.find(END, max(at, data.rfind(END) - 1)) >= 0
+    return data.find(END, at)
 
 
-def has_hole(data: bytes) -> bool:
-    """Whether zeros stand among the pixels where bytes have not arrived.
+def lacks_scans(data: bytes) -> bool:
+    """Whether a progressive picture ends before all coefficients have all their bits (G.1.1)."""
+    missing, at = set(), len(data)
+    for marker, begin, end in _segments(data):
+        if marker in _PROGRESSIVE:
+            components = data[begin + 6 : begin + 6 + 3 * data[begin + 5] : 3]
+            missing = {(one, number) for one in components for number in range(64)}
+            at = end
+    while missing and (at := data.find(_SCAN_START, at + 1)) >= 0:
+        count = data[at + 4]
+        header = data[at + 5 : at + 8 + 2 * count]
+        if len(header) == 2 * count + 3 and header[-1] & 15 == 0:
+            numbers = range(header[-3], header[-2] + 1)
+            missing -= {(one, number) for one in header[:-3:2] for number in numbers}
+    return bool(missing)
+
+
+def zeros_among_pixels(data: bytes) -> tuple[int, int] | None:
+    """Beginning and end of zeros before the end marker, in place of bytes that have not arrived.
 
     Where the first code of the first component's table is that of a coefficient and not of a
     block's end, no picture is coded as zeros alone: all coefficients of a block would be the same.
@@ -52,14 +70,17 @@ def has_hole(data: bytes) -> bool:
         elif marker == _SCAN and data[begin] == components:
             scan = end if firsts.get(16 | data[begin + 2] & 15, 0) & 15 else None
     if scan is None:
-        return False
+        return None
     probes, place = data[scan::_STEP], -1
     while (place := probes.find(0, place + 1)) >= 0:
         at = scan + place * _STEP
         if data[at : at + len(_HOLE)] == _HOLE:
             # What follows the end may be anything.
-            return data.find(END, scan, at) < 0
-    return False
+            if data.find(END, scan, at) >= 0:
+                return None
+            start = scan + len(data[scan:at].rstrip(b"\0"))
+            return start, len(data) - len(data[at:].lstrip(b"\0"))
+    return None
 
 
 def _first_codes(data: bytes, at: int, end: int) -> dict[int, int]:

@@ -28,7 +28,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 258, 259, 262, 266
 _PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
 _SMALLEST, _LARGEST, _PROFILE = 340, 341, 34675
 _YCBCR, _ICCLAB = 6, 9
-_WEBP, _COLOR_MAP = 50001, 320
+_OLD_JPEG, _WEBP, _COLOR_MAP = 6, 50001, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
@@ -64,6 +64,17 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
             return None
         layout = _layout(page)
         return _samples(page, _values(page, data, layout), layout)
+
+
+def invert_old_jpeg(picture: Image.Image) -> None:
+    """Has Pillow take white for zero, which it forgets of old-style JPEG.
+
+    Args:
+      picture: opened, not loaded yet.
+    """
+    tags = picture.tag_v2
+    if tags.get(_COMPRESSION) == _OLD_JPEG and tags.get(_PHOTOMETRIC) == 0:
+        picture.tile = [tile._replace(args=("L;I", *tile.args[1:])) for tile in picture.tile]
 
 
 def widen_palette(picture: Image.Image) -> None:

@@ -7,6 +7,7 @@ do not compress, these are a black part of the picture like any other.
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ _FEWEST_BLACK = 1024
 _LAST_PIXELS, _DARK = 64, 32
 # Pixels that a byte of zeros may stand for in WebP, and difference of one colour's values in a row.
 _PIXELS_OF_ZERO, _EVEN = 2048, 8
+_CUT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
 # Bytes that are decompressed at once to check them.
@@ -46,9 +48,10 @@ def why_broken(data: bytes, kind: str) -> str | None:
       kind: Pillow's name of its format.
     """
     if kind == "JPEG":
-        if not jpeg.has_end(data):
-            return "image file is truncated"
-        return _ZEROED if jpeg.has_hole(data) else None
+        if jpeg.end_of_pixels(data) < 0 or jpeg.lacks_scans(data):
+            return _CUT
+        zeros = jpeg.zeros_among_pixels(data)
+        return _ZEROED if zeros and _count(data, *zeros) else None
     if kind == "PNG":
         return _of_png(data)
     if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
@@ -69,11 +72,16 @@ def why_broken(data: bytes, kind: str) -> str | None:
 
 
 def why_smeared(data: bytes, picture: Image.Image) -> str | None:
-    """The same of a WebP file whose picture has been loaded.
-
-    An evenly coloured part is coded as zeros, too. Where they are many at the end, but the lowest
-    row has several colours, the decoder has smeared what was above over the part that is missing.
-    """
+    """The same of a file whose picture has been loaded."""
+    if picture.format in ("JPEG", "MPO"):
+        # Decoders make an even gray of what is missing.
+        last = np.asarray(picture.crop((picture.width - 1, picture.height - 1, *picture.size)))
+        end = jpeg.end_of_pixels(data)
+        return _CUT if (abs(last - 127.5) < 1).all() and _count(data, end, end) else None
+    if picture.format != "WEBP":
+        return None
+    # An evenly coloured part is coded as zeros, too. Where they are many at the end, but the lowest
+    # row has several colours, the decoder has smeared what was above over the part that is missing.
     start, size = next(_webp_pictures(data, 12), (0, 0))
     coded = data[start : start + size]
     zeros = len(coded) - len(coded.rstrip(b"\0"))
@@ -126,6 +134,16 @@ def why_strips_broken(
     if compression == _JPEG and any(map(_is_zeroed_jpeg, bodies)):
         return _ZEROED
     return None
+
+
+def _count(data: bytes, start: int, end: int) -> bool:
+    """Whether the picture of a JPEG file is another one with other bytes at a place."""
+    other = data[:start] + b"\x55" * max(len(_ZEROS), end - start) + data[end:]
+    try:
+        with Image.open(io.BytesIO(data)) as picture, Image.open(io.BytesIO(other)) as changed:
+            return picture.tobytes() != changed.tobytes()
+    except OSError:
+        return True
 
 
 def _fax_size(strip: bytes) -> int:
