@@ -51,6 +51,7 @@ def fits(bits: int, values: np.ndarray, **cards) -> bytes:
         (-32, ">f4", 1, {}),
         (-64, ">f8", 1 / 255, {}),
         (-32, ">f4", 1 / 510, {"BSCALE": 2.0}),
+        (-32, ">f4", 1 / 510, {"BSCALE": "0.2D+01"}),
         (8, ">u1", 1, {"BZERO": "0"}),
     ],
 )
@@ -94,6 +95,12 @@ def test_measurements_of_other_formats_are_refused(monkeypatch):
     for kind in ("SPIDER", "IM"):
         with pytest.raises(UnreadablePhoto, match=rf"a kind of {kind} .* save it as TIFF"):
             open_photo(encoded(measured, kind))
+
+
+def test_dark_pgm_of_16_bits_stays_dark():
+    values = np.arange(200, dtype=">u2").reshape(10, 20)
+    opened = open_picture(b"P5 20 10 65535 " + values.tobytes())
+    np.testing.assert_array_equal(opened.image, values)
 
 
 # Transparency that is none
@@ -166,6 +173,26 @@ def test_palettes_of_tga_with_colors_of_16_bits():
         np.testing.assert_array_equal(picture.image, [[[0, 0, 0], [255, 0, 0]]])
 
 
+@pytest.mark.parametrize(("alpha", "told"), [(255, 8), (0, 8), (77, 0)])
+def test_palettes_of_tga_with_colors_of_32_bits(alpha, told, colors, grays):
+    palette = np.zeros((256, 4), np.uint8)
+    palette[: colors.size // 3, :3], palette[:, 3] = colors.reshape(-1, 3)[:, ::-1], alpha
+    header = struct.pack("<BBBHHBHHHHBB", 0, 1, 1, 0, 256, 32, 0, 0, WIDTH, HEIGHT, 8, 0x20 | told)
+    picture = open_picture(header + palette.tobytes() + bytes(range(colors.size // 3)))
+    assert picture.alpha is None or picture.alpha.getextrema() == (255, 255)
+    np.testing.assert_array_equal(picture.image, colors)
+
+
+def test_resolution_of_psd(colors):
+    body = struct.pack(">IHHIHH", 300 << 16, 1, 1, 200 << 16, 1, 1)
+    resource = b"8BIM" + struct.pack(">HHI", 1005, 0, len(body)) + body
+    plain = psd(np.moveaxis(colors, 2, 0))
+    assert plain[30:34] == bytes(4)
+    told = plain[:30] + struct.pack(">I", len(resource)) + resource + plain[34:]
+    assert open_picture(told).dpi == (300, 200)
+    assert open_picture(plain).dpi is None
+
+
 @pytest.mark.parametrize("kind", ["DDS", "SGI"])
 def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
     transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
@@ -224,9 +251,11 @@ def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
         assert picture.alpha is None
         np.testing.assert_array_equal(picture.image, colors)
     np.testing.assert_array_equal(open_picture(psd(channels, -2)).alpha, grays)
-    for empty in (psd(channels * 0, 0), psd(channels * 0, -2)):
+    for layers in (2, -2):
         with pytest.raises(UnreadablePhoto, match="without a merged picture"):
-            open_photo(empty)
+            open_photo(psd(channels * 0, layers))
+    # Without layers, it is the picture.
+    np.testing.assert_array_equal(open_photo(psd(channels * 0, 0)), colors * 0)
     with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
         open_photo(psd(channels, 0, mode=7))
 

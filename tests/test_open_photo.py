@@ -94,6 +94,28 @@ def test_odd_tags_beside_an_orientation(kind, odd, colourful):
     assert kept[272] == "M10"
 
 
+def test_avif_is_turned_by_its_boxes_alone(colourful):
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    data = encoded(Image.fromarray(colourful(64, 48)), "AVIF", xmp=xmp)
+    assert open_photo(data).size == (48, 64)
+
+
+def test_tags_of_tiff_of_any_type(colourful):
+    """Kind of page, text and profile as numbers."""
+    for dtype in (np.uint8, np.uint16):
+        values = colourful(20, 30).astype(dtype) * (np.iinfo(dtype).max // 255)
+        for tag, form in ((700, "H"), (700, "I"), (34675, "H"), (34675, "f"), (254, "d")):
+            with io.BytesIO() as file:
+                extra = [(tag, form, 4, (1, 2, 3, 4), True)]
+                if tag == 254:
+                    extra = [(tag, form, 1, 0.0, True)]
+                tifffile.imwrite(file, values, photometric="rgb", metadata=None, extratags=extra)
+                data = file.getvalue()
+            np.testing.assert_array_equal(open_photo(data), colourful(20, 30))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_transparency_is_turned_with_the_photo(orientation, colourful):
     exif = Image.Exif()

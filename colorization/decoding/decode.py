@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, png, tiff, tiff_pages
+from colorization.decoding import fits, jpeg, png, psd, tiff, tiff_pages
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
 from colorization.decoding.file_kinds import is_raw
@@ -190,7 +190,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
         if broken := why_broken(data, kind):
             raise UnreadablePhoto(f"damaged: {broken}")
-        dpi = picture.info.get("dpi")
+        dpi = picture.info.get("dpi") or (psd.resolution(picture) if kind == "PSD" else None)
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
         notes = _notes(picture)
@@ -208,7 +208,9 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             dpi = tiff_pages.resolution(exif)
             tiff.widen_palette(picture)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
-            samples = Samples(np.asarray(picture)[..., None])
+            # Pillow scales what has more than 8 bits in PGM files to 16.
+            limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None
+            samples = Samples(np.asarray(picture)[..., None], limits=limits)
         if samples is not None:
             image, alpha = to_srgb(replace(samples, profile=profile))
         else:

@@ -29,7 +29,8 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
       UnreadablePhoto: it is compressed, or has several planes.
     """
     decoder, _, begin, _ = picture.tile[0]
-    header = {name: float(value) for name, value in _CARD.findall(data[:begin])}
+    # Exponents may be written with the letter of Fortran (section 4.2.4).
+    header = {name: float(value.replace(b"D", b"E")) for name, value in _CARD.findall(data[:begin])}
     if decoder != "raw" or header.get(b"NAXIS3", 1) != 1:
         raise UnreadablePhoto(unread_kind("FITS", "compressed or of several planes"))
     # Pillow takes short data for a part of the header, which ends with a block.

@@ -54,12 +54,18 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
     elif kind in ("JPEG", "MPO") and (process := jpeg.unread_process(data)):
         told, kind = process, "JPEG"
     else:
+        # Pillow looks there for an orientation, but of AVIF the boxes alone tell (ISO/IEC 23008-12,
+        # 6.5.10). Any type of numbers may stand there in TIFF.
+        if kind == "AVIF" or not isinstance(picture.info.get("xmp"), bytes):
+            picture.info.pop("xmp", None)
         if kind == "PSD":
             psd.mend_tiles(picture, data)
         elif kind == "PNG":
             png.scale_key(picture)
         elif kind == "TIFF":
             tiff.invert_old_jpeg(picture)
+        elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
+            picture.palette.mode = "RGBA"
         return
     raise UnreadablePhoto(unread_kind(kind, told))
 
@@ -75,7 +81,7 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
     if picture.format == "TGA" and data[1] and data[7] < 24:
         # Colours of 16 bits in a palette have no bit of alpha that others look at.
         return None
-    if picture.format == "TGA" and data[2] in _TRUE_COLOR:
+    if picture.format == "TGA" and (data[2] in _TRUE_COLOR or data[1]):
         # The header tells the number of bits of alpha (Truevision TGA 2.0, field 5.6).
         if data[17] & 15 == 0:
             return None

@@ -7,13 +7,26 @@ import struct
 import numpy as np
 from PIL import Image
 
-_PACKED = 1
+_PACKED, _RESOLUTION = 1, 1005
 
 
 def has_merged_picture(data: bytes) -> bool:
-    """Whether there is more than zeros where all layers are merged, which is what Pillow reads."""
-    _, end = _layers(data)
-    return any(data[end:])
+    """Whether there is more than zeros where all layers are merged, which is what Pillow reads.
+
+    Where there are no layers, it is the picture, and black.
+    """
+    start, end = _layers(data)
+    return start == end or any(data[end:])
+
+
+def resolution(picture: Image.Image) -> tuple[float, float] | None:
+    """Pixels per inch, across and down; None if not told."""
+    for number, _, body in picture.resources:
+        if number == _RESOLUTION and len(body) >= 12:
+            across, down = (value / 2**16 for value in struct.unpack_from(">I4xI", body))
+            # Where nothing is known, some programs write the smallest number.
+            return (across, down) if min(across, down) >= 1 else None
+    return None
 
 
 def mend_tiles(picture: Image.Image, data: bytes) -> None:

@@ -79,9 +79,9 @@ _TGA = re.compile(
 )
 # What decoders say of files that are sound, but of a kind that they do not know.
 _UNSUPPORTED = re.compile(
-    r"unsupported|unimplemented|not (yet )?(supported|implemented)|cannot (handle|find loader)"
-    r"|no codec|not (installed|available)|unable to (locate|determine)|unknown (?!error)"
-    r"|cannot load this image",
+    r"unsupported|unimplemented|not (yet )?(supported|implemented)"
+    r"|cannot (handle|find loader|load this image|read this)|no codec|not (installed|available)"
+    r"|unable to (locate|determine)|unknown (?!error)",
     re.IGNORECASE,
 )
 _NO_MODE = "not identified by this driver"

@@ -318,7 +318,7 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
         premultiplied=alpha is not None and extra[found[0]] == _ASSOCIATED,
         inverted=layout.photometric == 0,
         limits=_limits(page, layout),
-        profile=bytes(profile) if profile is not None else None,
+        profile=profile if isinstance(profile, bytes) else None,
         notes=notes,
     )
 

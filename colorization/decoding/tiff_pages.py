@@ -59,6 +59,7 @@ def photo_pages(data: bytes) -> Iterator[int]:
         for page in itertools.chain([first], pages):
             known.add(page.offset)
             kind = tag_value(page, _SUBFILE, 0)
+            kind = kind if isinstance(kind, int) else 0
             if kind & (_REDUCED | _MASK):
                 reduced += [] if kind & _MASK else [page.offset]
             elif is_preview and page is first:

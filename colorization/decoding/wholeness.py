@@ -28,6 +28,8 @@ _ZEROS = bytes(64)
 # Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
 _FEWEST_BLACK = 1024
+# Those of them that may begin with the lowest row.
+_FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
 # Pixels of a row that so many zeros stand for at least, and level of 255 up to which they are
 # black, whatever a profile makes of them.
 _LAST_PIXELS, _DARK = 64, 32
@@ -102,10 +104,11 @@ def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
     tail = data[-max(_FEWEST_BLACK, len(data) // 64) :]
     if kind not in _UNCOMPRESSED or len(data) < 2 * _FEWEST_BLACK or any(tail):
         return None
-    # Zeros may be white, or stand behind the picture. Some formats begin with the lowest row.
-    left, right = max(0, image.width - _LAST_PIXELS), image.width
-    ends = [image.crop((left, row, right, row + 1)) for row in (0, image.height - 1)]
-    darkest = min(np.asarray(end).reshape(right - left, -1).max(axis=0).min() for end in ends)
+    # Zeros may be white, or stand behind the picture.
+    left, right, lowest = max(0, image.width - _LAST_PIXELS), image.width, image.height - 1
+    rows = (0, lowest) if kind in _FROM_BELOW else (lowest,)
+    ends = (np.asarray(image.crop((left, row, right, row + 1)))[0] for row in rows)
+    darkest = min(end.reshape(right - left, -1).max(axis=0).min() for end in ends)
     if darkest > (257 * _DARK if image.mode == "I;16" else _DARK):
         return None
     return "its end is zeros, so that it is black there, or not whole"
