@@ -15,10 +15,12 @@ from colorization.data.photos import (
     find_places,
     folder_name,
     in_shard,
+    is_film,
     places_in_common_folder,
     read_file,
 )
 from colorization.errors import UnreadablePhoto, UserError
+from colorization.prediction.results import picture_names
 
 
 def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
@@ -172,6 +174,54 @@ def test_files_of_unknown_endings_count_by_their_first_bytes(tmp_path):
         (tmp_path / kind).write_bytes(encoded(picture, kind))
     (tmp_path / "text.odd").write_bytes(b"BM is what it begins with, and it goes on")
     assert len(find_photos([str(tmp_path)])) == 14
+
+
+def test_endings_of_pictures_that_other_files_have_too(tmp_path):
+    others = {
+        "activity.fit": b"\x0e\x10\xd9\x07\0\0\0\0.FIT",
+        "cloud.pcd": b"# .PCD v.7 - Point Cloud Data",
+        "update.msp": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "template.vst": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "sound.raw": bytes(range(100)),
+        "movie.dcr": b"XFIR\0\0\0\0",
+        "colors.rgb": b"10 20 30\n",
+        "notes.im": b"Dear diary",
+        "readme.bw": b"",
+        "font.pfm": b"\0\1\0\0",
+    }
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content + bytes(3000 if content else 0))
+    picture = Image.new("RGB", (4, 4))
+    sound = {
+        "a.fit": b"SIMPLE  =                    T",
+        "b.rgb": encoded(picture, "SGI"),
+        "c.vst": encoded(picture, "TGA"),
+        "d.im": encoded(picture, "IM"),
+        "e.msp": encoded(picture.convert("1"), "MSP"),
+        "f.raw": b"IIU\0" + bytes(99),
+        "g.dcr": encoded(picture, "TIFF"),
+        "h.pcd": bytes(2048) + b"PCD_IPI",
+        "i.pfm": b"Pf\n1 1\n-1.0\n\0\0\0\0",
+    }
+    for name, content in sound.items():
+        (tmp_path / name).write_bytes(content)
+    found = [os.path.basename(path) for path in find_photos([str(tmp_path)])]
+    assert found == list(sound)
+    # Named by itself, each is taken.
+    path = str(tmp_path / "activity.fit")
+    assert find_photos([path]) == [path]
+
+
+def test_pictures_with_endings_of_films_are_photos(tmp_path):
+    jpeg = encoded(Image.new("RGB", (4, 4)), "JPEG")
+    kinds = {"a.mov": False, "b.MP4": False, "c.mkv": False, "d.mjpg": True, "e.mp4": True}
+    for name in kinds:
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" if name == "e.mp4" else jpeg)
+    places = find_places([str(tmp_path)], films=True)
+    assert {place: is_film(path) for path, place in places.items()} == kinds
+    names = {places[path]: name for path, name in picture_names(places).items()}
+    assert names["a.mov"] == "a.mov.png"
+    assert names["e.mp4"] == "e.mp4"
 
 
 def test_linked_folders_are_searched_once_and_loops_end(tmp_path):

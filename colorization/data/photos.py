@@ -25,6 +25,8 @@ FILM_ENDINGS = (
     *(".mxf", ".gxf", ".nut", ".y4m", ".ivf", ".mj2", ".mjpg", ".mjpeg", ".fli", ".flc"),
     *(".h264", ".264", ".avc", ".h265", ".265", ".hevc"),
 )
+# Those of films that begin as their first picture does.
+_FILMS_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
 
 
 def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
@@ -48,9 +50,10 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       file names elsewhere keeps all of its folders.
       Folders give up the files whose names end as those of pictures do and those that begin as
       pictures; what they really are shows when they are opened. Left out are hidden files,
-      companions of photos (`file_kinds`), texts and music whose names end as those of films, and a
-      camera's raw file beside the picture that the camera has made of it. A folder that cannot be
-      listed stands for what is in it, so that it is named as a photo that cannot be read is.
+      companions of photos (`file_kinds`), other files whose names end as those of films or pictures
+      do, and a camera's raw file beside the picture that the camera has made of it. A folder that
+      cannot be listed stands for what is in it, so that it is named as a photo that cannot be read
+      is.
 
     Raises:
       UserError: a source does not exist, cannot be opened or holds no candidate.
@@ -205,14 +208,19 @@ def _may_be_photo(path: str, films: bool) -> bool:
     name = os.path.basename(path)
     if file_kinds.is_companion(name):
         return False
-    if is_film(name):
+    if has_film_ending(name):
         if films and not file_kinds.shares_ending(name):
             return True
         start = _start(path)
         return file_kinds.begins_as_picture(start) or (
             films and not file_kinds.is_text_or_music(start)
         )
-    return file_kinds.has_photo_ending(name) or file_kinds.begins_as_picture(_start(path))
+    if file_kinds.has_photo_ending(name) and not file_kinds.may_be_other(name):
+        return True
+    start = _start(path)
+    return file_kinds.begins_as_picture(start) or (
+        file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start)
+    )
 
 
 def _start(path: str) -> bytes:
@@ -224,9 +232,16 @@ def _start(path: str) -> bytes:
         return b""
 
 
-def is_film(path: str) -> bool:
+def has_film_ending(name: str) -> bool:
     """Whether a file's name says that it is a film."""
-    return path.lower().endswith(FILM_ENDINGS)
+    return name.lower().endswith(FILM_ENDINGS)
+
+
+def is_film(path: str) -> bool:
+    """Whether a file's name says that it is a film, unless its bytes say that it is a picture."""
+    return has_film_ending(path) and (
+        path.lower().endswith(_FILMS_OF_PICTURES) or not file_kinds.begins_as_picture(_start(path))
+    )
 
 
 class _Local:

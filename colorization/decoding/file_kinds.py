@@ -26,6 +26,24 @@ _RAW = re.compile(
     rb"|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
+# Beginning of TGA files, which have no mark: type of palette and pixels, bits, place of the origin.
+TGA = re.compile(
+    rb".(\x01[\x01\x09]|[\x00\x01][\x02\x03\x0a\x0b]).{13}[\x01\x08\x0f\x10\x18\x20][\x00-\x3f]",
+    re.DOTALL,
+)
+# Endings of pictures that sports watches, laser scanners, drawings, installers, sounds, fonts and
+# others have, too; and beginnings of those formats that Pillow tells by no other means.
+_SHARED_PHOTO_ENDINGS = frozenset(
+    (
+        *(".fit", ".pcd", ".vst", ".vda", ".icb", ".msp", ".rgb", ".rgba", ".bw", ".im", ".ras"),
+        *(".pfm", ".pxr", ".raw", ".dcr"),
+    )
+)
+_BEGINNINGS = {
+    "TGA": TGA,
+    "IM": re.compile(rb"Image type: "),
+    "PCD": re.compile(rb".{2048}PCD_", re.DOTALL),
+}
 # Endings of raw files, and of pictures for which Pillow needs a library.
 _RAW_ENDINGS = frozenset(
     (
@@ -77,8 +95,8 @@ _SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc",
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
 _MUSIC_MARK = 1080
-# Number of bytes that are looked at.
-START = 1100
+# Numbers of bytes that are looked at here, and by Pillow.
+START, _PREFIX = 2052, 16
 
 
 def is_companion_folder(parent: str, name: str) -> bool:
@@ -102,13 +120,33 @@ def is_companion(name: str) -> bool:
 
 def has_photo_ending(name: str) -> bool:
     """Whether a name ends as those of pictures do."""
-    ending = os.path.splitext(name)[1].lower()
-    return ending in _photo_endings() or is_raw_name(name)
+    return _ending(name) in _photo_endings() or is_raw_name(name)
+
+
+def may_be_other(name: str) -> bool:
+    """Whether a name ends as those of pictures do, but as those of quite other files, too."""
+    return _ending(name) in _SHARED_PHOTO_ENDINGS
+
+
+def begins_as_named(name: str, start: bytes) -> bool:
+    """Whether the first `START` bytes of a file are those of the format that its ending stands for.
+
+    Raw files begin as other pictures do.
+    """
+    kind = Image.registered_extensions().get(_ending(name), "")
+    _, accepts = Image.OPEN.get(kind, (None, None))
+    if kind in _BEGINNINGS:
+        return bool(_BEGINNINGS[kind].match(start))
+    return accepts is not None and len(start) >= _PREFIX and accepts(start[:_PREFIX]) is True
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def is_raw_name(name: str) -> bool:
     """Whether a name ends as those of raw files do."""
-    return os.path.splitext(name)[1].lower() in _RAW_ENDINGS
+    return _ending(name) in _RAW_ENDINGS
 
 
 @cache

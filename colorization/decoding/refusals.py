@@ -15,6 +15,7 @@ except ImportError:
     AvifImagePlugin = None
 
 from colorization.decoding import jpeg
+from colorization.decoding.file_kinds import TGA
 from colorization.errors import damage
 
 # Pillow's names of formats that need a library, what files of them begin with, and what to say
@@ -72,11 +73,6 @@ _OTHERS = (
         "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
     ),
 )
-# Beginning of TGA files, which have no mark: type of palette and pixels, bits, place of the origin.
-_TGA = re.compile(
-    rb".(\x01[\x01\x09]|[\x00\x01][\x02\x03\x0a\x0b]).{13}[\x01\x08\x0f\x10\x18\x20][\x00-\x3f]",
-    re.DOTALL,
-)
 # What decoders say of files that are sound, but of a kind that they do not know.
 _UNSUPPORTED = re.compile(
     r"unsupported|unimplemented|not (yet )?(supported|implemented)"
@@ -97,7 +93,7 @@ def why_unknown(data: bytes) -> str:
     if told := _other(data):
         return told
     # Nothing else tells that a file is one of TGA.
-    if _TGA.match(data[:_START]):
+    if TGA.match(data[:_START]):
         return unread_kind("TGA")
     kind = _pillow_kind(data)
     if kind:
@@ -145,7 +141,7 @@ def unread_kind(kind: str, told: str = "") -> str:
 
 def _pillow_kind(data: bytes) -> str | None:
     """Pillow's name of the format that a file begins as."""
-    if _TGA.match(data[:_START]):
+    if TGA.match(data[:_START]):
         return "TGA"
     for kind in Image.ID:
         _, accepts = Image.OPEN[kind]

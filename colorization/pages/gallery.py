@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from colorization.data.photos import is_film
+from colorization.data.photos import has_film_ending
 from colorization.files import atomic_write
 from colorization.films.colorize_film import poster
 from colorization.pages.page import render, thumbnail
@@ -132,7 +132,7 @@ def _may_be_picture(name: Path) -> bool:
     kind, _ = mimetypes.guess_type(f"name{name.suffix}")
     hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
     # Not every system knows a media type for every kind of film.
-    shown = is_film(name.name) or kind is None or kind.startswith("image/")
+    shown = has_film_ending(name.name) or kind is None or kind.startswith("image/")
     return shown and not hidden
 
 
@@ -192,7 +192,7 @@ def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | N
 
 def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
     """Suffix and size of a new thumbnail."""
-    with poster(picture) if is_film(picture.name) else Image.open(picture) as image:
+    with poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image:
         data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:

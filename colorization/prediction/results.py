@@ -330,12 +330,12 @@ def picture_names(
     wanted = (FORMATS[format][1],) if format else KINDS
     ending = FORMATS[format or "png"][0]
 
-    def own_name(place: str) -> str:
-        if is_film(place):
+    def own_name(path: str, place: str) -> str:
+        if is_film(path):
             return film_name(place)
         return place if format_of_name(place) in wanted else f"{place}{ending}"
 
-    own = {path: os.path.splitext(own_name(place)) for path, place in places.items()}
+    own = {path: os.path.splitext(own_name(path, place)) for path, place in places.items()}
     names: dict[str, str] = {}
     taken: set[str] = set()
     others = {_key(name): picture for name, picture in (known or {}).items()}
