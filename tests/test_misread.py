@@ -402,6 +402,7 @@ def test_kinds_of_tga_that_are_not_read_are_named():
         (b"<!DOCTYPE html><html>404", "a drawing or a text, not a photo"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"PK\3\4", "an archive or a document"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI", "a PNG of an app for the iPhone"),
         (bytes(128) + b"DICM", "a medical picture"),
         (b"\x89HDF\r\n\x1a\n", "a file of measurements"),
         (b"\1\0\0\0" + bytes(36) + b" EMF", "a drawing"),

@@ -164,6 +164,51 @@ def test_black_at_the_end_of_compressed_textures_is_no_damage(grainy):
         open_photo(with_copies)
 
 
+HOLED = {
+    "WEBP": {"quality": 90},
+    "WEBP lossless": {"lossless": True},
+    "TIFF deflate": {"compression": "tiff_adobe_deflate"},
+    "TIFF jpeg": {"compression": "jpeg", "quality": 90},
+    "TIFF group3": {"compression": "group3"},
+    "TIFF rle": {"compression": "tiff_ccitt"},
+}
+
+
+@pytest.mark.parametrize("kind", HOLED)
+def test_holes_in_compressed_files_are_damage(kind, grainy):
+    picture = grainy.resize((800, 600), Image.Resampling.NEAREST)
+    picture = picture.convert("1") if kind in ("TIFF group3", "TIFF rle") else picture
+    whole = encoded(picture, kind.split()[0], **HOLED[kind])
+    assert open_picture(whole).notes == ()
+    for share in (0.3, 0.6):
+        start = int(share * len(whole))
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(whole[:start] + bytes(4096) + whole[start + 4096 :])
+
+
+@pytest.mark.parametrize("quality", [75, 100])
+def test_patterns_that_webp_codes_as_zeros(quality):
+    across, down = np.meshgrid(np.arange(800), np.arange(600))
+    for values in (across % 256, down % 256, across % 2 * 255, down % 2 * 255, across * 0 + 128):
+        picture = Image.fromarray(values.astype(np.uint8)).convert("RGB")
+        open_photo(encoded(picture, "WEBP", quality=quality))
+
+
+def test_a_strip_that_unpacks_to_far_more_than_its_pixels_is_damage(grainy):
+    with io.BytesIO() as file:
+        grainy.save(file, "TIFF", compression="tiff_adobe_deflate", strip_size=10**6)
+        data = bytearray(directory_first(file.getvalue()))
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        tags = opened.pages[0].tags
+        place, count = tags["StripOffsets"], tags["StripByteCounts"]
+    # Of three megabytes, the picture needs 90,000 bytes.
+    bomb = zlib.compress(np.asarray(grainy).tobytes() + bytes(3_000_000))
+    struct.pack_into("<I", data, place.valueoffset, len(data))
+    struct.pack_into("<I", data, count.valueoffset, len(bomb))
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(bytes(data) + bomb)
+
+
 def chunk(name: bytes, body: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(name + body))
     return struct.pack(">I", len(body)) + name + body + checksum

@@ -57,6 +57,10 @@ _OTHERS = (
         rb"\xd7\xcd\xc6\x9a|\x01\x00\x09\x00\x00\x03|\x01\x00\x00\x00.{36} EMF",
         "a drawing (WMF, EMF); save it as a picture",
     ),
+    (
+        rb"\x89PNG\r\n\x1a\n.{4}CgBI",
+        "a PNG of an app for the iPhone (CgBI), which cannot be read; save it as PNG",
+    ),
     (rb"version https://git-lfs", "a pointer of Git LFS; git lfs pull brings the photo"),
     (
         rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ",

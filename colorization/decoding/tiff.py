@@ -28,7 +28,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 258, 259, 262, 266
 _PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
 _SMALLEST, _LARGEST, _PROFILE = 340, 341, 34675
 _YCBCR, _ICCLAB = 6, 9
-_OLD_JPEG, _WEBP, _COLOR_MAP = 6, 50001, 320
+_OLD_JPEG, _TABLES, _WEBP, _COLOR_MAP = 6, 347, 50001, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
 _CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
@@ -57,13 +57,24 @@ def read_samples(data: bytes, most_pixels: int) -> Samples | None:
         compression = int(tag_value(page, _COMPRESSION, 1))
         # Where bits are stored the low ones first, these are not the bytes of any checksum.
         if tag_value(page, _FILL_ORDER, 1) == 1 and (
-            broken := why_strips_broken(data, parts, compression)
+            broken := why_strips_broken(
+                data, parts, compression, _most_bytes(page), tag_value(page, _TABLES, b"")
+            )
         ):
             raise UnreadablePhoto(f"damaged: {broken}")
         if _is_plain(page, data):
             return None
         layout = _layout(page)
         return _samples(page, _values(page, data, layout), layout)
+
+
+def _most_bytes(page: TiffPage) -> int:
+    """Bytes of a whole strip or tile."""
+    across, down = page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength)
+    if page.is_tiled:
+        across, down = page.tilewidth, page.tilelength
+    bits = max(tag_numbers(page, _BITS, (1,)))
+    return -(-across * page.samplesperpixel * bits // 8) * down
 
 
 def invert_old_jpeg(picture: Image.Image) -> None:

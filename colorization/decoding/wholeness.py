@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -21,10 +23,11 @@ from colorization.decoding.boxes import coded_parts
 _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
 # TIFF's numbers of compressions.
-_FAX_4, _JPEG, _DEFLATE = 4, 7, (8, 32946)
+_FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
 _FAX_END = 0x001001
 # Zeros among coded pixels that no encoder writes, as each byte stands for something new.
 _ZEROS = bytes(64)
+_LONG_FILLING = bytes(512)
 # Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
 _FEWEST_BLACK = 1024
@@ -33,8 +36,10 @@ _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
 # Pixels of a row that so many zeros stand for at least, and level of 255 up to which they are
 # black, whatever a profile makes of them.
 _LAST_PIXELS, _DARK = 64, 32
-# Pixels that a byte of zeros may stand for in WebP, and difference of one colour's values in a row.
-_PIXELS_OF_ZERO, _EVEN = 2048, 8
+# Pixels that a byte of zeros may stand for in WebP, those that it stands for at least, and
+# difference of one colour's values in a row.
+_PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN = 2048, 256, 8
+_MANY_ZEROS = re.compile(rb"\0{64,}")
 _CUT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
@@ -82,10 +87,19 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         return _CUT if (abs(last - 127.5) < 1).all() and _count(data, end, end) else None
     if picture.format != "WEBP":
         return None
-    # An evenly coloured part is coded as zeros, too. Where they are many at the end, but the lowest
-    # row has several colours, the decoder has smeared what was above over the part that is missing.
     start, size = next(_webp_pictures(data, 12), (0, 0))
     coded = data[start : start + size]
+    # An even part, across or down, is coded as zeros, too, but only in lossy pictures.
+    longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
+    if longest and data[start - 8 : start - 4] == b"VP8L":
+        return _ZEROED
+    if longest:
+        grays = np.asarray(picture.convert("L"))
+        even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
+        if np.count_nonzero(even) < _LEAST_OF_ZERO * longest:
+            return _ZEROED
+    # Where they are many at the end, but the lowest row has several colours, the decoder has
+    # smeared what was above over the part that is missing.
     zeros = len(coded) - len(coded.rstrip(b"\0"))
     if zeros <= max(len(_ZEROS), picture.width * picture.height // _PIXELS_OF_ZERO):
         return None
@@ -115,7 +129,11 @@ def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
 
 
 def why_strips_broken(
-    data: bytes, parts: Sequence[tuple[int, int]], compression: int
+    data: bytes,
+    parts: Sequence[tuple[int, int]],
+    compression: int,
+    most_bytes: int,
+    tables: bytes = b"",
 ) -> str | None:
     """The same of the strips or tiles of a TIFF file.
 
@@ -123,18 +141,26 @@ def why_strips_broken(
       data: the file.
       parts: beginning and size of each.
       compression: TIFF's number of it.
+      most_bytes: of a strip or tile when decompressed.
+      tables: of JPEG that all of them share, between its markers of beginning and end.
     """
     bodies = [memoryview(data)[start : start + size] for start, size in parts]
     # Decoders need no checksum at the end, but zeros in its place are amiss.
     if compression in _DEFLATE and not all(
-        _fits_checksum([body], ended=not any(body[-len(_ZEROS) :])) for body in bodies if len(body)
+        _fits_checksum([body], not any(body[-len(_ZEROS) :]), most_bytes)
+        for body in bodies
+        if len(body)
     ):
         return _UNFIT
     if compression == _FAX_4:
+        sizes = (_fax_size(data[start : start + size]) for start, size in parts)
         return _zeros_in(
-            data, [(start, _fax_size(data[start : start + size])) for start, size in parts]
+            data, [(start, size) for (start, _), size in zip(parts, sizes, strict=True)]
         )
-    if compression == _JPEG and any(map(_is_zeroed_jpeg, bodies)):
+    # Zeros may fill up lines a little, and the rest behind the last one.
+    if compression in _FAX_3 and any(_LONG_FILLING in bytes(body).rstrip(b"\0") for body in bodies):
+        return _ZEROED
+    if compression == _JPEG and any(_is_zeroed_jpeg(body, tables) for body in bodies):
         return _ZEROED
     return None
 
@@ -158,10 +184,13 @@ def _fax_size(strip: bytes) -> int:
     return len(body) if ended else len(strip)
 
 
-def _is_zeroed_jpeg(body: memoryview) -> bool:
+def _is_zeroed_jpeg(body: memoryview, tables: bytes) -> bool:
     end = bytes(body[-2 * len(_ZEROS) :])
     left = end.rstrip(b"\0")
-    return len(end) - len(left) >= len(_ZEROS) and not left.endswith(jpeg.END)
+    if len(end) - len(left) >= len(_ZEROS) and not left.endswith(jpeg.END):
+        return True
+    whole = bytes(body[:2]) + tables[2:-2] + bytes(body[2:])
+    return jpeg.zeros_among_pixels(whole) is not None
 
 
 def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
@@ -197,22 +226,25 @@ def _of_png(data: bytes) -> str | None:
     return None if fits or _fits_checksum(bodies, ended=True) else _UNFIT
 
 
-def _fits_checksum(bodies: Iterable[memoryview], ended: bool) -> bool:
+def _fits_checksum(
+    bodies: Iterable[memoryview], ended: bool, most_bytes: int = sys.maxsize
+) -> bool:
     """Whether what zlib has compressed has the checksum that it tells at its end.
 
     Args:
       bodies: one after the other.
       ended: whether it is amiss when the end is missing.
+      most_bytes: when decompressed, which is not overstepped without an end.
     """
-    reader = zlib.decompressobj()
+    reader, size = zlib.decompressobj(), 0
     try:
         for body in bodies:
-            while len(body) and not reader.eof:
-                reader.decompress(body, _PIECE)
+            while len(body) and not reader.eof and size <= 2 * most_bytes + _PIECE:
+                size += len(reader.decompress(body, _PIECE))
                 body = reader.unconsumed_tail
     except zlib.error:
         return False
-    return reader.eof or not ended
+    return reader.eof or not (ended or size > most_bytes)
 
 
 def _webp_pictures(data: bytes, at: int) -> Iterator[tuple[int, int]]:
