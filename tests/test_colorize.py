@@ -15,7 +15,8 @@ from skimage.color import rgb2lab
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
-from colorization.training.evaluation import best_saturation
+from colorization.prediction.trained_network import livelier
+from colorization.training.evaluation import stored_liveliness
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +237,47 @@ def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_f
     np.testing.assert_allclose(chroma[1], 1.5 * chroma[0], rtol=1e-4, atol=1e-4)
 
 
+def pulled_apart(chroma: np.ndarray, vibrance: float) -> np.ndarray:
+    deviation = chroma - chroma.mean((0, 1))
+    return chroma.mean((0, 1)) + deviation * (1 + vibrance / (8 + np.sqrt((deviation**2).mean())))
+
+
+def test_the_vibrance_of_the_best_evaluation_is_part_of_the_prediction(model_folder, tmp_path):
+    plain, livelier = model_folder(), tmp_path / "livelier"
+    shutil.copytree(plain, livelier)
+    (livelier / "best").mkdir()
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.5, "vibrance": 6.0}
+    (livelier / "best" / "evaluation.json").write_text(json.dumps(figures))
+    small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
+    chroma = Colorizer(plain, precision="float32").predict(small, small)
+    found = Colorizer(str(livelier), precision="float32", saturation=2.0).predict(small, small)
+    expected = 2 * pulled_apart(1.5 * chroma, 6)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert np.abs(expected - 3 * chroma).max() > 0.1
+
+
+@pytest.mark.parametrize("vibrance", [0.0, 4.0, 20.0])
+def test_livelier_agrees_with_numpy_and_leaves_the_mean_alone(vibrance):
+    random = np.random.default_rng(3)
+    chroma = random.normal(3, np.reshape([1, 30], [2, 1, 1, 1]), [2, 6, 10, 2]).astype(np.float32)
+    chroma = np.concatenate([chroma, np.full([1, 6, 10, 2], -7, np.float32)])
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        found = session.run(livelier(tf.constant(chroma), vibrance))
+    expected = [pulled_apart(each.astype(np.float64), vibrance) for each in chroma]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.mean((1, 2)), chroma.mean((1, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stored", "used"), [("-1", 0.0), ("300", 20.0), ("NaN", 0.0), ('"much"', 0.0), ("5", 5.0)]
+)
+def test_a_vibrance_that_means_nothing_is_not_used(tmp_path, stored, used):
+    (tmp_path / "best").mkdir()
+    text = f'{{"loss": 1, "evaluations_since": 0, "vibrance": {stored}}}'
+    (tmp_path / "best" / "evaluation.json").write_text(text)
+    assert stored_liveliness(str(tmp_path)).vibrance == used
+
+
 @pytest.mark.parametrize(
     ("stored", "used"), [("0.1", 0.5), ("30", 2.0), ("NaN", 1.0), ('"livelier"', 1.0), ("1", 1.0)]
 )
@@ -243,7 +285,7 @@ def test_a_saturation_that_means_nothing_is_not_used(tmp_path, stored, used):
     (tmp_path / "best").mkdir()
     text = f'{{"loss": 1, "evaluations_since": 0, "saturation": {stored}}}'
     (tmp_path / "best" / "evaluation.json").write_text(text)
-    assert best_saturation(str(tmp_path)) == used
+    assert stored_liveliness(str(tmp_path)).saturation == used
 
 
 @pytest.mark.parametrize("kind", ["checkpoints", "weights", "best"])
@@ -254,12 +296,12 @@ def test_a_lost_saturation_is_said(tmp_path, caplog, kind, damage):
     evaluation.parent.mkdir(exist_ok=True)
     (tmp_path / ("weights.npz" if kind == "weights" else "best/model.ckpt-5.index")).touch()
     evaluation.write_text('{"loss": 1, "evaluations_since": 0, "saturation": 1.25}')
-    assert best_saturation(str(folder)) == 1.25
+    assert stored_liveliness(str(folder)).saturation == 1.25
     assert not caplog.records
     if damage is None:
         evaluation.unlink()
     else:
         evaluation.write_text(damage)
-    assert best_saturation(str(folder)) == 1
+    assert stored_liveliness(str(folder)).saturation == 1
     (record,) = caplog.records
     assert "evaluation.json" in record.getMessage() and str(folder) in record.getMessage()

@@ -19,7 +19,7 @@ from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint, general_model, weights
-from colorization.training.evaluation import best_saturation, keep_if_best
+from colorization.training.evaluation import keep_if_best, stored_liveliness
 from colorization.training.settings import copy_settings, store_settings, stored_settings
 
 
@@ -93,7 +93,7 @@ def test_exported_weights_are_a_model_without_what_only_training_needs(shipped, 
     assert {"conv/kernel/Adam", "beta1_power"} <= before.keys()
     assert held.keys() == {name for name in before if not name.endswith(("Adam", "_1", "power"))}
     assert stored_settings(str(shipped)) == stored_settings(str(trained))
-    assert best_saturation(str(shipped)) == best_saturation(str(trained))
+    assert stored_liveliness(str(shipped)).saturation == stored_liveliness(str(trained)).saturation
 
 
 def test_exported_weights_predict_what_the_checkpoint_predicts(shipped, trained):

@@ -92,6 +92,8 @@ def test_colours_of_hints_may_hold_commas():
         (["--save_checkpoints_steps", "99999999999"], ["--save_checkpoints_steps", "at most"]),
         (["--chroma_scale", "1e-300"], ["--chroma_scale", "from 0.001 to 1000"]),
         (["--mode", "predict", "--saturation", "1e30"], ["--saturation", "from 0.001 to 1000"]),
+        (["--mode", "export", "--vibrance", "-1"], ["--vibrance", "from 0 to 20"]),
+        (["--mode", "predict", "--vibrance", "3"], ["--vibrance", "--mode export"]),
         (
             ["--global_features", "paper", "--global_channels", "8"],
             ["--global_channels", "paper"],

@@ -8,7 +8,7 @@ import pytest
 
 from colorization.errors import UserError
 from colorization.training import checkpoint, weights
-from colorization.training.evaluation import best_saturation
+from colorization.training.evaluation import stored_liveliness
 
 
 @pytest.fixture
@@ -126,11 +126,17 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     (folder / "best").mkdir()
     (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
     checkpoint.write_weights(str(folder), tmp_path / "as it is")
-    assert best_saturation(str(tmp_path / "as it is")) == pytest.approx(1.1)
+    assert stored_liveliness(str(tmp_path / "as it is")).saturation == pytest.approx(1.1)
     checkpoint.write_weights(str(folder), tmp_path / "livelier", saturation=1.2)
-    assert best_saturation(str(tmp_path / "livelier")) == pytest.approx(1.32)
+    assert stored_liveliness(str(tmp_path / "livelier")) == pytest.approx((1.32, 0))
+    checkpoint.write_weights(str(folder), tmp_path / "apart", vibrance=5.0)
+    assert stored_liveliness(str(tmp_path / "apart")) == pytest.approx((1.1, 5))
+    checkpoint.write_weights(str(tmp_path / "apart"), tmp_path / "again")
+    assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
 
 
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
         checkpoint.write_weights(model_folder(), tmp_path / "weights", saturation=1.2)
+    with pytest.raises(UserError, match="no evaluation that a vibrance"):
+        checkpoint.write_weights(model_folder(), tmp_path / "weights", vibrance=3.0)

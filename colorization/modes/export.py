@@ -30,7 +30,8 @@ def run(network: Network, options: Options) -> None:
         return
     if form != "savedmodel" and precision != "float32":
         raise UserError(f"--format {form} holds float32 only; leave --precision out")
-    trained = TrainedNetwork(options.model_dir, network, precision, saturation=options.saturation)
+    lively = {"saturation": options.saturation, "vibrance": options.vibrance}
+    trained = TrainedNetwork(options.model_dir, network, precision, **lively)
     if form == "savedmodel":
         written = export_saved_model(trained, Path(options.output))
     else:
@@ -48,6 +49,6 @@ def _export_weights(options: Options) -> None:
         raise UserError(f"{folder} holds checkpoints; choose another --output")
     # A model to learn on from keeps what it must not be tested on, and what it must be.
     held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
-    checkpoint.write_weights(options.model_dir, folder, options.saturation)
+    checkpoint.write_weights(options.model_dir, folder, options.saturation, options.vibrance)
     copy_settings(options.model_dir, folder)
     print(f"Exported to {folder}; --model_dir {folder} uses it")

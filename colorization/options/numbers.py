@@ -45,5 +45,6 @@ def number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], flo
 
 POSITIVE = number(lambda value: 0 < value < math.inf, "above 0")
 FACTOR = number(lambda value: 1e-3 <= value <= 1e3, "from 0.001 to 1000")
+VIBRANCE = number(lambda value: 0 <= value <= 20, "from 0 to 20")
 SHARE = number(lambda value: 0 <= value < 1, "from 0 to below 1")
 WHOLE_SHARE = number(lambda value: 0 <= value <= 1, "from 0 to 1")

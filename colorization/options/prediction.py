@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from colorization.options.declaration import option
-from colorization.options.numbers import FACTOR, whole_number
+from colorization.options.numbers import FACTOR, VIBRANCE, whole_number
 
 PICTURE_FORMATS = ("jpeg", "png", "webp", "tiff")
 MODEL_FORMATS = ("savedmodel", "onnx", "tflite", "weights")
@@ -63,6 +63,13 @@ class PredictionOptions:
         1.0,
         modes=("predict", "export"),
         type=FACTOR,
+        metavar="X",
+    )
+    vibrance: float | None = option(
+        "pulls the colours of a picture apart, those of pale ones more, from their mean; in CIE "
+        "units (default: the model's, 0 after training)",
+        modes=("export",),
+        type=VIBRANCE,
         metavar="X",
     )
     hints: str | None = option(

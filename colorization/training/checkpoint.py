@@ -126,26 +126,33 @@ def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if not name.endswith(_OF_OPTIMIZER)}
 
 
-def write_weights(model_dir: str, folder: Path, saturation: float = 1.0) -> None:
+def write_weights(
+    model_dir: str, folder: Path, saturation: float = 1.0, vibrance: float | None = None
+) -> None:
     """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
 
     Args:
       model_dir: folder of the model.
       folder: to write to; made if need be.
       saturation: factor on the predicted chroma, beside the one that the model's evaluation found.
+      vibrance: see `evaluation.Liveliness`; None is the model's.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none, or no evaluation to store the others in.
       OSError: the folder cannot be written to.
     """
     values = trained_tensors(model_dir)
     # The evaluation comes first, because the weights make the folder a model's.
     evaluation = stored_evaluation(Path(model_dir) / BEST)
-    if evaluation is None and saturation != 1:
-        raise UserError(f"{model_dir} holds no evaluation that a saturation could be stored in")
+    livelier = {} if vibrance is None else {"vibrance": vibrance}
+    if saturation != 1:
+        livelier["saturation"] = saturation * (evaluation or {}).get("saturation", 1.0)
     if evaluation is not None:
-        saturation *= evaluation.get("saturation", 1.0)
-        write_json(folder / BEST / EVALUATION, {**evaluation, "saturation": saturation})
+        write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})
+    elif livelier:
+        raise UserError(
+            f"{model_dir} holds no evaluation that a {' or '.join(livelier)} could be stored in"
+        )
     weights.write(folder / weights.FILE, values)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -19,12 +19,25 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 _log = logging.getLogger(__name__)
 
 
-def best_saturation(model_dir: str) -> float:
-    """The factor on the predicted chroma that the model's best evaluation found, see `metrics`.
+class Liveliness(NamedTuple):
+    """What makes predictions livelier, which are means of what may be and so are pale.
+
+    Attributes:
+      saturation: factor on the predicted chroma.
+      vibrance: see `trained_network.livelier`; in CIE units.
+    """
+
+    saturation: float = 1.0
+    vibrance: float = 0.0
+
+
+def stored_liveliness(model_dir: str) -> Liveliness:
+    """What the model's best evaluation found best, see `metrics`, or its export has added.
 
     Returns:
-      The factor, limited to 0.5..2, because that of a model which has learnt nothing yet means
-      nothing. 1 where none is stored, with a warning where there should be one.
+      The saturation limited to 0.5..2, because that of a model which has learnt nothing yet means
+      nothing, and the vibrance to 0..20. 1 and 0 where none is stored, with a warning where there
+      should be an evaluation.
     """
     folder = Path(model_dir)
     # The folder of the best checkpoint is a model's folder itself.
@@ -36,8 +49,12 @@ def best_saturation(model_dir: str) -> float:
             EVALUATION,
             folder,
         )
-    factor = (stored or {}).get("saturation", 1.0)
-    return min(max(factor, 0.5), 2.0) if math.isfinite(factor) else 1.0
+
+    def within(name: str, low: float, high: float, default: float) -> float:
+        value = (stored or {}).get(name, default)
+        return min(max(value, low), high) if math.isfinite(value) else default
+
+    return Liveliness(within("saturation", 0.5, 2.0, 1.0), within("vibrance", 0.0, 20.0, 0.0))
 
 
 def _should_have_evaluation(folder: Path) -> bool:
