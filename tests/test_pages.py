@@ -116,6 +116,9 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     for view in ("gray", "predicted"):
         assert len(frames((tmp_path / "out" / view / "album.tif").read_bytes())) == 2
     assert not (tmp_path / "out" / "truth").exists()
+    problems = []
+    assert len(frames(colorizer.colorize_bytes(bytes(data), problems=problems))) == 2
+    assert problems == [reason]
     # The next run finds it unfinished, and complains again.
     (picture,) = read_finished(tmp_path / "out").values()
     assert not is_up_to_date(picture, str(tmp_path / "album.tif"))

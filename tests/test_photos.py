@@ -58,6 +58,9 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     assert find_photos([f"file://{folder}"]) == [f"file://{path}" for path in find_photos([folder])]
     assert find_photos([f"file://{folder}/*.jpg"]) == [f"file://{folder}/b.jpg"]
     assert names(f"{folder}/*.jpg") == ["b.jpg"]
+    # However a photo is named, it is taken once.
+    twice = (folder, os.path.join(folder, "sub", ".."), os.path.relpath(folder), f"file://{folder}")
+    assert names(*twice) == names(folder)
     assert names(f"{folder}/**/*.tif") == ["sub/c.tif"]
     assert names(f"{folder}/b.jpg", folder) == ["b.jpg", "a.png", "sub/c.tif", "sub/no_extension"]
     (tmp_path / "photos" / "notes.txt").write_text("sub/c.tif\n\na.png\n")

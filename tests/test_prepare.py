@@ -271,6 +271,13 @@ def test_copies_of_a_photo_are_on_one_side(photo_folder, tmp_path):
     assert len(find_data([str(output / side) for side in sides])) == 80
 
 
+def test_a_photo_that_cannot_be_read_is_named_once(photo_folder, tmp_path, caplog):
+    folder = photo_folder(3, damaged=1)
+    with caplog.at_level(logging.WARNING):
+        prepare(find_photos([str(folder)]), str(tmp_path / "out"))
+    assert sum("damaged0.jpg" in message for message in caplog.messages) == 1
+
+
 def test_more_than_half_unreadable_stops_with_the_list(photo_folder, tmp_path, caplog):
     folder = photo_folder(2, damaged=3)
     output = tmp_path / "out"

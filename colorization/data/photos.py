@@ -43,7 +43,7 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       films: folders give up their films as well.
 
     Returns:
-      Path -> place, in a fixed order, each path once. A place is the path below the source that
+      Path -> place, in a fixed order, each photo once. A place is the path below the source that
       names the photo first, with forward slashes: below the folder, below the part of a glob that
       has no wildcards, or below the text file's folder; of single files the name. It depends on
       nothing else, neither on other photos nor on the folder in which the program runs. What a text
@@ -59,6 +59,7 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       UserError: a source does not exist, cannot be opened or holds no candidate.
     """
     places: dict[str, str] = {}
+    known: set[str] = set()
     for source in sources:
         with as_user_error(source):
             found = list(_candidates(source, films))
@@ -66,7 +67,10 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
         if not found:
             raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
         for path in found:
-            places.setdefault(path, _place(path, root))
+            # The same photo may be named in several ways.
+            if (identity := photo_id(path)) not in known:
+                known.add(identity)
+                places[path] = _place(path, root)
     return places
 
 

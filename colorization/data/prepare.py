@@ -127,7 +127,7 @@ def _prepare_rest(
     write_json(_progress_file(output, _done_name(shard)), {})
     # Another call may have joined and tidied up meanwhile, so that files are missing.
     with contextlib.suppress(tf.errors.NotFoundError):
-        _join(paths, output, parts, settings, shard)
+        _join(paths, output, parts, settings, shard, report)
     return report
 
 
@@ -144,14 +144,17 @@ def _join(
     parts: Sequence[str],
     settings: dict,
     shard: tuple[int, int],
+    told: Report,
 ) -> None:
-    """Writes the manifests, unless other shards are still at work."""
+    """Writes the manifests, unless other shards are still at work; `told` is that of this one."""
     shards = [(index, shard[1]) for index in range(shard[1])]
     done = (_progress_file(output, _done_name(each)) for each in shards)
     if not all(map(tf.io.gfile.exists, done)):
         return
     blocks = {name: block for each in shards for name, block in _noted_blocks(output, each).items()}
     report = Report(len(paths))
+    # What is known already is not said again.
+    report.unreadable.update(told.unreadable)
     for block in blocks.values():
         _count(block, paths, report)
     report.write_unreadable(os.path.join(output, UNREADABLE))

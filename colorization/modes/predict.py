@@ -131,14 +131,17 @@ def _predict_pipe(network: Network, options: Options) -> None:
         raise UserError("standard input or output is closed; connect both to a file or a pipe")
     data = sys.stdin.buffer.read()
     kind = FORMATS[options.format][1] if options.format else None
+    problems: list[str] = []
     try:
         colorizer = _colorizer(network, options)
         hints = options.hint or options.hints
-        coloured = colorizer.colorize_bytes(data, kind, options.quality, hints)
+        coloured = colorizer.colorize_bytes(data, kind, options.quality, hints, problems)
     except (UnreadablePhoto, CannotEncode) as error:
         raise UserError(f"cannot colour standard input ({error}); give it one photo") from error
     sys.stdout.buffer.write(coloured)
     sys.stdout.buffer.flush()
+    if problems:
+        sys.exit(1)
 
 
 def _colorizer(network: Network, options: Options) -> Colorizer:

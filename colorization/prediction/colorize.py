@@ -136,6 +136,7 @@ class Colorizer:
         kind: str | None = None,
         quality: int = JPEG_QUALITY,
         hints: Hints | None = None,
+        problems: list[str] | None = None,
     ) -> bytes:
         """Colours one encoded photo; what `--mode predict` does with each file.
 
@@ -145,6 +146,7 @@ class Colorizer:
             another one.
           quality: of JPEG and WebP, 1..100.
           hints: as for `colorize`.
+          problems: takes a line for each page that cannot be read, while others can.
 
         Returns:
           The coloured picture, encoded; transparency, EXIF data and resolution are the photo's. A
@@ -155,7 +157,7 @@ class Colorizer:
           photos.UnreadablePhoto: the data is no photo, or a damaged one.
           UserError: the hints make no sense for this photo.
         """
-        encoded, problems = [], []
+        encoded, problems = [], [] if problems is None else problems
         for photo in decode_pages(data, kind, problems):
             if kind is None:
                 kind = photo.kind if photo.kind in KINDS else "PNG"
