@@ -117,6 +117,16 @@ def test_names_never_collide(format):
         assert found["/photos/a.png"] == "a.png"
 
 
+def test_no_picture_has_the_name_of_a_folder():
+    places = {path: path for path in ("scan.gif", "scan.gif.png/in.jpg", "a.jpg/b/c.png", "a.jpg")}
+    assert list(picture_names(places).values()) == [
+        "scan.gif (2).png",
+        "scan.gif.png/in.jpg",
+        "a.jpg/b/c.png",
+        "a (2).jpg",
+    ]
+
+
 def test_names_of_other_photos_pictures_are_not_taken(tmp_path):
     version = Version(1, 2, "c0de")
     finished = {

@@ -19,7 +19,7 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -322,8 +322,8 @@ def picture_names(
       path -> name: the photo's place, whatever other photos there are. The format's ending is added
       to names that have another one, `.png` to names of formats that hold no coloured photo,
       `.mp4` to those of films in containers of old. Only where this name is another photo's
-      already, in `places` or in the results folder, or a file there that is nobody's picture, it
-      gets a number. No two names are equal, not
+      already, in `places` or in the results folder, or a folder's, or a file there that is nobody's
+      picture, it gets a number. No two names are equal, not
       even on file systems that know no capitals, and every file system takes all of them, see
       `portable_names`.
     """
@@ -337,7 +337,8 @@ def picture_names(
 
     own = {path: os.path.splitext(own_name(path, place)) for path, place in places.items()}
     names: dict[str, str] = {}
-    taken: set[str] = set()
+    # No picture may have the name of a folder.
+    taken = {_key(folder) for folder in _folders(portable(*parts) for parts in own.values())}
     others = {_key(name): picture for name, picture in (known or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
@@ -354,6 +355,14 @@ def picture_names(
         names[path] = next(name for name in tries if is_free(name, path))
         taken.add(_key(names[path]))
     return {path: names[path] for path in places}
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    """The folders that files of these names lie in, with those above."""
+    folders = {name.rpartition("/")[0] for name in names}
+    return folders | {
+        folder[: place.start()] for folder in folders for place in re.finditer("/", folder)
+    }
 
 
 def _key(name: str) -> str:
