@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.training.checkpoint import (
     best_checkpoint,
+    best_tensors,
     latest_checkpoint,
     locked,
     newest_whole,
@@ -234,3 +236,22 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
     shutil.rmtree(tmp_path / "best")
     assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 0
     assert best_checkpoint(folder) == first
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_a_best_checkpoint_that_is_replaced_while_it_is_read(tmp_path, monkeypatch, reading):
+    """It is read twice, the first time to see whether it is whole; the newer one is taken."""
+    folder = str(tmp_path)
+    save(folder, 1, 2, 3)
+    baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
+    keep_if_best(folder, f"{folder}/model.ckpt-1", {"loss": 1.0, **baselines})
+    read, readings = tf.train.load_checkpoint, itertools.count(1)
+
+    def load(prefix):
+        if next(readings) == reading:
+            keep_if_best(folder, f"{folder}/model.ckpt-2", {"loss": 0.5, **baselines})
+        return read(prefix)
+
+    monkeypatch.setattr(tf.train, "load_checkpoint", load)
+    name, values = best_tensors(folder)
+    assert (name, values["global_step"]) == (os.path.join(folder, "best", "model.ckpt-2"), 2)

@@ -1,11 +1,13 @@
-"""`--mode evaluate` where its figures cannot be stored."""
+"""`--mode evaluate` where its figures cannot be stored, or a training goes on meanwhile."""
 
 import errno
 import os
+import shutil
 
 import pytest
 
 import color_global
+from colorization.data import split
 from colorization.modes import evaluate
 from colorization.options import parse
 
@@ -25,3 +27,22 @@ def test_a_model_that_is_read_only_is_measured(
     assert "a*b* RMSE" in told
     assert f"Nothing is stored: {model_folder()} cannot be written to" in told
     assert "Stored in" not in told
+
+
+def test_a_training_may_replace_the_checkpoint_meanwhile(
+    model_folder, photo_folder, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder(), folder)
+    chosen = split.photos_for_testing
+
+    def choose(*arguments):
+        for file in folder.glob("model.ckpt-*"):
+            file.unlink()
+        return chosen(*arguments)
+
+    monkeypatch.setattr(split, "photos_for_testing", choose)
+    arguments = ["--model_dir", str(folder), "--test_data", str(photo_folder(1))]
+    evaluate.run(color_global.network, parse("color_global", ["--mode", "evaluate", *arguments]))
+    assert "a*b* RMSE" in capsys.readouterr().out
+    assert not list(folder.glob("model.ckpt-*"))

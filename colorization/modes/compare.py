@@ -17,7 +17,7 @@ from colorization.modes.train import train_model
 from colorization.options import Options
 from colorization.pages import comparison
 from colorization.training import tryout
-from colorization.training.checkpoint import best_checkpoint
+from colorization.training.checkpoint import best_tensors
 from colorization.training.cluster import read_cluster
 from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
@@ -56,8 +56,8 @@ def run(network: Network, options: Options) -> None:
     report = Report(len(data.test))
     models = {}
     for name, (model_network, model_options) in runs.items():
-        best = best_checkpoint(model_options.model_dir)
-        metrics = measure(best, model_network, model_options, data.test, report)
+        best = best_tensors(model_options.model_dir)
+        metrics = measure(*best, model_network, model_options, data.test, report)
         models[name] = comparison.Model(model_network, model_options, metrics)
     page = comparison.write_comparison(
         Path(options.output), models, len(data.train), data.test, report

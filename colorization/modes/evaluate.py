@@ -7,6 +7,8 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from colorization.data import dataset, split
 from colorization.data.photos import reason
 from colorization.data.report import Report
@@ -15,7 +17,7 @@ from colorization.files import write_json
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training import hooks
-from colorization.training.checkpoint import best_checkpoint, holds_weights_only, restorable
+from colorization.training.checkpoint import best_tensors, holds_weights_only, restorable
 from colorization.training.evaluation import stored_evaluation
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import EVALUATION, HELD_OUT
@@ -34,13 +36,12 @@ def run(network: Network, options: Options) -> None:
     """
     options = with_model(options, split.has_own_photos(options, "test"))
     weights_only = holds_weights_only(options.model_dir)
-    best = best_checkpoint(options.model_dir)
+    best, values = best_tensors(options.model_dir)
     options = resolve_settings(options)
     data = split.photos_for_testing(options, Path(options.model_dir) / HELD_OUT)
     report = Report(len(data))
     split.require_usable(data)
-    with restorable(best) as checkpoint:
-        metrics = measure(checkpoint, network, options, data, report)
+    metrics = measure(best, values, network, options, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, report)
     if weights_only or stored_evaluation(Path(options.model_dir)):
@@ -58,17 +59,18 @@ def run(network: Network, options: Options) -> None:
 
 
 def measure(
-    checkpoint: str,
+    best: str,
+    values: dict[str, np.ndarray],
     network: Network,
     options: Options,
     data: list[str] | Shards,
     report: Report,
 ) -> dict[str, Any]:
-    """Evaluates a checkpoint; see `model_fn.make_model_fn` for the metrics.
+    """Evaluates a checkpoint, given by name and values; for the metrics see `make_model_fn`.
 
     The model's folder is left alone: its curves in TensorBoard are those of its training.
     """
-    with scratch_model_dir() as scratch, report.as_user_error():
+    with scratch_model_dir() as scratch, restorable(values) as checkpoint, report.as_user_error():
         estimator = make_estimator(network, dataclasses.replace(options, model_dir=scratch))
         return estimator.evaluate(
             lambda: dataset.eval_dataset(
@@ -80,7 +82,7 @@ def measure(
             ),
             hooks=[
                 hooks.EvalProgress(-(-len(data) // options.batch_size)),
-                hooks.FitsCheckpoint(checkpoint),
+                hooks.FitsCheckpoint(checkpoint, best),
             ],
             checkpoint_path=checkpoint,
         )

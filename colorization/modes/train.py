@@ -77,7 +77,8 @@ def _started(options: Options, task: tf_estimator.RunConfig, done: int) -> Itera
     print(f"Starting from {options.warm_start}.")
     # Parameter servers on other machines of a cluster restore the chief's checkpoint.
     folder = options.model_dir if task.is_chief else None
-    with checkpoint.restorable(options.warm_start, folder) as restorable:
+    values = checkpoint.tensors(options.warm_start, checkpoint.is_weight)
+    with checkpoint.restorable(values, folder) as restorable:
         yield dataclasses.replace(options, warm_start=restorable)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOC
 
 # Endings of the names of Adam's variables.
 _OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+# What reading a checkpoint raises that is damaged, or that a training has deleted meanwhile.
+_READING = (tf.errors.OpError, ValueError, RuntimeError, OSError)
 _MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
 
 _log = logging.getLogger(__name__)
@@ -72,42 +74,65 @@ def holds_weights_only(model_dir: str) -> bool:
     return not has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
 
 
-def tensors(checkpoint: str, wanted: Set[str] | None = None) -> dict[str, np.ndarray]:
+def is_weight(name: str) -> bool:
+    """Whether a variable is used in prediction, unlike those of the optimizer."""
+    return not name.endswith(_OF_OPTIMIZER)
+
+
+def tensors(
+    checkpoint: str, wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, np.ndarray]:
     """Values in a checkpoint or a file of weights, by the names of the variables.
 
     Args:
       checkpoint: prefix of the one, or path of the other.
-      wanted: names of variables; others are not read from a checkpoint. By default all are.
+      wanted: tells names of variables; others are not read from a checkpoint.
 
     Raises:
-      UserError: the file of weights is damaged.
+      UserError: it is damaged, or a training has deleted it.
     """
     if checkpoint.endswith(weights.FILE):
         return weights.read(Path(checkpoint))
-    reader = tf.train.load_checkpoint(checkpoint)
-    names = reader.get_variable_to_shape_map().keys()
-    return {name: reader.get_tensor(name) for name in names if wanted is None or name in wanted}
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        names = reader.get_variable_to_shape_map().keys()
+        return {name: reader.get_tensor(name) for name in names if wanted(name)}
+    except _READING as error:
+        raise UserError(
+            f"{checkpoint} cannot be read ({_first_line(error)}); where a training has replaced "
+            "it, run the same command again"
+        ) from error
+
+
+def best_tensors(model_dir: str) -> tuple[str, dict[str, np.ndarray]]:
+    """The checkpoint to predict with, and its values without those of the optimizer.
+
+    A training may replace it at any time: the newer one is taken then.
+
+    Raises:
+      UserError: there is none.
+    """
+    while True:
+        best = best_checkpoint(model_dir)
+        try:
+            return best, tensors(best, is_weight)
+        except UserError:
+            if best_checkpoint(model_dir) == best:
+                raise
 
 
 @contextlib.contextmanager
-def restorable(checkpoint: str, folder: str | None = None) -> Iterator[str]:
-    """A checkpoint that TensorFlow can restore, for the duration of the body.
+def restorable(values: dict[str, np.ndarray], folder: str | None = None) -> Iterator[str]:
+    """A checkpoint that nobody deletes for the duration of the body.
 
     Args:
-      checkpoint: prefix of a checkpoint, or path of a file of weights, which is converted.
-      folder: the model's folder to convert it in; by default that of temporary files. `resume`
+      values: of the variables, see `tensors`.
+      folder: the model's folder to write it to; by default that of temporary files. `resume`
         removes what a killed process has left there.
 
     Yields:
       The prefix of the checkpoint.
-
-    Raises:
-      UserError: the file of weights is damaged.
     """
-    if not checkpoint.endswith(weights.FILE):
-        yield checkpoint
-        return
-    values = tensors(checkpoint)
     with tempfile.TemporaryDirectory(
         "_temp", f"{CHECKPOINT}-", folder, ignore_cleanup_errors=True
     ) as temporary:
@@ -122,8 +147,7 @@ def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
     Raises:
       UserError: there is none.
     """
-    values = tensors(best_checkpoint(model_dir))
-    return {name: value for name, value in values.items() if not name.endswith(_OF_OPTIMIZER)}
+    return best_tensors(model_dir)[1]
 
 
 def write_weights(
@@ -211,13 +235,16 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     Raises:
       UserError: there are checkpoints, and all of them are damaged.
     """
-    damaged = []
-    for checkpoint in reversed(_listed(model_dir)):
+    damaged, listed = [], _listed(model_dir)
+    for checkpoint in reversed(listed):
         damage = _damage(checkpoint, weights_only)
         if damage is None:
             for name, reason in damaged:
                 _log.warning("%s is damaged (%s): using %s instead", name, reason, checkpoint)
             return checkpoint
+        if _listed(model_dir) != listed:
+            # A training has put others in its place meanwhile.
+            return newest_whole(model_dir, weights_only)
         damaged.append((checkpoint, damage))
     if damaged:
         name, reason = damaged[0]
@@ -228,15 +255,20 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     return None
 
 
-def require_fitting(checkpoint: str) -> None:
+def require_fitting(checkpoint: str, name: str | None = None) -> None:
     """Compares a checkpoint with the variables of the current graph.
 
     TensorFlow gives variables values of another shape without a word.
 
+    Args:
+      checkpoint: its prefix.
+      name: of what it is a copy of.
+
     Raises:
       UserError: a shape differs.
     """
-    _require_shapes(checkpoint, tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
+    shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    _require_shapes(name or checkpoint, shapes)
 
 
 def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
@@ -246,7 +278,7 @@ def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
       UserError: one is missing or of another shape, or the file of weights is damaged.
     """
     variables = tf.compat.v1.global_variables()
-    values = tensors(checkpoint, {variable.op.name for variable in variables})
+    values = tensors(checkpoint, {variable.op.name for variable in variables}.__contains__)
     shapes = {name: list(value.shape) for name, value in values.items()}
     _require_shapes(checkpoint, shapes)
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
@@ -395,13 +427,17 @@ def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
         if claimed > held:
             return f"{held:,} bytes where its index claims {claimed:,}"
         for variable in shapes:
-            if weights_only and variable.endswith(_OF_OPTIMIZER):
+            if weights_only and not is_weight(variable):
                 continue
             if not np.isfinite(reader.get_tensor(variable)).all():
                 return f"{variable} holds values that are not finite"
-    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
-        return str(error).strip().splitlines()[0].split(" [[")[0]
+    except _READING as error:
+        return _first_line(error)
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].split(" [[")[0]
 
 
 def locked(model_dir: str) -> contextlib.AbstractContextManager[None]:

@@ -239,12 +239,12 @@ class TraceStep(SessionRunHook):
 class FitsCheckpoint(SessionRunHook):
     """Refuses a checkpoint that does not fit; see `checkpoint.require_fitting`."""
 
-    def __init__(self, prefix: str | None):
-        self._prefix = prefix
+    def __init__(self, prefix: str | None, name: str | None = None):
+        self._prefix, self._name = prefix, name
 
     def begin(self) -> None:
         if self._prefix is not None:
-            checkpoint.require_fitting(self._prefix)
+            checkpoint.require_fitting(self._prefix, self._name)
 
 
 class SaveEverySeconds(SessionRunHook):
