@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 _SECONDS_PER_LINE = 30
 _CURSOR_UP = "\x1b[A"
 
-# Signals that ask a program to stop: Ctrl-C, a service manager's, and on Windows the closing of its
-# window.
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-)
+# Signals that ask a program to stop: Ctrl-C, a service manager's, and the closing of its window, on
+# Windows and elsewhere.
+_STOPPING = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
 
 
 @contextlib.contextmanager
@@ -207,6 +205,17 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
         mininterval=0.2 if on_terminal else _SECONDS_PER_LINE,
         **settings,
     )
+
+
+def stop_signals() -> list[int]:
+    """Signals that ask this program to stop.
+
+    The closing of the window is none of them where the program was started to outlive it (nohup).
+    """
+    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    hang_up = getattr(signal, "SIGHUP", None)
+    outlives = hang_up is not None and signal.getsignal(hang_up) == signal.SIG_IGN
+    return [number for number in numbers if not (outlives and number == hang_up)]
 
 
 def nobody_reads() -> bool:

@@ -22,6 +22,9 @@ from colorization.training.hooks import (
     TrainProgress,
 )
 
+# Sent when a terminal is closed, where there is such a signal.
+HANG_UP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+
 
 def model_fn(features, labels, mode):
     weight = tf.compat.v1.get_variable("weight", [])
@@ -58,14 +61,27 @@ class At(tf.compat.v1.train.SessionRunHook):
             self._action()
 
 
+@pytest.fixture
+def handler():
+    """Sets what a signal does; the tests themselves may have been started by nohup."""
+    former = {}
+
+    def set_(number, action):
+        former[number] = signal.signal(number, action)
+        return action
+
+    yield set_
+    for number, action in former.items():
+        signal.signal(number, action)
+
+
 def send(number):
     return lambda: signal.raise_signal(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number):
-    signals = Signals()
-    before = signal.getsignal(number)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *HANG_UP])
+def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number, handler):
+    signals, before = Signals(), handler(number, signal.SIG_DFL)
     hooks = [At(7, send(number)), StopOnSignal(signals, str(tmp_path))]
     with pytest.raises(Interrupted) as stopped, signals.noted():
         estimator(tmp_path).train(numbers, steps=10**6, hooks=hooks)
@@ -74,6 +90,15 @@ def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number):
     assert steps(tmp_path) == [0, stopped.value.step]
     assert signal.getsignal(number) is before
     assert resume(str(tmp_path)) == stopped.value.step
+
+
+@pytest.mark.skipif(not HANG_UP, reason="windows are closed by another signal here")
+def test_a_program_that_shall_outlive_its_window_does(handler):
+    signals, (hang_up,) = Signals(), HANG_UP
+    handler(hang_up, signal.SIG_IGN)
+    with signals.noted():
+        signal.raise_signal(hang_up)
+    assert signals.number is None
 
 
 def test_a_signal_stops_an_evaluation(tmp_path):

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from colorization.console import STOP_SIGNALS
+from colorization.console import stop_signals
 from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.layers import Network
@@ -32,7 +32,7 @@ def run(network: Network, options: Options) -> None:
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
     # SIGINT is set as well, because shells have programs in the background ignore it.
-    for number in STOP_SIGNALS:
+    for number in stop_signals():
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     examples = gray_photos()
     address = {"host": options.host, "port": options.port, "public_url": public_url}

@@ -11,7 +11,7 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
-from colorization.console import STOP_SIGNALS, progress_bar
+from colorization.console import progress_bar, stop_signals
 from colorization.training import checkpoint
 from colorization.training.event_log import PHOTOS_PER_SECOND, SECONDS_PER_STEP
 from colorization.training.model_folder import CHECKPOINT
@@ -155,7 +155,7 @@ class Signals:
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
 
-        previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        previous = {number: signal.signal(number, note) for number in stop_signals()}
         try:
             yield
         finally:
