@@ -14,7 +14,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
@@ -32,6 +32,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 # Lock that is held while others are looked at or taken, and the seconds that this lasts at most on
 # a slow network with many machines.
 _ENTRANCE, _MOST_WAITING = ".entrance.lock", 60
+
+_Meaning = TypeVar("_Meaning")
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +132,30 @@ def _write_remote(path: str, data: bytes) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     write_file(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(
+    path: Path, meaning: Callable[[Any], _Meaning], missing: _Meaning, mend: str
+) -> _Meaning:
+    """What a JSON file says.
+
+    Args:
+      path: of the file.
+      meaning: turns its content into what is wanted, and fails where that makes no sense.
+      missing: what there is where there is no file.
+      mend: what helps where it is damaged.
+
+    Raises:
+      UserError: it is damaged, or cannot be read.
+    """
+    try:
+        return meaning(json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return missing
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged; {mend}") from error
 
 
 @contextlib.contextmanager

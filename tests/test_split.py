@@ -1,6 +1,7 @@
 """Selection of the photos to train and to test on."""
 
 import contextlib
+import itertools
 import json
 import shutil
 import sys
@@ -139,12 +140,32 @@ def test_what_was_held_out_is_tested_on_later(photo_folder, tmp_path, capsys):
     assert "bundled" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "note", [b"", b"[1]", b'{"a": 1}', b"[" * 100_000, b'["a\\u0000b"]', b'[{"path": "a"}]']
-)
-def test_a_note_that_makes_no_sense_is_passed_over(tmp_path, note):
+DAMAGED = [b"", b"[1, 2", b"{}", b'{"1": 1}', b"[" * 100_000, b'[{"path": "a"}]', b"null"]
+DAMAGED_BY_NAME = [
+    *itertools.product(["held_out.json", "trained_on.json"], DAMAGED),
+    ("held_out.json", b"[1]"),
+    ("held_out.json", b'[{"path": "a", "bytes": 5, "sha256": "no digest"}]'),
+]
+
+
+@pytest.mark.parametrize(("name", "note"), DAMAGED_BY_NAME)
+def test_nothing_is_trained_or_tested_on_where_a_note_is_damaged(photo_folder, name, note):
+    photos = photo_folder(30)
+    held_out.write(NOTE, select("--train_data", photos).held_out, frozenset([5]))
+    (NOTE.parent / name).write_bytes(note)
+    with pytest.raises(UserError, match=f"{name} is damaged.*best"):
+        select("--train_data", photos)
+    with pytest.raises(UserError, match=f"{name} is damaged.*best"):
+        photos_for_testing(parse("color", ["--mode", "predict"]), NOTE)
+    assert (NOTE.parent / name).read_bytes() == note
+    # Photos that are named are tested on all the same.
+    named = parse("color", ["--mode", "evaluate", "--test_data", str(photos)])
+    assert len(photos_for_testing(named, NOTE)) == 30
+
+
+def test_a_path_that_no_file_has_is_passed_over(tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "held_out.json").write_bytes(note)
+    NOTE.write_bytes(b'["a\\u0000b"]')
     photos = photos_for_testing(parse("color", ["--mode", "predict"]), NOTE)
     assert {Path(path).parent.name for path in photos} == {"test"}
 

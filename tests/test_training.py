@@ -360,6 +360,9 @@ def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
     # Half of these steps would be at half size, had the model never seen photos at full size.
     run(network=spy, steps=10, brief=("--save_checkpoints_steps", 100))
     assert made == [(112, 0), (224, 2), (224, 4)]
+    (tmp_path / "model" / "full_size.json").write_text("{")
+    with pytest.raises(UserError, match=r"full_size\.json is damaged; restore it, or remove it"):
+        run(steps=20)
 
 
 def test_only_photos_that_were_seen_count_as_trained_on(run):

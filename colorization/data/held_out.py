@@ -8,23 +8,22 @@ none of them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from colorization.data.photos import file_checksum, photo_id
 from colorization.data.shards import Shards
-from colorization.files import write_json
+from colorization.files import read_json, write_json
 
 # Sizes of the photos that a model was trained on; the file lies beside the list of the others.
 _TRAINED_ON = "trained_on.json"
 # In place of the sizes of photos that are remote or prepared.
 _UNKNOWN = -1
+_MEND = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 _THREADS = 8
 
 
@@ -133,24 +132,39 @@ def _hashed(path: str) -> str:
 
 
 def read(file: Path) -> list[HeldOut]:
-    """The list beside a model; empty where there is none or it makes no sense."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        noted = json.loads(file.read_bytes())
-        # Earlier versions listed paths alone.
-        paths = [entry for entry in noted if isinstance(entry, str)]
-        others = [entry for entry in noted if not isinstance(entry, str)]
-        return [
-            *(HeldOut(str(o["path"]), int(o["bytes"]), str(o["sha256"])) for o in others),
-            *identify(paths),
-        ]
-    return []
+    """The list beside a model; empty where there is none.
+
+    Raises:
+      UserError: it is damaged, so that nobody knows what must not be trained on.
+    """
+    return read_json(file, _listed, [], _MEND)
+
+
+def _listed(noted: Any) -> list[HeldOut]:
+    # Earlier versions listed paths alone.
+    paths = [entry for entry in _list(noted) if isinstance(entry, str)]
+    others = [entry for entry in noted if not isinstance(entry, str)]
+    known = [
+        HeldOut(str(other["path"]), int(other["bytes"]), bytes.fromhex(other["sha256"]).hex())
+        for other in others
+    ]
+    return [*known, *identify(paths)]
+
+
+def _list(noted: Any) -> list:
+    if not isinstance(noted, list):
+        raise TypeError("no list")
+    return noted
 
 
 def read_trained_on(file: Path) -> frozenset[int]:
-    """Sizes of the photos that the model beside a list was trained on; empty where none tells."""
-    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-        return frozenset(map(int, json.loads(file.with_name(_TRAINED_ON).read_bytes())))
-    return frozenset()
+    """Sizes of the photos that the model beside a list was trained on; empty where none tells.
+
+    Raises:
+      UserError: the note is damaged, so that nobody knows what must not be tested on.
+    """
+    note = file.with_name(_TRAINED_ON)
+    return read_json(note, lambda noted: frozenset(map(int, _list(noted))), frozenset(), _MEND)
 
 
 def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:

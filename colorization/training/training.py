@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import re
 import tempfile
@@ -20,7 +19,7 @@ from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
-from colorization.files import write_json
+from colorization.files import read_json, write_json
 from colorization.model import summaries
 from colorization.model.layers import Layers, Network, working_precision
 from colorization.model.model_fn import make_model_fn
@@ -289,11 +288,20 @@ def note_full_size(model_dir: str, step: int) -> None:
 
 
 def noted_full_size(model_dir: str) -> int | None:
-    """The step that `note_full_size` wrote down; None where there is no sensible note."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        step = json.loads((Path(model_dir) / FULL_SIZE).read_bytes())["step"]
-        return step if type(step) is int and step > 0 else None
-    return None
+    """The step that `note_full_size` wrote down; None where there is no note.
+
+    Raises:
+      UserError: the note is damaged.
+    """
+    mend = "restore it, or remove it to go by --half_size_share"
+    return read_json(Path(model_dir) / FULL_SIZE, _positive_step, None, mend)
+
+
+def _positive_step(note: Any) -> int:
+    step = note["step"]
+    if type(step) is not int or step < 1:
+        raise ValueError("no step")
+    return step
 
 
 class _BestCheckpoint(tf_estimator.Exporter):
