@@ -40,9 +40,12 @@ def run(photo_folder, tmp_path, capsys):
 
     def run(*arguments, folder="model", mode=train, steps=3, network=network, brief=one_stage):
         name = mode.__name__.rpartition(".")[2]
-        data = ["--train_data", photos["train"]] if mode is train else ["--mode", name]
+        data = [] if mode is train else ["--mode", name]
+        for part in ("train", "test") if mode is train else ("test",):
+            if f"--{part}_data" not in arguments:
+                data += [f"--{part}_data", photos[part]]
         command = [
-            *data, "--test_data", photos["test"], "--model_dir", str(tmp_path / folder),
+            *data, "--model_dir", str(tmp_path / folder),
             "--batch_size", "2", "--global_channels", "3", *map(str, arguments),
         ]  # fmt: skip
         if mode is train:
@@ -362,7 +365,7 @@ def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
     assert made == [(112, 0), (224, 2), (224, 4)]
     (tmp_path / "model" / "full_size.json").write_text("{")
     with pytest.raises(UserError, match=r"full_size\.json is damaged; restore it, or remove it"):
-        run(steps=20)
+        run(steps=20, brief=())
 
 
 def test_only_photos_that_were_seen_count_as_trained_on(run):
