@@ -128,6 +128,8 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
 def pages(data: bytes) -> list[int]:
     """Where the photos of a file with several pages begin, for `page`; one only, but in TIFF files.
 
+    The last may be missing, so that it cannot be read, where a file is cut short.
+
     Raises:
       UnreadablePhoto: see `open_picture`.
     """
