@@ -18,7 +18,7 @@ from colorization.modes import evaluate, export, predict, train
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training import checkpoint, general_model, weights
+from colorization.training import checkpoint, general_model, start, weights
 from colorization.training.evaluation import keep_if_best, stored_liveliness
 from colorization.training.settings import copy_settings, store_settings, stored_settings
 
@@ -221,10 +221,41 @@ def test_training_starts_from_nothing_if_asked_to(shipped, photos, capsys, asked
     assert "Starting" not in capsys.readouterr().out
 
 
+def test_a_training_keeps_the_start_that_it_had(shipped, photos, capsys):
+    def noted(*arguments):
+        options = parse("color_global", list(map(str, arguments)))
+        return start.with_starting_point(options, False)
+
+    data = ["--train_data", photos, "--test_data", photos]
+    run(train, *data, "--global_channels", 3, "--model_dir", "a")
+    run(train, *data, "--warm_start", f"{shipped}/.", "--model_dir", "b")
+    run(train, *data, "--warm_start", "a", "--model_dir", "c")
+    for model, same, others in (
+        ("a", ["--from_scratch"], [["--warm_start", "pretrained"], ["--warm_start", "b"]]),
+        ("b", ["--warm_start", "pretrained"], [["--warm_start", "a"], ["--from_scratch"]]),
+        ("c", ["--warm_start", "./a/"], [["--warm_start", "pretrained"], ["--from_scratch"]]),
+    ):
+        for other in others:
+            told = f"training in {model} began with .* leave {other[0]} out"
+            with pytest.raises(UserError, match=told):
+                run(train, *data, "--model_dir", model, *other)
+        left_out = noted("--model_dir", model)
+        assert noted("--model_dir", model, *same).learning_rate == left_out.learning_rate
+        # A network that goes on from nothing normalizes and learns as it did.
+        assert bool(left_out.warm_start) == (model != "a")
+        assert left_out.learning_rate == (3e-4 if model == "a" else 1e-4)
+    shutil.rmtree(shipped)
+    shutil.rmtree("a")
+    for model, start_ in (("b", "pretrained"), ("c", "a")):
+        capsys.readouterr()
+        run(train, *data, "--model_dir", model, "--warm_start", start_, "--max_steps", 3)
+        assert f"Going on from step 2 of {model}" in capsys.readouterr().out
+
+
 def test_learning_on_has_defaults_of_its_own_where_none_are_given(shipped):
     def chosen(*arguments, bundled=False):
         options = parse("color_global", list(arguments))
-        found = general_model.with_starting_point(options, bundled)
+        found = start.with_starting_point(options, bundled)
         return found.learning_rate, found.half_size_share, found.max_steps
 
     assert chosen() == chosen("--warm_start", "elsewhere") == (1e-4, 0, 1250)
@@ -235,7 +266,7 @@ def test_learning_on_has_defaults_of_its_own_where_none_are_given(shipped):
 
 def test_the_bundled_photos_are_learnt_from_nothing(shipped):
     options = parse("color_global", [])
-    assert general_model.with_starting_point(options, True) == options
+    assert start.with_starting_point(options, True) == options
 
 
 def test_a_folder_of_weights_is_not_trained_in(shipped, photos):
@@ -285,9 +316,9 @@ def test_a_model_passed_on_takes_along_what_was_held_out(
     for number, photo in enumerate(sorted((tmp_path / "elsewhere").iterdir())):
         photo.rename(photo.with_name(f"again{number}.png"))
     data = "--train_data", tmp_path / "elsewhere"
-    for start in (["--warm_start", "passed on"], []):
+    for begun in (["--warm_start", "passed on"], []):
         capsys.readouterr()
-        run(train, *data, "--model_dir", "second", "--max_steps", 5 - len(start), *start)
+        run(train, *data, "--model_dir", "second", "--max_steps", 5 - len(begun), *begun)
         assert "Testing on the 2 photos that were held out before" in capsys.readouterr().out
     # Nor does it hold out what the first was trained on, where those are not among the photos.
     contents = {photo.sha256 for photo in noted}

@@ -20,8 +20,7 @@ from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
-from colorization.training import checkpoint, cluster, tryout
-from colorization.training.general_model import with_starting_point
+from colorization.training import checkpoint, cluster, start, tryout
 from colorization.training.hooks import Interrupted
 from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
 from colorization.training.settings import (
@@ -57,7 +56,7 @@ def run(network: Network, options: Options) -> None:
     if not task.cluster_spec:
         tryout.keep_apart(options, split.has_own_photos(options, "train"))
     options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
-    options = with_starting_point(options, data.bundled)
+    options = start.with_starting_point(options, data.bundled)
     trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
         return
@@ -118,6 +117,8 @@ def train_model(
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
             tryout.note(options.model_dir, data.bundled, done)
+            if not done:
+                start.note(options)
 
         with _watched(options, task, train, test), _started(options, task, done) as started:
             metrics = train_task(network, started, task, done, train, test, note)

@@ -37,12 +37,14 @@ class Options(
     Attributes beside the options themselves:
       model: name of the script.
       class_names: the folders that `classes` stands for.
+      start: name of what a training begins with, `pretrained` or a path; "" for nothing.
       full_size_from: the step from which on a stored model has been trained at full size.
       given: names of the options that stood on the command line.
     """
 
     model: str = ""
     class_names: tuple[str, ...] = ()
+    start: str = ""
     full_size_from: int | None = None
     given: frozenset[str] = frozenset()
 

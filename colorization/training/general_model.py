@@ -8,8 +8,8 @@ import logging
 from pathlib import Path
 
 from colorization.errors import UserError
-from colorization.options import NETWORK_SETTINGS, Options
-from colorization.training import checkpoint, settings, weights
+from colorization.options import Options
+from colorization.training import checkpoint, settings
 from colorization.training.evaluation import stored_evaluation
 from colorization.training.model_folder import BEST
 from colorization.training.tryout import is_tryout
@@ -19,13 +19,6 @@ PRETRAINED = "pretrained"
 
 # Folder of the general models, beside the package wherever the program is started.
 _PLACE = Path(__file__).resolve().parents[2] / PRETRAINED
-
-# Options that give a network another shape or meaning than the general model has.
-_SHAPE = frozenset(NETWORK_SETTINGS) - {"loss"}
-# Defaults for a network that has learnt already; see benchmarks/README.md, "Learning on". A step at
-# full size takes four times as long, hence a quarter of the steps.
-_LEARNING_RATE = 1e-4
-_SHARE_OF_STEPS = 4
 
 _log = logging.getLogger(__name__)
 
@@ -45,41 +38,6 @@ def with_model(options: Options, own_photos: bool = True) -> Options:
     else:
         folder = own_or_general(options.model_dir, options.model, own_photos)
     return dataclasses.replace(options, model_dir=folder)
-
-
-def with_starting_point(options: Options, bundled: bool) -> Options:
-    """The options with the folder to start training from, and the defaults that suit it.
-
-    That is the general model, unless the options name another one, ask for none or for a network
-    of another shape. Photos bundled with the suite are there to show learning: on them a training
-    starts from nothing.
-
-    Args:
-      options: of a training.
-      bundled: whether the photos to train on are bundled.
-
-    Raises:
-      UserError: the general model is asked for by name and missing.
-    """
-    start = options.warm_start
-    if start:
-        start = located(start, options.model)
-    elif not (bundled or options.from_scratch or options.given & _SHAPE):
-        try:
-            start = general_model(options.model)
-            weights.read(Path(start) / weights.FILE)
-        except UserError as error:
-            print(f"Starting from nothing, for {error}")
-            start = None
-    if not start:
-        return options
-    suitable = {
-        "learning_rate": _LEARNING_RATE,
-        "half_size_share": 0.0,
-        "max_steps": max(1, options.max_steps // _SHARE_OF_STEPS),
-    }
-    unset = {name: value for name, value in suitable.items() if name not in options.given}
-    return dataclasses.replace(options, warm_start=start, **unset)
 
 
 def general_model(model: str) -> str:

@@ -12,6 +12,8 @@ EVALUATION = "evaluation.json"
 HELD_OUT = "held_out.json"
 # Its being there says that the model has seen the bundled photos alone; see `tryout`.
 TRYOUT = "bundled_photos_alone"
+# What the training began with; see `start`.
+START = "start.json"
 # Step from which on training sees photos at full size, once it does.
 FULL_SIZE = "full_size.json"
 # Steps that fit into the minutes of `--mode compare`; see `step_budget`.
