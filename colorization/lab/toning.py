@@ -38,7 +38,7 @@ _ROWS, _BLOCKS = 128, 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted by
 # `benchmarks/toned.py --fit`.
 _WEIGHTS = np.array([9.715, 1.806, -4.124, 2.771, -0.706, -0.284])
-_LIMIT = 3.6
+_LIMIT = 2.6
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
