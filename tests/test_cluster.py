@@ -78,9 +78,27 @@ def test_unfit_clusters_are_refused(monkeypatch, jobs, task, sync, gpus, words):
         cluster.read_cluster(sync, gpus)
 
 
-def test_tf_config_that_is_no_json(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", "{")
-    with pytest.raises(UserError, match="TF_CONFIG"):
+@pytest.mark.parametrize("address", ["a", "a:", ":b", "a:99999", "a:1:b"])
+def test_addresses_without_a_port_are_refused(monkeypatch, address):
+    set_tf_config(monkeypatch, {"chief": ["a:1"], "ps": ["[::1]:2", address]}, "ps")
+    with pytest.raises(UserError, match=f"names '{address}' as a ps; give HOST:PORT"):
+        cluster.read_cluster(False, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "TF_CONFIG"),
+        *((text, "no JSON object with cluster and task$") for text in ("[]", '"x"', "null", "5")),
+        (
+            '{"cluster": {"chief": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 4}}',
+            "4 is not a valid task_id for task_type ps in the cluster_spec$",
+        ),
+    ],
+)
+def test_tf_config_that_makes_no_sense(monkeypatch, text, words):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=words):
         cluster.read_cluster(False, None)
 
 

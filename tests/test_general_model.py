@@ -180,6 +180,22 @@ def test_without_any_usable_model_one_line_says_what_to_do(shipped, mode, how, w
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("root", "words"),
+    [
+        ([], "where the program is installed with pip install -e"),
+        (["pyproject.toml"], "download the program again"),
+        (["pyproject.toml", ".git"], "git -C .* checkout"),
+    ],
+)
+def test_a_missing_general_model_comes_the_way_that_the_program_came(shipped, root, words):
+    spoil(shipped, "missing")
+    for name in root:
+        (shipped.parents[1] / name).touch()
+    with pytest.raises(UserError, match=words):
+        Colorizer()
+
+
 @pytest.mark.parametrize(("how", "words"), SPOILT)
 def test_training_goes_on_without_the_general_model(shipped, photos, capsys, how, words):
     spoil(shipped, how)

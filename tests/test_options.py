@@ -141,6 +141,9 @@ def test_shards(monkeypatch):
     for nonsense in ("8/8", "-1/8", "1", "1/", "/2", "a/b", "0/0", "1/2/3"):
         with pytest.raises(UserError, match="--shard: needs I/N"):
             parse("color", [*words, f"--shard={nonsense}"])
+    for name in ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"):
+        monkeypatch.setenv(name, "")
+    assert parse("color", words).shard == (0, 1)
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "7")
     with pytest.raises(UserError, match="JOB_COMPLETIONS is not"):
         parse("color", words)

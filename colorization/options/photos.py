@@ -32,10 +32,11 @@ def shard_of_job() -> tuple[int, int]:
     Raises:
       UserError: the pod does not know how many there are, or the numbers make no sense.
     """
-    index, count = (os.environ.get(name) for name in ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"))
-    if index is None:
+    names = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"
+    index, count = (os.environ.get(name, "").strip() for name in names)
+    if not index:
         return 0, 1
-    if count is None:
+    if not count:
         raise UserError(
             "JOB_COMPLETION_INDEX is set and JOB_COMPLETIONS is not; set that to the completions "
             "of the job, or give --shard"

@@ -43,6 +43,11 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
       UserError: TF_CONFIG is damaged, or its tasks cannot train together.
     """
     config = run_config()
+    for job in config.cluster_spec.jobs if config.cluster_spec else ():
+        for address in config.cluster_spec.job_tasks(job):
+            port = address.rpartition(":")[2]
+            if not (":" in address and port.isdecimal() and int(port) < 65536):
+                raise UserError(f"TF_CONFIG names {address!r} as a {job}; give HOST:PORT")
     if config.num_worker_replicas > 1 and not config.num_ps_replicas:
         raise UserError(
             "TF_CONFIG names workers but no parameter server, so each would train a model of its "
@@ -71,7 +76,10 @@ def run_config(**settings: Any) -> tf_estimator.RunConfig:
     except (ValueError, TypeError, AttributeError) as error:
         if "TF_CONFIG" not in os.environ:
             raise
-        raise UserError(f"the environment variable TF_CONFIG is not usable: {error}") from error
+        told = str(error).partition("\n")[0].rstrip(":")
+        if isinstance(error, AttributeError):
+            told = "it is no JSON object with cluster and task"
+        raise UserError(f"the environment variable TF_CONFIG is not usable: {told}") from error
     if config.cluster_spec and config.session_config:
         # The layers that remapping fuses may be of bfloat16, for which TensorFlow has none that can
         # be sent to another process.

@@ -55,7 +55,9 @@ def general_model(model: str) -> str:
         return str(folder)
     root = _PLACE.parent
     mend = "download the program again"
-    if (root / ".git").exists():
+    if not (root / "pyproject.toml").exists():
+        mend = "it comes along where the program is installed with pip install -e"
+    elif (root / ".git").exists():
         mend = f"git -C {root} checkout --ignore-skip-worktree-bits HEAD -- {PRETRAINED} brings it"
     raise UserError(
         f"there is no general model in {folder}: {mend}, "
