@@ -194,6 +194,16 @@ def test_patterns_that_webp_codes_as_zeros(quality):
         open_photo(encoded(picture, "WEBP", quality=quality))
 
 
+@pytest.mark.parametrize("method", [0, 4])
+def test_even_parts_that_lossless_webp_codes_as_zeros(method, grainy):
+    for margin in (0, 255):
+        photo = Image.new("RGB", (400, 400), (margin, margin, margin))
+        photo.paste(grainy, (margin // 2, margin // 2))
+        data = encoded(photo, "WEBP", lossless=True, method=method)
+        assert method or bytes(64) in data
+        np.testing.assert_array_equal(open_photo(data), photo)
+
+
 def test_a_strip_that_unpacks_to_far_more_than_its_pixels_is_damage(grainy):
     with io.BytesIO() as file:
         grainy.save(file, "TIFF", compression="tiff_adobe_deflate", strip_size=10**6)

@@ -89,10 +89,13 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         return None
     start, size = next(_webp_pictures(data, 12), (0, 0))
     coded = data[start : start + size]
-    # An even part, across or down, is coded as zeros, too, but only in lossy pictures.
+    # An even part is coded as zeros, too.
     longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
     if longest and data[start - 8 : start - 4] == b"VP8L":
-        return _ZEROED
+        # Decoders that go astray have pixels enough before the coded ones end, or too few.
+        end = start + size
+        return None if _count(data, end - len(_ZEROS), end) else _ZEROED
+    # Lossy pictures are even across or down there.
     if longest:
         grays = np.asarray(picture.convert("L"))
         even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
