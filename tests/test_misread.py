@@ -183,81 +183,10 @@ def test_palettes_of_tga_with_colors_of_32_bits(alpha, told, colors, grays):
     np.testing.assert_array_equal(picture.image, colors)
 
 
-def test_resolution_of_psd(colors):
-    body = struct.pack(">IHHIHH", 300 << 16, 1, 1, 200 << 16, 1, 1)
-    resource = b"8BIM" + struct.pack(">HHI", 1005, 0, len(body)) + body
-    plain = psd(np.moveaxis(colors, 2, 0))
-    assert plain[30:34] == bytes(4)
-    told = plain[:30] + struct.pack(">I", len(resource)) + resource + plain[34:]
-    assert open_picture(told).dpi == (300, 200)
-    assert open_picture(plain).dpi is None
-
-
 @pytest.mark.parametrize("kind", ["DDS", "SGI"])
 def test_alpha_of_textures_that_is_nowhere_is_none(kind, colors):
     transparent = Image.fromarray(np.dstack([colors, np.zeros((HEIGHT, WIDTH), np.uint8)]))
     np.testing.assert_array_equal(open_photo(encoded(transparent, kind)), colors)
-
-
-def psd(
-    channels: np.ndarray, layers: int = 0, mode: int = 3, packed: bool = False, bits: int = 8
-) -> bytes:
-    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold."""
-    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, bits, mode)
-    info = struct.pack(">IhH", 4, layers, 0) if layers else b""
-    sections = bytes(8) + struct.pack(">I", len(info)) + info
-    lines = (np.packbits(channels, axis=2) if bits == 1 else channels).reshape(
-        -1, -(-channels.shape[2] * bits // 8)
-    )
-    if not packed:
-        return header + sections + b"\0\0" + lines.tobytes()
-    # PackBits of what does not repeat: the number of bytes less one, and the bytes.
-    coded = [bytes([line.size - 1]) + line.tobytes() for line in lines]
-    lengths = struct.pack(f">{len(coded)}H", *map(len, coded))
-    return header + sections + b"\0\1" + lengths + b"".join(coded)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("further", [0, 1, 2])
-@pytest.mark.parametrize(("mode", "count"), [(1, 1), (3, 3), (4, 4), (8, 1)])
-def test_further_channels_of_psd_move_no_pixel(mode, count, further, packed):
-    """Gray, RGB, CMYK (no ink is 255) and duotone; the further channels are selections."""
-    channels = np.random.default_rng(0).integers(0, 256, (count + further, 40, 60), np.uint8)
-    channels[count:] = 0
-    picture = open_picture(psd(channels, 0, mode, packed))
-    colors = np.moveaxis(channels[:count], 0, 2)
-    if mode == 4:
-        colors = Image.merge("CMYK", [Image.fromarray(255 - ink) for ink in channels[:4]])
-        colors = colors.convert("RGB")
-    np.testing.assert_array_equal(np.asarray(picture.image).reshape(40, 60, -1), colors)
-    assert (picture.alpha, picture.notes) == (None, ())
-    # The channel is transparency where the number of layers says so.
-    alpha = open_picture(psd(channels, -1, mode, packed)).alpha
-    assert alpha is None if further == 0 else alpha.getextrema() == (0, 0)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_psd_of_1_bit_is_black_where_bits_are_set(packed):
-    black = np.random.default_rng(0).integers(0, 2, (1, 40, 61), np.uint8)
-    opened = open_photo(psd(black, 0, 0, packed, 1))
-    np.testing.assert_array_equal(np.asarray(opened)[..., 1], 255 * (1 - black[0]))
-
-
-def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors, grays):
-    """Only a negative number of layers makes the fourth channel transparency."""
-    channels = np.concatenate([np.moveaxis(colors, 2, 0), grays[None]])
-    for layers in (0, 2):
-        picture = open_picture(psd(channels, layers))
-        assert picture.alpha is None
-        np.testing.assert_array_equal(picture.image, colors)
-    np.testing.assert_array_equal(open_picture(psd(channels, -2)).alpha, grays)
-    for layers in (2, -2):
-        with pytest.raises(UnreadablePhoto, match="without a merged picture"):
-            open_photo(psd(channels * 0, layers))
-    # Without layers, it is the picture.
-    np.testing.assert_array_equal(open_photo(psd(channels * 0, 0)), colors * 0)
-    with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
-        open_photo(psd(channels, 0, mode=7))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

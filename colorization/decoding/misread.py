@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import jpeg, png, psd, tiff
+from colorization.decoding import bmp, jpeg, png, psd, tiff
 from colorization.decoding.file_kinds import NO_PHOTOS
 from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
@@ -48,7 +48,7 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
         told = _NO_WHOLE[kind]
     elif kind == "PSD" and data[25] == _MULTICHANNEL:
         told = "several channels without colours"
-    elif kind == "PSD" and not psd.has_merged_picture(data):
+    elif kind == "PSD" and not psd.has_merged_picture(picture, data):
         told = "without a merged picture"
     # The decoder opens some of these, but spoils their colours, or memory where they are reduced.
     elif kind in ("JPEG", "MPO") and (process := jpeg.unread_process(data)):
@@ -60,6 +60,8 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
             picture.info.pop("xmp", None)
         if kind == "PSD":
             psd.mend_tiles(picture, data)
+        elif kind in ("BMP", "DIB"):
+            bmp.mend_runs(picture, data)
         elif kind == "PNG":
             png.scale_key(picture)
         elif kind == "TIFF":

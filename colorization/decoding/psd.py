@@ -7,16 +7,23 @@ import struct
 import numpy as np
 from PIL import Image
 
-_PACKED, _RESOLUTION = 1, 1005
+# Image resources.
+_PACKED, _RESOLUTION, _VERSION = 1, 1005, 1057
 
 
-def has_merged_picture(data: bytes) -> bool:
-    """Whether there is more than zeros where all layers are merged, which is what Pillow reads.
+def has_merged_picture(picture: Image.Image, data: bytes) -> bool:
+    """Whether there is a picture where all layers are merged, which is what Pillow reads.
 
-    Where there are no layers, it is the picture, and black.
+    Zeros stand there in its place, or, as the version's fifth byte tells, a white sheet or a text.
+    Where there are no layers, it is the picture, and may be black.
+
+    Args:
+      picture: opened by Pillow.
+      data: its file.
     """
     start, end = _layers(data)
-    return start == end or any(data[end:])
+    told = (body[4:5] for number, _, body in picture.resources if number == _VERSION)
+    return start == end or (any(data[end:]) and b"\0" not in told)
 
 
 def resolution(picture: Image.Image) -> tuple[float, float] | None:

@@ -1,0 +1,59 @@
+"""Run lengths of BMP files, which Pillow misreads (Microsoft, "Bitmap Compression")."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+_END = b"\0\1"
+# Commands behind a zero; larger numbers count the pixels that follow.
+_NEXT_ROW, _MOVE = 0, 2
+
+
+def mend_runs(picture: Image.Image, data: bytes) -> None:
+    """Has Pillow read the pixels from their run lengths, where the file has such.
+
+    Args:
+      picture: opened, not loaded yet.
+      data: its file.
+
+    Raises:
+      OSError: the file is cut short.
+    """
+    tile = picture.tile[0]
+    if tile.codec_name != "bmp_rle":
+        return
+    _, has_4_bits, step = tile.args
+    picture.fp = io.BytesIO(_unpacked(data, tile.offset, picture.size, 4 if has_4_bits else 8))
+    mode = "1;8" if picture.mode == "1" else picture.mode
+    picture.tile = [tile._replace(codec_name="raw", offset=0, args=(mode, 0, step))]
+
+
+def _unpacked(data: bytes, at: int, size: tuple[int, int], bits: int) -> bytearray:
+    """A byte for each pixel, zero where nothing is told of it; rows as they are stored."""
+    width, height = size
+    pixels, x, y, rows = bytearray(width * height), 0, 0, 0
+    colors = [bytes([code >> 4, code & 15] if bits == 4 else [code]) for code in range(256)]
+    while y < height and at + 2 <= len(data) and data[at : at + 2] != _END:
+        count, code = data[at : at + 2]
+        at, run = at + 2, b""
+        if count:
+            run = (colors[code] * count)[:count]
+        elif code == _NEXT_ROW:
+            x, y = 0, y + 1
+        elif code == _MOVE:
+            x, y, at = x + data[at], y + data[at + 1], at + 2
+        else:
+            packed = data[at : at + -(-code * bits // 8)]
+            run = b"".join(colors[byte] for byte in packed)[:code]
+            # What follows begins at an even place.
+            at += len(packed) + len(packed) % 2
+        place, kept = y * width + x, run[: max(0, width - x)]
+        pixels[place : place + len(kept)] = kept
+        x, rows = x + len(run), y + 1 if run else rows
+    # Zeros in place of what has not arrived end one row after the other.
+    whole = rows == height and (y == height or x >= width)
+    if data[at : at + 2] != _END and not whole:
+        raise OSError("image file is truncated")
+    return pixels

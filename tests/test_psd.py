@@ -1,0 +1,103 @@
+"""Photoshop documents, made by hand (Adobe Photoshop File Formats)."""
+
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorization.decoding.decode import open_photo, open_picture
+from colorization.errors import UnreadablePhoto
+
+
+@pytest.fixture
+def colors():
+    return np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+
+
+def psd(
+    channels: np.ndarray, layers: int = 0, mode: int = 3, packed: bool = False, bits: int = 8
+) -> bytes:
+    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold."""
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, bits, mode)
+    info = struct.pack(">IhH", 4, layers, 0) if layers else b""
+    sections = bytes(8) + struct.pack(">I", len(info)) + info
+    lines = (np.packbits(channels, axis=2) if bits == 1 else channels).reshape(
+        -1, -(-channels.shape[2] * bits // 8)
+    )
+    if not packed:
+        return header + sections + b"\0\0" + lines.tobytes()
+    # PackBits of what does not repeat: the number of bytes less one, and the bytes.
+    coded = [bytes([line.size - 1]) + line.tobytes() for line in lines]
+    lengths = struct.pack(f">{len(coded)}H", *map(len, coded))
+    return header + sections + b"\0\1" + lengths + b"".join(coded)
+
+
+def with_resource(document: bytes, number: int, body: bytes) -> bytes:
+    """A Photoshop document without image resources, with one."""
+    assert document[30:34] == bytes(4)
+    resource = b"8BIM" + struct.pack(">HHI", number, 0, len(body)) + body + bytes(len(body) % 2)
+    return document[:30] + struct.pack(">I", len(resource)) + resource + document[34:]
+
+
+def test_resolution_of_psd(colors):
+    body = struct.pack(">IHHIHH", 300 << 16, 1, 1, 200 << 16, 1, 1)
+    plain = psd(np.moveaxis(colors, 2, 0))
+    assert open_picture(with_resource(plain, 1005, body)).dpi == (300, 200)
+    assert open_picture(plain).dpi is None
+
+
+def test_what_stands_for_a_merged_picture_of_psd_is_refused(colors):
+    """The resource "Version Info" tells whether there is one."""
+    channels = np.moveaxis(colors, 2, 0)
+    for layers, merged in ((0, 0), (0, 1), (2, 1), (2, 0)):
+        body = struct.pack(">IB", 1, merged) + bytes(12)
+        document = with_resource(psd(channels, layers), 1057, body)
+        if layers and not merged:
+            with pytest.raises(UnreadablePhoto, match="without a merged picture"):
+                open_photo(document)
+        else:
+            np.testing.assert_array_equal(open_photo(document), colors)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("further", [0, 1, 2])
+@pytest.mark.parametrize(("mode", "count"), [(1, 1), (3, 3), (4, 4), (8, 1)])
+def test_further_channels_of_psd_move_no_pixel(mode, count, further, packed):
+    """Gray, RGB, CMYK (no ink is 255) and duotone; the further channels are selections."""
+    channels = np.random.default_rng(0).integers(0, 256, (count + further, 40, 60), np.uint8)
+    channels[count:] = 0
+    picture = open_picture(psd(channels, 0, mode, packed))
+    colors = np.moveaxis(channels[:count], 0, 2)
+    if mode == 4:
+        colors = Image.merge("CMYK", [Image.fromarray(255 - ink) for ink in channels[:4]])
+        colors = colors.convert("RGB")
+    np.testing.assert_array_equal(np.asarray(picture.image).reshape(40, 60, -1), colors)
+    assert (picture.alpha, picture.notes) == (None, ())
+    # The channel is transparency where the number of layers says so.
+    alpha = open_picture(psd(channels, -1, mode, packed)).alpha
+    assert alpha is None if further == 0 else alpha.getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_psd_of_1_bit_is_black_where_bits_are_set(packed):
+    black = np.random.default_rng(0).integers(0, 2, (1, 40, 61), np.uint8)
+    opened = open_photo(psd(black, 0, 0, packed, 1))
+    np.testing.assert_array_equal(np.asarray(opened)[..., 1], 255 * (1 - black[0]))
+
+
+def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors):
+    """Only a negative number of layers makes the fourth channel transparency."""
+    channels = np.concatenate([np.moveaxis(colors, 2, 0), colors[None, ..., 0]])
+    for layers in (0, 2):
+        picture = open_picture(psd(channels, layers))
+        assert picture.alpha is None
+        np.testing.assert_array_equal(picture.image, colors)
+    np.testing.assert_array_equal(open_picture(psd(channels, -2)).alpha, colors[..., 0])
+    for layers in (2, -2):
+        with pytest.raises(UnreadablePhoto, match="without a merged picture"):
+            open_photo(psd(channels * 0, layers))
+    # Without layers, it is the picture.
+    np.testing.assert_array_equal(open_photo(psd(channels * 0, 0)), colors * 0)
+    with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
+        open_photo(psd(channels, 0, mode=7))
