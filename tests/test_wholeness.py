@@ -104,20 +104,57 @@ def test_zeros_in_strips_at_the_end_of_tiff(compression, grainy):
             open_photo(data[:kept].ljust(len(data), b"\0"))
 
 
-def test_zeros_behind_the_end_of_a_fax(grainy):
-    """Hardware fills up whole sectors."""
-    black = grainy.convert("1")
+def one_strip(picture: Image.Image, **settings) -> tuple[bytes, bytes]:
+    """A TIFF file of one strip that stands at the end: what is before it, and the strip."""
     with io.BytesIO() as file:
-        black.save(file, "TIFF", compression="group4", tiffinfo={278: 1000}, strip_size=10**6)
-        data = bytearray(directory_first(file.getvalue()))
+        picture.save(file, "TIFF", tiffinfo={278: 1000}, strip_size=10**6, **settings)
+        data = directory_first(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        (start,), (size,) = opened.pages[0].dataoffsets, opened.pages[0].databytecounts
+    assert start + size == len(data)
+    return data[:start], data[start:]
+
+
+def with_strip(before: bytes, strip: bytes) -> bytes:
+    data = bytearray(before + strip)
     with tifffile.TiffFile(io.BytesIO(data)) as opened:
         count = opened.pages[0].tags["StripByteCounts"]
-    struct.pack_into("<I", data, count.valueoffset, count.value[0] + 600)
-    filled = bytes(data) + bytes(600)
-    np.testing.assert_array_equal(open_photo(filled), black.convert("RGB"))
+    struct.pack_into("<I", data, count.valueoffset, len(strip))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4"])
+def test_zeros_behind_the_end_of_a_fax(compression, grainy):
+    """Hardware fills up whole sectors; writers of old leave out the mark of the end."""
+    black = grainy.convert("1")
+    before, strip = one_strip(black, compression=compression)
+    # The mark of G4 takes at most the last four bytes.
+    shorter = strip[:-4] if compression == "group4" else strip
+    bits = f"{int.from_bytes(strip[-4:], 'big'):032b}".rstrip("0").removesuffix(2 * f"{1:012b}")
+    unmarked = shorter + int(bits.ljust(32, "0"), 2).to_bytes(4, "big").rstrip(b"\0")
+    for ended in (strip, unmarked if compression == "group4" else strip):
+        for filling in (0, 100, 300, 5000):
+            opened = open_photo(with_strip(before, ended + bytes(filling)))
+            np.testing.assert_array_equal(opened, black.convert("RGB"))
     # Before the end, they stand for what is missing.
-    with pytest.raises(UnreadablePhoto, match="damaged"):
-        open_photo(filled[:-800] + bytes(800))
+    for missing in (600, 1000):
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            open_photo(with_strip(before, strip[:-missing] + bytes(missing + 300)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_ends_of_jpeg_in_tiff(mode, grainy):
+    before, strip = one_strip(grainy.convert(mode), compression="jpeg", quality=90)
+    opened = open_photo(with_strip(before, strip))
+    pixels, end = strip[:-2], strip[-2:]
+    for filling in (b"", bytes(200), bytes(3000), b"\xff" * 300):
+        for ended in (pixels + filling + end, pixels + end + filling):
+            np.testing.assert_array_equal(open_photo(with_strip(before, ended)), opened)
+    for kept in (0.5, 0.9):
+        half = pixels[: int(kept * len(pixels))]
+        for ended in (half, half + end, half + bytes(300), half + bytes(300) + end):
+            with pytest.raises(UnreadablePhoto, match="damaged"):
+                open_photo(with_strip(before, ended))
 
 
 @pytest.mark.parametrize("kind", ["QOI", "SGI"])

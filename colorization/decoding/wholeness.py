@@ -24,10 +24,8 @@ _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
 # TIFF's numbers of compressions.
 _FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
-_FAX_END = 0x001001
 # Zeros among coded pixels that no encoder writes, as each byte stands for something new.
-_ZEROS = bytes(64)
-_LONG_FILLING = bytes(512)
+_ZEROS, _OTHER = bytes(64), b"\x55" * 64
 # Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
 _FEWEST_BLACK = 1024
@@ -39,7 +37,7 @@ _LAST_PIXELS, _DARK = 64, 32
 # Pixels that a byte of zeros may stand for in WebP, those that it stands for at least, and
 # difference of one colour's values in a row.
 _PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN = 2048, 256, 8
-_MANY_ZEROS = re.compile(rb"\0{64,}")
+_MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
 _CUT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
@@ -58,7 +56,7 @@ def why_broken(data: bytes, kind: str) -> str | None:
         if jpeg.end_of_pixels(data) < 0 or jpeg.lacks_scans(data):
             return _CUT
         zeros = jpeg.zeros_among_pixels(data)
-        return _ZEROED if zeros and _count(data, *zeros) else None
+        return _ZEROED if zeros and _differ(data, _with_other(data, *zeros)) else None
     if kind == "PNG":
         return _of_png(data)
     if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
@@ -84,7 +82,8 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         # Decoders make an even gray of what is missing.
         last = np.asarray(picture.crop((picture.width - 1, picture.height - 1, *picture.size)))
         end = jpeg.end_of_pixels(data)
-        return _CUT if (abs(last - 127.5) < 1).all() and _count(data, end, end) else None
+        gray = (abs(last - 127.5) < 1).all()
+        return _CUT if gray and _differ(data, data[:end] + _OTHER + data[end:]) else None
     if picture.format != "WEBP":
         return None
     start, size = next(_webp_pictures(data, 12), (0, 0))
@@ -94,7 +93,7 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
     if longest and data[start - 8 : start - 4] == b"VP8L":
         # Decoders that go astray have pixels enough before the coded ones end, or too few.
         end = start + size
-        return None if _count(data, end - len(_ZEROS), end) else _ZEROED
+        return None if _differ(data, _with_other(data, end - len(_OTHER), end)) else _ZEROED
     # Lossy pictures are even across or down there.
     if longest:
         grays = np.asarray(picture.convert("L"))
@@ -155,22 +154,24 @@ def why_strips_broken(
         if len(body)
     ):
         return _UNFIT
-    if compression == _FAX_4:
-        sizes = (_fax_size(data[start : start + size]) for start, size in parts)
-        return _zeros_in(
-            data, [(start, size) for (start, _), size in zip(parts, sizes, strict=True)]
-        )
-    # Zeros may fill up lines a little, and the rest behind the last one.
-    if compression in _FAX_3 and any(_LONG_FILLING in bytes(body).rstrip(b"\0") for body in bodies):
-        return _ZEROED
-    if compression == _JPEG and any(_is_zeroed_jpeg(body, tables) for body in bodies):
-        return _ZEROED
+    if compression in (*_FAX_3, _FAX_4):
+        # Zeros may fill up lines a little, and what follows the last one.
+        filling, other = (_MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING), bytearray(data)
+        for start, size in parts:
+            for zeros in filling.finditer(data, start, start + size):
+                other[slice(*zeros.span())] = b"\x55" * len(zeros[0])
+        return _ZEROED if other != data and _differ(data, other) else None
+    if compression == _JPEG:
+        return next(filter(None, (_why_jpeg_broken(body, tables) for body in bodies)), None)
     return None
 
 
-def _count(data: bytes, start: int, end: int) -> bool:
-    """Whether the picture of a JPEG file is another one with other bytes at a place."""
-    other = data[:start] + b"\x55" * max(len(_ZEROS), end - start) + data[end:]
+def _with_other(data: bytes, start: int, end: int) -> bytes:
+    return data[:start] + b"\x55" * (end - start) + data[end:]
+
+
+def _differ(data: bytes, other: bytes) -> bool:
+    """Whether two files show different pictures."""
     try:
         with Image.open(io.BytesIO(data)) as picture, Image.open(io.BytesIO(other)) as changed:
             return picture.tobytes() != changed.tobytes()
@@ -178,22 +179,18 @@ def _count(data: bytes, start: int, end: int) -> bool:
         return True
 
 
-def _fax_size(strip: bytes) -> int:
-    """Bytes of a strip without zeros behind the code that ends it (ITU-T T.6, 2.2.4.1)."""
-    body = strip.rstrip(b"\0")
-    last = int.from_bytes(body[-4:], "big")
-    # The code's last bit is the last one that is set.
-    ended = last and last // (last & -last) & 0xFFFFFF == _FAX_END
-    return len(body) if ended else len(strip)
-
-
-def _is_zeroed_jpeg(body: memoryview, tables: bytes) -> bool:
-    end = bytes(body[-2 * len(_ZEROS) :])
-    left = end.rstrip(b"\0")
-    if len(end) - len(left) >= len(_ZEROS) and not left.endswith(jpeg.END):
-        return True
+def _why_jpeg_broken(body: memoryview, tables: bytes) -> str | None:
+    """The same of a strip or tile, whose end marker writers may leave out, or fill up behind it."""
     whole = bytes(body[:2]) + tables[2:-2] + bytes(body[2:])
-    return jpeg.zeros_among_pixels(whole) is not None
+    if jpeg.end_of_pixels(whole) < 0:
+        whole = whole.rstrip(b"\0").removesuffix(b"\xff") + jpeg.END
+    if jpeg.unread_process(whole) is None:
+        with contextlib.suppress(OSError), Image.open(io.BytesIO(whole), formats=["JPEG"]) as part:
+            # The last blocks' means alone are looked at.
+            part.draft(None, (1, 1))
+            part.load()
+            return why_broken(whole, "JPEG") or why_smeared(whole, part)
+    return None
 
 
 def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
