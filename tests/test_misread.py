@@ -88,6 +88,22 @@ def test_fits_of_several_planes_is_refused(colors):
         open_photo(fits(16, colors[..., 0].astype(">i2"))[:2890])
 
 
+@pytest.mark.parametrize("kind", ["IMAGE", "BINTABLE", "TABLE"])
+def test_pictures_alone_are_read_of_what_follows_the_header_of_fits(kind, grays):
+    """A file may begin with a header that tells of no picture."""
+    cards = "SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0", "END"
+    first = "".join(f"{card:80}" for card in cards).encode()
+    second = fits(8, grays, PCOUNT=0).replace(
+        b"SIMPLE  =                    T", f"XTENSION= '{kind:8}'          ".encode()
+    )
+    if kind == "IMAGE":
+        opened = open_photo(first.ljust(2880) + second)
+        np.testing.assert_array_equal(np.asarray(opened)[..., 0], grays)
+    else:
+        with pytest.raises(UnreadablePhoto, match="a table"):
+            open_photo(first.ljust(2880) + second)
+
+
 def test_measurements_of_other_formats_are_refused(monkeypatch):
     # Saving as SPIDER registers the ending of the name.
     monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))

@@ -4,6 +4,7 @@ import builtins
 import io
 import logging
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -122,6 +123,24 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     # The next run finds it unfinished, and complains again.
     (picture,) = read_finished(tmp_path / "out").values()
     assert not is_up_to_date(picture, str(tmp_path / "album.tif"))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("pointer", [1, 8, 500, 2**16 - 1, 2**32 - 1])
+def test_nonsense_behind_the_last_page_is_no_page(count, pointer, colourful):
+    """Writers of old left anything there."""
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file) as writer:
+            for seed in range(count):
+                writer.write(colourful(20, 30, seed), photometric="rgb", metadata=None)
+        data = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last = file.pages[-1].offset
+    (tags,) = struct.unpack_from("<H", data, last)
+    struct.pack_into("<I", data, last + 2 + 12 * tags, pointer)
+    problems = []
+    photos = list(decode_pages(bytes(data), None, problems))
+    assert (len(photos), problems) == (count, [])
 
 
 @pytest.mark.parametrize("big", [False, True])

@@ -14,6 +14,8 @@ from colorization.errors import UnreadablePhoto
 # Bytes of a block, of which headers have a whole number.
 _BLOCK = 2880
 _CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
+# What follows a file without a picture of its own, but for those with one (section 7).
+_TABLE = re.compile(rb"XTENSION= *'(?!IMAGE)")
 # Types of samples by the number that stands in the header (FITS standard 4.0, table 8).
 _TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
@@ -26,13 +28,13 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
       data: its file.
 
     Raises:
-      UnreadablePhoto: it is compressed, or has several planes.
+      UnreadablePhoto: it is compressed, has several planes, or is a table.
     """
     decoder, _, begin, _ = picture.tile[0]
     # Exponents may be written with the letter of Fortran (section 4.2.4).
     header = {name: float(value.replace(b"D", b"E")) for name, value in _CARD.findall(data[:begin])}
-    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1:
-        raise UnreadablePhoto(unread_kind("FITS", "compressed or of several planes"))
+    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or _TABLE.search(data[:begin]):
+        raise UnreadablePhoto(unread_kind("FITS", "compressed, of several planes, or a table"))
     # Pillow takes short data for a part of the header, which ends with a block.
     begin += -begin % _BLOCK
     kind = np.dtype(_TYPES[int(header[b"BITPIX"])])

@@ -26,8 +26,12 @@ _PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
 _REDUCED, _MASK = 1, 4
 # Colour filter array and linear raw: what a sensor has measured.
 _SENSOR = {32803, 34892}
+# Python's names of the orders of bytes.
+_ORDERS = {"<": "little", ">": "big"}
 # What tells files of more than 4 GiB.
 _BIG = (b"+\0", b"\0+")
+# Bytes that no writer fills up at the end of a page.
+_PADDING = 16
 # Zeros at the end of a raw file from which on they are not what a sensor has measured.
 _FEWEST_ZEROS = 64
 
@@ -55,9 +59,10 @@ def photo_pages(data: bytes) -> Iterator[int]:
             raise CameraRaw
         area = first.imagewidth * first.imagelength
         is_preview = any(page.imagewidth * page.imagelength > area for page in below)
-        known, reduced, found = set(), [], False
+        known, reduced, found, end = set(), [], False, 0
         for page in itertools.chain([first], pages):
             known.add(page.offset)
+            end = max(end, _end(data, page))
             kind = tag_value(page, _SUBFILE, 0)
             kind = kind if isinstance(kind, int) else 0
             if kind & (_REDUCED | _MASK):
@@ -75,17 +80,28 @@ def photo_pages(data: bytes) -> Iterator[int]:
         if not found:
             # Pages that are reduced, but of none other, are the photos.
             yield from reduced or [first.offset]
-        following = _following(data, page)
-        if following and following not in known:
+        pointer = _pointer(data, page)
+        following = int.from_bytes(data[pointer], _ORDERS[page.parent.byteorder])
+        # Writers of old left anything in place of the last pointer: where all of the file belongs
+        # to the pages before, nothing is missing, unless it ends right before the next page.
+        missing = not 0 <= len(data) - end < _PADDING or following == len(data)
+        if following and following not in known and missing:
             yield following
 
 
-def _following(data: bytes, page: TiffPage) -> int:
-    """Where a page says that the next one begins; 0 if it says nothing."""
-    form, order = page.parent.tiff, "little" if page.parent.byteorder == "<" else "big"
+def _pointer(data: bytes, page: TiffPage) -> slice:
+    """Where a page says that the next one begins."""
+    form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
     start = page.offset + form.tagnosize
     at = start + int.from_bytes(data[page.offset : start], order) * form.tagsize
-    return int.from_bytes(data[at : at + form.offsetsize], order)
+    return slice(at, at + form.offsetsize)
+
+
+def _end(data: bytes, page: TiffPage) -> int:
+    """Where a page's directory, the values of its tags and its pixels end."""
+    values = (tag.valueoffset + tag.valuebytecount for tag in page.tags)
+    parts = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
+    return max(_pointer(data, page).stop, *values, *parts)
 
 
 def is_cut(data: bytes) -> bool:
