@@ -159,6 +159,44 @@ def test_palettes_of_16_bits_and_other_odd_kinds_are_refused_by_name():
         open_photo(complex_numbers)
 
 
+@pytest.mark.parametrize("settings", [{"tile": (32, 16)}, {"rowsperstrip": 20}])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzma"])
+@pytest.mark.parametrize(("dtype", "planar"), [("u1", 1), ("u2", 1), ("u1", 2)])
+def test_parts_that_are_not_stored_are_zero_or_what_the_file_says(
+    settings, compression, dtype, planar
+):
+    """Maps are stored so (GDAL, "GeoTIFF File Format": sparse files)."""
+    values = np.random.default_rng(0).integers(1, 256, (70, 40, 3)).astype(dtype)
+    extra = {"compression": compression, "planarconfig": planar, **settings}
+    values = np.moveaxis(values, 2, 0) if planar == 2 else values
+    for missing in (None, "200"):
+        tags = [(42113, "s", 0, missing, True)] if missing else []
+        data = bytearray(tiff(values, photometric="rgb", extratags=tags, **extra))
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            names = ("TileOffsets", "TileByteCounts")
+            names = names if "tile" in settings else ("StripOffsets", "StripByteCounts")
+            for tag in (file.pages[0].tags[name] for name in names):
+                size = tag.valuebytecount // tag.count
+                for number in (1, tag.count - 1):
+                    place = tag.valueoffset + size * number
+                    data[place : place + size] = bytes(size)
+        expected = tifffile.imread(io.BytesIO(data))
+        expected = np.moveaxis(expected, 0, 2) if planar == 2 else expected
+        assert (expected == int(missing or 0)).any()
+        shown = np.asarray(open_photo(bytes(data)))
+        np.testing.assert_allclose(shown, expected / (257 if dtype == "u2" else 1), atol=0.51)
+
+
+def test_tiles_whose_places_are_told_as_those_of_strips():
+    values = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    data = bytearray(tiff(values, photometric="rgb", tile=(16, 32)))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        places = {tag.code: tag.offset for tag in file.pages[0].tags}
+    for tile, strip in ((324, 273), (325, 279)):
+        struct.pack_into("<H", data, places[tile], strip)
+    np.testing.assert_array_equal(open_photo(bytes(data)), values)
+
+
 @pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "packbits"])
 @pytest.mark.parametrize("planar", [False, True])
 def test_deep_files_cut_short_are_damaged(compression, planar):

@@ -366,6 +366,17 @@ def test_what_fills_up_a_jpeg_before_its_end_marker_is_no_hole(filler, grainy):
     np.testing.assert_array_equal(open_photo(filled), open_photo(data))
 
 
+def test_segments_of_jpeg_that_are_too_short_are_passed_over(grainy):
+    """As libjpeg does."""
+    data = encoded(grainy, "JPEG")
+    assert data[2:4] == b"\xff\xe0"
+    behind = data[4 + int.from_bytes(data[4:6], "big") :]
+    for marker, body in ((0xE0, b"JFIF\0"), (0xE0, b"JFIF\0\1"), (0xEE, b"Adobe")):
+        stub = bytes([255, marker]) + (2 + len(body)).to_bytes(2, "big") + body
+        opened = open_picture(data[:2] + stub + stub + behind)
+        np.testing.assert_array_equal(opened.image, open_photo(data))
+
+
 @pytest.mark.parametrize("settings", [{}, {"optimize": True}, {"progressive": True}])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_even_parts_of_jpeg_are_no_holes(settings, mode, grainy):

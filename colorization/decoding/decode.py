@@ -52,6 +52,7 @@ _TURNS = {
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
 # Characters of a PNG's text from which on leaving it out is mentioned.
 _LONG_TEXT = 2**20
+_EXTRAS = "what stands beside its pixels is damaged, and left out"
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,8 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
         return _mended_png(data, draft_size)
     if not data.startswith(b"\xff\xd8"):
         return None
+    if len(shorter := jpeg.without_stubs(data)) < len(data):
+        return _sound(shorter, draft_size, _EXTRAS)
     # The file is whole but for its end if other bytes after it give the same picture.
     body = data.rstrip(b"\0").removesuffix(b"\xff")
     found = _sound(body + jpeg.END, draft_size, "its end marker is missing, which harms no pixel")
@@ -277,11 +280,10 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
 
 
 def _mended_png(data: bytes, draft_size: int | None) -> Picture | None:
-    extras = "what stands beside its pixels is damaged, and left out"
     for shorter, fault in (
         (png.without_text(data), "its text is left out, which is too long or damaged"),
-        (png.without_extras(data, colors=True), extras),
-        (png.without_extras(data, colors=False), extras),
+        (png.without_extras(data, colors=True), _EXTRAS),
+        (png.without_extras(data, colors=False), _EXTRAS),
     ):
         found = _sound(shorter, draft_size, fault) if len(shorter) < len(data) else None
         if found is not None:

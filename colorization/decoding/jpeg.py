@@ -8,6 +8,8 @@ END = b"\xff\xd9"
 _HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
 # Markers that a frame begins with: all from 0xC0 to 0xCF that are no tables, and that of JPEG-LS.
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
+# Bytes of the contents of JFIF's and Adobe's segments, of which decoders pass over shorter ones.
+_FEWEST = {0xE0: 14, 0xEE: 12}
 # Second bytes that no segment begins with: fillers and markers that stand alone.
 _ALONE = (0x00, 0x01, *range(0xD0, 0xD8), 0xFF)
 # Processes that are read, all with 8 bits: baseline, extended and progressive, by Huffman or
@@ -28,6 +30,14 @@ def unread_process(data: bytes) -> str | None:
                 return "lossless or hierarchical"
             return None if data[begin] == 8 else f"{data[begin]} bits"
     return None
+
+
+def without_stubs(data: bytes) -> bytes:
+    """The file without segments of JFIF and Adobe that are too short to tell anything."""
+    for marker, begin, end in reversed([*_segments(data)]):
+        if end - begin < _FEWEST.get(marker, 0):
+            data = data[: begin - 4] + data[end:]
+    return data
 
 
 def end_of_pixels(data: bytes) -> int:

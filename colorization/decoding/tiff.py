@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # TIFF 6.0 and the supplements of Adobe.
 _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 258, 259, 262, 266
 _PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
-_SMALLEST, _LARGEST, _PROFILE = 340, 341, 34675
+_SMALLEST, _LARGEST, _PROFILE, _TILE_OFFSETS = 340, 341, 34675, 324
 _YCBCR, _ICCLAB = 6, 9
 _OLD_JPEG, _TABLES, _WEBP, _COLOR_MAP = 6, 347, 50001, 320
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -108,6 +108,8 @@ def _is_plain(page: TiffPage, data: bytes) -> bool:
         raise _refusal(page)
     general = compression in _GENERAL
     odd = tag_value(page, _PLANAR, 1) == 2 or tag_value(page, _FILL_ORDER, 1) == 2
+    # Parts that are not stored, and tiles whose places are told as those of strips.
+    odd |= 0 in page.dataoffsets or (page.is_tiled and _TILE_OFFSETS not in page.tags)
     if general and (odd or tag_value(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
         return False
     with contextlib.suppress(Image.UnidentifiedImageError):
@@ -190,23 +192,48 @@ def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
     """All samples, `[height, width, channels]`."""
     planes = []
     for plane in range(layout.planes):
-        rows = _rows(page, data, plane, layout)
-        planes.append(_joined(rows, page, layout))
+        count = len(page.dataoffsets) // layout.planes
+        part = slice(plane * count, (plane + 1) * count)
+        offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
+        values = _joined(_rows(page, data, offsets, sizes, layout), page, layout)
+        planes.append(_filled(values, page, offsets) if 0 in offsets else values)
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
 
 
-def _rows(page: TiffPage, data: bytes, plane: int, layout: _Layout) -> np.ndarray:
+def _filled(values: np.ndarray, page: TiffPage, offsets: Sequence[int]) -> np.ndarray:
+    """Samples with those of a plane's strips or tiles that are not stored, as GDAL has it.
+
+    They are zero, or what its tag for missing data (42113) says.
+    """
+    height, width = page.rowsperstrip, page.imagewidth
+    if page.is_tiled:
+        height, width = page.tilelength, page.tilewidth
+    values = values.copy()
+    for number, offset in enumerate(offsets):
+        if not offset:
+            down, across = divmod(number, -(-page.imagewidth // width))
+            top, left = down * height, across * width
+            values[top : top + height, left : left + width] = page.nodata
+    return values
+
+
+def _rows(
+    page: TiffPage, data: bytes, offsets: Sequence[int], sizes: Sequence[int], layout: _Layout
+) -> np.ndarray:
     """The decompressed bytes of a plane's rows: uint8 `[height, tiles across, bytes]`.
 
-    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits.
+    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits; in place of
+    those that are not stored, another one.
     """
     across, width = 1, page.imagewidth
     if page.is_tiled:
         across, width = -(-page.imagewidth // page.tilewidth), page.tilewidth
     size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
-    count = len(page.dataoffsets) // layout.planes
-    part = slice(plane * count, (plane + 1) * count)
-    offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
+    if not any(offsets):
+        return np.zeros([page.imagelength, across, size], np.uint8)
+    largest, stored = max(part for part in zip(sizes, offsets, strict=False) if part[1])
+    sizes = [length if offset else largest for offset, length in zip(offsets, sizes, strict=False)]
+    offsets = [offset or stored for offset in offsets]
     if tag_value(page, _COMPRESSION, 1) == 1:
         # What is missing at the end would be read from the new directory there.
         _require_whole(page, offsets, size, len(data))
