@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, png, psd, tiff, tiff_pages
+from colorization.decoding import fits, jpeg, png, psd, raw, tiff, tiff_pages
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
 from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
-from colorization.decoding.raw import CameraRaw, develop
+from colorization.decoding.raw import CameraRaw
 from colorization.decoding.refusals import why_undecoded, why_unknown
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import doubt, why_broken, why_smeared
@@ -254,11 +254,11 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _developed(data: bytes, draft_size: int | None) -> Picture:
-    photo = develop(data, MAX_PIXELS, draft_size)
-    # LibRaw makes black or noise of what is missing.
-    if tiff_pages.is_tiff(data) and tiff_pages.is_cut(data):
+    photo = raw.develop(data, MAX_PIXELS, draft_size)
+    in_tiff = tiff_pages.is_tiff(data)
+    if tiff_pages.is_cut(data) if in_tiff else raw.is_cut(data):
         raise UnreadablePhoto("damaged: the raw file is cut short")
-    exif = tiff_pages.exif(data) if tiff_pages.is_tiff(data) else Image.Exif()
+    exif = tiff_pages.exif(data) if in_tiff else Image.Exif()
     return Picture(photo, None, "RAW", exif)
 
 

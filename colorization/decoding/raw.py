@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image
 
 from colorization.errors import UnreadablePhoto
+
+# Share of a file, or of its pixels, that may be zeros, or others where further bytes follow.
+_SHARE = 1 / 64
+_FURTHER = b"\x55" * 2**22
 
 
 class CameraRaw(UnreadablePhoto):
@@ -55,3 +60,22 @@ def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> 
         reason = error.args[0] if error.args else type(error).__name__
         reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise UnreadablePhoto(f"a raw file that cannot be developed ({reason.lower()})") from error
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether a file that can be developed ends, or is zeros, before all of its pixels are there.
+
+    LibRaw makes black or noise of what is missing, which are others where further bytes follow.
+    Files that are told of at their end cannot be opened then, nor where that end is missing.
+    """
+    import rawpy
+
+    if not any(data[-int(_SHARE * len(data)) :]):
+        return True
+    longer = io.BytesIO(data + _FURTHER)
+    try:
+        with rawpy.imread(io.BytesIO(data)) as raw, rawpy.imread(longer) as changed:
+            pixels, others = raw.raw_image, changed.raw_image
+            return pixels.shape == others.shape and np.mean(pixels != others) > _SHARE
+    except (rawpy.LibRawError, NotImplementedError):
+        return False
