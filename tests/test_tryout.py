@@ -99,7 +99,7 @@ def test_by_name_it_is_trained_on_and_is_a_model_of_ones_own_then(tried, capsys)
 
 def test_bundled_photos_are_not_added_to_a_model_of_ones_own(photos):
     run(train, *SHORT, "--from_scratch", "--train_data", photos)
-    with pytest.raises(UserError, match="has seen photos of your own"):
+    with pytest.raises(UserError, match="has seen other photos"):
         run(train, "--max_steps", 3, *SHORT[2:])
     run(train, "--max_steps", 3, *SHORT[2:], "--model_dir", DEFAULT)
     assert not tryout.is_tryout(str(DEFAULT))
@@ -112,6 +112,13 @@ def test_it_is_not_moved_while_it_is_trained(tried):
     ):
         run(train, *SHORT, "--train_data", tried)
     assert checkpoint.trained_steps(str(DEFAULT)) == 1
+
+
+def test_in_a_cluster_it_is_not_renamed_but_refused(tried):
+    options = parse("color_global", ["--train_data", str(tried)])
+    with pytest.raises(UserError, match="name another folder with --model_dir"):
+        tryout.keep_apart(options, True, may_rename=False)
+    assert tryout.is_tryout(str(DEFAULT))
 
 
 def test_a_comparison_is_set_aside_when_both_models_are_of_bundled_photos(tried):

@@ -135,8 +135,22 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
 
 
+@pytest.mark.parametrize("found", [0.1, 1.1, 30.0])
+def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, found):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder(), folder)
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": found}
+    (folder / "best").mkdir()
+    (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
+    before = stored_liveliness(str(folder)).saturation
+    checkpoint.write_weights(str(folder), tmp_path / "once", saturation=3.0)
+    checkpoint.write_weights(str(tmp_path / "once"), tmp_path / "twice", saturation=0.1)
+    for name, factor in (("once", 3.0), ("twice", 0.3)):
+        assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)
+
+
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
         checkpoint.write_weights(model_folder(), tmp_path / "weights", saturation=1.2)
-    with pytest.raises(UserError, match="no evaluation that a vibrance"):
+    with pytest.raises(UserError, match="no evaluation that"):
         checkpoint.write_weights(model_folder(), tmp_path / "weights", vibrance=3.0)

@@ -216,13 +216,14 @@ def _require_unclaimed(output: str, settings: dict) -> None:
     if tf.io.gfile.exists(noted):
         if _read_json(noted) != settings:
             raise UserError(
-                f"{output} holds the beginning of a preparation with other photos or options; "
-                f"repeat those to finish it, or remove {output}, or choose another --output"
+                f"{output} holds the beginning of a preparation with other photos or options, or "
+                f"of another version; repeat those to finish it, or remove {output}, or choose "
+                "another --output"
             )
     elif is_finished(output, settings["split"]):
         raise UserError(
-            f"{output} was prepared from other photos, or otherwise; remove it or choose another "
-            "--output"
+            f"{output} was prepared from other photos, with other options or by another version; "
+            "remove it or choose another --output"
         )
     elif tf.io.gfile.isdir(output):
         found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}

@@ -53,8 +53,8 @@ def run(network: Network, options: Options) -> None:
             f"{options.model_dir} holds weights without what training needs; to go on from them, "
             f"give --warm_start {options.model_dir} and another --model_dir"
         )
-    if not task.cluster_spec:
-        tryout.keep_apart(options, split.has_own_photos(options, "train"))
+    own_photos = split.has_own_photos(options, "train")
+    tryout.keep_apart(options, own_photos, may_rename=not task.cluster_spec)
     options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
     options = start.with_starting_point(options, data.bundled)
     trained = train_model(network, options, task, data)

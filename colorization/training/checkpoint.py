@@ -170,12 +170,13 @@ def write_weights(
     evaluation = stored_evaluation(Path(model_dir) / BEST)
     livelier = {} if vibrance is None else {"vibrance": vibrance}
     if saturation != 1:
-        livelier["saturation"] = saturation * (evaluation or {}).get("saturation", 1.0)
+        # What evaluations find is limited when it is read, what is asked for is not.
+        livelier["added_saturation"] = saturation * (evaluation or {}).get("added_saturation", 1.0)
     if evaluation is not None:
         write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})
     elif livelier:
         raise UserError(
-            f"{model_dir} holds no evaluation that a {' or '.join(livelier)} could be stored in"
+            f"{model_dir} holds no evaluation that a saturation or vibrance could be stored in"
         )
     weights.write(folder / weights.FILE, values)
 

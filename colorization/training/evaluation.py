@@ -36,8 +36,8 @@ def stored_liveliness(model_dir: str) -> Liveliness:
 
     Returns:
       The saturation limited to 0.5..2, because that of a model which has learnt nothing yet means
-      nothing, and the vibrance to 0..20. 1 and 0 where none is stored, with a warning where there
-      should be an evaluation.
+      nothing, times the one that its export has added; and the vibrance, limited to 0..20. 1 and 0
+      where none is stored, with a warning where there should be an evaluation.
     """
     folder = Path(model_dir)
     # The folder of the best checkpoint is a model's folder itself.
@@ -54,7 +54,10 @@ def stored_liveliness(model_dir: str) -> Liveliness:
         value = (stored or {}).get(name, default)
         return min(max(value, low), high) if math.isfinite(value) else default
 
-    return Liveliness(within("saturation", 0.5, 2.0, 1.0), within("vibrance", 0.0, 20.0, 0.0))
+    added = within("added_saturation", 1e-3, 1e3, 1.0)
+    return Liveliness(
+        within("saturation", 0.5, 2.0, 1.0) * added, within("vibrance", 0.0, 20.0, 0.0)
+    )
 
 
 def _should_have_evaluation(folder: Path) -> bool:

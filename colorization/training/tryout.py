@@ -35,7 +35,7 @@ def note(model_dir: str, bundled: bool, done: int) -> None:
         path.touch()
 
 
-def keep_apart(options: Options, own_photos: bool, *models: str) -> None:
+def keep_apart(options: Options, own_photos: bool, *models: str, may_rename: bool = True) -> None:
     """Keeps trainings on bundled photos and on others out of one default folder.
 
     A model of bundled photos is set aside before others are trained on: its folder is renamed. One
@@ -45,6 +45,7 @@ def keep_apart(options: Options, own_photos: bool, *models: str) -> None:
       options: of a training; a folder that they name is as it was meant.
       own_photos: whether it is on others than the bundled photos.
       models: folders below the default folder that models lie in, where it is none itself.
+      may_rename: whether no other machine uses the folder.
 
     Raises:
       UserError: the photos are bundled, the model is of others; or its folder is in use, or cannot
@@ -57,8 +58,13 @@ def keep_apart(options: Options, own_photos: bool, *models: str) -> None:
     of_bundled = all(map(is_tryout, folders))
     if not own_photos and not of_bundled:
         raise UserError(
-            f"{model_dir} has seen photos of your own, and would see bundled ones now; name photos "
-            "with --train_data, or another folder with --model_dir"
+            f"{model_dir} has seen other photos, as far as is known, and would see the bundled "
+            "ones now; name photos with --train_data, or another folder with --model_dir"
+        )
+    if own_photos and of_bundled and not may_rename:
+        raise UserError(
+            f"{model_dir} has seen the bundled photos alone; rename it, or name another folder "
+            "with --model_dir"
         )
     if own_photos and of_bundled:
         _set_aside(model_dir, folders)
