@@ -187,6 +187,18 @@ def test_parts_that_are_not_stored_are_zero_or_what_the_file_says(
         np.testing.assert_allclose(shown, expected / (257 if dtype == "u2" else 1), atol=0.51)
 
 
+def test_a_file_without_any_pixels_is_damaged():
+    data = bytearray(tiff(np.zeros((9, 9), np.uint8), photometric="minisblack"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        places = [
+            file.pages[0].tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts")
+        ]
+    for place in places:
+        data[place : place + 4] = bytes(4)
+    with pytest.raises(UnreadablePhoto, match="damaged: none of its pixels"):
+        open_photo(bytes(data))
+
+
 def test_tiles_whose_places_are_told_as_those_of_strips():
     values = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     data = bytearray(tiff(values, photometric="rgb", tile=(16, 32)))

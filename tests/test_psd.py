@@ -16,9 +16,17 @@ def colors():
 
 
 def psd(
-    channels: np.ndarray, layers: int = 0, mode: int = 3, packed: bool = False, bits: int = 8
+    channels: np.ndarray,
+    layers: int = 0,
+    mode: int = 3,
+    packed: bool = False,
+    bits: int = 8,
+    surplus: bytes = b"",
 ) -> bytes:
-    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold."""
+    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold.
+
+    Packed rows may unpack to a surplus, as those of old GIMP do.
+    """
     header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, bits, mode)
     info = struct.pack(">IhH", 4, layers, 0) if layers else b""
     sections = bytes(8) + struct.pack(">I", len(info)) + info
@@ -28,7 +36,7 @@ def psd(
     if not packed:
         return header + sections + b"\0\0" + lines.tobytes()
     # PackBits of what does not repeat: the number of bytes less one, and the bytes.
-    coded = [bytes([line.size - 1]) + line.tobytes() for line in lines]
+    coded = [bytes([line.size + len(surplus) - 1]) + line.tobytes() + surplus for line in lines]
     lengths = struct.pack(f">{len(coded)}H", *map(len, coded))
     return header + sections + b"\0\1" + lengths + b"".join(coded)
 
@@ -101,3 +109,12 @@ def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors):
     np.testing.assert_array_equal(open_photo(psd(channels * 0, 0)), colors * 0)
     with pytest.raises(UnreadablePhoto, match=r"a kind of PSD .* save it as TIFF"):
         open_photo(psd(channels, 0, mode=7))
+
+
+@pytest.mark.parametrize("layers", [0, -1])
+def test_rows_that_unpack_to_more_than_a_row(layers):
+    channels = np.random.default_rng(0).integers(0, 256, (4, 40, 61), np.uint8)
+    opened = open_picture(psd(channels, layers, packed=True, surplus=b"123"))
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(opened.image), 2, 0), channels[:3])
+    if layers:
+        np.testing.assert_array_equal(opened.alpha, channels[3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import numpy as np
@@ -37,19 +38,21 @@ def resolution(picture: Image.Image) -> tuple[float, float] | None:
 
 
 def mend_tiles(picture: Image.Image, data: bytes) -> None:
-    """Has Pillow read the channels from where they are, and bits of ink for what they are.
+    """Has Pillow read the rows from where they are, and bits of ink for what they are.
 
     Args:
       picture: opened, not loaded yet.
       data: its file.
     """
-    channels, height, _, coding, _ = _merged(data)
-    # The lengths of all lines stand before the first one, but Pillow skips those of the colours.
-    behind = 2 * height * (channels - len(picture.tile)) if coding == _PACKED else 0
-    picture.tile = [
-        tile._replace(offset=tile.offset + behind, args="1;I" if tile.args == "1" else tile.args)
-        for tile in picture.tile
-    ]
+    _, _, width, coding, _ = _merged(data)
+    tiles = [tile._replace(args="1;I") if tile.args == "1" else tile for tile in picture.tile]
+    if coding == _PACKED:
+        tiles = [
+            tile._replace(extents=(0, row, width, row + 1), offset=start)
+            for tile, starts in zip(tiles, _packed_rows(data), strict=False)
+            for row, start in enumerate(starts[:-1])
+        ]
+    picture.tile = tiles
 
 
 def transparency(data: bytes, colors: int) -> Image.Image | None:
@@ -66,13 +69,23 @@ def transparency(data: bytes, colors: int) -> Image.Image | None:
     layers = int.from_bytes(data[start + 4 : start + 6], "big", signed=True)
     if end <= start + 4 or layers >= 0 or channels <= colors:
         return None
-    if coding == _PACKED:
-        lengths = np.frombuffer(data, ">u2", channels * height, at)
-        at += lengths.nbytes + int(lengths[: colors * height].sum())
-    else:
-        at += colors * height * width
-    decoder = "packbits" if coding == _PACKED else "raw"
-    return Image.frombytes("L", (width, height), data[at:], decoder, "L")
+    if coding != _PACKED:
+        return Image.frombytes("L", (width, height), data[at + colors * height * width :])
+    starts = _packed_rows(data)[colors]
+    rows = (data[slice(*ends)] for ends in itertools.pairwise(starts))
+    unpacked = (Image.frombytes("L", (width, 1), row, "packbits", "L").tobytes() for row in rows)
+    return Image.frombytes("L", (width, height), b"".join(unpacked))
+
+
+def _packed_rows(data: bytes) -> list[list[int]]:
+    """Where the rows of each channel begin, and where the last one ends.
+
+    A table of their lengths tells it; what a row unpacks to may be longer than the row.
+    """
+    channels, height, _, _, at = _merged(data)
+    lengths = np.frombuffer(data, ">u2", channels * height, at)
+    ends = at + lengths.nbytes + np.cumsum([0, *lengths.tolist()])
+    return [ends[height * i : height * (i + 1) + 1].tolist() for i in range(channels)]
 
 
 def _layers(data: bytes) -> tuple[int, int]:

@@ -190,6 +190,8 @@ class _Layout(NamedTuple):
 
 def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
     """All samples, `[height, width, channels]`."""
+    if not any(page.dataoffsets):
+        raise UnreadablePhoto("damaged: none of its pixels are stored")
     planes = []
     for plane in range(layout.planes):
         count = len(page.dataoffsets) // layout.planes
