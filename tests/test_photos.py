@@ -191,6 +191,10 @@ def test_endings_of_pictures_that_other_files_have_too(tmp_path):
         "notes.im": b"Dear diary",
         "readme.bw": b"",
         "font.pfm": b"\0\1\0\0",
+        "car.srf": b"GARMIN BITMAP 01",
+        "survey.gpr": b"\7\0",
+        "list.mef": b"# names",
+        "sequence.orf": b">seq1",
     }
     for name, content in others.items():
         (tmp_path / name).write_bytes(content + bytes(3000 if content else 0))
@@ -205,6 +209,8 @@ def test_endings_of_pictures_that_other_files_have_too(tmp_path):
         "g.dcr": encoded(picture, "TIFF"),
         "h.pcd": bytes(2048) + b"PCD_IPI",
         "i.pfm": b"Pf\n1 1\n-1.0\n\0\0\0\0",
+        "j.gpr": encoded(picture, "TIFF"),
+        "k.orf": b"IIRO" + bytes(99),
     }
     for name, content in sound.items():
         (tmp_path / name).write_bytes(content)

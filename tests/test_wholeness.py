@@ -204,6 +204,7 @@ def test_black_at_the_end_of_compressed_textures_is_no_damage(grainy):
 HOLED = {
     "WEBP": {"quality": 90},
     "WEBP lossless": {"lossless": True},
+    "WEBP alpha": {"quality": 5, "alpha_quality": 100},
     "TIFF deflate": {"compression": "tiff_adobe_deflate"},
     "TIFF jpeg": {"compression": "jpeg", "quality": 90},
     "TIFF group3": {"compression": "group3"},
@@ -215,6 +216,8 @@ HOLED = {
 def test_holes_in_compressed_files_are_damage(kind, grainy):
     picture = grainy.resize((800, 600), Image.Resampling.NEAREST)
     picture = picture.convert("1") if kind in ("TIFF group3", "TIFF rle") else picture
+    if "alpha" in kind:
+        picture.putalpha(picture.convert("L"))
     whole = encoded(picture, kind.split()[0], **HOLED[kind])
     assert open_picture(whole).notes == ()
     for share in (0.3, 0.6):
@@ -239,6 +242,12 @@ def test_even_parts_that_lossless_webp_codes_as_zeros(method, grainy):
         data = encoded(photo, "WEBP", lossless=True, method=method)
         assert method or bytes(64) in data
         np.testing.assert_array_equal(open_photo(data), photo)
+        # Likewise what is cut out.
+        photo.putalpha(Image.new("L", photo.size))
+        photo.paste(grainy, (margin // 2, margin // 2))
+        for settings in ({"lossless": True}, {"quality": 80}):
+            opened = open_picture(encoded(photo, "WEBP", method=method, **settings))
+            np.testing.assert_array_equal(opened.alpha, photo.getchannel("A"))
 
 
 def test_a_strip_that_unpacks_to_far_more_than_its_pixels_is_damage(grainy):

@@ -36,7 +36,8 @@ TGA = re.compile(
 _SHARED_PHOTO_ENDINGS = frozenset(
     (
         *(".fit", ".pcd", ".vst", ".vda", ".icb", ".msp", ".rgb", ".rgba", ".bw", ".im", ".ras"),
-        *(".pfm", ".pxr", ".raw", ".dcr"),
+        *(".pfm", ".pxr", ".raw", ".dcr", ".srf", ".gpr", ".mef", ".mos", ".erf", ".fff", ".orf"),
+        *(".iim", ".3fr"),
     )
 )
 _BEGINNINGS = {

@@ -84,29 +84,38 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         end = jpeg.end_of_pixels(data)
         gray = (abs(last - 127.5) < 1).all()
         return _CUT if gray and _differ(data, data[:end] + _OTHER + data[end:]) else None
-    if picture.format != "WEBP":
-        return None
-    start, size = next(_webp_pictures(data, 12), (0, 0))
-    coded = data[start : start + size]
-    # An even part is coded as zeros, too.
-    longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
-    if longest and data[start - 8 : start - 4] == b"VP8L":
-        # Decoders that go astray have pixels enough before the coded ones end, or too few.
-        end = start + size
-        return None if _differ(data, _with_other(data, end - len(_OTHER), end)) else _ZEROED
-    # Lossy pictures are even across or down there.
+    return _why_webp_smeared(data, picture) if picture.format == "WEBP" else None
+
+
+def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
+    for name, start, size in _webp_parts(data, 12):
+        coded, end = data[start : start + size], start + size
+        # An even part is coded as zeros, too.
+        longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
+        if name == b"VP8 ":
+            broken = _is_lossy_smeared(coded, longest, picture)
+        else:
+            # Decoders that go astray have pixels enough before the coded ones end, or too few.
+            broken = longest and not _differ(data, _with_other(data, end - len(_OTHER), end))
+        if broken:
+            return _ZEROED
+    return None
+
+
+def _is_lossy_smeared(coded: bytes, longest: int, picture: Image.Image) -> bool:
+    # A part that is coded as zeros is even across or down.
     if longest:
         grays = np.asarray(picture.convert("L"))
         even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
         if np.count_nonzero(even) < _LEAST_OF_ZERO * longest:
-            return _ZEROED
+            return True
     # Where they are many at the end, but the lowest row has several colours, the decoder has
     # smeared what was above over the part that is missing.
     zeros = len(coded) - len(coded.rstrip(b"\0"))
     if zeros <= max(len(_ZEROS), picture.width * picture.height // _PIXELS_OF_ZERO):
-        return None
+        return False
     row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
-    return _ZEROED if any(high - low > _EVEN for low, high in row.getextrema()) else None
+    return any(high - low > _EVEN for low, high in row.getextrema())
 
 
 def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
@@ -247,13 +256,18 @@ def _fits_checksum(
     return reader.eof or not (ended or size > most_bytes)
 
 
-def _webp_pictures(data: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """Beginning and size of a WebP file's coded pictures (RFC 9649, section 2)."""
-    while at + 8 <= len(data):
+def _webp_parts(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, beginning and size of the coded parts of a WebP file's first picture (RFC 9649).
+
+    Transparency (section 2.7.1.2) comes before colours, and counts where it is compressed.
+    """
+    while at + 9 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
         if name == b"ANMF":
             # Chunks lie in it behind place, size and duration of a frame.
             size = 16
-        elif name in (b"VP8 ", b"VP8L"):
-            yield at + 8, size
+        elif name in (b"VP8 ", b"VP8L") or (name == b"ALPH" and data[at + 8] & 3):
+            yield name, at + 8, size
+            if name != b"ALPH":
+                return
         at += 8 + size + size % 2
