@@ -103,7 +103,7 @@ def test_folders_get_all_pages_in_gray_colour_and_truth(colorizer, tmp_path, col
 
 
 def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
-    colorizer, tmp_path, colourful
+    colorizer, tmp_path, colourful, caplog
 ):
     data = bytearray(album(colourful))
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -114,6 +114,8 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     report, _ = colorize(colorizer, tmp_path / "album.tif", tmp_path / "out")
     (reason,) = report.unreadable.values()
     assert reason.startswith("page 2: ")
+    assert f"left out of {tmp_path / 'album.tif'}: page 2: " in caplog.text
+    assert "skipped" not in caplog.text
     for view in ("gray", "predicted"):
         assert len(frames((tmp_path / "out" / view / "album.tif").read_bytes())) == 2
     assert not (tmp_path / "out" / "truth").exists()

@@ -51,13 +51,14 @@ class Report:
         with self._lock:
             self.toned.add(path)
 
-    def add_unreadable(self, path: str, reason: str) -> None:
-        """Notes why a photo cannot be used; warns of it the first time."""
+    def add_unreadable(self, path: str, reason: str, in_part: bool = False) -> None:
+        """Notes why a photo, or a part of it, cannot be used; warns of it the first time."""
         with self._lock:
             known = path in self.unreadable
             self.unreadable[path] = reason
         if not known:
-            _log.warning("skipped %s: %s", printable(path), reason)
+            what = "left out of" if in_part else "skipped"
+            _log.warning("%s %s: %s", what, printable(path), reason)
 
     def add_note(self, path: str, note: str) -> None:
         """Says what the user should know of a photo that is used all the same."""

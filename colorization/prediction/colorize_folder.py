@@ -205,7 +205,7 @@ def _colorize(
         pages["gray"].append(gray)
         pages["truth"].append(truth)
     if problems:
-        report.add_unreadable(path, "; ".join(problems))
+        report.add_unreadable(path, "; ".join(problems), in_part=True)
     views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
     if not colored:
         views.pop("truth", None)
