@@ -53,7 +53,7 @@ def _unpacked(data: bytes, at: int, size: tuple[int, int], bits: int) -> bytearr
         pixels[place : place + len(kept)] = kept
         x, rows = x + len(run), y + 1 if run else rows
     # Zeros in place of what has not arrived end one row after the other.
-    whole = rows == height and (y == height or x >= width)
+    whole = rows == height and (y >= height or x >= width)
     if data[at : at + 2] != _END and not whole:
         raise OSError("image file is truncated")
     return pixels
