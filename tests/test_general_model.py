@@ -250,6 +250,7 @@ def test_a_training_keeps_the_start_that_it_had(shipped, photos, capsys):
         ("a", ["--from_scratch"], [["--warm_start", "pretrained"], ["--warm_start", "b"]]),
         ("b", ["--warm_start", "pretrained"], [["--warm_start", "a"], ["--from_scratch"]]),
         ("c", ["--warm_start", "./a/"], [["--warm_start", "pretrained"], ["--from_scratch"]]),
+        ("c", ["--warm_start", Path("a/best").absolute()], [["--warm_start", "b"]]),
     ):
         for other in others:
             told = f"training in {model} began with .* leave {other[0]} out"

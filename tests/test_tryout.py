@@ -75,7 +75,8 @@ def test_training_on_other_photos_sets_it_aside_and_begins_anew(tried, capsys):
         capsys.readouterr()
         run(train, *SHORT, "--from_scratch", "--train_data", tried)
         printed = capsys.readouterr().out
-        assert f"{DEFAULT} has seen the bundled photos alone: it is {aside} from now on." in printed
+        said = f"The model of the bundled photos that was in {DEFAULT} is {aside} now."
+        assert said in printed
         assert checkpoint.trained_steps(aside) == checkpoint.trained_steps(str(DEFAULT)) == 1
         assert tryout.is_tryout(aside) and not tryout.is_tryout(str(DEFAULT))
         assert model_of("predict", "--input", tried) == str(DEFAULT)
@@ -116,16 +117,35 @@ def test_it_is_not_moved_while_it_is_trained(tried):
 
 def test_in_a_cluster_it_is_not_renamed_but_refused(tried):
     options = parse("color_global", ["--train_data", str(tried)])
-    with pytest.raises(UserError, match="name another folder with --model_dir"):
-        tryout.keep_apart(options, True, may_rename=False)
+    with (
+        pytest.raises(UserError, match="name another folder with --model_dir"),
+        tryout.kept_apart(options, True, may_rename=False),
+    ):
+        pass
     assert tryout.is_tryout(str(DEFAULT))
+
+
+@pytest.mark.parametrize("photos_named", ["missing", "empty"])
+def test_a_training_that_does_not_begin_gives_it_its_name_back(tried, tmp_path, photos_named):
+    (tmp_path / "empty").mkdir()
+    before = {path: path.read_bytes() for path in DEFAULT.rglob("*") if path.is_file()}
+    with pytest.raises(UserError):
+        run(train, *SHORT, "--train_data", tmp_path / photos_named)
+    after = {path: path.read_bytes() for path in DEFAULT.rglob("*") if path.is_file()}
+    assert after == before
+    assert [path.name for path in Path("models").iterdir()] == ["color_global"]
 
 
 def test_a_comparison_is_set_aside_when_both_models_are_of_bundled_photos(tried):
     options = parse("color_global", ["--mode", "compare"])
-    for model in ("color", "color_global"):
-        tryout.keep_apart(options, True, "color", "color_global")
-        assert not Path("models/compare_bundled").exists()
+    models = ("color", "color_global")
+    for model in models:
+        with tryout.kept_apart(options, True, *models):
+            assert not Path("models/compare_bundled").exists()
         shutil.copytree(DEFAULT, Path("models/compare") / model)
-    tryout.keep_apart(options, True, "color", "color_global")
-    assert {path.name for path in Path("models").iterdir()} == {"color_global", "compare_bundled"}
+    with tryout.kept_apart(options, True, *models):
+        assert not Path("models/compare").exists()
+        shutil.copytree(DEFAULT, Path("models/compare/color"))
+    assert {path.name for path in Path("models").iterdir()} == {
+        "color_global", "compare", "compare_bundled",
+    }  # fmt: skip

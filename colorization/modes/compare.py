@@ -10,6 +10,7 @@ from pathlib import Path
 from colorization.data import held_out, split
 from colorization.data.report import Report
 from colorization.errors import UserError
+from colorization.estimator import tf_estimator
 from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import measure
@@ -31,7 +32,12 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
-    tryout.keep_apart(options, split.has_own_photos(options, "train"), *comparison.TITLES)
+    own_photos = split.has_own_photos(options, "train")
+    with tryout.kept_apart(options, own_photos, *comparison.TITLES):
+        _compare(network, options, task)
+
+
+def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -> None:
     options, data = split.photos_for_training(options, _noted(options))
     runs = {}
     for name in comparison.TITLES:

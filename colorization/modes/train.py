@@ -54,10 +54,10 @@ def run(network: Network, options: Options) -> None:
             f"give --warm_start {options.model_dir} and another --model_dir"
         )
     own_photos = split.has_own_photos(options, "train")
-    tryout.keep_apart(options, own_photos, may_rename=not task.cluster_spec)
-    options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
-    options = start.with_starting_point(options, data.bundled)
-    trained = train_model(network, options, task, data)
+    with tryout.kept_apart(options, own_photos, may_rename=not task.cluster_spec):
+        options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
+        options = start.with_starting_point(options, data.bundled)
+        trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
         return
     folder = ["--model_dir", options.model_dir] if "model_dir" in options.given else []
@@ -101,7 +101,7 @@ def train_model(
             cluster.report_finished(task)
             print(
                 f"{options.model_dir} has been trained for {done} steps already; "
-                f"to go on, give a larger --max_steps"
+                f"to go on, give a larger --{'minutes' if options.minutes else 'max_steps'}"
             )
             return False
         if options.profile and options.profile <= done:

@@ -12,7 +12,7 @@ from colorization.files import read_json, write_json
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, weights
 from colorization.training.general_model import PRETRAINED, general_model, located
-from colorization.training.model_folder import START
+from colorization.training.model_folder import BEST, START
 
 # Options that give a network another shape or meaning than the general model has.
 _SHAPE = frozenset(NETWORK_SETTINGS) - {"loss"}
@@ -95,13 +95,20 @@ def _name(warm_start: str, model: str) -> str:
     with contextlib.suppress(UserError, OSError):
         if os.path.samefile(located(warm_start, model), general_model(model)):
             return PRETRAINED
-    return os.path.normpath(warm_start)
+    # The general model may be gone by the time that a training goes on.
+    if "://" in warm_start or (warm_start == PRETRAINED and not os.path.exists(warm_start)):
+        return warm_start.rstrip("/")
+    path = Path(os.path.realpath(warm_start))
+    # A folder stands for the checkpoint in its folder of the best one.
+    return str(path.parent if path.name == BEST else path)
 
 
 def _require_same(options: Options, noted: str) -> None:
     for asked in options.given & {"warm_start", "from_scratch"}:
         start = _name(options.warm_start, options.model) if options.warm_start else ""
-        if start != noted:
+        # What a training began with may have been moved since, or named from another folder.
+        unknown = noted not in ("", PRETRAINED) and not os.path.exists(noted)
+        if start != noted and not (unknown and start):
             raise UserError(
                 f"the training in {options.model_dir} began with {noted or 'nothing'}, not with "
                 f"{start or 'nothing'}; leave --{asked} out or choose another --model_dir"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from colorization.errors import UserError
@@ -35,14 +38,18 @@ def note(model_dir: str, bundled: bool, done: int) -> None:
         path.touch()
 
 
-def keep_apart(options: Options, own_photos: bool, *models: str, may_rename: bool = True) -> None:
+@contextlib.contextmanager
+def kept_apart(
+    options: Options, own_photos: bool, *models: str, may_rename: bool = True
+) -> Iterator[None]:
     """Keeps trainings on bundled photos and on others out of one default folder.
 
-    A model of bundled photos is set aside before others are trained on: its folder is renamed. One
-    of other photos is left alone.
+    A model of bundled photos is set aside for a training on others: its folder is renamed. It gets
+    its name back if that training ends before its first checkpoint. A model of other photos is
+    left alone.
 
     Args:
-      options: of a training; a folder that they name is as it was meant.
+      options: of the training in the body; a folder that they name is as it was meant.
       own_photos: whether it is on others than the bundled photos.
       models: folders below the default folder that models lie in, where it is none itself.
       may_rename: whether no other machine uses the folder.
@@ -54,6 +61,7 @@ def keep_apart(options: Options, own_photos: bool, *models: str, may_rename: boo
     model_dir = options.model_dir
     folders = [str(Path(model_dir) / model) for model in models] or [model_dir]
     if "model_dir" in options.given or not all(map(checkpoint.has_model, folders)):
+        yield
         return
     of_bundled = all(map(is_tryout, folders))
     if not own_photos and not of_bundled:
@@ -61,22 +69,33 @@ def keep_apart(options: Options, own_photos: bool, *models: str, may_rename: boo
             f"{model_dir} has seen other photos, as far as is known, and would see the bundled "
             "ones now; name photos with --train_data, or another folder with --model_dir"
         )
-    if own_photos and of_bundled and not may_rename:
+    if not (own_photos and of_bundled):
+        yield
+        return
+    if not may_rename:
         raise UserError(
             f"{model_dir} has seen the bundled photos alone; rename it, or name another folder "
             "with --model_dir"
         )
-    if own_photos and of_bundled:
-        _set_aside(model_dir, folders)
+    aside = _set_aside(model_dir, folders)
+    try:
+        yield
+    finally:
+        if any(map(checkpoint.has_model, folders)):
+            print(f"The model of the bundled photos that was in {model_dir} is {aside} now.")
+        else:
+            # What lies there is this training's, which has learnt nothing.
+            shutil.rmtree(model_dir, ignore_errors=True)
+            aside.rename(model_dir)
 
 
-def _set_aside(model_dir: str, folders: list[str]) -> None:
+def _set_aside(model_dir: str, folders: list[str]) -> Path:
+    """Renames a folder that no training is writing to, and returns its new path."""
     for folder in folders:
         with checkpoint.locked(folder):
             pass
     numbers = itertools.chain([""], itertools.count(2))
     names = (f"{model_dir}_bundled{number}" for number in numbers)
     free = next(name for name in names if not Path(name).exists())
-    with writable(model_dir, "model_dir"):
-        Path(model_dir).rename(free)
-    print(f"{model_dir} has seen the bundled photos alone: it is {free} from now on.")
+    with writable(str(Path(model_dir).parent), "model_dir"):
+        return Path(model_dir).rename(free)
