@@ -193,6 +193,7 @@ def test_endings_of_pictures_that_other_files_have_too(tmp_path):
         "font.pfm": b"\0\1\0\0",
         "car.srf": b"GARMIN BITMAP 01",
         "survey.gpr": b"\7\0",
+        "r.iim": b"abc",
         "list.mef": b"# names",
         "sequence.orf": b">seq1",
     }
@@ -211,6 +212,7 @@ def test_endings_of_pictures_that_other_files_have_too(tmp_path):
         "i.pfm": b"Pf\n1 1\n-1.0\n\0\0\0\0",
         "j.gpr": encoded(picture, "TIFF"),
         "k.orf": b"IIRO" + bytes(99),
+        "l.iim": b"\x1c\3\x3c",
     }
     for name, content in sound.items():
         (tmp_path / name).write_bytes(content)

@@ -43,6 +43,7 @@ _SHARED_PHOTO_ENDINGS = frozenset(
 _BEGINNINGS = {
     "TGA": TGA,
     "IM": re.compile(rb"Image type: "),
+    "IPTC": re.compile(rb"\x1c"),
     "PCD": re.compile(rb".{2048}PCD_", re.DOTALL),
 }
 # Endings of raw files, and of pictures for which Pillow needs a library.
