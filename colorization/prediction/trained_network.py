@@ -59,7 +59,7 @@ class TrainedNetwork:
         Raises:
           UserError: the folder holds no trained model, or one that its settings do not fit.
         """
-        restored = checkpoint.best_checkpoint(model_dir)
+        restored, values = checkpoint.best_tensors(model_dir)
         settings = stored_settings(model_dir)
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
@@ -88,7 +88,7 @@ class TrainedNetwork:
             chroma = logits * (settings["chroma_scale"] * stored.saturation)
             chroma = livelier(chroma, stored.vibrance if vibrance is None else vibrance)
             tf.multiply(chroma, saturation, name="chroma")
-            checkpoint.restore(restored, session)
+            checkpoint.restore(restored, values, session)
             weights = _derived_from_variables(graph, inputs)
             values = session.run(weights)
         self._graph_def = graph.as_graph_def()

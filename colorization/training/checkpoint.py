@@ -272,14 +272,13 @@ def require_fitting(checkpoint: str, name: str | None = None) -> None:
     _require_shapes(name or checkpoint, shapes)
 
 
-def restore(checkpoint: str, session: tf.compat.v1.Session) -> None:
-    """Gives the variables of the current graph the values of a checkpoint or file of weights.
+def restore(checkpoint: str, values: dict[str, np.ndarray], session: tf.compat.v1.Session) -> None:
+    """Gives the variables of the current graph the values of a checkpoint, see `best_tensors`.
 
     Raises:
-      UserError: one is missing or of another shape, or the file of weights is damaged.
+      UserError: one is missing or of another shape.
     """
     variables = tf.compat.v1.global_variables()
-    values = tensors(checkpoint, {variable.op.name for variable in variables}.__contains__)
     shapes = {name: list(value.shape) for name, value in values.items()}
     _require_shapes(checkpoint, shapes)
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
