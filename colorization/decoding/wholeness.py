@@ -37,6 +37,8 @@ _LAST_PIXELS, _DARK = 64, 32
 # Pixels that a byte of zeros may stand for in WebP, those that it stands for at least, and
 # difference of one colour's values in a row.
 _PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN = 2048, 256, 8
+# Bytes at the end of a picture that decoders need.
+_FEW = 8
 _MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
 _CUT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
@@ -88,18 +90,25 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
 
 
 def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
-    for name, start, size in _webp_parts(data, 12):
-        coded, end = data[start : start + size], start + size
-        # An even part is coded as zeros, too.
-        longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
-        if name == b"VP8 ":
-            broken = _is_lossy_smeared(coded, longest, picture)
-        else:
-            # Decoders that go astray have pixels enough before the coded ones end, or too few.
-            broken = longest and not _differ(data, _with_other(data, end - len(_OTHER), end))
-        if broken:
-            return _ZEROED
-    return None
+    start, size = next(_webp_pictures(data, 12), (0, 0))
+    coded = data[start : start + size]
+    # An even part is coded as zeros, too.
+    longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
+    if data[start - 8 : start - 4] == b"VP8L":
+        broken = longest and not _differ(data, _without_end(data, start, start + size))
+    else:
+        broken = _is_lossy_smeared(coded, longest, picture)
+    return _ZEROED if broken else None
+
+
+def _without_end(data: bytes, start: int, end: int) -> bytes:
+    """A WebP file whose coded picture lacks its last bytes.
+
+    Decoders of lossless pictures fail then, unless they have gone astray and do not come that far.
+    """
+    riff, size = (length - _FEW for length in (int.from_bytes(data[4:8], "little"), end - start))
+    before = data[:4] + struct.pack("<I", riff) + data[8 : start - 4] + struct.pack("<I", size)
+    return before + data[start : end - _FEW] + data[end:]
 
 
 def _is_lossy_smeared(coded: bytes, longest: int, picture: Image.Image) -> bool:
@@ -256,18 +265,13 @@ def _fits_checksum(
     return reader.eof or not (ended or size > most_bytes)
 
 
-def _webp_parts(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and size of the coded parts of a WebP file's first picture (RFC 9649).
-
-    Transparency (section 2.7.1.2) comes before colours, and counts where it is compressed.
-    """
-    while at + 9 <= len(data):
+def _webp_pictures(data: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """Beginning and size of a WebP file's coded pictures (RFC 9649, section 2)."""
+    while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
         if name == b"ANMF":
             # Chunks lie in it behind place, size and duration of a frame.
             size = 16
-        elif name in (b"VP8 ", b"VP8L") or (name == b"ALPH" and data[at + 8] & 3):
-            yield name, at + 8, size
-            if name != b"ALPH":
-                return
+        elif name in (b"VP8 ", b"VP8L"):
+            yield at + 8, size
         at += 8 + size + size % 2
