@@ -66,8 +66,7 @@ class TrainedNetwork:
         # Settings that are damaged or of another version are refused here.
         resolve_settings(Options(model=settings["model"], model_dir=model_dir))
         self.settings = settings
-        if network is None:
-            network = _network_of(settings)
+        network = network or _network_of(settings)
         precision = working_precision(precision)
 
         graph = tf.Graph()
