@@ -9,7 +9,7 @@ import threading
 import pytest
 from serving import PRECISION, colorize, free_port, get, gradio_client, post, wait_for
 
-from colorization.console import STOP_SIGNALS
+from colorization.console import stop_signals
 from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.modes import serve
@@ -130,7 +130,7 @@ def test_a_missing_package_is_explained(monkeypatch):
 def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(serve, "Models", lambda *_: loaded)
-    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    former = {number: signal.getsignal(number) for number in stop_signals()}
     # As for a program that a shell has started in the background.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     port = free_port()
