@@ -15,45 +15,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+from predictions import predictions
 
 # Share of RMSE that liveliness may cost, and multiples of the best saturation to share it with.
 ALLOWED = 0.02
 MULTIPLES = (1.0, 1.05, 1.1, 1.15, 1.2)
 
 
-def predictions(model_dir: str, photos: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """L*, predicted a*b* without saturation and vibrance, and true a*b*."""
-    import tensorflow as tf
-
-    from colorization.data.dataset import eval_dataset
-    from colorization.data.lab_planes import LIGHTNESS_SIZE
-    from colorization.data.report import Report
-    from colorization.prediction.trained_network import TrainedNetwork
-    from colorization.training.evaluation import stored_liveliness
-
-    stored = stored_liveliness(model_dir)
-    trained = TrainedNetwork(model_dir, saturation=1 / stored.saturation, vibrance=0.0)
-    found = []
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        predict, load = trained.build()
-        shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
-        lightness = tf.compat.v1.placeholder(tf.float32, shape)
-        chroma = predict(lightness, lightness)
-        load(session)
-        data = eval_dataset(photos, 16, Report(len(photos)))
-        batch = tf.compat.v1.data.make_one_shot_iterator(data).get_next()
-        while True:
-            try:
-                features, labels = session.run(batch)
-            except tf.errors.OutOfRangeError:
-                break
-            predicted = session.run(chroma, {lightness: features["lightness"]})
-            found.append((features["lightness"], predicted, labels["chroma"]))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
-
-
 class Measure:
-    """RMSE and colourfulness of predictions made livelier."""
+    """RMSE and colourfulness of predictions made livelier, from those that are not."""
 
     def __init__(self, lightness: np.ndarray, predicted: np.ndarray, truth: np.ndarray):
         import tensorflow as tf
@@ -121,8 +91,10 @@ def main() -> None:
     from colorization.data.photos import find_photos
     from colorization.training.evaluation import stored_liveliness
 
-    measure = Measure(*predictions(options.model_dir, find_photos(options.photos)))
     stored = stored_liveliness(options.model_dir)
+    plain = {"saturation": 1 / stored.saturation, "vibrance": 0.0}
+    batches = predictions(options.model_dir, find_photos(options.photos), **plain)
+    measure = Measure(*map(np.concatenate, zip(*batches, strict=True)))
     rows = [
         measure.row("best saturation", measure.best, 0.0),
         measure.row("as it colours", *stored),

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from predictions import predictions
 
 
 def stored_ways(values: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -38,31 +39,10 @@ def stored_ways(values: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
 
 def rmse(model_dir: str, photos: list[str]) -> float:
     """RMSE of a* and b* over all pixels of the photos at 112 x 112."""
-    import tensorflow as tf
-
-    from colorization.data.dataset import eval_dataset
-    from colorization.data.lab_planes import LIGHTNESS_SIZE
-    from colorization.data.report import Report
-    from colorization.prediction.trained_network import TrainedNetwork
-
-    trained = TrainedNetwork(model_dir, precision="float32")
     squares = count = 0
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        predict, load = trained.build()
-        shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
-        lightness = tf.compat.v1.placeholder(tf.float32, shape)
-        chroma = predict(lightness, lightness)
-        load(session)
-        data = eval_dataset(photos, 16, Report(len(photos)))
-        batch = tf.compat.v1.data.make_one_shot_iterator(data).get_next()
-        while True:
-            try:
-                features, labels = session.run(batch)
-            except tf.errors.OutOfRangeError:
-                break
-            predicted = session.run(chroma, {lightness: features["lightness"]})
-            squares += np.square(predicted - labels["chroma"], dtype=np.float64).sum()
-            count += predicted.size
+    for _, predicted, truth in predictions(model_dir, photos, precision="float32"):
+        squares += np.square(predicted - truth, dtype=np.float64).sum()
+        count += predicted.size
     return float(np.sqrt(squares / count))
 
 
@@ -82,7 +62,7 @@ def main() -> None:
     from colorization.training.settings import copy_settings
 
     photos = find_photos(options.photos)
-    values = checkpoint.trained_tensors(options.model_dir)
+    _, values = checkpoint.best_tensors(options.model_dir)
     figures = {}
     print(f"{'kernels as':32}{'MB':>8}{'a*b* RMSE':>12}{'more':>10}")
     for way, arrays in stored_ways(values).items():

@@ -269,23 +269,19 @@ def test_livelier_agrees_with_numpy_and_leaves_the_mean_alone(vibrance):
 
 
 @pytest.mark.parametrize(
-    ("stored", "used"), [("-1", 0.0), ("300", 20.0), ("NaN", 0.0), ('"much"', 0.0), ("5", 5.0)]
+    ("name", "stored", "used"),
+    [
+        *(("saturation", "0.1", 0.5), ("saturation", "30", 2.0), ("saturation", "NaN", 1.0)),
+        *(("saturation", '"livelier"', 1.0), ("saturation", "1", 1.0)),
+        *(("vibrance", "-1", 0.0), ("vibrance", "300", 20.0), ("vibrance", "NaN", 0.0)),
+        *(("vibrance", '"much"', 0.0), ("vibrance", "5", 5.0)),
+    ],
 )
-def test_a_vibrance_that_means_nothing_is_not_used(tmp_path, stored, used):
+def test_liveliness_that_means_nothing_is_not_used(tmp_path, name, stored, used):
     (tmp_path / "best").mkdir()
-    text = f'{{"loss": 1, "evaluations_since": 0, "vibrance": {stored}}}'
+    text = f'{{"loss": 1, "evaluations_since": 0, "{name}": {stored}}}'
     (tmp_path / "best" / "evaluation.json").write_text(text)
-    assert stored_liveliness(str(tmp_path)).vibrance == used
-
-
-@pytest.mark.parametrize(
-    ("stored", "used"), [("0.1", 0.5), ("30", 2.0), ("NaN", 1.0), ('"livelier"', 1.0), ("1", 1.0)]
-)
-def test_a_saturation_that_means_nothing_is_not_used(tmp_path, stored, used):
-    (tmp_path / "best").mkdir()
-    text = f'{{"loss": 1, "evaluations_since": 0, "saturation": {stored}}}'
-    (tmp_path / "best" / "evaluation.json").write_text(text)
-    assert stored_liveliness(str(tmp_path)).saturation == used
+    assert getattr(stored_liveliness(str(tmp_path)), name) == used
 
 
 @pytest.mark.parametrize("kind", ["checkpoints", "weights", "best"])

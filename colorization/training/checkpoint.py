@@ -141,15 +141,6 @@ def restorable(values: dict[str, np.ndarray], folder: str | None = None) -> Iter
         yield prefix
 
 
-def trained_tensors(model_dir: str) -> dict[str, np.ndarray]:
-    """Values in the checkpoint to predict with, without those of the optimizer.
-
-    Raises:
-      UserError: there is none.
-    """
-    return best_tensors(model_dir)[1]
-
-
 def write_weights(
     model_dir: str, folder: Path, saturation: float = 1.0, vibrance: float | None = None
 ) -> None:
@@ -165,7 +156,7 @@ def write_weights(
       UserError: there is none, or no evaluation to store the others in.
       OSError: the folder cannot be written to.
     """
-    values = trained_tensors(model_dir)
+    _, values = best_tensors(model_dir)
     # The evaluation comes first, because the weights make the folder a model's.
     evaluation = stored_evaluation(Path(model_dir) / BEST)
     livelier = {} if vibrance is None else {"vibrance": vibrance}
