@@ -138,6 +138,8 @@ def import_tensorflow(verbose: bool) -> None:
         tf.get_logger().setLevel(logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Matplotlib, which comes with Keras, tells about its cache of fonts, none of which is used.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # TensorFlow 2.16 and later print a few lines before they have read the level.
     with captured_stderr(), _without_keras():
         import tensorflow as tf

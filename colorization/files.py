@@ -50,8 +50,12 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            # Nobody knows the temporary name; what refuses a new name is the folder.
+            refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+            error.filename = str(path.parent if refused else path)
         raise
 
 

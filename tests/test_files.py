@@ -1,10 +1,23 @@
-"""Folders of one process."""
+"""Files that are there whole or not at all, and folders of one process."""
 
+import errno
 import os
 import subprocess
 import sys
 
-from colorization.files import private_folder
+import pytest
+
+from colorization.files import atomic_write, private_folder
+
+
+def test_errors_name_what_the_user_knows(tmp_path):
+    there, missing = tmp_path / "file", tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as error, atomic_write(missing) as temporary:
+        temporary.write_bytes(b"")
+    assert error.value.filename == str(missing)
+    with pytest.raises(PermissionError) as error, atomic_write(there) as temporary:
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary))
+    assert error.value.filename == str(tmp_path)
 
 
 def test_folders_of_killed_processes_go(tmp_path, monkeypatch):

@@ -224,6 +224,16 @@ def test_training_starts_from_the_general_model(shipped, photos, capsys, asked):
     assert "Starting" not in capsys.readouterr().out
 
 
+def test_a_start_that_nothing_beats_colours_as_it_did(shipped, photos):
+    stored = shipped / "best" / "evaluation.json"
+    lively = {"saturation": 1.25, "vibrance": 3.0, "added_saturation": 1.1}
+    stored.write_text(json.dumps(json.loads(stored.read_text()) | lively))
+    run(train, "--train_data", photos, "--test_data", photos, "--learning_rate", 10)
+    assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
+    assert stored_liveliness("models/color_global") == stored_liveliness(str(shipped))
+    assert stored_liveliness(str(shipped)) == pytest.approx((1.375, 3.0))
+
+
 def test_what_does_not_fit_the_general_model_is_named(shipped, photos, capsys):
     run(train, "--train_data", photos, "--test_data", photos, "--warm_start", "pretrained",
         "--global_channels", 4)  # fmt: skip

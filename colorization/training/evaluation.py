@@ -18,6 +18,8 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 _log = logging.getLogger(__name__)
 
+_OF_LIVELINESS = ("saturation", "vibrance", "added_saturation")
+
 
 class Liveliness(NamedTuple):
     """What makes predictions livelier, which are means of what may be and so are pale.
@@ -58,6 +60,12 @@ def stored_liveliness(model_dir: str) -> Liveliness:
     return Liveliness(
         within("saturation", 0.5, 2.0, 1.0) * added, within("vibrance", 0.0, 20.0, 0.0)
     )
+
+
+def liveliness_figures(folder: Path) -> dict[str, float]:
+    """The figures that `stored_liveliness` reads, as far as a model has them."""
+    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder) or {}
+    return {name: stored[name] for name in _OF_LIVELINESS if name in stored}
 
 
 def _should_have_evaluation(folder: Path) -> bool:

@@ -25,7 +25,8 @@ from colorization.model.layers import Layers, Network, working_precision
 from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
-from colorization.training.evaluation import keep_if_best
+from colorization.training.evaluation import keep_if_best, liveliness_figures
+from colorization.training.general_model import located
 from colorization.training.model_folder import BEST, FULL_SIZE, HELD_OUT
 from colorization.training.settings import copy_settings
 
@@ -235,6 +236,9 @@ class _Training:
         """
         spec = self._eval_spec()
         metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks)
+        # The same weights are to colour as they did.
+        begun_with = located(self._options.start, self._options.model)
+        metrics |= liveliness_figures(Path(begun_with))
         start = checkpoint.newest_listed(self._options.model_dir)
         self._best.export(self._estimator, None, start, metrics, is_the_final_export=False)
 
