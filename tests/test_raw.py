@@ -1,11 +1,13 @@
-"""Raw files of cameras that are no TIFF files, made by hand."""
+"""Raw files of cameras of other kinds than most, made by hand."""
 
+import io
 import struct
 
 import numpy as np
 import pytest
+import tifffile
 
-from colorization.decoding.decode import open_photo
+from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
 WIDTH, HEIGHT = 560, 420
@@ -50,3 +52,54 @@ def test_raw_files_that_are_cut_short_are_damaged():
         for cut in (half, half.ljust(len(whole), b"\0")):
             with pytest.raises(UnreadablePhoto, match="damaged: the raw file is cut short"):
                 open_photo(cut)
+
+
+def monochrome_dng(sensor: np.ndarray, orientation: int, white: int) -> bytes:
+    """A DNG file (Adobe, version 1.4) as cameras without a filter of colours write them."""
+    tags = [
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50708, "s", 0, "Monochrome", True),
+        (271, "s", 0, "Test", True),
+        (272, "s", 0, "Monochrome", True),
+        (274, "H", 1, orientation, True),
+        (50717, "I", 1, white, True),
+    ]
+    with io.BytesIO() as file:
+        tifffile.imwrite(
+            file, sensor, photometric="minisblack", metadata=None, extratags=tags, byteorder="<"
+        )
+        data = file.getvalue()
+    # LinearRaw takes the place of black for zero; of it, tifffile writes three channels alone.
+    told, linear = (struct.pack("<HHII", 262, 3, 1, kind) for kind in (1, 34892))
+    assert data.count(told) == 1
+    return data.replace(told, linear)
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 2**14 - 1)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_raw_files_of_monochrome_cameras_are_gray(dtype, white, orientation):
+    """The sensor counts light, linearly; sRGB's curve is that of IEC 61966-2-1."""
+    pytest.importorskip("rawpy")
+    light = np.tile(np.linspace(0, 1, 128), (96, 1))
+    # LibRaw has a hundredth of the pixels clipped.
+    light[:, -2:] = 1
+    shown = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    data = monochrome_dng((light * white + 0.5).astype(dtype), orientation, white)
+    picture = open_picture(data)
+    assert (picture.image.mode, picture.alpha, picture.notes) == ("L", None, ())
+    upright = shown if orientation == 1 else np.rot90(shown, -1)
+    off = 3 if dtype == np.uint16 else 8
+    np.testing.assert_allclose(np.asarray(picture.image, float), upright, atol=off)
+    assert open_photo(data, 40).mode == "RGB"
+
+
+def test_whatever_a_raw_developer_stumbles_on_is_about_that_file(monkeypatch):
+    rawpy = pytest.importorskip("rawpy")
+
+    def fail(*_):
+        raise TypeError("Cannot handle this data type")
+
+    monkeypatch.setattr(rawpy, "imread", fail)
+    for data in (rw2(bytes(CODED)), monochrome_dng(np.zeros((64, 64), np.uint16), 1, 65535)):
+        with pytest.raises(UnreadablePhoto, match="damaged: cut short or changed"):
+            open_photo(data)

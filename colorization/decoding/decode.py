@@ -149,14 +149,7 @@ def page(data: bytes, place: int) -> bytes:
 
 def _read(data: bytes, draft_size: int | None) -> Picture:
     try:
-        if is_raw(data):
-            raise CameraRaw
-        if tiff_pages.is_tiff(data):
-            data = tiff_pages.at_page(data, next(tiff_pages.photo_pages(data)))
-            return _read_tiff(data, draft_size)
-        return _read_by_pillow(data, draft_size)
-    except CameraRaw:
-        return _developed(data, draft_size)
+        return _read_any(data, draft_size)
     except UnreadablePhoto:
         raise
     except Image.UnidentifiedImageError as error:
@@ -166,9 +159,21 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
         raise UnreadablePhoto(f"pixels above the limit of {MAX_PIXELS}") from error
     except MemoryError:
         raise
-    # Pillow's decoders raise all kinds of exceptions for damaged files.
+    # Decoders raise all kinds of exceptions for damaged files.
     except Exception as error:
         raise UnreadablePhoto(why_undecoded(data, error)) from error
+
+
+def _read_any(data: bytes, draft_size: int | None) -> Picture:
+    try:
+        if is_raw(data):
+            raise CameraRaw
+        if tiff_pages.is_tiff(data):
+            data = tiff_pages.at_page(data, next(tiff_pages.photo_pages(data)))
+            return _read_tiff(data, draft_size)
+        return _read_by_pillow(data, draft_size)
+    except CameraRaw:
+        return _developed(data, draft_size)
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:

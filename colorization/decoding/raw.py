@@ -27,7 +27,7 @@ def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> 
       smallest_side: the photo may come out at half its size, but no side below this many pixels.
 
     Returns:
-      An upright picture of mode RGB in sRGB.
+      An upright picture in sRGB, of mode RGB, or L if its sensor has no colours.
 
     Raises:
       CameraRaw: rawpy is not installed.
@@ -46,16 +46,16 @@ def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> 
                 raise UnreadablePhoto(
                     f"{width} x {height} pixels, above the limit of {most_pixels}"
                 )
-            return Image.fromarray(
-                raw.postprocess(
-                    half_size=smallest_side is not None and min(width, height) >= 2 * smallest_side,
-                    use_camera_wb=True,
-                    output_color=rawpy.ColorSpace.sRGB,
-                    output_bps=8,
-                    # LibRaw takes the curve of sRGB as its exponent and its slope at black.
-                    gamma=(2.4, 12.92),
-                )
+            pixels = raw.postprocess(
+                half_size=smallest_side is not None and min(width, height) >= 2 * smallest_side,
+                use_camera_wb=True,
+                output_color=rawpy.ColorSpace.sRGB,
+                output_bps=8,
+                # LibRaw takes the curve of sRGB as its exponent and its slope at black.
+                gamma=(2.4, 12.92),
             )
+            # Pillow takes no single channel.
+            return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     except rawpy.LibRawError as error:
         reason = error.args[0] if error.args else type(error).__name__
         reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
