@@ -111,6 +111,38 @@ def test_a_selection_kept_in_a_psd_file_is_no_transparency(colors):
         open_photo(psd(channels, 0, mode=7))
 
 
+@pytest.mark.parametrize(
+    ("mode", "white"),
+    [(1, [255]), (3, [255] * 3), (4, [255] * 4), (8, [255]), (9, [255, 128, 128])],
+)
+def test_transparent_parts_that_are_stored_blended_with_white(mode, white):
+    """As Photoshop stores them: gray, RGB, CMYK (no ink is 255), duotone, L*a*b*."""
+    random = np.random.default_rng(0)
+    plain = random.integers(60, 200, (len(white), 40, 60), np.uint8)
+    alpha = random.integers(0, 256, (1, 40, 60), np.uint8)
+    alpha[:, :20] = np.where(alpha[:, :20] < 99, 0, 255)
+    paper = np.array(white)[:, None, None]
+    blended = np.rint((plain * alpha.astype(float) + paper * (255.0 - alpha)) / 255)
+    document = psd(np.concatenate([blended.astype(np.uint8), alpha]), -1, mode)
+    picture, shown = open_picture(document), np.asarray(open_picture(psd(plain, 0, mode)).image)
+    np.testing.assert_array_equal(picture.alpha, alpha[0])
+    off = np.abs(np.asarray(picture.image, int) - shown).reshape(40, 60, -1)
+    assert off[alpha[0] == 255].max() == 0
+    # Half a level becomes one, or two of an ink and black; L*a*b* stretches it.
+    assert off[alpha[0] > 128].max() <= {4: 2, 9: 12}.get(mode, 1)
+    # Over white it looks as it is stored.
+    if mode in (1, 3):
+        np.testing.assert_allclose(np.asarray(open_photo(document))[..., 0], blended[0], atol=1)
+
+
+def test_transparent_parts_that_are_stored_plain(colors):
+    """As other programs than Photoshop do: darker than white shining through could be."""
+    alpha = np.full((1, 5, 7), 99, np.uint8)
+    colors[2, 3] = 0
+    picture = open_picture(psd(np.concatenate([np.moveaxis(colors, 2, 0), alpha]), -1))
+    np.testing.assert_array_equal(picture.image, colors)
+
+
 @pytest.mark.parametrize("layers", [0, -1])
 def test_rows_that_unpack_to_more_than_a_row(layers):
     channels = np.random.default_rng(0).integers(0, 256, (4, 40, 61), np.uint8)

@@ -222,7 +222,10 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         if samples is not None:
             image, alpha = to_srgb(replace(samples, profile=profile))
         else:
-            image, alpha = _to_srgb(picture, profile), alpha_of(picture, data)
+            alpha = alpha_of(picture, data)
+            if kind == "PSD" and alpha is not None:
+                picture = psd.without_white(picture, alpha)
+            image = _to_srgb(picture, profile)
         return _upright(Picture(image, alpha, kind, exif, dpi, notes), data)
 
 

@@ -8,6 +8,8 @@ import struct
 import numpy as np
 from PIL import Image
 
+# White as Pillow keeps it in pictures of each mode.
+_WHITES = {"L": (255,), "RGB": (255, 255, 255), "CMYK": (0, 0, 0, 0), "LAB": (255, 128, 128)}
 # Image resources.
 _PACKED, _RESOLUTION, _VERSION = 1, 1005, 1057
 
@@ -75,6 +77,43 @@ def transparency(data: bytes, colors: int) -> Image.Image | None:
     rows = (data[slice(*ends)] for ends in itertools.pairwise(starts))
     unpacked = (Image.frombytes("L", (width, 1), row, "packbits", "L").tobytes() for row in rows)
     return Image.frombytes("L", (width, height), b"".join(unpacked))
+
+
+def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Colours without the white that Photoshop has blended those of transparent parts with.
+
+    Some programs store them plain; such a picture, which is returned as it is, is darker somewhere
+    than one blended with white can be.
+
+    Args:
+      picture: loaded.
+      alpha: its transparency, of mode L.
+    """
+    mode = picture.mode.removesuffix("A")
+    if mode not in _WHITES:
+        return picture
+    bands, opacities = [], np.asarray(alpha)
+    for white, band in zip(_WHITES[mode], picture.split(), strict=False):
+        plain, possible = _unblended(white)
+        pixels = np.array(band)
+        for row, opacity in zip(pixels, opacities, strict=True):
+            if not possible[opacity, row].all():
+                return picture
+            row[:] = plain[opacity, row]
+        bands.append(Image.fromarray(pixels))
+    return Image.merge(mode, bands)
+
+
+def _unblended(white: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each alpha and stored value: the value before the blending, and whether there is one."""
+    stored, opacity = np.arange(256), np.arange(256)[:, None]
+    least = white * (255 - opacity) / 255
+    # Rounding takes less than a level.
+    possible = (stored > least - 1) & (stored < least + opacity + 1)
+    plain = white + (stored - white) * 255 / np.maximum(opacity, 1)
+    # What is not seen stays white.
+    plain[0] = stored
+    return np.clip(plain + 0.5, 0, 255).astype(np.uint8), possible
 
 
 def _packed_rows(data: bytes) -> list[list[int]]:
