@@ -116,6 +116,63 @@ def test_tapes_begin_at_zero(make_film, painter, tmp_path):
     np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-3)
 
 
+def times_of(path):
+    """Times of the pictures and of the sound, in seconds."""
+    with av.open(str(path)) as film:
+        pictures = [frame.time for frame in film.decode(video=0)]
+    with av.open(str(path)) as film:
+        return pictures, [frame.time for frame in film.decode(audio=0)]
+
+
+@pytest.mark.parametrize("begin", [0.06, 30, 36000])
+@pytest.mark.parametrize("name", ["film.mkv", "film.nut", "film.ts", "film.flv"])
+def test_pictures_that_are_decoded_in_another_order_may_begin_late(
+    make_film, painter, tmp_path, name, begin
+):
+    """Some containers have no times of decoding, so that FFmpeg knows the first ones not."""
+    source = make_film(
+        name,
+        25,
+        sounds=[("aac", 44100)],
+        options={"bf": "2", "g": "25"},
+        muxing={"output_ts_offset": str(begin)},
+    )
+    target = tmp_path / "results" / "film.mp4"
+    assert colorize_film(painter, str(source), target, ignore).frames == 25
+    pictures, sound = times_of(target)
+    np.testing.assert_allclose(np.diff(pictures), 0.04, atol=2e-3)
+    own_pictures, own_sound = times_of(source)
+    assert sound[0] - pictures[0] == pytest.approx(own_sound[0] - own_pictures[0], abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "sound"),
+    [("film.ts", "libx264", "aac"), ("film.vob", "mpeg2video", "mp2")],
+)
+def test_clocks_that_wrap_go_on(make_film, painter, tmp_path, name, pictures, sound):
+    """The clock of MPEG streams begins anew after 2 ** 33 / 90000 = 95443.7 seconds."""
+    source = make_film(
+        name,
+        50,
+        pictures=pictures,
+        sounds=[(sound, 48000)],
+        container="vob" if name.endswith("vob") else None,
+        muxing={"output_ts_offset": "95442.2"},
+    )
+    with av.open(str(source)) as film:
+        assert film.start_time < 0
+    target = tmp_path / "results" / "film.mp4"
+    colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as film:
+        assert film.duration / av.time_base == pytest.approx(2, abs=0.15)
+    times, heard = times_of(target)
+    assert len(times) == 50
+    assert times[0] >= 0
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=2e-3)
+    own_times, own_heard = times_of(source)
+    assert heard[0] - times[0] == pytest.approx(own_heard[0] - own_times[0], abs=0.03)
+
+
 @pytest.mark.parametrize("sound", ["ac3", "mp2"])
 def test_clocks_that_start_anew_go_on(make_film, painter, tmp_path, sound):
     """Two recordings of a disc one after the other, each with a clock of its own."""

@@ -34,6 +34,9 @@ _STATED_BY_TRACK = ("mov", "mxf")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
+# Containers whose clock of 33 bits wraps every 26.5 hours. FFmpeg gives what is before the wrap
+# times below zero.
+_CLOCK_WRAPS = ("mpegts", "mpeg")
 _EBML_UNKNOWN = -1
 _SEGMENT = b"\x18\x53\x80\x67"
 # FFmpeg's flag for tracks of pictures that are covers.
@@ -293,17 +296,19 @@ class Clock:
     """
 
     def __init__(self, film: InputContainer):
-        # Pictures before zero are there for decoders to begin with, and no player shows them.
-        self._offset = -Fraction(max(0, film.start_time or 0), _MICROSECONDS)
+        start = film.start_time or 0
+        if container_name(film) not in _CLOCK_WRAPS:
+            # Pictures before zero are there for decoders to begin with, and no player shows them.
+            start = max(0, start)
+        self._offset = -Fraction(start, _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
         self._next: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
         """Changes the times of the next packet."""
-        if packet.dts is None:
-            return
-        now = packet.dts * packet.time_base + self._offset
-        if self._jumps and packet.stream.type in ("video", "audio"):
+        # FFmpeg knows no decoding times of the first packets in Matroska and NUT, which store none.
+        if self._jumps and packet.dts is not None and packet.stream.type in ("video", "audio"):
+            now = packet.dts * packet.time_base + self._offset
             index = packet.stream.index
             jump = now - self._next.get(index, now)
             if jump > _JUMP_AHEAD or jump < -_JUMP_BACK:
@@ -311,7 +316,8 @@ class Clock:
                 now -= jump
             self._next[index] = now + (packet.duration or 0) * packet.time_base
         moved = round(self._offset / packet.time_base)
-        packet.dts += moved
+        if packet.dts is not None:
+            packet.dts += moved
         if packet.pts is not None:
             packet.pts += moved
 
