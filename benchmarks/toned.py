@@ -7,7 +7,7 @@ and those that are toned themselves. What is taken for toned is named, so that o
 LIST then says, a path in each line, which photos are toned indeed, and these are left out. Toned
 prints are made of the others: gray versions in sepia of three kinds, cyanotype, selenium and gold,
 split tones, faded paper and faint tints; without noise, with noise, coloured noise and coarse
-grain; stored as JPEG of several qualities or not. `--fit` finds the weights of
+grain; some of them small; stored as JPEG of several qualities or not. `--fit` finds the weights of
 `colorization/lab/toning.py` for them. `--half` takes half of the photos, by a hash of their names,
 so that what was found on one can be tried on the other.
 """
@@ -42,9 +42,12 @@ TONES = {
     "faded": [(64, 61, 52), (204, 194, 167)],
     "warm tint": [(0, 0, 0), (255, 252, 249)],
     "cold tint": [(0, 0, 0), (250, 255, 255)],
-    # The sepia of editors and CSS, which clips the highlights.
     "editor's sepia": None,
 }
+# Of the colours of a photo: sepia of CSS and most editors, which clips the highlights.
+SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
+# Sides of photos to make prints of.
+MOST = 800
 NOISES = ("none", "fine", "coloured", "grain")
 QUALITIES = (None, 50, 75, 90, 95)
 
@@ -85,8 +88,10 @@ def main() -> None:
         name = list(TONES)[number % len(TONES)]
         noise = NOISES[number // len(TONES) % len(NOISES)]
         quality = QUALITIES[random.integers(len(QUALITIES))]
-        source = open_photo(read_file(paths[random.integers(len(paths))]), SIZE)
-        planes, gray = planes_of(make_print(source, name, noise, quality, random))
+        source = open_photo(read_file(paths[random.integers(len(paths))]), MOST)
+        source.thumbnail((random.integers(150, 400) if number % 4 == 0 else MOST,) * 2)
+        print_ = make_print(source, name, noise, quality, random)
+        planes, gray = planes_of(open_photo(print_, SIZE))
         prints.append(planes)
         kept = not gray and not toning.is_toned(*planes)
         for key in (name, f"noise: {noise}", f"quality: {quality}", "all"):
@@ -113,11 +118,11 @@ def planes_of(photo: Image.Image) -> tuple[tuple[np.ndarray, ...], bool]:
 
 def make_print(
     photo: Image.Image, tone: str, noise: str, quality: int | None, random: np.random.Generator
-) -> Image.Image:
-    """A toned print of a photo."""
+) -> bytes:
+    """A toned print of a photo, a PNG or a JPEG."""
     gray = np.asarray(photo.convert("L"), float) / 255
     if TONES[tone] is None:
-        colors = np.clip(255 * gray[..., None] * [1.351, 1.203, 0.937], 0, 255)
+        colors = np.clip(np.asarray(photo.convert("RGB"), float) @ SEPIA.T, 0, 255)
     else:
         stops = np.array(TONES[tone], float)
         places = np.linspace(0, 1, len(stops))
@@ -133,11 +138,12 @@ def make_print(
         grain = random.normal(0, random.uniform(5, 12), gray.shape)[..., None]
         colors = colors + grain + random.normal(0, random.uniform(2, 8), colors.shape)
     made = Image.fromarray(np.clip(np.rint(colors), 0, 255).astype(np.uint8))
-    if quality is None:
-        return made
     with io.BytesIO() as file:
-        made.save(file, "JPEG", quality=quality)
-        return Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+        if quality is None:
+            made.save(file, "PNG", compress_level=1)
+        else:
+            made.save(file, "JPEG", quality=quality)
+        return file.getvalue()
 
 
 def fit(photos: list, prints: list) -> None:

@@ -6,9 +6,14 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.toned import NOISES, QUALITIES, TONES, make_print
-from colorization.data.lab_planes import to_sheet
+from colorization.data.lab_planes import SIZE, to_sheet
+from colorization.decoding.decode import open_photo
 
 PHOTOS = ("astronaut", "cat", "coffee", "rocket")
+
+
+def kind_of(data):
+    return to_sheet(open_photo(data, SIZE))[1]
 
 
 @pytest.mark.parametrize("tone", list(TONES))
@@ -19,10 +24,17 @@ def test_prints_of_every_tone_are_told(tone):
         photo = Image.fromarray(getattr(data, name)())
         for noise in NOISES:
             quality = QUALITIES[random.integers(len(QUALITIES))]
-            _, kind = to_sheet(make_print(photo, tone, noise, quality, random))
-            kinds.append(kind)
+            kinds.append(kind_of(make_print(photo, tone, noise, quality, random)))
     assert "gray" not in kinds or tone.endswith("tint")
     assert kinds.count("colour") <= (1 if tone == "strong split" else 0)
+
+
+@pytest.mark.parametrize("quality", [None, 50, 90])
+@pytest.mark.parametrize("name", PHOTOS)
+def test_prints_whose_highlights_are_clipped_are_told(name, quality):
+    bright = Image.fromarray(getattr(data, name)()).point(lambda value: min(255, 1.3 * value))
+    made = make_print(bright, "editor's sepia", "none", quality, np.random.default_rng(0))
+    assert kind_of(made) == "toned"
 
 
 def test_colour_photos_are_none():

@@ -4,9 +4,10 @@ In a toned print, a*b* follow lightness along one curve; in a colour photo, thin
 lightness differ in colour. If a*b* are a sum of functions of lightness at each pixel, their means
 over any block are the same sum of these functions' means over it. So the curve is found from
 blocks, whatever texture and compression do within them. Texture finer than a pixel was averaged in
-RGB before, which takes a*b* off the curve, the farther the rougher the pixels around are: two more
-terms stand for that. What is still off is noise in a toned print, which cancels out over larger
-parts of the picture; things of another colour do not.
+RGB before, which takes a*b* off the curve, the farther the rougher the pixels around are, and
+farthest where highlights are clipped: three more terms stand for that. What is still off is noise
+in a toned print, which cancels out over larger parts of the picture; things of another colour do
+not.
 """
 
 from __future__ import annotations
@@ -25,20 +26,30 @@ _SHARES = np.stack(
 ).astype(np.float32)
 # Takes what neighbouring knots differ in differences of, and keeps knots without pixels there.
 _BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
-# Of the knots and of two terms of roughness.
-_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 2)
+# Bends below the highlights, which editors clip.
+_FEWER_BENDS = _BENDS[:8]
+# Of the knots and of three terms of roughness.
+_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 3)
 _STIFFNESS[: len(_KNOTS), : len(_KNOTS)] = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
 # Sixteen times the variance of four bytes of lightness, where two are black and two are white.
 _ROUGHEST = 16 * 127.5**2
+# Factors on roughness, at each level: the three terms.
+_ROUGHNESS = np.stack(
+    [
+        np.full(4 * 255 + 1, 1 / _ROUGHEST),
+        np.linspace(-1, 1, 4 * 255 + 1) / _ROUGHEST,
+        np.interp(np.arange(4 * 255 + 1) / _LEVEL, [70, 100], [0, 4]) / _ROUGHEST,
+    ]
+).astype(np.float32)
 # Rows of a*b*, and blocks each way, of the first looks, which tell most colour photos: the most
 # that toned prints have of `_unevenness` and off the curve over sixteenths of them, in CIE units.
 _FEW_ROWS = _FEW_BLOCKS = 16
 _MOST_UNEVEN, _MOST_OFF_CURVE = 5.8, 1.0
 _ROWS, _BLOCKS = 128, 32
-# Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted by
+# Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted as by
 # `benchmarks/toned.py --fit`.
-_WEIGHTS = np.array([9.715, 1.806, -4.124, 2.771, -0.706, -0.284])
-_LIMIT = 2.6
+_WEIGHTS = np.array([9.18, 2.91, -4.76, 2.93, -0.17])
+_LIMIT = 4.5
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
@@ -67,21 +78,16 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Returns:
       Distance off the curve: of sixteenths of the picture (root mean square), of 64ths (the most),
-      of 1024ths (the median); how much the curve bends; spread of a*b* across their main direction;
-      distance of the mean a*b* from gray, which is large in strong tones alone.
+      of 1024ths (the median); how much the curve bends below the highlights; distance of the mean
+      a*b* from gray, which is large in strong tones alone.
     """
-    off, curve, chroma = _off_curve(lightness, a, b, _ROWS, _BLOCKS)
-    mean = chroma.mean(1, keepdims=True)
-    chroma = chroma - mean
-    (aa, ab), (_, bb) = chroma @ chroma.T / chroma.shape[1]
-    across = (aa + bb) / 2 - math.hypot((aa - bb) / 2, ab)
+    off, curve, mean = _off_curve(lightness, a, b, _ROWS, _BLOCKS)
     return np.array(
         [
             _size(_block_means(off, 4)),
             np.hypot(*_block_means(off, 8)).max(),
             np.median(np.hypot(*off)),
-            np.linalg.norm(_BENDS @ curve),
-            math.sqrt(max(across, 0)),
+            np.linalg.norm(_FEWER_BENDS @ curve),
             np.linalg.norm(mean - 128),
         ]
     )
@@ -115,7 +121,7 @@ def _off_curve(
 
     Returns:
       What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
-      `[12, 2]`; and their means over blocks, `[2, blocks**2]`.
+      `[12, 2]`; and their means, `[2]`.
     """
     step = len(a) // rows
     first = step // 2
@@ -126,10 +132,10 @@ def _off_curve(
     ]
     levels = sum(pixels)
     roughness = 4 * sum(np.square(some) for some in pixels) - np.square(levels)
-    planes = np.empty([len(_KNOTS) + 4, rows, a.shape[1]], np.float32)
-    _SHARES.take(levels, axis=1, out=planes[:-4], mode="clip")
-    np.multiply(roughness, 1 / _ROUGHEST, out=planes[-4], casting="unsafe")
-    np.multiply(planes[-4], levels / (50 * _LEVEL) - 1, out=planes[-3], casting="unsafe")
+    planes = np.empty([len(_KNOTS) + 5, rows, a.shape[1]], np.float32)
+    _SHARES.take(levels, axis=1, out=planes[:-5], mode="clip")
+    _ROUGHNESS.take(levels, axis=1, out=planes[-5:-2], mode="clip")
+    planes[-5:-2] *= roughness
     planes[-2] = a[first::step]
     planes[-1] = b[first::step]
     means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
@@ -143,7 +149,7 @@ def _off_curve(
     slopes = (np.diff(curve, axis=0) / np.diff(_KNOTS)[:, None]).T
     slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")
     off -= slopes * ((off * slopes).sum(0) / (1 + np.square(slopes).sum(0)))
-    return off.reshape(2, blocks, blocks), curve, chroma
+    return off.reshape(2, blocks, blocks), curve, chroma.mean(1)
 
 
 def _run_means(rows: np.ndarray, count: int) -> np.ndarray:
