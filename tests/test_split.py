@@ -262,6 +262,9 @@ def test_held_out_photos_stay_so_under_another_path_and_beside_others(photo_fold
     selection = select("--train_data", moved)
     assert names(selection.test) == first
     assert len(selection.train) == 38
+    # Whoever measures the model finds them there.
+    held_out.write(NOTE, selection.held_out)
+    assert names(photos_for_testing(parse("color", []), NOTE)) == first
     # They can be renamed, too.
     for name in first:
         (moved / name).rename(moved / f"again {name}")

@@ -107,6 +107,14 @@ def untrained(
     return [path for path, photo in found if photo.sha256 in contents or path in new]
 
 
+def moved(others: Iterable[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
+    """Held-out photos by where they lie now, if their files are among some others by now."""
+    now = {photo.sha256: photo for photo in identify(paths) if photo.sha256}
+    return [
+        other if os.path.isfile(other.path) else now.get(other.sha256, other) for other in others
+    ]
+
+
 def file_sizes(paths: Sequence[str]) -> list[int]:
     """Bytes of each photo's file; -1 of what is remote or cannot be looked at."""
     with ThreadPoolExecutor(_THREADS) as pool:

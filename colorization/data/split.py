@@ -112,7 +112,11 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
     before = _Before(held_out.read(noted), held_out.read_trained_on(noted))
     if there := _present(before):
         return there
-    print("No photos are named: taking the test photos bundled with scikit-image.")
+    missing = "The photos that were held out are not where they were"
+    print(
+        f"{missing if before.held_out else 'No photos are named'}: "
+        "taking the test photos bundled with scikit-image."
+    )
     return find_data(_bundled("test"))
 
 
@@ -169,7 +173,8 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
         test = _each_once(held_out.untrained(test, *before))
         if test:
             print(f"Testing on the {len(test):,} photos that were held out before.")
-        return Selection(rest, test or find_data(_bundled("test")), before.held_out)
+        noted = held_out.moved(before.held_out, test)
+        return Selection(rest, test or find_data(_bundled("test")), noted)
     test = _usable(_chosen(held_out.unlike(rest, before.trained_on)))
     noted = [*before.held_out, *held_out.identify(test)]
     copies = held_out.same_content(rest, noted)
