@@ -102,6 +102,14 @@ def test_tf_config_that_makes_no_sense(monkeypatch, text, words):
         cluster.read_cluster(False, None)
 
 
+def test_jobs_without_tasks_are_none(monkeypatch):
+    jobs = {"chief": ["localhost:2222"], "ps": [], "evaluator": []}
+    task = {"type": "chief", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+    config = cluster.read_cluster(False, None)
+    assert (config.is_chief, config.num_worker_replicas, config.num_ps_replicas) == (True, 1, 0)
+
+
 @pytest.mark.parametrize("empty", [None, "", " "])
 def test_no_cluster(monkeypatch, empty):
     monkeypatch.setenv("TF_CONFIG", empty or "")

@@ -84,6 +84,19 @@ def test_lists_are_read_as_editors_of_every_system_write_them(tmp_path, encoding
     assert found == [os.path.normpath(name) for name in [*names, "quoted.jpg"]]
 
 
+def test_a_list_with_a_byte_too_many_or_of_another_code_page_is_read(tmp_path, monkeypatch):
+    listed = tmp_path / "list.txt"
+    listed.write_bytes("a.jpg\r\nb.jpg\r\n".encode("utf-16") + b"\n")
+    assert [os.path.basename(path) for path in find_photos([str(listed)])] == ["a.jpg", "b.jpg"]
+    listed.write_bytes("größe.jpg\n".encode("cp1252"))
+    # As on Windows, where names are no bytes.
+    monkeypatch.setattr(
+        "os.fsdecode", lambda line: os.fspath(line) if isinstance(line, str) else line.decode()
+    )
+    monkeypatch.setattr("locale.getpreferredencoding", lambda _: "cp1252")
+    assert [os.path.basename(path) for path in find_photos([str(listed)])] == ["größe.jpg"]
+
+
 def test_spaces_at_the_end_of_a_line_count_only_if_a_file_has_them(tmp_path):
     (tmp_path / "list.txt").write_text("a.jpg \nb.jpg\t\nsub folder/c.jpg\n")
     names = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import glob
 import hashlib
+import locale
 import os
 import re
 import stat
@@ -185,13 +186,22 @@ def _candidates(source: str, films: bool) -> Iterator[str]:
 def _lines(text: bytes) -> list[str]:
     """The paths in a list: UTF-8, with or without a mark, UTF-16, or bytes as file systems have."""
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # Windows PowerShell writes what it prints as UTF-16.
-        lines = re.split(r"\r\n|\r|\n", text.decode("utf-16", "surrogatepass"))
+        # Windows PowerShell writes what it prints as UTF-16, other programs add single bytes.
+        whole = text[: len(text) // 2 * 2]
+        lines = re.split(r"\r\n|\r|\n", whole.decode("utf-16", "surrogatepass"))
     else:
-        lines = map(os.fsdecode, text.removeprefix(codecs.BOM_UTF8).splitlines())
+        lines = map(_decoded, text.removeprefix(codecs.BOM_UTF8).splitlines())
     # Windows copies paths with quotation marks around them.
     lines = (line[1:-1] if line[:1] == line[-1:] == '"' else line for line in lines)
     return [line for line in lines if line.strip()]
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return os.fsdecode(line)
+    except UnicodeDecodeError:
+        # Older programs on Windows write in the system's code page.
+        return line.decode(locale.getpreferredencoding(False), "replace")
 
 
 def _without_raw_twins(names: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ has finished, and they end when nobody needs them any more.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -69,8 +70,7 @@ def run_config(**settings: Any) -> tf_estimator.RunConfig:
     Raises:
       UserError: TF_CONFIG is damaged.
     """
-    if not os.environ.get("TF_CONFIG", "").strip():
-        os.environ.pop("TF_CONFIG", None)
+    _tidy_environment()
     try:
         config = tf_estimator.RunConfig(**settings)
     except (ValueError, TypeError, AttributeError) as error:
@@ -86,6 +86,19 @@ def run_config(**settings: Any) -> tf_estimator.RunConfig:
         rewriting = config.session_config.graph_options.rewrite_options
         rewriting.remapping = rewriter_config_pb2.RewriterConfig.OFF
     return config
+
+
+def _tidy_environment() -> None:
+    """Takes from TF_CONFIG what templates leave empty, which TensorFlow fails on."""
+    text = os.environ.pop("TF_CONFIG", "")
+    with contextlib.suppress(ValueError, AttributeError):
+        stated = json.loads(text)
+        cluster = stated.get("cluster", {})
+        for job in [job for job, tasks in cluster.items() if not tasks]:
+            del cluster[job]
+        text = json.dumps(stated)
+    if text.strip():
+        os.environ["TF_CONFIG"] = text
 
 
 def serve_parameters(config: tf_estimator.RunConfig) -> None:
