@@ -11,7 +11,7 @@ import pytest
 import color_global
 from colorization.data.photos import is_film
 from colorization.errors import UserError
-from colorization.films.color import UnreadableFilm, field_order
+from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import Smoother, colorize_film, flicker
 from colorization.modes import predict as predict_mode
 from colorization.options import parse
@@ -266,58 +266,6 @@ def test_flicker_counts_where_lightness_stays():
     chroma[1, 0, 1] = 100
     assert flicker(lightness, chroma) == 3
     assert np.isnan(flicker(lightness[:, :, 1:], chroma[:, :, 1:]))
-
-
-def tags(path):
-    import av
-
-    with av.open(str(path)) as container:
-        context = container.streams.video[0].codec_context
-        next(container.decode(video=0))
-        names = ("color_primaries", "color_trc", "colorspace", "color_range")
-        return tuple(int(getattr(context, name)) for name in names)
-
-
-@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.webm"])
-@pytest.mark.parametrize(
-    ("stored", "expected"),
-    [
-        ((1, 1, 1, 1), (1, 1, 1, 1)),
-        ((1, 13, 1, 2), (1, 13, 1, 2)),
-        ((9, 14, 9, 1), (9, 14, 9, 1)),
-        ((5, 6, 5, 1), (5, 6, 5, 1)),
-        ((2, 2, 2, 0), (1, 1, 6, 1)),
-    ],
-    ids=["BT.709", "full range", "BT.2020", "BT.601", "untagged"],
-)
-def test_films_are_tagged_as_their_sources(make_film, painter, tmp_path, name, stored, expected):
-    def set_up(film, video, tracks):
-        context = video.codec_context
-        context.color_primaries, context.color_trc, context.colorspace = stored[:3]
-        context.color_range = stored[3]
-
-    pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
-    source = make_film(name, 2, pictures=pictures, set_up=set_up)
-    target = tmp_path / "results" / name
-    colorize_film(painter, str(source), target, ignore)
-    assert tags(target) == expected
-
-
-@pytest.mark.parametrize("fields", ["tff", "bff"])
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
-def test_interlaced_films_stay_interlaced(make_film, painter, tmp_path, name, fields):
-    import av
-
-    interlaced = {"flags": "+ilme+ildct"}
-    source = make_film(f"{name}.mpg", 12, pictures="mpeg2video", options=interlaced, fields=fields)
-    target = tmp_path / "results" / name
-    colorize_film(painter, str(source), target, ignore)
-    with av.open(str(target)) as container:
-        pictures = container.streams.video[0]
-        found = [field_order(frame, pictures.time_base) for frame in container.decode(pictures)]
-        if hasattr(pictures.codec_context, "field_order"):
-            assert int(pictures.codec_context.field_order) == {"tff": 2, "bff": 3}[fields]
-    assert found == 12 * [fields]
 
 
 def test_times_that_are_not_even_stay(make_film, painter, tmp_path):

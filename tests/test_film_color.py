@@ -9,6 +9,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from colorization.films.color import (
     Colors,
     Converter,
+    StatedColors,
     UnreadableFilm,
     field_order,
     stored_colors,
@@ -207,11 +208,38 @@ def test_tags_are_kept_and_missing_ones_guessed_as_players_do(context, expected)
 @pytest.mark.parametrize(
     ("tags", "named"),
     [((9, 16, 9), r"HDR \(PQ\)"), ((9, 18, 9), r"HDR \(HLG\)"), ((1, 8, 1), "linear"),
-     ((1, 1, 8), "matrix 8"), ((9, 14, 14), "matrix 14")],
+     ((1, 1, 8), "YCgCo"), ((9, 14, 10), "constant luminance"), ((9, 14, 14), "ICtCp"),
+     ((1, 1, 11), "matrix 11 of H.273")],
 )  # fmt: skip
 def test_what_no_ordinary_display_shows_is_refused_by_name(tags, named):
     with pytest.raises(UnreadableFilm, match=named):
         stored_colors(context_of(tags=tags))
+
+
+def test_the_containers_word_counts_where_the_stream_states_nothing():
+    container = StatedColors(9, 16, 9)
+    with pytest.raises(UnreadableFilm, match="PQ"):
+        stored_colors(context_of(), container)
+    assert stored_colors(context_of(tags=(1, 1, 1)), container) == Colors(1, 1, 1, False)
+    assert stored_colors(context_of(), StatedColors(9, 14, 9)) == Colors(9, 14, 9, False)
+
+
+def test_chroma_of_fields_that_only_the_container_states_is_read_field_by_field():
+    """Fields of quite different colours, whose chroma 4:2:0 lets no other way keep apart."""
+    planes = np.full([96, 64], 100, np.uint8)
+    for plane in planes[64:80], planes[80:]:
+        # Two lines of chroma after each other in memory are one row of 64 bytes.
+        plane[:, :32], plane[:, 32:] = 60, 200
+    frame = frame_of(planes, "yuv420p")
+    frame.pts, frame.time_base = 0, TIME_BASE
+    converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, False), "tff")
+    upright = converter.upright(frame)
+    assert field_order(upright, TIME_BASE) == "tff"
+    read = converter.srgb(upright)[8:-8].astype(int)
+    # Where all are one picture, lines of chroma are mixed.
+    for field in (read[0::2], read[1::2]):
+        assert np.abs(field - field.mean((0, 1))).max() <= 2
+    assert np.abs(read[0::2].mean((0, 1)) - read[1::2].mean((0, 1))).max() > 100
 
 
 def test_the_order_of_fields_is_found():

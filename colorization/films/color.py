@@ -59,6 +59,19 @@ _REFUSED_TRANSFERS = {
     18: "HDR (HLG)",
 }
 
+# Codecs whose decoders tell of each picture whether it is interlaced, so that no word of the
+# container is needed; and FFmpeg's numbers for the field that is shown first by the container.
+_PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
+_PICTURES_TELL_FIELDS += ("dvvideo", "prores")
+_FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
+
+# Matrices that FFmpeg's filter does not undo.
+_REFUSED_MATRICES = {
+    8: "YCgCo (matrix 8 of H.273)",
+    10: "BT.2020 of constant luminance (matrix 10 of H.273)",
+    14: "ICtCp (matrix 14 of H.273)",
+}
+
 _LINEAR = lab_numpy.linear(255)
 _SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
 
@@ -79,26 +92,46 @@ class Colors(NamedTuple):
     full_range: bool
 
 
-def stored_colors(context: VideoCodecContext) -> Colors:
+class StatedColors(NamedTuple):
+    """Codes of primaries, transfer and matrix as they are stated, or that they are not."""
+
+    primaries: int = _UNSPECIFIED
+    transfer: int = _UNSPECIFIED
+    matrix: int = _UNSPECIFIED
+
+
+def stated_colors(context: VideoCodecContext) -> StatedColors:
+    """What is known of colours: before anything is decoded, what the container states."""
+    codes = (context.color_primaries, context.color_trc, context.colorspace)
+    return StatedColors(*map(int, codes))
+
+
+def stored_colors(context: VideoCodecContext, container: StatedColors | None = None) -> Colors:
     """How the pictures of a film are stored, once the first is decoded.
 
-    What is not tagged is decided as players do: primaries and transfer are BT.709's, the matrix is
-    BT.709's from 1280 columns or 577 rows on and BT.601's below, the range is limited.
+    What the stream itself does not state is taken from the container. What that does not state is
+    decided as players do: primaries and transfer are BT.709's, the matrix is BT.709's from 1280
+    columns or 577 rows on and BT.601's below, the range is limited.
 
     Raises:
       UnreadableFilm: HDR, or another kind that no display of standard range shows as it is.
     """
-    primaries, transfer = int(context.color_primaries), int(context.color_trc)
+    # The code of RGB, too, says nothing where there are planes of chroma.
+    primaries, transfer, matrix = (
+        by_stream if by_stream not in (_RGB, _UNSPECIFIED, _RESERVED) else by_container
+        for by_stream, by_container in zip(
+            stated_colors(context), container or StatedColors(), strict=True
+        )
+    )
     if transfer in _REFUSED_TRANSFERS:
         kind = _REFUSED_TRANSFERS[transfer]
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
-    matrix = int(context.colorspace)
-    # The code of RGB, too, says nothing where there are planes of chroma.
     if matrix in (_RGB, _UNSPECIFIED, _RESERVED) or not _is_yuv(context.pix_fmt):
         large = context.width >= 1280 or context.height > 576
         matrix = _BT709 if large else _SMPTE170M
     if matrix not in _MATRICES:
-        raise UnreadableFilm(f"with matrix {matrix} of H.273; convert it to BT.709 first")
+        kind = _REFUSED_MATRICES.get(matrix, f"matrix {matrix} of H.273")
+        raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg, say")
     return Colors(
         primaries if primaries in _PRIMARIES else _BT709,
         transfer if transfer not in (0, _UNSPECIFIED) else _BT709,
@@ -126,14 +159,34 @@ def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
     return "bff"
 
 
+def stated_fields(context: VideoCodecContext) -> str | None:
+    """ "tff" or "bff" as a container states it of pictures that cannot tell themselves, or None.
+
+    PyAV before 18 does not know it.
+    """
+    if context.name in _PICTURES_TELL_FIELDS:
+        return None
+    return _FIELDS.get(int(getattr(context, "field_order", 0)))
+
+
 class Converter:
     """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
 
     Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
     """
 
-    def __init__(self, first: VideoFrame, time_base: Fraction, colors: Colors):
-        """Args: the first decoded picture; the unit of its times; how its colours are stored."""
+    def __init__(
+        self, first: VideoFrame, time_base: Fraction, colors: Colors, fields: str | None = None
+    ):
+        """Makes a converter for pictures of one film.
+
+        Args:
+          first: the first decoded picture.
+          time_base: the unit of its times.
+          colors: how its colours are stored.
+          fields: "tff" or "bff" for interlaced pictures that do not tell so themselves.
+        """
+        self._set_fields = [("setfield", fields)] if fields else []
         self._first, self._time_base, self._colors = first, time_base, colors
         self._turns, self.lying = _turns(first)
         self.turned = bool(self._turns)
@@ -184,7 +237,7 @@ class Converter:
         if _is_yuv(layout):
             matrix = _MATRICES[self._colors.matrix]
             scaling += f":in_color_matrix={matrix}:in_range={'full' if full else 'limited'}"
-        filters = [("scale", scaling), ("format", "rgb24"), *self._turns]
+        filters = [*self._set_fields, ("scale", scaling), ("format", "rgb24"), *self._turns]
         even = ("crop", "trunc(iw/2)*2:trunc(ih/2)*2:0:0")
         return _graph(frame, self._time_base, [*filters, even])
 

@@ -11,20 +11,14 @@ import numpy as np
 from PIL import Image
 
 from colorization.files import atomic_write, remove_left_behind
-from colorization.films.color import (
-    Colors,
-    Converter,
-    UnreadableFilm,
-    field_order,
-    stored_colors,
-    tag,
-)
+from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.source import (
+    Beginning,
     Clock,
     address,
+    beginning,
     decoded,
     explained,
-    first_frames,
     in_time,
     main_pictures,
     open_film,
@@ -81,9 +75,10 @@ def colorize_film(
     """
     # The beginning is looked at beforehand, because no track can be added to the result once its
     # first packet is written.
-    begin = first_frames(source, _LOOKED_AT)
-    if min(begin[0].width, begin[0].height) < 2:
-        raise UnreadableFilm(f"{begin[0].width} x {begin[0].height} pixels, too small for a film")
+    begin = beginning(source, _LOOKED_AT)
+    width, height = begin.frames[0].width, begin.frames[0].height
+    if min(width, height) < 2:
+        raise UnreadableFilm(f"{width} x {height} pixels, too small for a film")
     total = require_whole(source)
     import av
 
@@ -139,25 +134,25 @@ class _Film:
     `changes` says in a few words each what does not stay as it was.
     """
 
-    def __init__(self, film: InputContainer, result: OutputContainer, begin: list[VideoFrame]):
+    def __init__(self, film: InputContainer, result: OutputContainer, begin: Beginning):
         """Adds all tracks to the result.
 
         Args:
           film: the source, of which nothing was read.
           result: of which nothing was written.
-          begin: the first pictures of the source.
+          begin: what the first pictures of the source tell.
         """
         self._film, self._result = film, result
         self._pictures = main_pictures(film)
-        colors = stored_colors(self._pictures.codec_context)
-        self._converter = Converter(begin[0], self._pictures.time_base, colors)
-        self._out = self._add_pictures(begin, colors)
+        first, fields = begin.frames[0], begin.fields if begin.only_stated else None
+        self._converter = Converter(first, self._pictures.time_base, begin.colors, fields)
+        self._out = self._add_pictures(begin)
         self._tracks = Tracks(film, result, self._pictures)
         self._damaged: list[str] = []
         # Those of pictures on their way by their times, as the source counts time.
         self._durations: dict[int | None, int | None] = {}
-        self._format = begin[0].format
-        self._stored_size = begin[0].width, begin[0].height
+        self._format = first.format
+        self._stored_size = first.width, first.height
 
     @property
     def changes(self) -> list[str]:
@@ -221,10 +216,10 @@ class _Film:
             else:
                 self._tracks.write(packet)
 
-    def _add_pictures(self, begin: list[VideoFrame], colors: Colors) -> VideoStream:
+    def _add_pictures(self, begin: Beginning) -> VideoStream:
         """Adds the stream for coloured pictures, like those of the source but upright."""
         source, webm = self._pictures, self._result.format.name == "webm"
-        upright = self._converter.upright(begin[0])
+        upright = self._converter.upright(begin.frames[0])
         width, aspect = upright.width, source.sample_aspect_ratio or Fraction(1)
         if self._converter.lying:
             aspect = 1 / aspect
@@ -232,17 +227,15 @@ class _Film:
             # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
             width, aspect = round(width * aspect / 2) * 2, 1
         codec, options = _VP9 if webm else _H264
-        fields = [field_order(frame, source.time_base) for frame in begin]
-        fields = next((order for order in fields if order), None)
-        if fields and not webm and not self._converter.turned:
-            options = {**options, "flags": "+ildct+ilme", "x264-params": f"{fields}=1"}
+        if begin.fields and not webm and not self._converter.turned:
+            options = {**options, "flags": "+ildct+ilme", "x264-params": f"{begin.fields}=1"}
         out = self._result.add_stream(codec, rate=_rate(source), options=options)
         out.width, out.height = width, upright.height
         out.pix_fmt = "yuv420p"
         out.codec_context.sample_aspect_ratio = aspect
         out.time_base = source.time_base
         out.codec_context.time_base = source.time_base
-        tag(out.codec_context, colors)
+        tag(out.codec_context, begin.colors)
         describe(out, source)
         return out
 

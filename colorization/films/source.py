@@ -7,11 +7,18 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.data.photos import reason
 from colorization.errors import UserError
-from colorization.films.color import UnreadableFilm
+from colorization.films.color import (
+    Colors,
+    UnreadableFilm,
+    field_order,
+    stated_colors,
+    stated_fields,
+    stored_colors,
+)
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -115,19 +122,41 @@ def is_cover(track: Stream) -> bool:
     return track.type == "video" and bool(disposition(track) & _ATTACHED_PICTURE)
 
 
-def first_frames(path: str, count: int = 1) -> list[VideoFrame]:
-    """The first pictures of a film, fewer if it has no more.
+class Beginning(NamedTuple):
+    """What the first pictures of a film tell of it.
+
+    Attributes:
+      frames: the first pictures as they are decoded.
+      colors: how the colours are stored.
+      fields: the order of fields, see `field_order`.
+      only_stated: whether the container alone states that order, and the pictures do not.
+    """
+
+    frames: list[VideoFrame]
+    colors: Colors
+    fields: str | None
+    only_stated: bool
+
+
+def beginning(path: str, count: int = 1) -> Beginning:
+    """Decodes the first `count` pictures of a film, fewer if it has no more.
 
     Raises:
-      UnreadableFilm: it has none.
+      UnreadableFilm: it has none, or none that a display of standard range shows as they are.
       UserError: PyAV is not installed.
     """
     with explained(path), open_film(path) as film:
-        packets = film.demux(main_pictures(film))
-        frames = list(itertools.islice(decoded(packets, []), count))
-    if not frames:
-        raise UnreadableFilm("holds no pictures")
-    return frames
+        pictures = main_pictures(film)
+        context = pictures.codec_context
+        # Decoders put in what the stream itself says.
+        stated, fields = stated_colors(context), stated_fields(context)
+        frames = list(itertools.islice(decoded(film.demux(pictures), []), count))
+        if not frames:
+            raise UnreadableFilm("holds no pictures")
+        colors = stored_colors(context, stated)
+        orders = (field_order(frame, pictures.time_base) for frame in frames)
+        by_pictures = next((order for order in orders if order), None)
+    return Beginning(frames, colors, by_pictures or fields, bool(fields and not by_pictures))
 
 
 def require_whole(path: str) -> int:

@@ -27,7 +27,7 @@ from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
-from colorization.films.source import first_frames, require_pyav
+from colorization.films.source import beginning, require_pyav
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
@@ -187,7 +187,7 @@ def _require_readable(paths: list[str]) -> None:
     for path in paths:
         try:
             if is_film(path):
-                first_frames(path)
+                beginning(path)
             else:
                 lab_planes.from_path(path)
             return

@@ -1,0 +1,115 @@
+"""Colour standards and interlacing of coloured films are those of their sources."""
+
+import pytest
+
+from colorization.films.color import UnreadableFilm, field_order
+from colorization.films.colorize_film import colorize_film
+
+av = pytest.importorskip("av")
+
+
+def ignore(total):
+    pass
+
+
+def tags(path):
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        next(container.decode(video=0))
+        names = ("color_primaries", "color_trc", "colorspace", "color_range")
+        return tuple(int(getattr(context, name)) for name in names)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.webm"])
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ((1, 1, 1, 1), (1, 1, 1, 1)),
+        ((1, 13, 1, 2), (1, 13, 1, 2)),
+        ((9, 14, 9, 1), (9, 14, 9, 1)),
+        ((5, 6, 5, 1), (5, 6, 5, 1)),
+        ((2, 2, 2, 0), (1, 1, 6, 1)),
+    ],
+    ids=["BT.709", "full range", "BT.2020", "BT.601", "untagged"],
+)
+def test_films_are_tagged_as_their_sources(make_film, painter, tmp_path, name, stored, expected):
+    def set_up(film, video, tracks):
+        context = video.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = stored[:3]
+        context.color_range = stored[3]
+
+    pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    source = make_film(name, 2, pictures=pictures, set_up=set_up)
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    assert tags(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("bt709:bt709:bt709", (1, 1, 1, 1)), ("bt2020:bt2020-10:bt2020nc", (9, 14, 9, 1))],
+)
+def test_colours_are_those_that_the_stream_itself_states(
+    make_film, painter, tmp_path, said, expected
+):
+    source = contradictory(make_film, said)
+    target = tmp_path / "results" / "film.mkv"
+    colorize_film(painter, str(source), target, ignore)
+    assert tags(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("transfer", "named"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("linear", "linear")]
+)
+def test_hdr_that_only_the_stream_states_is_refused(make_film, painter, tmp_path, transfer, named):
+    source = contradictory(make_film, f"bt2020:{transfer}:bt2020nc")
+    with pytest.raises(UnreadableFilm, match=named):
+        colorize_film(painter, str(source), tmp_path / "film.mkv", ignore)
+
+
+def contradictory(make_film, said):
+    """A film of which Matroska states the matrix of BT.601, and the stream something else."""
+
+    def set_up(film, video, tracks):
+        video.codec_context.colorspace = 5
+
+    names = ("colorprim", "transfer", "colormatrix")
+    params = (f"{name}={code}" for name, code in zip(names, said.split(":"), strict=True))
+    options = {"x264-params": ":".join(params)}
+    return make_film("source.mkv", 2, options=options, set_up=set_up)
+
+
+@pytest.mark.parametrize("fields", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("source", "pictures", "layout"),
+    [("film.mkv", "mjpeg", "yuvj420p"), ("film.mov", "mjpeg", "yuvj422p"),
+     ("film.mov", "png", "rgb24")],
+)  # fmt: skip
+def test_interlacing_that_only_the_container_states_stays(
+    make_film, painter, tmp_path, source, pictures, layout, fields
+):
+    if not hasattr(av.VideoCodecContext, "field_order"):
+        pytest.skip("an old PyAV")
+    stated = {"field_order": {"tff": "tt", "bff": "bb"}[fields]}
+    path = make_film(source, 3, pictures=pictures, layout=layout, options=stated)
+    target = tmp_path / "results" / source
+    colorize_film(painter, str(path), target, ignore)
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        found = [field_order(frame, stream.time_base) for frame in container.decode(stream)]
+    assert found == 3 * [fields]
+
+
+@pytest.mark.parametrize("fields", ["tff", "bff"])
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_interlaced_films_stay_interlaced(make_film, painter, tmp_path, name, fields):
+    interlaced = {"flags": "+ilme+ildct"}
+    source = make_film(f"{name}.mpg", 12, pictures="mpeg2video", options=interlaced, fields=fields)
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as container:
+        pictures = container.streams.video[0]
+        found = [field_order(frame, pictures.time_base) for frame in container.decode(pictures)]
+        if hasattr(pictures.codec_context, "field_order"):
+            assert int(pictures.codec_context.field_order) == {"tff": 2, "bff": 3}[fields]
+    assert found == 12 * [fields]
