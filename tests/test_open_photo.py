@@ -94,6 +94,28 @@ def test_odd_tags_beside_an_orientation(kind, odd, colourful):
     assert kept[272] == "M10"
 
 
+# Zeros, text with the mark of Adobe's colours, and a box of HEIC with the number before it.
+NONSENSE = [bytes(40), b"no EXIF data R03\0", b"\0\0\0\6Exif\0\0MM\0*\0\0\0\x08"]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "JXL", "AVIF"])
+def test_exif_data_that_are_nonsense_are_left_out_which_is_said(kind, nonsense, colourful):
+    if kind not in Image.SAVE:
+        pytest.skip(f"nothing here writes {kind}")
+    picture, mark = Image.fromarray(colourful(20, 30)), b"Exif\0\0"
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    sound = b"II*\0\x08\0\0\0" + bytes(32)
+    data = encoded(picture, kind, exif=mark + sound, dpi=(300, 300), **settings)
+    assert decode(data).notes == ()
+    # Encoders of some formats refuse to write any but the beginning of sound data.
+    assert data.count(sound) == 1
+    broken = data.replace(sound, nonsense.ljust(len(sound), b"\0")[: len(sound)])
+    photo = decode(broken)
+    np.testing.assert_array_equal(photo.pixels, decode(data).pixels)
+    assert ["left out" in note for note in photo.notes] == [True]
+
+
 def test_avif_is_turned_by_its_boxes_alone(colourful):
     if not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
@@ -244,7 +266,7 @@ def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
         with pytest.raises(UnreadablePhoto, match="truncated"):
             open_photo(whole[:half].ljust(len(whole), b"\0"))
         for end in (b"", bytes(100)):
-            assert "end marker" in photos.open_picture(whole[:-2] + end).notes[0]
+            assert "end marker" in photos.open_picture(whole[:-2] + end).notes[-1]
             assert photos.open_picture(whole + end).notes == ()
 
 

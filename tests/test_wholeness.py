@@ -377,10 +377,20 @@ def test_segments_of_jpeg_that_are_too_short_are_passed_over(grainy):
     data = encoded(grainy, "JPEG")
     assert data[2:4] == b"\xff\xe0"
     behind = data[4 + int.from_bytes(data[4:6], "big") :]
-    for marker, body in ((0xE0, b"JFIF\0"), (0xE0, b"JFIF\0\1"), (0xEE, b"Adobe")):
+    stubs = (0xE0, b"JFIF\0"), (0xE0, b"JFIF\0\1"), (0xEE, b"Adobe"), (0xE2, b"ICC_PROFILE\0")
+    for marker, body in stubs:
         stub = bytes([255, marker]) + (2 + len(body)).to_bytes(2, "big") + body
         opened = open_picture(data[:2] + stub + stub + behind)
         np.testing.assert_array_equal(opened.image, open_photo(data))
+
+
+def test_a_list_of_further_pictures_that_is_nonsense_harms_none(grainy):
+    """Whichever of its numbers it is (CIPA DC-007)."""
+    data = encoded(grainy, "MPO", save_all=True, append_images=[grainy])
+    begin = data.index(b"MPF\0")
+    for place in range(begin + 4, begin + 80, 2):
+        broken = data[:place] + b"\xff\xff" + data[place + 2 :]
+        np.testing.assert_array_equal(open_photo(broken), open_photo(data))
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimize": True}, {"progressive": True}])

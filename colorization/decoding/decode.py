@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.decoding import fits, jpeg, png, psd, raw, tiff, tiff_pages
+from colorization.decoding.boxes import without_exif
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
 from colorization.decoding.file_kinds import is_raw
@@ -210,7 +211,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             picture.load()
         if broken := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {broken}")
-        exif = picture.getexif()
+        exif, told = _exif(picture)
         if kind == "TIFF":
             # Pillow makes one up where a file tells none.
             dpi = tiff_pages.resolution(exif)
@@ -226,7 +227,16 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             if kind == "PSD" and alpha is not None:
                 picture = psd.without_white(picture, alpha)
             image = _to_srgb(picture, profile)
-        return _upright(Picture(image, alpha, kind, exif, dpi, notes), data)
+        return _upright(Picture(image, alpha, kind, exif, dpi, (*notes, *told)), data)
+
+
+def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
+    """EXIF data of a loaded picture, and a note if they are nonsense."""
+    with contextlib.suppress(Exception):
+        # Of nonsense that it has met before, Pillow says no more.
+        Image.Exif().load(picture.info.get("exif", b""))
+        return picture.getexif(), ()
+    return Image.Exif(), (_EXTRAS,)
 
 
 def _notes(picture: Image.Image) -> tuple[str, ...]:
@@ -274,10 +284,13 @@ def _mended(data: bytes, draft_size: int | None) -> Picture | None:
     """The picture of a file with a harmless fault, with a note of it; None if it has none such."""
     if data.startswith(png.SIGNATURE):
         return _mended_png(data, draft_size)
+    if (other := without_exif(data)) != data:
+        return _sound(other, draft_size, _EXTRAS)
     if not data.startswith(b"\xff\xd8"):
         return None
-    if len(shorter := jpeg.without_stubs(data)) < len(data):
-        return _sound(shorter, draft_size, _EXTRAS)
+    shorter = jpeg.without_stubs(data)
+    if len(shorter) < len(data) and (found := _sound(shorter, draft_size, _EXTRAS)):
+        return found
     # The file is whole but for its end if other bytes after it give the same picture.
     body = data.rstrip(b"\0").removesuffix(b"\xff")
     found = _sound(body + jpeg.END, draft_size, "its end marker is missing, which harms no pixel")

@@ -8,8 +8,10 @@ END = b"\xff\xd9"
 _HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
 # Markers that a frame begins with: all from 0xC0 to 0xCF that are no tables, and that of JPEG-LS.
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
-# Bytes of the contents of JFIF's and Adobe's segments, of which decoders pass over shorter ones.
-_FEWEST = {0xE0: 14, 0xEE: 12}
+# Bytes of the contents of JFIF's, ICC's and Adobe's segments, of which decoders pass over shorter
+# ones; and what the list of further pictures begins with, which shares a marker with ICC's.
+_FEWEST = {0xE0: 14, 0xE2: 14, 0xEE: 12}
+_LIST = b"MPF\0"
 # Second bytes that no segment begins with: fillers and markers that stand alone.
 _ALONE = (0x00, 0x01, *range(0xD0, 0xD8), 0xFF)
 # Processes that are read, all with 8 bits: baseline, extended and progressive, by Huffman or
@@ -33,9 +35,12 @@ def unread_process(data: bytes) -> str | None:
 
 
 def without_stubs(data: bytes) -> bytes:
-    """The file without segments of JFIF and Adobe that are too short to tell anything."""
+    """The file without segments of JFIF, ICC and Adobe that are too short to tell anything.
+
+    Nor with a list of the pictures that follow the first one, which may be nonsense.
+    """
     for marker, begin, end in reversed([*_segments(data)]):
-        if end - begin < _FEWEST.get(marker, 0):
+        if end - begin < _FEWEST.get(marker, 0) or data[begin : begin + 4] == _LIST:
             data = data[: begin - 4] + data[end:]
     return data
 

@@ -51,6 +51,8 @@ _HEAD = 2**16
 # Adobe RGB (1998): chromaticities and exponent, and the tags by which cameras tell of it.
 _ADOBE, _ADOBE_EXPONENT = (*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
 _EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
+# What Pillow and Python raise for numbers and EXIF data that are nonsense.
+_NONSENSE = (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
 
 
 class HighDynamicRange(UnreadablePhoto):
@@ -84,7 +86,7 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
     own = picture.info.get("icc_profile")
     refuse_hdr(own)
     # Any bytes may stand there, and nonsense states nothing.
-    with contextlib.suppress(ArithmeticError, LookupError, TypeError, ValueError, struct.error):
+    with contextlib.suppress(*_NONSENSE):
         if picture.format == "PNG":
             # Pillow's mode is that of colours for grays with alpha of 16 bits.
             colored = data[25] not in _PNG_GRAYS
