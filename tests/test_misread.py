@@ -1,5 +1,6 @@
 """Pictures that Pillow opens, but reads otherwise than others do, or not at all."""
 
+import base64
 import io
 import struct
 
@@ -117,6 +118,37 @@ def test_dark_pgm_of_16_bits_stays_dark():
     values = np.arange(200, dtype=">u2").reshape(10, 20)
     opened = open_picture(b"P5 20 10 65535 " + values.tobytes())
     np.testing.assert_array_equal(opened.image, values)
+
+
+# Two rows of four grays with alpha of 16 bits, without loss by libjxl through FFmpeg 5.1
+# (-f rawvideo -pix_fmt ya16le -s 4x2 -i - -c:v libjxl -distance 0).
+DEEP_JXL = base64.b64decode(
+    "AAAADEpYTCANCocKAAAAFGZ0eXBqeGwgAAAAAGp4bCAAAAAJanhsbAoAAABJanhsY/8KCHD8CH4AihsBCAgQAMAASxiLFVJs"
+    "ut7Qezt9l4NktSljDsRcCx7lrWURdfF4vv4////bVlzwQ3RlZAun08IA"
+)
+
+
+def test_grays_with_alpha_of_16_bits_in_jpeg_xl():
+    pytest.importorskip("pillow_jxl")
+    picture = open_picture(DEEP_JXL)
+    grays = [[0, 257, 1000, 65535], [40000, 300, 65000, 32768]]
+    np.testing.assert_array_equal(picture.image, np.array(grays, np.uint16))
+    alpha = np.array([[65535, 0, 65535, 1000], [33000, 65535, 500, 20000]])
+    np.testing.assert_array_equal(picture.alpha, np.rint(alpha / 257))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_jpeg_xl_of_8_bits(channels):
+    pytest.importorskip("pillow_jxl")
+    values = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, channels), np.uint8)
+    stored = Image.merge(
+        ["L", "LA", "RGB", "RGBA"][channels - 1],
+        [Image.fromarray(values[..., i]) for i in range(channels)],
+    )
+    picture = open_picture(encoded(stored, "JXL", lossless=True))
+    np.testing.assert_array_equal(picture.image, values[..., : 1 + 2 * (channels > 2)].squeeze())
+    if channels in (2, 4):
+        np.testing.assert_array_equal(picture.alpha, values[..., -1])
 
 
 # Transparency that is none

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, png, psd, raw, tiff, tiff_pages
+from colorization.decoding import fits, jpeg, jxl, png, psd, raw, tiff, tiff_pages
 from colorization.decoding.boxes import without_exif
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
@@ -204,6 +204,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             picture.draft(None, (draft_size, draft_size))
         notes = _notes(picture)
         samples = png.read_samples(data) if kind == "PNG" else None
+        if kind == "JXL":
+            samples = jxl.read_samples(picture)
         profile = stated_profile(data, picture)
         if kind == "FITS":
             samples = fits.read_samples(picture, data)
