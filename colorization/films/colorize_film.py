@@ -22,9 +22,9 @@ from colorization.films.source import (
     in_time,
     main_pictures,
     open_film,
-    require_whole,
 )
 from colorization.films.tracks import Tracks, describe, left_out, needs_free_metadata
+from colorization.films.wholeness import require_whole
 from colorization.prediction.results import CONTAINERS
 
 if TYPE_CHECKING:

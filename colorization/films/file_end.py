@@ -1,0 +1,223 @@
+"""Where the files of films end, and where they should by their containers' own structure."""
+
+from __future__ import annotations
+
+import os
+import struct
+from fractions import Fraction
+
+# Beginnings of the part of an ASF file's header that states times and sizes, of the index behind
+# its pictures, and of the part of an FLV file's that states the length (Adobe's FLV, E.5).
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_INDEX = bytes.fromhex("90080033b1e5cf1189f400a0c90349cb")
+_FLV_DURATION = b"\x00\x08duration\x00"
+_FLV_TAGS = (8, 9, 18)
+_EBML_UNKNOWN = -1
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+# Containers whose own marks are all through the file, so that none holds many zeros in a row.
+_MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
+# Number of zeros at the end that are no padding, and the share where a file is small.
+_ZEROS, _SHARE = 2**16, 10
+
+
+def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
+    """Where a film ends in its file, and where it should; equal where nothing is known.
+
+    Args:
+      path: of the file.
+      container: FFmpeg's name of its kind.
+      last_byte: the place behind the last whole picture, 0 if unknown.
+    """
+    size, zeros = os.path.getsize(path), False
+    if container == "matroska":
+        stated, zeros = _end_of_matroska(path)
+    elif container == "flv":
+        stated = _end_of_flv(path)
+    elif container == "yuv4mpegpipe":
+        return last_byte or size, size
+    else:
+        stated = _stated_size(path, container)
+    if size < stated:
+        return size, stated
+    return (_begin_of_zeros(path) if zeros or container in _MARKED else size), size
+
+
+def stated_seconds(path: str, container: str) -> Fraction:
+    """The length that the header of an ASF or FLV file states; 0 where it does not."""
+    with open(path, "rb") as file:
+        head = file.read(2**16)
+    if container == "asf":
+        place = head.find(_ASF_PROPERTIES)
+        if place < 0 or _is_live(head, place):
+            return Fraction(0)
+        # Units of 100 ns, and milliseconds before the film begins.
+        played, before = struct.unpack_from("<Q8xQ", head.ljust(place + 88), place + 64)
+        return max(Fraction(0), Fraction(played, 10**7) - Fraction(before, 1000))
+    place = head.find(_FLV_DURATION) + len(_FLV_DURATION)
+    stated = head[place : place + 8] if place >= len(_FLV_DURATION) else b""
+    seconds = struct.unpack(">d", stated)[0] if len(stated) == 8 else 0.0
+    # What is no number, or endless, is not so stated.
+    return Fraction(seconds) if 0 < seconds < 10**7 else Fraction(0)
+
+
+def _begin_of_zeros(path: str) -> int:
+    """Where the zeros at the end of a file begin; its size if there are not many."""
+    with open(path, "rb") as file:
+        size = place = file.seek(0, os.SEEK_END)
+        enough = min(_ZEROS, size // _SHARE)
+        while place:
+            begin = max(0, place - _ZEROS)
+            file.seek(begin)
+            kept = len(file.read(place - begin).rstrip(b"\0"))
+            if kept:
+                place = begin + kept
+                break
+            place = begin
+    return place if size - place > enough else size
+
+
+def _is_live(head: bytes, properties: int) -> bool:
+    """Whether an ASF file was recorded while it was sent, its size and length unknown."""
+    flags = head[properties + 88 : properties + 89]
+    return bool(flags and flags[0] & 1)
+
+
+def _stated_size(path: str, container: str) -> int:
+    """How many bytes a file must have by its header; 0 where that does not say."""
+    with open(path, "rb") as file:
+        head = file.read(2**16)
+        size = file.seek(0, os.SEEK_END)
+        tail_start = max(0, size - 2**18)
+        file.seek(tail_start)
+        tail = file.read()
+    if container == "asf":
+        return _size_of_asf(head, tail, size)
+    if container == "mpegts":
+        start, packet = _transport_packets(head)
+        # Zeros may fill the file's last sector.
+        kept = tail_start + len(tail.rstrip(b"\0"))
+        return start + -(-(kept - start) // packet) * packet if packet else 0
+    if container == "dv":
+        # The bit that tells 50 fields a second from 60 (IEC 61834-2).
+        frame = 144_000 if head[3:4] >= b"\x80" else 120_000
+        return -(-size // frame) * frame
+    if container == "mpeg":
+        return tail_start + _end_of_packets(tail)
+    if container in ("mjpeg", "jpeg_pipe"):
+        # The mark of a picture's end (ITU-T T.81, B.1.1.3).
+        return size if tail.rstrip(b"\0\r\n").endswith(b"\xff\xd9") else size + 1
+    if container == "ogg":
+        # Nothing but the last page says that something is missing: the end of that page (RFC 3533).
+        page = tail.rfind(b"OggS")
+        lengths = tail[page + 27 : page + 27 + tail[page + 26]] if page + 27 < len(tail) else b""
+        return tail_start + page + 27 + len(lengths) + sum(lengths) if page >= 0 else 0
+    return 0
+
+
+def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:
+    """How many bytes an ASF file of `size` should have; 0 if nothing tells."""
+    place = head.find(_ASF_PROPERTIES)
+    if place < 0:
+        return 0
+    if not _is_live(head, place):
+        return int.from_bytes(head[place + 40 : place + 48], "little")
+    if _ASF_INDEX in tail:
+        return 0
+    # Packets of one size follow the header and fifty bytes more.
+    begin = int.from_bytes(head[16:24], "little") + 50
+    packet = int.from_bytes(head[place + 92 : place + 96], "little")
+    return begin + -(-(size - begin) // packet) * packet if packet and begin < size else 0
+
+
+def _end_of_flv(path: str) -> int:
+    """Where the last tag of an FLV file should end (Adobe's specification of FLV, E.3 and E.4)."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(5)
+        end = int.from_bytes(file.read(4), "big")
+        # Each tag has the size of the one before in front of it.
+        while end + 4 < size:
+            file.seek(end + 4)
+            tag = file.read(4)
+            if len(tag) < 4:
+                return size + 1
+            if tag[0] & 31 not in _FLV_TAGS:
+                break
+            end += 4 + 11 + int.from_bytes(tag[1:], "big")
+    return end
+
+
+def _transport_packets(head: bytes) -> tuple[int, int]:
+    """Where the packets of a transport stream begin, and their size (ISO/IEC 13818-1; BDAV, DVB).
+
+    A size of 0 says that it is unknown.
+    """
+    for start in range(min(len(head), 204)):
+        for size in (188, 192, 204):
+            marks = head[start : start + 8 * size : size]
+            if len(marks) > 2 and marks.count(b"G") == len(marks):
+                # Of 192 bytes, four lie before the mark.
+                return max(0, start - 4) if size == 192 else start, size
+    return 0, 0
+
+
+def _end_of_packets(tail: bytes) -> int:
+    """Where the last packet of the end of a program stream should end (ISO/IEC 13818-1, 2.5.3)."""
+    place, end = tail.find(b"\0\0\1\xba"), 0
+    while 0 <= place < len(tail):
+        if not b"\0\0\1".startswith(tail[place : place + 3]):
+            break
+        code = tail[place + 3 : place + 4]
+        if code == b"\xba":
+            # The pack header of MPEG-2 may be stuffed, that of MPEG-1 is of twelve bytes.
+            second = tail[place + 4 : place + 5] >= b"\x40"
+            stuffing = (tail[place + 13 : place + 14] or b"\0")[0] & 7
+            end = place + (14 + stuffing if second else 12)
+        elif code <= b"\xb9":
+            end = place + 4
+        else:
+            end = place + 6 + int.from_bytes(tail[place + 4 : place + 6], "big")
+        place = end
+    return end
+
+
+def _end_of_matroska(path: str) -> tuple[int, bool]:
+    """Where the last element of a Matroska file should end, and whether zeros follow (RFC 9559).
+
+    The end is 0 if nothing tells.
+    """
+    end = place = 0
+    zeros, entered = False, (_SEGMENT,)
+    with open(path, "rb") as file:
+        most = file.seek(0, os.SEEK_END)
+        while place < most:
+            file.seek(place)
+            identifier, size, start = _ebml_element(file.read(12), 0)
+            if not identifier or identifier[0] == 0:
+                zeros = True
+                break
+            known = size != _EBML_UNKNOWN
+            end = max(end, place + start + size if known else 0)
+            # What is behind a segment is none of the film's.
+            most = min(most, end) if known and identifier == _SEGMENT else most
+            # Elements of unknown size end with what is in them.
+            if identifier == _SEGMENT and not known:
+                # Of a film sent live, nothing else tells where it ends.
+                entered = (_SEGMENT, _CLUSTER)
+            place += start + size if known and identifier not in entered else start
+    return end, zeros
+
+
+def _ebml_element(data: bytes, place: int) -> tuple[bytes, int, int]:
+    """Identifier, size and first byte of the content of an element there (RFC 8794)."""
+
+    def width(first: int) -> int:
+        return 9 - (data[first : first + 1] or b"\1")[0].bit_length()
+
+    sized = place + width(place)
+    start = sized + width(sized)
+    size = int.from_bytes(data[sized:start], "big") - (1 << 7 * (start - sized))
+    # All bits set say that the size is unknown.
+    if size == (1 << 7 * (start - sized)) - 1:
+        size = _EBML_UNKNOWN
+    return data[place:sized], size, start

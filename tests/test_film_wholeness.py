@@ -1,0 +1,125 @@
+"""Films that break off are refused, and whole ones are not."""
+
+import numpy as np
+import pytest
+
+from colorization.films.color import UnreadableFilm
+from colorization.films.colorize_film import colorize_film
+from colorization.films.wholeness import require_whole
+
+av = pytest.importorskip("av")
+
+KINDS = {
+    "film.mp4": {"muxing": {"movflags": "faststart"}, "sounds": [("aac", 48000)]},
+    "film.mov": {"muxing": {"movflags": "faststart"}, "sounds": [("pcm_s16le", 48000)]},
+    "film.mkv": {"sounds": [("aac", 48000)]},
+    "film.webm": {"pictures": "libvpx-vp9"},
+    "film.avi": {"pictures": "mpeg4", "sounds": [("ac3", 48000)]},
+    "film.wmv": {"pictures": "wmv2", "sounds": [("wmav2", 44100)]},
+    "film.flv": {"sounds": [("aac", 44100)]},
+    "film.ogv": {"pictures": "libvpx", "container": "ogg"},
+    "live.mkv": {"muxing": {"live": "1", "cluster_time_limit": "200"}},
+    "live.webm": {"pictures": "libvpx-vp9", "muxing": {"live": "1"}},
+    "film.ts": {"pictures": "mpeg2video", "sounds": [("mp2", 48000)]},
+    "film.m2ts": {"muxing": {"mpegts_m2ts_mode": "1"}, "sounds": [("ac3", 48000)]},
+    "film.mpg": {"pictures": "mpeg1video", "sounds": [("mp2", 48000)]},
+    "film.vob": {"pictures": "mpeg2video", "sounds": [("ac3", 48000)]},
+    "film.dv": {"pictures": "dvvideo", "size": (576, 720)},
+    "live.flv": {"sounds": [("aac", 44100)], "muxing": {"flvflags": "no_duration_filesize"}},
+    "film.y4m": {"pictures": "wrapped_avframe", "container": "yuv4mpegpipe"},
+    "film.mjpeg": {"pictures": "mjpeg", "layout": "yuvj420p"},
+    "film.ivf": {"pictures": "libvpx"},
+}
+
+
+def ignore(total):
+    pass
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_films_that_break_off_are_refused_and_whole_ones_are_not(
+    make_film, painter, tmp_path, name
+):
+    source = make_film(name, 50, **KINDS[name])
+    assert require_whole(str(source)) == 50
+    data = source.read_bytes()
+    for share in (0.67, 0.5):
+        # An odd number of bytes ends between no two packets.
+        source.write_bytes(data[: int(share * len(data)) | 1])
+        target = tmp_path / "results" / "film.mp4"
+        with pytest.raises(UnreadableFilm, match="breaks off"):
+            colorize_film(painter, str(source), target, ignore)
+        assert not target.parent.exists() or list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["film.mp4", "film.mov", "film.mkv", "film.webm", "film.flv", "film.wmv", "film.ts"]
+)
+def test_whole_films_may_begin_late(make_film, name):
+    """Times that begin at 100 seconds, as those of parts of a recording do."""
+    muxing = {**KINDS[name].get("muxing", {}), "output_ts_offset": "100"}
+    source = make_film(name, 50, **{**KINDS[name], "muxing": muxing})
+    with av.open(str(source)) as film:
+        assert film.start_time > 90 * av.time_base
+    assert require_whole(str(source)) == 50
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2 | 1])
+    with pytest.raises(UnreadableFilm, match="breaks off"):
+        require_whole(str(source))
+
+
+def test_films_without_a_stated_length_may_begin_late(make_film):
+    source = make_film("film.nut", 50, muxing={"output_ts_offset": "100"})
+    assert require_whole(str(source)) == 50
+
+
+@pytest.mark.parametrize("name", sorted(set(KINDS) - {"film.y4m"}))
+def test_zeros_in_place_of_the_rest_are_no_film(make_film, name):
+    """Files that were given their full size before they were copied are so."""
+    source = make_film(name, 50, **KINDS[name])
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2 | 1].ljust(len(data), b"\0"))
+    with pytest.raises(UnreadableFilm, match="breaks off"):
+        require_whole(str(source))
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.avi"])
+def test_black_pictures_that_are_stored_raw_are_no_missing_ones(make_film, name, monkeypatch):
+    monkeypatch.setattr(np, "roll", lambda picture, number, axis: np.zeros_like(picture))
+    pictures = {"film.mp4": "png", "film.mkv": "ffv1", "film.avi": "rawvideo"}[name]
+    layout = "yuv420p" if name == "film.mkv" else "rgb24" if name == "film.mp4" else "bgr24"
+    source = make_film(name, 10, pictures=pictures, layout=layout)
+    assert require_whole(str(source)) == 10
+
+
+@pytest.mark.parametrize("name", ["film.ts", "film.vob", "film.ogv", "film.flv", "film.mkv"])
+def test_a_few_zeros_that_fill_a_sector_are_no_missing_film(make_film, name):
+    source = make_film(name, 50, **KINDS[name])
+    with source.open("ab") as file:
+        file.write(bytes(source.stat().st_size // 20))
+    assert require_whole(str(source)) == 50
+
+
+def test_what_is_behind_a_film_is_none_of_it(make_film):
+    source = make_film("film.mkv", 50)
+    with source.open("ab") as file:
+        file.write(b"\x1c\x53\x7fjunk" * 100)
+    assert require_whole(str(source)) == 50
+
+
+@pytest.mark.parametrize("begin", [2, 12])
+def test_films_sent_live_may_begin_late(make_film, begin):
+    """FFmpeg takes the time of the last tag for the length of FLV that states none."""
+    live = {"flvflags": "no_duration_filesize", "output_ts_offset": str(begin)}
+    source = make_film("film.flv", 50, sounds=[("aac", 44100)], muxing=live)
+    with av.open(str(source)) as film:
+        assert film.duration > (begin + 1) * av.time_base
+    assert require_whole(str(source)) == 50
+
+
+def test_the_length_that_wmv_states_counts(make_film):
+    source = make_film("film.wmv", 100, pictures="wmv2", sounds=[("wmav2", 44100)])
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+    with pytest.raises(UnreadableFilm, match=r"breaks off at [12]\.\d s of 4\.\d s"):
+        require_whole(str(source))
