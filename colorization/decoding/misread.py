@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import bmp, jpeg, png, psd, sun, tiff
+from colorization.decoding import bmp, jpeg, png, psd, sgi, sun, tiff
 from colorization.decoding.file_kinds import NO_PHOTOS
 from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
@@ -64,6 +64,8 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
             bmp.mend_runs(picture, data)
         elif kind == "SUN":
             sun.mend_tiles(picture, data)
+        elif kind == "SGI":
+            sgi.end_rows(picture, data)
         elif kind == "PNG":
             png.scale_key(picture)
         elif kind == "TIFF":

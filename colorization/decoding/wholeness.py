@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import jpeg
+from colorization.decoding import jpeg, sgi
 from colorization.decoding.boxes import coded_parts
 
 _QOI_END = bytes(7) + b"\x01"
-_QOI_HEADER, _SGI_HEADER, _SGI_COMPRESSED = 14, 512, 1
+_QOI_HEADER = 14
 # TIFF's numbers of compressions.
 _FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
 # Zeros among coded pixels that no encoder writes, as each byte stands for something new.
@@ -66,8 +66,9 @@ def why_broken(data: bytes, kind: str) -> str | None:
     # Zeros may follow the end, as disks hand out whole sectors.
     if kind == "QOI":
         return _zeros_in(data, [(_QOI_HEADER, len(data.rstrip(b"\0")))])
-    if kind == "SGI" and data[2] == _SGI_COMPRESSED:
-        return _zeros_in(data, _sgi_rows(data))
+    if kind == "SGI" and sgi.is_compressed(data):
+        places = sgi.rows(data)
+        return _zeros_in(data, [(sgi.HEADER, 8 * len(places)), *places])
     # Zeros are a black block, but the smaller copies of a picture at the end are seldom black.
     copies = int.from_bytes(data[28:32], "little")
     if kind == "DDS" and data[84:88].strip(b"\0") and copies > 1 and not any(data[-256:]):
@@ -216,15 +217,6 @@ def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
     if any(data.find(_ZEROS, start, start + size) >= 0 for start, size in parts):
         return _ZEROED
     return None
-
-
-def _sgi_rows(data: bytes) -> Iterator[tuple[int, int]]:
-    """Beginning and size of a compressed SGI file's rows, behind the table that tells them."""
-    height, channels = struct.unpack_from(">HH", data, 8)
-    count = height * max(1, channels)
-    table = np.frombuffer(data, ">u4", 2 * count, _SGI_HEADER).tolist()
-    yield _SGI_HEADER, 8 * count
-    yield from zip(table[:count], table[count:], strict=True)
 
 
 def _of_png(data: bytes) -> str | None:

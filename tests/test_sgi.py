@@ -1,0 +1,44 @@
+"""Compressed SGI files, made by hand ("The SGI Image File Format", version 1.00)."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from colorization.decoding.decode import open_photo
+from colorization.errors import UnreadablePhoto
+
+HEIGHT, WIDTH = 5, 7
+
+
+def sgi(values: np.ndarray, end: bytes) -> bytes:
+    """A file of `[height, width, channels]`, uint8 or uint16, its lowest row first.
+
+    Each row is one run of pixels that do not repeat, and what ends it.
+    """
+    height, width, channels = values.shape
+    size = values.itemsize
+    header = struct.pack(
+        ">HBBHHHH", 474, 1, size, 3 if channels > 1 else 2, width, height, channels
+    )
+    stored = np.moveaxis(values[::-1], 2, 0).reshape(-1, width).astype(f">u{size}")
+    rows = [(0x80 | width).to_bytes(size, "big") + row.tobytes() + end for row in stored]
+    starts = [512 + 8 * len(rows) + i * len(rows[0]) for i in range(len(rows))]
+    table = struct.pack(f">{2 * len(rows)}I", *starts, *map(len, rows))
+    return header.ljust(512, b"\0") + table + b"".join(rows)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("ended", [True, False])
+def test_rows_with_and_without_a_zero_at_their_end(ended, dtype, channels):
+    """FFmpeg writes none."""
+    most = np.iinfo(dtype).max
+    values = np.random.default_rng(0).integers(1, most, (HEIGHT, WIDTH, channels), dtype)
+    values[..., 3:] = most
+    data = sgi(values, bytes(values.itemsize * ended))
+    shown = np.asarray(open_photo(data))
+    expected = np.broadcast_to(values[..., : min(channels, 3)], shown.shape)
+    np.testing.assert_allclose(shown, expected * (255 / most), atol=1)
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(data[:-9])
