@@ -402,6 +402,18 @@ def test_icons_brushes_and_small_copies_are_named(grays):
             open_photo(data)
 
 
+def test_xpm_of_colors_that_have_not_six_digits_is_refused():
+    """Rows of pixels may look like a colour."""
+    colors = '/* XPM */\nstatic char *a[] = {{\n"4 1 4 1",\n"c c #{}",\n"# m white c #102030",\n'
+    rest = '"  c #000000",\n"d c #FFFFFF",\n" c #"\n};\n'
+    expected = [[0, 0, 0], [254, 1, 128], [0, 0, 0], [16, 32, 48]]
+    opened = open_photo((colors.format("Fe0180") + rest).encode())
+    np.testing.assert_array_equal(np.asarray(opened)[0], expected)
+    for color in ("F18", "FE00180", "FE0001008080", "FE0080180"):
+        with pytest.raises(UnreadablePhoto, match=r"a kind of XPM .*6 digits.* save it as TIFF"):
+            open_photo((colors.format(color) + rest).encode())
+
+
 def test_postscript_is_named_whether_or_not_there_is_a_program_for_it(colors):
     with pytest.raises(UnreadablePhoto, match="a PostScript file; save it as a picture"):
         open_photo(encoded(Image.fromarray(colors), "EPS"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from PIL import Image
 
@@ -26,6 +28,8 @@ _LOOSE_ALPHA = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
 _EXTRA_SAMPLES = 338
 # Types of TGA files with colours for each pixel, plain and compressed.
 _TRUE_COLOR = (2, 10)
+# Colours of XPM files that have not the six digits which Pillow takes them to have.
+_OTHER_COLOR = re.compile(rb"\sc\s+#(?![0-9A-Fa-f]{6}[\s\"])")
 
 
 def mend_misread(picture: Image.Image, data: bytes) -> None:
@@ -50,6 +54,8 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
         told = "several channels without colours"
     elif kind == "PSD" and not psd.has_merged_picture(picture, data):
         told = "without a merged picture"
+    elif kind == "XPM" and _OTHER_COLOR.search(data, 0, picture.tile[0].offset):
+        told = "colours of more or fewer than 6 digits"
     # The decoder opens some of these, but spoils their colours, or memory where they are reduced.
     elif kind in ("JPEG", "MPO") and (process := jpeg.unread_process(data)):
         told, kind = process, "JPEG"
