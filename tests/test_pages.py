@@ -1,6 +1,5 @@
-"""Files with several pictures, previews, raw files, and files with harmless faults."""
+"""Files with several pictures, previews, and files with harmless faults."""
 
-import builtins
 import io
 import logging
 import os
@@ -204,7 +203,7 @@ def test_the_second_picture_of_a_camera_is_passed_over(colourful):
     assert (photo.kind, photo.notes) == ("JPEG", ())
 
 
-# Previews and raw files
+# Previews
 
 
 def with_preview_first(photo: np.ndarray, below: bool, **settings) -> bytes:
@@ -234,6 +233,39 @@ def test_pages_that_are_all_told_to_be_reduced_are_photos(colourful):
     np.testing.assert_array_equal(photos[1].pixels, colourful(20, 30, 1))
 
 
+def test_old_tags_tell_of_a_preview_too(colourful):
+    """That of TIFF 5.0, SubfileType, is 2 for reduced pictures, and 1 for photos."""
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file) as writer:
+            for step, kind in ((4, 2), (1, 1)):
+                tags = [(255, "H", 1, kind, True)]
+                pixels = colourful(44, 64)[::step, ::step]
+                writer.write(pixels, photometric="rgb", metadata=None, extratags=tags)
+        photos = list(decode_pages(file.getvalue(), None, []))
+    assert [photo.pixels.shape for photo in photos] == [(44, 64, 3)]
+    np.testing.assert_array_equal(photos[0].pixels, colourful(44, 64))
+
+
+@pytest.mark.parametrize(("scale", "kept"), [(1, False), (2, True)])
+def test_a_page_behind_a_preview_with_a_photo_below(scale, kept, colourful):
+    """What lies below is a photo of its own, or a larger preview of the page."""
+    behind = colourful(44 * scale, 64 * scale)
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file) as writer:
+            settings = {"photometric": "rgb", "metadata": None}
+            writer.write(colourful(11, 16), subfiletype=1, subifds=1, **settings)
+            writer.write(colourful(44, 64), **settings)
+            writer.write(behind, **settings)
+        data = file.getvalue()
+    if kept:
+        photos = list(decode_pages(data, None, []))
+        assert len(photos) == 1
+        np.testing.assert_array_equal(photos[0].pixels, behind)
+    else:
+        with pytest.raises(UnreadablePhoto, match="only a preview of 16 x 11; save the photo"):
+            list(decode_pages(data, None, []))
+
+
 def test_a_photo_below_its_preview_is_refused(colourful):
     gray = colourful(44, 64)[..., 1].astype(np.uint16) * 64
     for photo, photometric in ((colourful(44, 64), "rgb"), (gray, "minisblack")):
@@ -241,97 +273,6 @@ def test_a_photo_below_its_preview_is_refused(colourful):
         for read in (open_photo, decode):
             with pytest.raises(UnreadablePhoto, match="only a preview of 16 x 11; save the photo"):
                 read(data)
-
-
-def raw_file() -> bytes:
-    """A DNG file (Adobe, version 1.4) as cameras write them: a preview, the sensor's values below.
-
-    The sensor, RGGB, has seen a gray card; its red is half as sensitive as its green.
-    """
-    sensor = np.full([48, 64], 8000, np.uint16)
-    # A black and a white patch, or the card would be taken for white.
-    sensor[:8], sensor[-8:] = 100, 16000
-    sensor[::2, ::2] //= 2
-    matrix = [3.2404542, -1.5371385, -0.4985314, -0.9692660, 1.8760108, 0.0415560]
-    matrix += [0.0556434, -0.2040259, 1.0572252]
-    rational = [part for number in matrix for part in (round(number * 10000), 10000)]
-    below = [
-        (33421, "H", 2, (2, 2), True),
-        (33422, "B", 4, (0, 1, 1, 2), True),
-        (50717, "I", 1, 16383, True),
-    ]
-    above = [
-        (50706, "B", 4, (1, 4, 0, 0), True),
-        (50707, "B", 4, (1, 1, 0, 0), True),
-        (50708, "s", 0, "Test", True),
-        (271, "s", 0, "Test", True),
-        (272, "s", 0, "Camera", True),
-        (50721, "2i", 9, rational, True),
-        (50728, "2I", 3, (1, 2, 1, 1, 1, 1), True),
-        (50778, "H", 1, 21, True),
-    ]
-    with io.BytesIO() as file, tifffile.TiffWriter(file) as writer:
-        writer.write(
-            np.zeros([11, 16, 3], np.uint8),
-            photometric="rgb",
-            subfiletype=1,
-            subifds=1,
-            metadata=None,
-            extratags=above,
-        )
-        writer.write(sensor, photometric="cfa", metadata=None, extratags=below)
-        writer.close()
-        return file.getvalue()
-
-
-STARTS = {
-    "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
-    "IIQ": b"II*\0\x08\x0a\0\0IIIICwaR" + bytes(100),
-    "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
-    "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(100),
-    "ORF": b"IIRO\x08\0\0\0" + bytes(100),
-    "RW2": b"IIU\0\x18\0\0\0" + bytes(100),
-    "X3F": b"FOVb" + bytes(100),
-    "MRW": b"\0MRM" + bytes(100),
-}
-
-
-def without(monkeypatch, package):
-    real = builtins.__import__
-
-    def imported(name, *arguments, **settings):
-        if name.split(".")[0] == package:
-            raise ImportError(f"No module named {package!r}")
-        return real(name, *arguments, **settings)
-
-    monkeypatch.setattr(builtins, "__import__", imported)
-
-
-@pytest.mark.parametrize("kind", ["DNG", *STARTS])
-def test_raw_files_name_what_develops_them(monkeypatch, kind):
-    without(monkeypatch, "rawpy")
-    data = raw_file() if kind == "DNG" else STARTS[kind]
-    for read in (open_photo, decode):
-        with pytest.raises(UnreadablePhoto, match=r"raw file; pip install -r requirements-raw"):
-            read(data)
-
-
-def test_raw_files_are_developed_with_the_cameras_white_balance():
-    pytest.importorskip("rawpy")
-    photo = decode(raw_file())
-    assert photo.pixels.shape == (48, 64, 3)
-    middle = photo.pixels[16:-16, 16:-16].astype(float)
-    assert np.ptp(middle.mean((0, 1))) < 4
-    assert 20 < middle.mean() < 250
-    # Training may take half the size.
-    assert open_photo(raw_file(), draft_size=16).size <= (64, 48)
-    with pytest.raises(UnreadablePhoto, match="cannot be developed"):
-        open_photo(STARTS["RAF"])
-    for missing in (1, 3000):
-        with pytest.raises(UnreadablePhoto, match=r"cut short|cannot be developed"):
-            open_photo(raw_file()[:-missing])
-    with pytest.raises(UnreadablePhoto, match="cut short"):
-        open_photo(raw_file()[:-3000] + bytes(3000))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""Raw files of cameras of other kinds than most, made by hand."""
+"""Raw files of cameras, made by hand."""
 
+import builtins
 import io
 import struct
 
@@ -9,6 +10,7 @@ import tifffile
 
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
+from colorization.prediction.pictures import decode
 
 WIDTH, HEIGHT = 560, 420
 # Panasonic stores 14 pixels in 16 bytes, in blocks of 16 KiB.
@@ -52,6 +54,97 @@ def test_raw_files_that_are_cut_short_are_damaged():
         for cut in (half, half.ljust(len(whole), b"\0")):
             with pytest.raises(UnreadablePhoto, match="damaged: the raw file is cut short"):
                 open_photo(cut)
+
+
+def raw_file() -> bytes:
+    """A DNG file (Adobe, version 1.4) as cameras write them: a preview, the sensor's values below.
+
+    The sensor, RGGB, has seen a gray card; its red is half as sensitive as its green.
+    """
+    sensor = np.full([48, 64], 8000, np.uint16)
+    # A black and a white patch, or the card would be taken for white.
+    sensor[:8], sensor[-8:] = 100, 16000
+    sensor[::2, ::2] //= 2
+    matrix = [3.2404542, -1.5371385, -0.4985314, -0.9692660, 1.8760108, 0.0415560]
+    matrix += [0.0556434, -0.2040259, 1.0572252]
+    rational = [part for number in matrix for part in (round(number * 10000), 10000)]
+    below = [
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50717, "I", 1, 16383, True),
+    ]
+    above = [
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50707, "B", 4, (1, 1, 0, 0), True),
+        (50708, "s", 0, "Test", True),
+        (271, "s", 0, "Test", True),
+        (272, "s", 0, "Camera", True),
+        (50721, "2i", 9, rational, True),
+        (50728, "2I", 3, (1, 2, 1, 1, 1, 1), True),
+        (50778, "H", 1, 21, True),
+    ]
+    with io.BytesIO() as file, tifffile.TiffWriter(file) as writer:
+        writer.write(
+            np.zeros([11, 16, 3], np.uint8),
+            photometric="rgb",
+            subfiletype=1,
+            subifds=1,
+            metadata=None,
+            extratags=above,
+        )
+        writer.write(sensor, photometric="cfa", metadata=None, extratags=below)
+        writer.close()
+        return file.getvalue()
+
+
+STARTS = {
+    "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "IIQ": b"II*\0\x08\x0a\0\0IIIICwaR" + bytes(100),
+    "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
+    "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(100),
+    "ORF": b"IIRO\x08\0\0\0" + bytes(100),
+    "RW2": b"IIU\0\x18\0\0\0" + bytes(100),
+    "X3F": b"FOVb" + bytes(100),
+    "MRW": b"\0MRM" + bytes(100),
+}
+
+
+def without(monkeypatch, package):
+    real = builtins.__import__
+
+    def imported(name, *arguments, **settings):
+        if name.split(".")[0] == package:
+            raise ImportError(f"No module named {package!r}")
+        return real(name, *arguments, **settings)
+
+    monkeypatch.setattr(builtins, "__import__", imported)
+
+
+@pytest.mark.parametrize("kind", ["DNG", *STARTS])
+def test_raw_files_name_what_develops_them(monkeypatch, kind):
+    without(monkeypatch, "rawpy")
+    data = raw_file() if kind == "DNG" else STARTS[kind]
+    for read in (open_photo, decode):
+        with pytest.raises(UnreadablePhoto, match=r"raw file; pip install -r requirements-raw"):
+            read(data)
+
+
+def test_raw_files_are_developed_with_the_cameras_white_balance():
+    pytest.importorskip("rawpy")
+    photo = decode(raw_file())
+    assert photo.pixels.shape == (48, 64, 3)
+    middle = photo.pixels[16:-16, 16:-16].astype(float)
+    assert np.ptp(middle.mean((0, 1))) < 4
+    assert 20 < middle.mean() < 250
+    # Training may take half the size.
+    assert open_photo(raw_file(), draft_size=16).size <= (64, 48)
+    with pytest.raises(UnreadablePhoto, match="cannot be developed"):
+        open_photo(STARTS["RAF"])
+    for missing in (1, 3000):
+        with pytest.raises(UnreadablePhoto, match=r"cut short|cannot be developed"):
+            open_photo(raw_file()[:-missing])
+    with pytest.raises(UnreadablePhoto, match="cut short"):
+        open_photo(raw_file()[:-3000] + bytes(3000))
 
 
 def monochrome_dng(sensor: np.ndarray, orientation: int, white: int) -> bytes:

@@ -18,8 +18,9 @@ from colorization.errors import UnreadablePhoto, damage
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-# TIFF 6.0 and DNG.
+# TIFF 6.0, TIFF 5.0 and DNG.
 _SUBFILE, _PHOTOMETRIC, _RESOLUTION_UNIT, _DNG = 254, 262, 296, 50706
+_OLD_SUBFILE, _OLD_REDUCED = 255, 2
 _RESOLUTIONS = (282, 283)
 # Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
 _PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
@@ -57,27 +58,26 @@ def photo_pages(data: bytes) -> Iterator[int]:
             tag_value(page, _PHOTOMETRIC) in _SENSOR for page in [first, *below]
         ):
             raise CameraRaw
-        area = first.imagewidth * first.imagelength
-        is_preview = any(page.imagewidth * page.imagelength > area for page in below)
-        known, reduced, found, end = set(), [], False, 0
+        largest_below = max(map(_area, below), default=0)
+        is_preview = largest_below > _area(first)
+        known, reduced, largest, end = set(), [], -1, 0
         for page in itertools.chain([first], pages):
             known.add(page.offset)
             end = max(end, _end(data, page))
-            kind = tag_value(page, _SUBFILE, 0)
-            kind = kind if isinstance(kind, int) else 0
+            kind = _kind(page)
             if kind & (_REDUCED | _MASK):
                 reduced += [] if kind & _MASK else [page.offset]
             elif is_preview and page is first:
                 break
             else:
-                found = True
+                largest = max(largest, _area(page))
                 yield page.offset
-        if is_preview and not found:
+        if is_preview and largest <= largest_below:
             raise UnreadablePhoto(
                 f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
                 "save the photo itself as TIFF or JPEG"
             )
-        if not found:
+        if largest < 0:
             # Pages that are reduced, but of none other, are the photos.
             yield from reduced or [first.offset]
         pointer = _pointer(data, page)
@@ -87,6 +87,17 @@ def photo_pages(data: bytes) -> Iterator[int]:
         missing = not 0 <= len(data) - end < _PADDING or following == len(data)
         if following and following not in known and missing:
             yield following
+
+
+def _area(page: TiffPage) -> int:
+    return page.imagewidth * page.imagelength
+
+
+def _kind(page: TiffPage) -> int:
+    """The bits that tell whether it is a reduced copy or a mask of another page."""
+    kind = tag_value(page, _SUBFILE, 0)
+    kind = kind if isinstance(kind, int) else 0
+    return kind | _REDUCED if tag_value(page, _OLD_SUBFILE) == _OLD_REDUCED else kind
 
 
 def _pointer(data: bytes, page: TiffPage) -> slice:
