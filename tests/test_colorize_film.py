@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import color_global
-from colorization.data.photos import is_film
+from colorization.data.photos import find_places, is_film
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import Smoother, colorize_film, flicker
 from colorization.modes import predict as predict_mode
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
+from colorization.prediction.results import picture_names
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
 AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)
@@ -349,6 +350,52 @@ def test_names_of_films():
     assert is_film("a/b.MP4")
     assert is_film("a/00001.MTS")
     assert not is_film("a.jpg")
+
+
+@pytest.mark.parametrize("name", ["film.dat", "film.rec", "film.vid", "film", "film.360", "a.tp"])
+@pytest.mark.parametrize(
+    ("container", "pictures"),
+    [("mp4", "libx264"), ("matroska", "libx264"), ("mpegts", "libx264"), ("vob", "mpeg2video"),
+     ("avi", "mpeg4"), ("asf", "wmv2"), ("flv", "flv")],
+)  # fmt: skip
+def test_films_under_other_names_are_known_by_their_first_bytes(
+    make_film, tmp_path, name, container, pictures
+):
+    path = make_film(f"films/{name}", 5, pictures=pictures, container=container)
+    assert is_film(str(path))
+    assert find_places([str(path.parent)], films=True) == {str(path): name}
+    with pytest.raises(UserError, match="no photos"):
+        find_places([str(path.parent)])
+    assert picture_names({str(path): name}) == {str(path): f"{name}.mp4"}
+
+
+def test_other_files_are_no_films(tmp_path):
+    others = {
+        "song.m4a": b"\0\0\0\x18ftypM4A \0\0\0\0",
+        "song.mka": b"\x1a\x45\xdf\xa3" + bytes(99),
+        "DJI_0001.LRF": b"\0\0\0\x18ftypmp42",
+        "song.wav": b"RIFF\0\0\0\0WAVEfmt ",
+        "data.dat": bytes(range(256)) * 9,
+        "users.rec": b"GGGGGGG " * 300,
+        "game.vid": b"VID\0" + bytes(999),
+        "notes": b"Dear diary",
+        "empty": b"",
+    }
+    for name, start in others.items():
+        (tmp_path / name).write_bytes(start)
+        assert not is_film(str(tmp_path / name))
+    with pytest.raises(UserError, match="no photos"):
+        find_places([str(tmp_path)], films=True)
+
+
+def test_a_film_without_an_ending_is_coloured(make_film, model_folder, tmp_path):
+    predict(
+        model_folder,
+        tmp_path / "out",
+        make_film("AVSEQ01", 10, pictures="mpeg1video", container="mpeg"),
+    )
+    written = [path.name for path in (tmp_path / "out" / "predicted").iterdir()]
+    assert written == ["AVSEQ01.mp4"]
 
 
 def test_hints_are_not_for_films(film, tmp_path, model_folder):

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
 from colorization.decoding import file_kinds
+from colorization.decoding.film_kinds import begins_as_film
 from colorization.errors import UnreadablePhoto, UserError
 
 # Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
@@ -24,7 +25,8 @@ FILM_ENDINGS = (
     *(".avi", ".divx", ".xvid", ".wmv", ".asf", ".wm", ".dvr-ms", ".wtv", ".dv", ".dif"),
     *(".mkv", ".mk3d", ".webm", ".flv", ".f4v", ".ogv", ".ogm", ".rm", ".rmvb", ".amv", ".nsv"),
     *(".mxf", ".gxf", ".nut", ".y4m", ".ivf", ".mj2", ".mjpg", ".mjpeg", ".fli", ".flc"),
-    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".mpg4", ".mpeg4", ".mp4v"),
+    *(".vro", ".trp", ".mp2t", ".insv", ".ismv", ".mpeg2", ".mp2v"),
 )
 # Those of films that begin as their first picture does.
 _FILMS_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
@@ -41,7 +43,8 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     Args:
       sources: folders (searched recursively, linked ones too, but none twice), globs, single
         files, or `.txt` files with one path a line, relative to the text file's own folder.
-      films: folders give up their films as well.
+      films: folders give up their films as well: files whose names end as those of films do, and
+        under other names those that begin as films.
 
     Returns:
       Path -> place, in a fixed order, each photo once. A place is the path below the source that
@@ -232,9 +235,9 @@ def _may_be_photo(path: str, films: bool) -> bool:
     if file_kinds.has_photo_ending(name) and not file_kinds.may_be_other(name):
         return True
     start = _start(path)
-    return file_kinds.begins_as_picture(start) or (
-        file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start)
-    )
+    if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start):
+        return True
+    return file_kinds.begins_as_picture(start) or (films and begins_as_film(name, start))
 
 
 def _start(path: str) -> bytes:
@@ -252,10 +255,18 @@ def has_film_ending(name: str) -> bool:
 
 
 def is_film(path: str) -> bool:
-    """Whether a file's name says that it is a film, unless its bytes say that it is a picture."""
-    return has_film_ending(path) and (
-        path.lower().endswith(_FILMS_OF_PICTURES) or not file_kinds.begins_as_picture(_start(path))
-    )
+    """Whether a file is a film by its name, or by its first bytes where that tells nothing.
+
+    Films whose bytes say that they are pictures are none.
+    """
+    name = os.path.basename(path)
+    named = has_film_ending(name)
+    if not named and file_kinds.has_photo_ending(name):
+        return False
+    if name.lower().endswith(_FILMS_OF_PICTURES):
+        return True
+    start = _start(path)
+    return not file_kinds.begins_as_picture(start) and (named or begins_as_film(name, start))
 
 
 class _Local:

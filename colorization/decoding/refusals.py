@@ -14,7 +14,7 @@ try:
 except ImportError:
     AvifImagePlugin = None
 
-from colorization.decoding import jpeg
+from colorization.decoding import film_kinds, jpeg
 from colorization.decoding.file_kinds import TGA
 from colorization.errors import damage
 
@@ -35,10 +35,7 @@ _WITH_LIBRARY = (
 )
 # Beginnings of other files, and what to say of such a file.
 _OTHERS = (
-    (
-        rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]|FLV\x01|0&\xb2u",
-        "a film, not a photo",
-    ),
+    (film_kinds.BEGINNINGS, "a film, not a photo"),
     (rb"%PDF", "a PDF file; save its pages as pictures"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
     (

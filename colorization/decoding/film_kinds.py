@@ -1,0 +1,36 @@
+"""Films under any name, by their first bytes."""
+
+from __future__ import annotations
+
+import re
+
+# What containers of films begin with: MP4 and MOV, AVI and Video CD, Matroska, MPEG, FLV, ASF,
+# RealMedia, MXF, NUT, YUV4MPEG and IVF.
+BEGINNINGS = (
+    rb".{4}(ftyp|moov|mdat|wide)|RIFF.{4}(AVI |CDXA)|\x1a\x45\xdf\xa3|\x00\x00\x01[\xb3\xba]"
+    rb"|FLV\x01|0&\xb2u|\.RMF\x00\x00|\x06\x0e\x2b\x34\x02\x05\x01\x01|nut/multimedia container"
+    rb"|YUV4MPEG2 |DKIF\x00\x00"
+)
+_FILM = re.compile(BEGINNINGS, re.DOTALL)
+# Endings of sound, subtitles and small copies for cameras' own screens in the same containers.
+_NO_FILMS = (
+    *(".m4a", ".m4b", ".m4p", ".m4r", ".aax", ".wma", ".mka", ".mks", ".weba", ".ra", ".ram"),
+    *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf"),
+)
+# First byte of a transport stream's packets, where it lies in the first one, and their sizes.
+_SYNC, _PACKETS = b"G", ((0, 188), (4, 192), (0, 204))
+_FEWEST_PACKETS = 5
+
+
+def begins_as_film(name: str, start: bytes) -> bool:
+    """Whether a file is a film by its first `file_kinds.START` bytes, if it is no picture.
+
+    Sound in the same containers is told from it by its name alone.
+    """
+    if name.lower().endswith(_NO_FILMS):
+        return False
+    # No text holds a zero, and each transport stream many.
+    return bool(_FILM.match(start)) or any(
+        b"\0" in start and len(marks) >= _FEWEST_PACKETS and not marks.strip(_SYNC)
+        for marks in (start[first::size] for first, size in _PACKETS)
+    )
