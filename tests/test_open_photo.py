@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, PngImagePlugin, features
 from platforms import peak_memory
 from test_photos import encoded
 
@@ -92,6 +92,30 @@ def test_odd_tags_beside_an_orientation(kind, odd, colourful):
     kept.load(photo.exif)
     # One odd tag takes no other along.
     assert kept[272] == "M10"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_exif_data_in_a_text_of_png(name, zipped, colourful):
+    """As ImageMagick of old writes them: name, size and hexadecimal digits; XMP as well."""
+
+    def photo(profile: bytes):
+        info = PngImagePlugin.PngInfo()
+        text = f"\n{name}\n{len(profile):8}\n{profile.hex()}\n"
+        info.add_text(f"Raw profile type {name}", text, zip=zipped)
+        return decode(encoded(Image.fromarray(colourful(20, 30)), "PNG", pnginfo=info))
+
+    exif = Image.Exif()
+    exif[274], exif[306] = 6, "1969:07:20 20:17:40"
+    turned = photo(b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0"))
+    np.testing.assert_array_equal(turned.pixels, np.rot90(colourful(20, 30), -1))
+    kept = Image.Exif()
+    kept.load(turned.exif)
+    assert (kept[306], turned.notes) == ("1969:07:20 20:17:40", ())
+    if name == "APP1":
+        upright = photo(b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>")
+        np.testing.assert_array_equal(upright.pixels, colourful(20, 30))
+        assert upright.notes == ()
 
 
 # Zeros, text with the mark of Adobe's colours, and a box of HEIC with the number before it.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, jxl, png, psd, raw, tiff, tiff_pages
+from colorization.decoding import fits, jpeg, jxl, png, pnm, psd, raw, tiff, tiff_pages
 from colorization.decoding.boxes import without_exif
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
@@ -202,7 +202,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         dpi = picture.info.get("dpi") or (psd.resolution(picture) if kind == "PSD" else None)
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
-        notes = _notes(picture)
+        notes = _notes(picture, data)
         samples = png.read_samples(data) if kind == "PNG" else None
         if kind == "JXL":
             samples = jxl.read_samples(picture)
@@ -234,6 +234,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
 
 def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
     """EXIF data of a loaded picture, and a note if they are nonsense."""
+    if picture.format == "PNG":
+        png.name_exif(picture)
     with contextlib.suppress(Exception):
         # Of nonsense that it has met before, Pillow says no more.
         Image.Exif().load(picture.info.get("exif", b""))
@@ -241,9 +243,12 @@ def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
     return Image.Exif(), (_EXTRAS,)
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
+def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
+    reader = {"PPM": pnm, "FITS": fits}.get(picture.format)
+    if reader and reader.has_further(picture, data):
+        notes.append("only the first of its pictures")
     if sum(map(len, getattr(picture, "text", {}).values())) > _LONG_TEXT:
         notes.append("its long text is left out")
     return tuple(notes)

@@ -16,6 +16,8 @@ _BLOCK = 2880
 _CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
 # What follows a file without a picture of its own, but for those with one (section 7).
 _TABLE = re.compile(rb"XTENSION= *'(?!IMAGE)")
+# What further pictures begin with (section 7.1).
+_FURTHER = b"XTENSION= 'IMAGE"
 # Types of samples by the number that stands in the header (FITS standard 4.0, table 8).
 _TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
@@ -48,3 +50,9 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
     elif (scale, zero) != (1, 0):
         values = values * scale + zero
     return Samples(values.astype(values.dtype.newbyteorder("=")))
+
+
+def has_further(picture: Image.Image, data: bytes) -> bool:
+    """Whether another picture follows the one that Pillow has opened, but not loaded yet."""
+    begins = range(picture.tile[0].offset // _BLOCK * _BLOCK, len(data), _BLOCK)
+    return any(data.startswith(_FURTHER, begin) for begin in begins)

@@ -18,6 +18,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # profiles too, and those with tables have several megabytes.
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24
 
+# Names of texts with profiles, and the hexadecimal digits of "Exif", as XMP may stand there, too.
+_PROFILE = "Raw profile type {}"
+_APP1, _EXIF_MARK = _PROFILE.format("APP1"), "45786966"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 _COLORS = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
@@ -48,6 +51,17 @@ def read_samples(data: bytes) -> Samples | None:
     elif key is not None:
         alpha = np.where((values == np.array(key)).all(axis=2), 0, 2**16 - 1).astype(np.uint16)
     return Samples(values, "rgb" if channels > 2 else "gray", alpha=alpha)
+
+
+def name_exif(picture: Image.Image) -> None:
+    """Has Pillow find EXIF data in the text APP1, where ImageMagick of old has put them.
+
+    Args:
+      picture: loaded.
+    """
+    text = picture.info.get(_APP1)
+    if isinstance(text, str) and _EXIF_MARK in text:
+        picture.info.setdefault(_PROFILE.format("exif"), text)
 
 
 def scale_key(picture: Image.Image) -> None:
