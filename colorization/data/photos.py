@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import glob
 import hashlib
-import locale
+import logging
 import os
 import re
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+from colorization.console import printable
+from colorization.data.companions import is_companion_folder, without_companions
+from colorization.data.file_system import file_system
+from colorization.data.lists import listed_paths
 from colorization.decoding import file_kinds
 from colorization.decoding.film_kinds import begins_as_film
 from colorization.errors import UnreadablePhoto, UserError
@@ -30,6 +32,8 @@ FILM_ENDINGS = (
 )
 # Those of films that begin as their first picture does.
 _FILMS_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
+
+_log = logging.getLogger(__name__)
 
 
 def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
@@ -52,29 +56,41 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       has no wildcards, or below the text file's folder; of single files the name. It depends on
       nothing else, neither on other photos nor on the folder in which the program runs. What a text
       file names elsewhere keeps all of its folders.
-      Folders give up the files whose names end as those of pictures do and those that begin as
-      pictures; what they really are shows when they are opened. Left out are hidden files,
-      companions of photos (`file_kinds`), other files whose names end as those of films or pictures
-      do, and a camera's raw file beside the picture that the camera has made of it. A folder that
-      cannot be listed stands for what is in it, so that it is named as a photo that cannot be read
-      is.
+      Folders and globs give up the files whose names end as those of pictures do and those that
+      begin as pictures; what they really are shows when they are opened. Left out are hidden files,
+      companions of photos (`companions`), and other files whose names end as those of films or
+      pictures do. A folder that cannot be listed stands for what is in it, so that it is named as a
+      photo that cannot be read is.
+      The same, but for hidden files, is left out of several names, which a shell may have made of a
+      wildcard, and of a list; then it is said, as are sources without photos. What is named alone,
+      or together with such files only, is taken.
 
     Raises:
-      UserError: a source does not exist, cannot be opened or holds no candidate.
+      UserError: a source does not exist or cannot be opened, or there is no candidate.
     """
+    named = _all_named(sources, films)
+    passed_over = _passed_over([name for names in named.values() for name in names], films)
     places: dict[str, str] = {}
     known: set[str] = set()
-    for source in sources:
+    for source, names in named.items():
         with as_user_error(source):
-            found = list(_candidates(source, films))
+            taken = [name for name in names if name.path not in passed_over]
+            found = [path for name in taken for path in _candidates(name, films)]
             root = _root(source)
         if not found:
-            raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
+            passed_over.setdefault(source)
         for path in found:
             # The same photo may be named in several ways.
             if (identity := photo_id(path)) not in known:
                 known.add(identity)
                 places[path] = _place(path, root)
+    if named and not places:
+        more = f" and {len(named) - 1:,} more" if len(named) > 1 else ""
+        raise UserError(
+            f"no photos in {next(iter(named))}{more}; name a folder, glob, photo or list of photos"
+        )
+    if passed_over:
+        _say_passed_over(list(passed_over))
     return places
 
 
@@ -129,7 +145,7 @@ def _identified(path: str) -> str:
 def holds_photos(folder: str) -> bool:
     """Whether `find_photos` would find any in a folder."""
     with as_user_error(folder):
-        return any(True for _ in _candidates(folder, False))
+        return any(True for _ in _candidates(_Named(folder, is_folder=True), False))
 
 
 @contextlib.contextmanager
@@ -154,77 +170,140 @@ def reason(error: Exception) -> str:
     return (words or type(error).__name__).lower().splitlines()[0]
 
 
-def _candidates(source: str, films: bool) -> Iterator[str]:
+class _Named(NamedTuple):
+    """A path that a source names; `by_wildcard` if a glob does."""
+
+    path: str
+    is_folder: bool = False
+    by_wildcard: bool = False
+
+
+def _all_named(sources: Iterable[str], films: bool) -> dict[str, list[_Named]]:
+    """Source -> what it names."""
+    named: dict[str, list[_Named]] = {}
+    for source in sources:
+        with as_user_error(source):
+            named[source] = _named(source, films)
+    if len(named) == 1:
+        return named
+    # A text of which no line names a file, as a shell hands it over with photos, is no list.
+    return {
+        source: names if any(map(_may_be_there, names)) else [] for source, names in named.items()
+    }
+
+
+def _named(source: str, films: bool) -> list[_Named]:
     files = file_system(source)
     if files.isdir(source):
-        unlisted: list[str] = []
-        for folder, subfolders, names in files.walk(source, unlisted):
-            parent = os.path.abspath(folder)
-            subfolders[:] = sorted(
-                name for name in subfolders if not file_kinds.is_companion_folder(parent, name)
-            )
-            paths = (os.path.join(folder, name) for name in sorted(_without_raw_twins(names)))
-            yield from (path for path in paths if _may_be_photo(path, films))
-        yield from unlisted
-    elif source.lower().endswith(".txt") and files.exists(source):
+        return [_Named(source, is_folder=True)]
+    if source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
-            for line in _lines(file.read()):
-                if "://" in line:
-                    yield line
-                    continue
-                path = os.path.join(os.path.dirname(source), line)
-                # A space at the end is seldom meant.
-                meant = line == line.rstrip() or os.path.lexists(path)
-                yield path if meant else path.rstrip()
-    elif files.exists(source):
-        yield source
-    elif glob.has_magic(source):
-        for match in sorted(files.glob(source)):
-            if not files.isdir(match) and not os.path.basename(match).startswith("."):
-                yield match
-    else:
+            paths = listed_paths(file.read(), os.path.dirname(source))
+        return [_Named(path, "://" not in path and os.path.isdir(path)) for path in paths]
+    if files.exists(source):
+        return [_Named(source)]
+    if not glob.has_magic(source):
         raise UserError(f"{source} does not exist; check the path")
+    root = _identified(_root(source))
+    found = [path for path in sorted(files.glob(source)) if not files.isdir(path)]
+    shown = [path for path in found if not any(map(_is_hidden, _below(path, root)))]
+    return [_Named(path, by_wildcard=True) for path in _photos_among(shown, root, films)]
 
 
-def _lines(text: bytes) -> list[str]:
-    """The paths in a list: UTF-8, with or without a mark, UTF-16, or bytes as file systems have."""
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # Windows PowerShell writes what it prints as UTF-16, other programs add single bytes.
-        whole = text[: len(text) // 2 * 2]
-        lines = re.split(r"\r\n|\r|\n", whole.decode("utf-16", "surrogatepass"))
-    else:
-        lines = map(_decoded, text.removeprefix(codecs.BOM_UTF8).splitlines())
-    # Windows copies paths with quotation marks around them.
-    lines = (line[1:-1] if line[:1] == line[-1:] == '"' else line for line in lines)
-    return [line for line in lines if line.strip()]
+def _candidates(named: _Named, films: bool) -> Iterator[str]:
+    if not named.is_folder:
+        yield named.path
+        return
+    unlisted: list[str] = []
+    for folder, subfolders, names in file_system(named.path).walk(named.path, unlisted):
+        parent = os.path.abspath(folder)
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not _is_hidden(name) and not is_companion_folder(parent, name)
+        )
+        shown = sorted(name for name in names if not _is_hidden(name))
+        paths = (os.path.join(folder, name) for name in without_companions(shown))
+        yield from (path for path in paths if _may_be_photo(path, films))
+    yield from unlisted
 
 
-def _decoded(line: bytes) -> str:
-    try:
-        return os.fsdecode(line)
-    except UnicodeDecodeError:
-        # Older programs on Windows write in the system's code page.
-        return line.decode(locale.getpreferredencoding(False), "replace")
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
-def _without_raw_twins(names: Iterable[str]) -> list[str]:
-    """The names in a folder but those of raw files of which there is a picture of the same name."""
-    developed = {
-        os.path.splitext(name)[0]
-        for name in names
-        if file_kinds.has_photo_ending(name) and not file_kinds.is_raw_name(name)
+def _may_be_there(named: _Named) -> bool:
+    return "://" in named.path or os.path.lexists(named.path)
+
+
+def _passed_over(named: Sequence[_Named], films: bool) -> dict[str, None]:
+    """Those of several names, as a shell may make of a wildcard, that are companions or no photos.
+
+    Whoever names one alone, or such ones only, means them. Hidden ones are meant, too.
+    """
+    by_name = [name for name in named if not name.by_wildcard]
+    if len(by_name) < 2:
+        return {}
+    root = common_folder([_identified(name.path) for name in by_name])
+    files = [name.path for name in by_name if not name.is_folder]
+    kept = set(_photos_among(files, root, films))
+
+    def is_kept(name: _Named) -> bool:
+        if name.is_folder:
+            return not _in_companion_folder(name.path, root)
+        # What cannot be read is said of each.
+        return name.path in kept or not _is_readable(name.path)
+
+    passed_over = [name.path for name in by_name if not is_kept(name)]
+    return {} if len(passed_over) == len(by_name) else dict.fromkeys(passed_over)
+
+
+def _say_passed_over(paths: Sequence[str], most: int = 3) -> None:
+    named = ", ".join(
+        printable(os.path.basename(path.rstrip("/" + os.sep))) for path in paths[:most]
+    )
+    more = f" and {len(paths) - most:,} more" if len(paths) > most else ""
+    _log.warning(
+        "passed over, as no photos or companions of some: %s%s; what is named alone is taken",
+        named,
+        more,
+    )
+
+
+def _photos_among(paths: Iterable[str], root: str, films: bool) -> list[str]:
+    """Those of several files that a search through their common folder would give."""
+    paths = list(paths)
+    by_folder: dict[str, list[str]] = {}
+    for path in paths:
+        by_folder.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+    kept = {
+        folder: set() if _in_companion_folder(folder, root) else set(without_companions(names))
+        for folder, names in by_folder.items()
     }
     return [
-        name
-        for name in names
-        if not (file_kinds.is_raw_name(name) and os.path.splitext(name)[0] in developed)
+        path
+        for path in paths
+        if os.path.basename(path) in kept[os.path.dirname(path)] and _may_be_photo(path, films)
     ]
+
+
+def _in_companion_folder(folder: str, root: str) -> bool:
+    """Whether a folder below a root, or one on the way to it, is a companion."""
+    names = _below(folder, root)
+    return any(
+        is_companion_folder("/".join([root.rstrip("/"), *names[:depth]]), name)
+        for depth, name in enumerate(names)
+    )
+
+
+def _below(path: str, root: str) -> list[str]:
+    """Names of the folders, and of the file, on the way from a root, which is identified."""
+    below = f"{_identified(path)}/".removeprefix(f"{root.rstrip('/')}/")
+    return [name for name in below.split("/") if name]
 
 
 def _may_be_photo(path: str, films: bool) -> bool:
     name = os.path.basename(path)
-    if file_kinds.is_companion(name):
-        return False
     if has_film_ending(name):
         if films and not file_kinds.shares_ending(name):
             return True
@@ -249,6 +328,13 @@ def _start(path: str) -> bytes:
         return b""
 
 
+def _is_readable(path: str) -> bool:
+    with contextlib.suppress(Exception), file_system(path).open(path, "rb") as file:
+        file.read(1)
+        return True
+    return False
+
+
 def has_film_ending(name: str) -> bool:
     """Whether a file's name says that it is a film."""
     return name.lower().endswith(FILM_ENDINGS)
@@ -269,84 +355,6 @@ def is_film(path: str) -> bool:
     return not file_kinds.begins_as_picture(start) and (named or begins_as_film(name, start))
 
 
-class _Local:
-    """The calls of `tf.io.gfile` that are needed, without its detours and for any name."""
-
-    exists = staticmethod(os.path.exists)
-    isdir = staticmethod(os.path.isdir)
-
-    @staticmethod
-    def size_and_time(path: str) -> tuple[int, int]:
-        """Bytes, and nanoseconds from 1970 to the last change."""
-        found = os.stat(path)
-        return found.st_size, found.st_mtime_ns
-
-    @staticmethod
-    def open(path: str, mode: str) -> BinaryIO:
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        # Pipes and devices may never end, or wait for somebody to write to them.
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):
-            raise OSError("not a file")
-        if kind == stat.S_IFDIR:
-            # Of a folder that cannot be listed, this tells why.
-            os.listdir(path)
-        return open(path, mode)
-
-    @staticmethod
-    def walk(top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walks as `os.walk` does, then through linked folders, but through no folder twice.
-
-        `unlisted` takes the folders that cannot be listed.
-        """
-
-        def note(error: OSError) -> None:
-            # Windows keeps links to folders under their old names, which may not be listed.
-            if os.path.lexists(error.filename) and not getattr(
-                os.lstat(error.filename), "st_reparse_tag", 0
-            ):
-                unlisted.append(error.filename)
-
-        seen, tops = set(), [top]
-        for start in tops:
-            for folder, subfolders, names in os.walk(start, onerror=note):
-                real = os.path.realpath(folder)
-                if real in seen:
-                    subfolders.clear()
-                    continue
-                seen.add(real)
-                yield folder, subfolders, names
-                paths = (os.path.join(folder, name) for name in subfolders)
-                tops += filter(os.path.islink, paths)
-
-    @staticmethod
-    def glob(pattern: str) -> list[str]:
-        return glob.glob(pattern, recursive=True)
-
-
-class _Remote:
-    """The same for whatever else TensorFlow opens: gs://, s3://, file:// and so on."""
-
-    def __init__(self):
-        import tensorflow as tf
-
-        self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
-        self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
-        self.stat = tf.io.gfile.stat
-
-    def walk(self, top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walks through a folder; its errors name no folder, so that the first one ends it."""
-        import tensorflow as tf
-
-        def fail(error: Exception) -> None:
-            raise error
-
-        return tf.io.gfile.walk(top, onerror=fail)
-
-    def size_and_time(self, path: str) -> tuple[int, int]:
-        found = self.stat(path)
-        return found.length, found.mtime_nsec
-
-
 def photo_id(path: str) -> str:
     """A photo's absolute path or address, the same however the photo is named."""
     local = path.removeprefix("file://")
@@ -365,11 +373,6 @@ def folder_name(path: str) -> str:
     """
     windows = os.name == "nt" or "/" not in path
     return (PureWindowsPath if windows else PurePosixPath)(path).parent.name
-
-
-def file_system(path: str) -> _Local | _Remote:
-    """The calls to open a path with; TensorFlow's own know no local names that are no UTF-8."""
-    return _Remote() if "://" in path else _Local()
 
 
 def read_file(path: str) -> bytes:

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from colorization.data.photos import as_user_error, file_checksum, file_system, find_photos
+from colorization.data.file_system import file_system
+from colorization.data.photos import as_user_error, file_checksum, find_photos
 from colorization.errors import UserError
 
 MANIFEST = "manifest.json"

@@ -1,4 +1,4 @@
-"""Kinds of files by first bytes and name: photos, raw files, companions of photos."""
+"""Kinds of files by first bytes and name: photos, raw files and what may be taken for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SHARED_PHOTO_ENDINGS = frozenset(
     (
         *(".fit", ".pcd", ".vst", ".vda", ".icb", ".msp", ".rgb", ".rgba", ".bw", ".im", ".ras"),
         *(".pfm", ".pxr", ".raw", ".dcr", ".srf", ".gpr", ".mef", ".mos", ".erf", ".fff", ".orf"),
-        *(".iim", ".3fr"),
+        *(".iim", ".3fr", ".ori"),
     )
 )
 _BEGINNINGS = {
@@ -50,8 +50,8 @@ _BEGINNINGS = {
 _RAW_ENDINGS = frozenset(
     (
         *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq"),
-        *(".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"),
-        *(".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori", ".pef", ".raf", ".raw"),
+        *(".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
     )
 )
 _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
@@ -60,37 +60,6 @@ NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")
 )
 
-# Endings of files that begin as pictures but belong to one: thumbnails of cameras' films, backups
-# of ExifTool, unfinished downloads and edits.
-_COMPANION_ENDINGS = (
-    *(".thm", ".lrv", "_original", "_exiftool_tmp", ".bak", ".old", ".tmp", "~"),
-    *(
-        ".part",
-        ".partial",
-        ".crdownload",
-        ".download",
-        ".opdownload",
-        ".filepart",
-        ".!ut",
-        ".aria2",
-    ),
-)
-# Names of the thumbnails of Windows and its media player.
-_COMPANION_NAMES = re.compile(r"albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db")
-# Folders of thumbnails, previews and deleted files: of Synology, QNAP, macOS, Windows, Linux,
-# Sony's cameras, Lightroom and Capture One. Hidden ones, whose names begin with a dot, need not be
-# listed.
-_COMPANION_FOLDERS = re.compile(
-    r"\..*|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|__macosx|\$recycle\.bin"
-    r"|recycler|system volume information|lost\+found|.*\.lrdata|.*\.lrcat-data|captureone"
-    r"|.*\.cocatalog|thmbnl",
-    re.IGNORECASE,
-)
-# macOS keeps the photos of a library in these, and what it derives from them beside.
-_LIBRARY, _ORIGINALS = ".photoslibrary", ("originals", "Masters")
-# Libraries of iPhoto and Aperture, and the folders of previews in them.
-_OLD_LIBRARIES = (".photolibrary", ".migratedphotolibrary", ".aplibrary")
-_PREVIEWS = ("Thumbnails", "Previews", "Data", "Data.noindex", "iPod Photo Cache")
 # Endings of films that TypeScript, Qt's translations, Go and music of trackers, too, have.
 _SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc", ".dif")
 # Characters that no text has, and the mark of a tracker's music at its place.
@@ -99,25 +68,6 @@ _MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
 _MUSIC_MARK = 1080
 # Numbers of bytes that are looked at here, and by Pillow.
 START, _PREFIX = 2052, 16
-
-
-def is_companion_folder(parent: str, name: str) -> bool:
-    """Whether a folder holds thumbnails, previews or deleted files rather than photos."""
-    if parent.lower().endswith(_LIBRARY):
-        return name not in _ORIGINALS
-    if parent.lower().endswith(_OLD_LIBRARIES) and name in _PREVIEWS:
-        return True
-    return bool(_COMPANION_FOLDERS.fullmatch(name))
-
-
-def is_companion(name: str) -> bool:
-    """Whether a file's name says that it belongs to a photo or to a system, and is none."""
-    low = name.lower()
-    return (
-        low.startswith(".")
-        or low.endswith(_COMPANION_ENDINGS)
-        or bool(_COMPANION_NAMES.fullmatch(low))
-    )
 
 
 def has_photo_ending(name: str) -> bool:

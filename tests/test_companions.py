@@ -1,0 +1,250 @@
+import glob
+import io
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from colorization.data.photos import find_photos, find_places
+from colorization.errors import UserError
+
+_buffer = io.BytesIO()
+Image.new("RGB", (2, 2)).save(_buffer, "JPEG")
+JPEG = _buffer.getvalue()
+
+# Files that programs leave beside photos: name -> content.
+COMPANIONS = {
+    "a.jpg.xmp": b"<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>",
+    "a.xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+    "a.AAE": b"<?xml version='1.0'?><plist/>",
+    "a.jpg.pp3": b"[Version]\n",
+    "a.jpg.dop": b"Sidecar = {}\n",
+    "a.jpg.on1": b"{}",
+    "a.jpg.json": b"{}",
+    "a.cos": b"<?xml version='1.0'?>",
+    "a.nksc": b"<?xpacket begin=''?>",
+    "Thumbs.db": b"\xd0\xcf\x11\xe0",
+    "desktop.ini": b"[.ShellClassInfo]",
+    ".DS_Store": b"\0\0\0\1Bud1",
+    "._a.jpg": b"\0\5\x16\7",
+    ".picasa.ini": b"[a.jpg]",
+    "Picasa.ini": b"[a.jpg]",
+    "ZbThumbnail.info": b"x",
+    "album.dat": b"\0\1\2",
+    "NC_FLLST.DAT": b"\0\1\2",
+    "digikam4.db": b"SQLite format 3",
+    "Catalog.lrcat": b"SQLite format 3",
+    "checksums.md5": b"d41d8cd98f00b204e9800998ecf8427e  a.jpg",
+    "README": b"photos of grandma",
+    "Makefile": b"all:",
+    "empty": b"",
+    "a.wav": b"RIFF\0\0\0\0WAVE",
+    "a.pdf": b"%PDF-1.4",
+    "a.zip": b"PK\3\4",
+    "DSC1.THM": "JPEG",
+    "film.LRV": b"\0\0\0\x18ftypmp42",
+    "a.jpg_original": "JPEG",
+    "a.jpg~": "JPEG",
+    "b.jpg.part": "JPEG",
+    "b.jpg.crdownload": "JPEG",
+    "c.jpg_exiftool_tmp": "JPEG",
+    "c.jpg.download": "JPEG",
+    "c.jpg.filepart": "JPEG",
+    "c.jpg.bak": "JPEG",
+    "PRIVATE/M4ROOT/THMBNL/C0001T01.JPG": "JPEG",
+    "iPhoto Library.photolibrary/Thumbnails/2020/a.jpg": "JPEG",
+    "Aperture Library.aplibrary/Previews/2020/a.jpg": "JPEG",
+    "AlbumArtSmall.jpg": "JPEG",
+    "AlbumArt_{B5020207}_Large.jpg": "JPEG",
+    "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg": "JPEG",
+    "@eaDir/a.jpg/SYNO_a.jpg": "JPEG",
+    ".thumbnails/1.jpg": "JPEG",
+    ".@__thumb/default1.jpg": "JPEG",
+    "#recycle/old.jpg": "JPEG",
+    "$RECYCLE.BIN/S-1-5/old.jpg": "JPEG",
+    "__MACOSX/._a.jpg": "JPEG",
+    "Cat Previews.lrdata/0/1.jpg": "JPEG",
+    "CaptureOne/Cache/Thumbnails/a.jpg.cot": "JPEG",
+    "lost+found/1.jpg": "JPEG",
+    "Photos Library.photoslibrary/resources/derivatives/a.jpg": "JPEG",
+    "DCIM/MISC/THM/100/DJI_0001.SCR": "JPEG",
+    "MISC/THM/100/DJI_0002.jpg": "JPEG",
+    "film.tbn": "JPEG",
+    "film.trickplay/320 - 10x10/0.jpg": "JPEG",
+    "folder.ico": "JPEG",
+    "hpothb07.tif": "JPEG",
+    "_PAlbTN/104x78/a.jpg_104x78": "JPEG",
+    "PhotoData/Thumbnails/V2/DCIM/100APPLE/IMG_0001.JPG/5005.JPG": "JPEG",
+    "Android/data/org.example.camera/cache/1.jpg": "JPEG",
+    ".trashed-1700000000-a.jpg": "JPEG",
+    "CONTENTS/ICON/0001AB.BMP": "JPEG",
+    "Lightroom Library.lrlibrary/0123/cache/previews/a/1.jpg": "JPEG",
+    "iPhoto Library/Data/2010/a.jpg": "JPEG",
+    "iPhoto Library.migratedphotolibrary/Thumbnails/a.jpg": "JPEG",
+    "Catalog.cocatalog/Cache/Thumbnails/a.jpg": "JPEG",
+    "files_trashbin/files/old.jpg.d1600000000": "JPEG",
+    "files_versions/a.jpg.v1600000001": "JPEG",
+    "appdata_oc1a2b3c4d5e/preview/1/256-256-crop.jpg": "JPEG",
+    "thumbs/3f/0b2e4a64-5c1d-4a7e-9f3b-1a2b3c4d5e6f-preview.jpeg": "JPEG",
+    "cache/0123456789abcdef0123456789abcdef01234567_500x500_center.jpg": "JPEG",
+    "_gsdata_/_saved_/a.jpg": "JPEG",
+    "trashbox/a.jpg": "JPEG",
+    "SYNOPHOTO_THUMB_M.jpg": "JPEG",
+    "a.jpg.!qB": "JPEG",
+    "a.jpg.bc!": "JPEG",
+    "a.jpg.xltd": "JPEG",
+    "a.jpg.fdmdownload": "JPEG",
+    "a.jpg.td": "JPEG",
+    "a.jpg.sb-1a2b3c4d-AbCdEf": "JPEG",
+    "d.jpg.download/d.jpg": "JPEG",
+    "a.jpg.orig": "JPEG",
+    "PXL_1.RAW-02.ORIGINAL.dng": "JPEG",
+}
+# What must count as photos: their names or folders are like those of companions.
+PHOTOS = [
+    "a.jpg",
+    "scan",
+    "b.jpeg.7",
+    "PXL_1.RAW-01.COVER.jpg",
+    "PXL_2.RAW-02.ORIGINAL.dng",
+    "PXL_3.PORTRAIT-02.ORIGINAL.jpg",
+    "alone.jpg.orig",
+    "a-edited.jpg",
+    "a_thumb.jpg",
+    "a-150x150.jpg",
+    "folder.jpg",
+    "the_original.jpg",
+    "Party.yes!",
+    "Old/a.jpg",
+    "cache/a.jpg",
+    "Data/a.jpg",
+    "Metadata/a.jpg",
+    "MISC/a.jpg",
+    "Originals/a.jpg",
+    "Previews/a.jpg",
+    "Thumbnails/a.jpg",
+    "THM/a.jpg",
+    "thumbs/a.jpg",
+    "Trash/a.jpg",
+    "Icon/a.jpg",
+    "my.download/a.jpg",
+    "Recycled/a.jpg",
+    "CaptureOne/a.jpg",
+    "PhotoData/a.jpg",
+    "Android/data/org.example.camera/files/Pictures/a.jpg",
+    "Catalog.cocatalog/Originals/a.jpg",
+    "iPhoto Library/Originals/2010/a.jpg",
+    "iPhoto Library/Modified/2010/a.jpg",
+    "Lightroom Library.lrlibrary/0123/originals/2020/a.jpg",
+    "Mobile Downloads.lrdata/a.jpg",
+    "Photos Library.photoslibrary/originals/0/1.heic",
+    "Photos Library.photoslibrary/Masters/2015/a.jpg",
+    "0b2e4a64-5c1d-4a7e-9f3b-1a2b3c4d5e6f.jpg",
+]
+
+
+def write(folder: Path, files: dict[str, bytes | str]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(JPEG if content == "JPEG" else content)
+
+
+def found(folder: Path, *sources: str, **settings) -> list[str]:
+    """Paths of the photos found, below a folder, with forward slashes, sorted."""
+    return sorted(
+        Path(path).relative_to(folder).as_posix() for path in find_photos(sources, **settings)
+    )
+
+
+@pytest.fixture
+def library(tmp_path):
+    write(tmp_path / "library", {**COMPANIONS, **dict.fromkeys(PHOTOS, "JPEG")})
+    return tmp_path / "library"
+
+
+def test_companions_of_photos_are_no_photos(library):
+    assert found(library, str(library)) == sorted(PHOTOS)
+
+
+def test_wildcards_pass_over_companions_as_folders_do(library, caplog):
+    assert found(library, f"{library}/**") == sorted(PHOTOS)
+    assert found(library, os.path.join(library, "**", "*")) == sorted(PHOTOS)
+    assert found(library, f"{library}/*") == sorted(name for name in PHOTOS if "/" not in name)
+    assert not caplog.records
+    with pytest.raises(UserError, match="no photos in "):
+        find_photos([f"{library}/*_original"])
+    # Folders that are named without a wildcard are meant.
+    inside = f"{library}/@eaDir/*/*.jpg"
+    assert found(library, inside) == ["@eaDir/a.jpg/SYNO_a.jpg"]
+
+
+def test_lists_of_everything_pass_over_companions(library, caplog):
+    """As `find` and `dir /s /b` write them: with folders and the list itself."""
+    names = [path.relative_to(library).as_posix() for path in library.rglob("*")]
+    listed = library / "list.txt"
+    listed.write_text("\n".join(["list.txt", *names]), encoding="utf-8")
+    assert found(library, str(listed)) == sorted(PHOTOS)
+    assert "passed over" in caplog.text
+    # Places do not change with the way in which photos are named.
+    places = find_places([str(listed)])
+    assert all(Path(path) == library / place for path, place in places.items())
+
+
+def test_what_a_shell_makes_of_a_wildcard_is_judged_as_the_wildcard(library, caplog):
+    write(
+        library, {"notes.txt": b"Taken by grandma.\n\nIn 1950.", "empty.txt": b"", "d/a.md": b"#"}
+    )
+    names = glob.glob(f"{library}/*")
+    assert found(library, *names) == sorted(PHOTOS)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "more; what is named alone is taken" in record.getMessage()
+
+
+def test_what_is_named_alone_is_taken(tmp_path, caplog):
+    names = ["a.jpg_original", "b[1].THM", "[b].jpg.part", "._c.jpg", "note.xmp"]
+    write(tmp_path, dict.fromkeys([*names, "a.jpg", "b1.jpg", "@eaDir/a.jpg/1.jpg"], "JPEG"))
+    for name in names:
+        assert found(tmp_path, str(tmp_path / name)) == [name]
+    assert found(tmp_path, str(tmp_path / "@eaDir")) == ["@eaDir/a.jpg/1.jpg"]
+    (tmp_path / "list.txt").write_text("a.jpg_original\n")
+    assert found(tmp_path, str(tmp_path / "list.txt")) == ["a.jpg_original"]
+    # Whoever names nothing else means companions.
+    several = [str(tmp_path / name) for name in ("a.jpg_original", "b[1].THM")]
+    assert found(tmp_path, *several) == ["a.jpg_original", "b[1].THM"]
+    assert found(tmp_path, str(tmp_path / "a.jpg_original"), str(tmp_path / "b*.jpg")) == [
+        "a.jpg_original",
+        "b1.jpg",
+    ]
+    assert not caplog.records
+
+
+def test_nothing_is_passed_over_without_a_word(tmp_path, caplog):
+    write(tmp_path, {"a.jpg": b"", "a.jpg.xmp": b"<x/>", ".hidden/b.jpg": b"", "e/note.md": b"#"})
+    names = ["a.jpg", "a.jpg.xmp", ".hidden/b.jpg", "e"]
+    # Hidden files that are named are meant.
+    assert found(tmp_path, *(str(tmp_path / name) for name in names)) == [".hidden/b.jpg", "a.jpg"]
+    assert "a.jpg.xmp, e;" in caplog.text
+    # What is missing is for the reader to complain of.
+    (tmp_path / "list.txt").write_text("a.jpg\nmissing\ngone.jpg\na.jpg.xmp\ngs://b/c.jpg\n")
+    listed = [os.path.basename(path) for path in find_photos([str(tmp_path / "list.txt")])]
+    assert listed == ["a.jpg", "missing", "gone.jpg", "c.jpg"]
+    with pytest.raises(UserError, match=r"missing\.jpg does not exist"):
+        find_photos([str(tmp_path / "a.jpg"), str(tmp_path / "missing.jpg")])
+    with pytest.raises(UserError, match=r"no photos in .*e and 1 more"):
+        find_photos([str(tmp_path / "e"), str(tmp_path / "*.md")])
+
+
+def test_a_raw_file_beside_its_picture_is_passed_over(tmp_path):
+    names = ("1.NEF", "1.JPG", "2.nef", "3.CR2", "3.heic", "4.dng", "4.xmp", "5.tif", "5.arw")
+    write(tmp_path, dict.fromkeys([*names, "6.ORI", "6.JPG"], b"x"))
+    photos = ["1.JPG", "2.nef", "3.heic", "4.dng", "5.tif", "6.JPG"]
+    assert found(tmp_path, str(tmp_path)) == photos
+    assert found(tmp_path, f"{tmp_path}/*") == photos
+    assert found(tmp_path, *(str(tmp_path / name) for name in names)) == photos[:-1]
+    # Named by itself, or by a wildcard that leaves out the picture, it is taken.
+    assert found(tmp_path, str(tmp_path / "1.NEF")) == ["1.NEF"]
+    assert found(tmp_path, f"{tmp_path}/*.NEF") == ["1.NEF"]
