@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from colorization.films.color import UnreadableFilm
+from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,
-    decoded,
     disposition,
     is_cover,
     open_film,
 )
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream, Packet, VideoStream
+    from av import AudioStream, Packet, VideoStream
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
@@ -42,10 +41,6 @@ _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"
 # Containers that note how long each packet lasts, so that no two can begin at once. In others they
 # can: packets of TrueHD are shorter than Matroska's unit of time.
 _OF_LENGTHS = ("mp4", "mov")
-# Other sound becomes AAC, or Opus in WebM, of so many bits a second for each channel.
-_BITS_PER_CHANNEL = 96_000
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 # Names of metadata that MP4 files have a standard place for; with others, FFmpeg writes all of them
 # in Android's and QuickTime's way.
@@ -79,7 +74,7 @@ class Tracks:
         attaches = hasattr(result, "add_attachment")
         self._takes_attachments = attaches and self._container == "matroska"
         self._copies: dict[int, Stream] = {}
-        self._encoders: dict[int, _SoundEncoder] = {}
+        self._encoders: dict[int, SoundEncoder] = {}
         self._last: dict[int, int] = {}
         for track in film.streams:
             if track.type == "audio":
@@ -133,10 +128,11 @@ class Tracks:
         copied = _COPIED_SOUND.get(self._container, {name} - {"tta"})
         if name in copied and self._copy(track):
             return
-        encoder = _SoundEncoder(self._result, track, self._container == "webm")
+        encoder = SoundEncoder(self._result, track, self._container == "webm")
         self._encoders[track.index] = encoder
         describe(encoder.track, track)
-        self.changed.append(f"sound {name} as {encoder.name}")
+        mixed = f", {encoder.mixed}" if encoder.mixed else ""
+        self.changed.append(f"sound {name} as {encoder.name}{mixed}")
 
     def _copy(self, track: Stream) -> bool:
         """Whether the container takes the track as it is."""
@@ -166,72 +162,6 @@ def _holds_anything(film: InputContainer, track: Stream) -> bool:
     """Whether a track has any packets; FFmpeg gives Dolby TrueHD in MPEG-TS an empty second one."""
     with _again(film) as again:
         return any(packet.size for packet in again.demux(again.streams[track.index]))
-
-
-class _SoundEncoder:
-    """A track of sound that is decoded and encoded anew; gaps become silence."""
-
-    def __init__(self, result: OutputContainer, track: AudioStream, as_opus: bool):
-        codec, self.name = ("libopus", "opus") if as_opus else ("aac", "aac")
-        rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
-        layout = _LAYOUTS.get(track.layout.nb_channels, "stereo")
-        self.track = result.add_stream(codec, rate=rate, layout=layout)
-        self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
-        self._graph: Callable | None = None
-        self._kind: tuple | None = None
-        self._damaged: list[str] = []
-        self._next = 0
-
-    def packets(self, packet: Packet) -> Iterator[Packet]:
-        """What becomes of a packet; an empty one ends the track."""
-        for frame in decoded([packet], self._damaged):
-            kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
-            if kind != self._kind:
-                yield from self._encoded(self._graph, None)
-                self._kind, self._graph = kind, self._resampler(frame)
-            yield from self._encoded(self._graph, frame)
-        if not packet.size:
-            yield from self._encoded(self._graph, None)
-            yield from self.track.encode(None)
-
-    def _encoded(self, graph: Callable | None, frame: AudioFrame | None) -> Iterator[Packet]:
-        if graph is not None:
-            for resampled in graph(frame):
-                # Where a film was put together, its parts may overlap.
-                resampled.pts = max(resampled.pts or 0, self._next)
-                self._next = resampled.pts + resampled.samples
-                yield from self.track.encode(resampled)
-
-    def _resampler(self, frame: AudioFrame) -> Callable[[AudioFrame | None], Iterable[AudioFrame]]:
-        import av
-
-        context = self.track.codec_context
-        graph = av.filter.Graph()
-        source = graph.add(
-            "abuffer",
-            sample_rate=str(frame.sample_rate),
-            sample_fmt=frame.format.name,
-            channel_layout=frame.layout.name,
-            time_base=str(frame.time_base),
-        )
-        steady = graph.add("aresample", "async=1")
-        wanted = graph.add(
-            "aformat",
-            sample_fmts=context.format.name,
-            sample_rates=str(context.sample_rate),
-            channel_layouts=context.layout.name,
-        )
-        graph.link_nodes(source, steady, wanted, graph.add("abuffersink")).configure()
-
-        def resampled(frame: AudioFrame | None) -> Iterator[AudioFrame]:
-            graph.push(frame)
-            while True:
-                try:
-                    yield graph.pull()
-                except (BlockingIOError, EOFError):
-                    return
-
-        return resampled
 
 
 def left_out(film: InputContainer, result: InputContainer, pictures: VideoStream) -> list[str]:

@@ -1,0 +1,117 @@
+"""Channels of sound that is encoded anew: each is heard where it was."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from colorization.films.colorize_film import colorize_film
+from colorization.films.sound import new_layout
+
+av = pytest.importorskip("av")
+
+RATE = 48000
+
+
+def ignore(total):
+    pass
+
+
+def film_with_channels(make_film, name, layout, codec="pcm_s16le"):
+    """A film of a second whose channels have tones of 500, 1000, 1500 ... Hz."""
+
+    def set_up(film, video, tracks):
+        track = film.add_stream(codec, rate=RATE, layout=layout)
+        pitches = 500 * np.arange(1, track.layout.nb_channels + 1)
+
+        def write():
+            for start in range(0, RATE, 960):
+                times = np.arange(start, start + 960) / RATE
+                waves = 0.3 * np.sin(2 * np.pi * pitches[:, None] * times)
+                packed = np.ascontiguousarray(waves.T, np.float32).reshape(1, -1)
+                heard = av.AudioFrame.from_ndarray(packed, "flt", layout)
+                heard.sample_rate, heard.pts, heard.time_base = RATE, start, Fraction(1, RATE)
+                film.mux(track.encode(heard))
+            film.mux(track.encode(None))
+
+        return write
+
+    return make_film(name, 25, pictures="mpeg4", set_up=set_up)
+
+
+def pitches_of(path):
+    """Channel -> the frequency of its loudest tone, in Hz; None for silence."""
+    with av.open(str(path)) as film:
+        layout = film.streams.audio[0].layout
+        # PyAV takes eight planes of sound for more.
+        packed = av.AudioResampler("flt")
+        frames = [part for frame in film.decode(audio=0) for part in packed.resample(frame)]
+    values = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    waves = values.reshape(-1, layout.nb_channels).T[:, 9600:38400]
+    spectra = np.abs(np.fft.rfft(waves)) / waves.shape[1]
+    loudest = spectra.argmax(1) * RATE / waves.shape[1]
+    return {
+        channel.name: round(pitch) if spectrum.max() > 0.02 else None
+        for channel, pitch, spectrum in zip(layout.channels, loudest, spectra, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ("3.0", {"FL": 500, "FR": 1000, "FC": 1500}),
+        ("4.0", {"FL": 500, "FR": 1000, "FC": 1500, "BC": 2000}),
+        ("quad", {"FL": 500, "FR": 1000, "FC": None, "BL": 1500, "BR": 2000}),
+        ("5.0", {"FL": 500, "FR": 1000, "FC": 1500, "BL": 2000, "BR": 2500}),
+        ("5.1", {"FL": 500, "FR": 1000, "FC": 1500, "LFE": None, "BL": 2500, "BR": 3000}),
+        (
+            "7.1",
+            {"FL": 500, "FR": 1000, "FC": 1500, "BL": 2500, "BR": 3000, "SL": 3500, "SR": 4000},
+        ),
+    ],
+)
+def test_channels_stay_where_they_were(make_film, painter, tmp_path, layout, expected):
+    source = film_with_channels(make_film, "film.avi", layout)
+    target = tmp_path / "results" / "film.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert "sound pcm_s16le as aac" in done.changes
+    found = pitches_of(target)
+    # The encoder takes all but the lowest tones out of the channel for these.
+    assert {name: found[name] for name in expected if name != "LFE"} == {
+        name: pitch for name, pitch in expected.items() if name != "LFE"
+    }
+    assert set(found) - {"LFE"} == set(expected) - {"LFE"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"), [("6.1", "7.1"), ("octagonal", "7.1"), ("hexagonal", "5.1")]
+)
+def test_channels_that_aac_does_not_hold_are_mixed_and_that_is_said(
+    make_film, painter, tmp_path, layout, expected
+):
+    source = film_with_channels(make_film, "film.avi", layout)
+    target = tmp_path / "results" / "film.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert f"sound pcm_s16le as aac, {layout} mixed to {expected}" in done.changes
+    with av.open(str(target)) as film:
+        assert film.streams.audio[0].layout.name == expected
+
+
+def test_channels_of_which_no_place_is_known_stay_in_order(make_film, painter, tmp_path):
+    source = film_with_channels(make_film, "film.avi", "16 channels")
+    target = tmp_path / "results" / "film.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert "sound pcm_s16le as aac, the first 8 of 16 channels" in done.changes
+    found = list(pitches_of(target).values())
+    assert [pitch for number, pitch in enumerate(found) if number != 3] == [
+        500, 1000, 1500, 2500, 3000, 3500, 4000,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [("quad", "quad"), ("6.1", "6.1"), ("4.0", "6.1"), ("5.1(side)", "5.1"), ("2.1", "5.1")],
+)
+def test_opus_holds_other_layouts(layout, expected):
+    held = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+    assert new_layout(av.AudioLayout(layout), held) == (expected, "")
