@@ -140,6 +140,33 @@ def test_exif_data_that_are_nonsense_are_left_out_which_is_said(kind, nonsense, 
     assert ["left out" in note for note in photo.notes] == [True]
 
 
+@pytest.mark.parametrize("tag", [34665, 34853, 40965])
+@pytest.mark.parametrize(("kind", "value"), [(9, -5), (8, -5), (4, 2**31), (4, 9)])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("order", "<>")
+def test_pointers_to_exif_data_in_tiff_files_may_lead_anywhere(
+    tag, kind, value, bits, compression, order, colourful
+):
+    pixels = colourful(20, 30).astype(f"u{bits // 8}") * (257 if bits == 16 else 1)
+    # The writer leaves out such pointers, so that the number of another tag is changed to theirs.
+    extra = [(274, 3, 1, 6, True), (tag + 1, 4, 1, 12345, True)]
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file, byteorder=order) as writer:
+            writer.write(
+                pixels, photometric="rgb", metadata=None, compression=compression, extratags=extra
+            )
+        data = file.getvalue()
+    sound = struct.pack(f"{order}HHII", tag + 1, 4, 1, 12345)
+    assert data.count(sound) == 1
+    pointer = value % 2**32
+    if kind == 8:
+        # Numbers of 16 bits lie at the beginning of the field.
+        pointer = value % 2**16 if order == "<" else value % 2**16 << 16
+    photo = decode(data.replace(sound, struct.pack(f"{order}HHII", tag, kind, 1, pointer)))
+    np.testing.assert_array_equal(photo.pixels, np.rot90(colourful(20, 30), -1))
+
+
 def test_avif_is_turned_by_its_boxes_alone(colourful):
     if not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")

@@ -180,7 +180,17 @@ def _read_any(data: bytes, draft_size: int | None) -> Picture:
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
     samples = tiff.read_samples(data, MAX_PIXELS)
     if samples is None:
-        return _read_by_pillow(data, draft_size)
+        try:
+            return _read_by_pillow(data, draft_size)
+        except UnreadablePhoto:
+            raise
+        except Exception:
+            # Pillow follows pointers to EXIF data when it loads pixels, wherever they lead.
+            other = tiff_pages.without_exif(data)
+            if other == data:
+                raise
+            picture = _read_by_pillow(other, draft_size)
+            return replace(picture, notes=(*picture.notes, _EXTRAS))
     refuse_hdr(samples.profile)
     image, alpha = to_srgb(samples)
     exif = tiff_pages.exif(data)

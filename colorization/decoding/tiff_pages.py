@@ -24,6 +24,8 @@ _OLD_SUBFILE, _OLD_REDUCED = 255, 2
 _RESOLUTIONS = (282, 283)
 # Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
 _PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
+# Where settings and position of the camera are stored, and what other programs may do with them.
+_EXIF_TAGS = (34665, 34853, 40965)
 _REDUCED, _MASK = 1, 4
 # Colour filter array and linear raw: what a sensor has measured.
 _SENSOR = {32803, 34892}
@@ -162,6 +164,24 @@ def exif(data: bytes) -> Image.Exif:
             place = struct.unpack_from(f"{order}{'8xQ' if is_big else '4xI'}", data)[0]
             found.load_from_fp(io.BytesIO(data), place)
     return found
+
+
+def without_exif(data: bytes) -> bytes:
+    """The file whose first page does not tell where its EXIF data are."""
+    with contextlib.suppress(UnreadablePhoto), open_pages(data) as pages:
+        page = next(pages)
+        form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
+        start, pointer = page.offset + form.tagnosize, _pointer(data, page)
+        entries = [data[at : at + form.tagsize] for at in range(start, pointer.start, form.tagsize)]
+        kept = [entry for entry in entries if int.from_bytes(entry[:2], order) not in _EXIF_TAGS]
+        directory = [
+            len(kept).to_bytes(form.tagnosize, order),
+            *kept,
+            data[pointer],
+            bytes((len(entries) - len(kept)) * form.tagsize),
+        ]
+        return data[: page.offset] + b"".join(directory) + data[pointer.stop :]
+    return data
 
 
 def resolution(exif: Image.Exif) -> tuple[float, float] | None:
