@@ -27,7 +27,8 @@ def grays(colors):
 
 
 def test_measurements_of_other_formats_are_refused(monkeypatch):
-    # Saving as SPIDER registers the ending of the name.
+    # Saving as SPIDER registers the ending of the name; all others are to be registered before.
+    Image.init()
     monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))
     measured = Image.fromarray(np.linspace(-3, 7, 64).reshape(8, 8).astype(np.float32))
     for kind in ("SPIDER", "IM"):
@@ -61,6 +62,27 @@ def test_pictures_behind_the_first_of_netpbm_are_mentioned(start, row):
     for last in (b"", bytes(99), b"P5", b"P6 x"):
         assert open_picture(one + last).notes == ()
     assert open_picture(start.encode() + b"P5 9 5 9" * row).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "depths"),
+    [("L", [1]), ("L", [4]), ("LA", [3, 1]), ("RGB", [2, 5, 7]), ("RGBA", [8, 8, 8, 1])],
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_jpeg_2000_of_fewer_than_8_bits(mode, depths, bare):
+    """The number of bits is that of the offset of unsigned samples (ISO/IEC 15444-1, G.1)."""
+    random = np.random.default_rng(0)
+    values = [random.integers(0, 2**bits, (40, 60)).astype(np.uint8) for bits in depths]
+    stored = [value + 128 - 2 ** (bits - 1) for value, bits in zip(values, depths, strict=True)]
+    bands = [Image.fromarray(band.astype(np.uint8)) for band in stored]
+    data = bytearray(encoded(Image.merge(mode, bands), "JPEG2000", no_jp2=bare, mct=0))
+    place = data.index(b"\xff\x4f\xff\x51") + 42
+    assert data[place : place + 3 * len(depths) : 3] == b"\7" * len(depths)
+    data[place : place + 3 * len(depths) : 3] = bytes(bits - 1 for bits in depths)
+    picture = open_picture(bytes(data))
+    shown = [*picture.image.split(), *([picture.alpha] if mode.endswith("A") else [])]
+    for band, value, bits in zip(shown, values, depths, strict=True):
+        np.testing.assert_array_equal(band, np.rint(value * 255.0 / (2**bits - 1)))
 
 
 # Two rows of four grays with alpha of 16 bits, without loss by libjxl through FFmpeg 5.1
@@ -321,6 +343,7 @@ def test_kinds_of_tga_that_are_not_read_are_named():
         (b"II\xbc\1", "a kind of picture that cannot be read; save it as"),
         (b"<!DOCTYPE html><html>404", "a drawing or a text, not a photo"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a FlashPix picture or a document"),
         (b"PK\3\4", "an archive or a document"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI", "a PNG of an app for the iPhone"),
         (bytes(128) + b"DICM", "a medical picture"),

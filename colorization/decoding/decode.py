@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, jxl, png, pnm, psd, raw, tiff, tiff_pages
+from colorization.decoding import fits, jpeg, jpeg_2000, jxl, png, pnm, psd, raw, tiff, tiff_pages
 from colorization.decoding.boxes import without_exif
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.deep import Samples, rounded, to_srgb
@@ -228,6 +228,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             # Pillow makes one up where a file tells none.
             dpi = tiff_pages.resolution(exif)
             tiff.widen_palette(picture)
+        if kind == "JPEG2000":
+            jpeg_2000.widen(picture, data)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             # Pillow scales what has more than 8 bits in PGM files to 16.
             limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None

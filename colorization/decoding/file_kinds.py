@@ -54,7 +54,7 @@ _RAW_ENDINGS = frozenset(
         *(".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
     )
 )
-_OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif"))
+_OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif", ".fpx"))
 # Formats that Pillow registers, but only names, prints or plays, and those of icons and brushes.
 NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")

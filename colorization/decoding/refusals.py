@@ -63,6 +63,10 @@ _OTHERS = (
         rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ",
         "an archive or a document; take its pictures out",
     ),
+    (
+        rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "a FlashPix picture or a document, which cannot be read; save it as TIFF or JPEG",
+    ),
     (rb"\x89HDF|CDF[\x01\x02]|GRIB|BUFR", "a file of measurements; save it as TIFF"),
     (rb".{128}DICM", "a medical picture (DICOM); save it as TIFF or PNG"),
     # Radiance, OpenEXR, DPX, Cineon, MIFF, GIMP, JNG, MNG, PFM in colour, PAM, DjVu, IFF, BPG,
