@@ -228,7 +228,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def _read(path: Path, several: bool) -> list[Image.Image]:
+def _read(path: Path, several: bool) -> tuple[list[Image.Image], list[str]]:
     """The upright pictures in sRGB as L, LA, RGB or RGBA; grays of more bits as I;16, opaque.
 
     Says what of the file is left out.
@@ -237,18 +237,29 @@ def _read(path: Path, several: bool) -> list[Image.Image]:
         path: of a file, of which TIFF files may hold several pictures.
         several: whether all are wanted, not the first alone.
 
+    Returns:
+        The pictures, and why others cannot be read.
+
     Raises:
-        UnreadablePhoto: one of them is none, or damaged.
+        UnreadablePhoto: none can be read.
     """
     # As a module this imports nothing of the project, which is built on it.
     from colorization.data.photos import read_file
     from colorization.decoding.decode import open_picture, page, pages
+    from colorization.errors import UnreadablePhoto
 
     data = read_file(str(path))
     places = pages(data)
-    pictures = [open_picture(page(data, place)) for place in (places if several else places[:1])]
+    pictures, failures = [], []
+    for number, place in enumerate(places if several else places[:1], 1):
+        try:
+            pictures.append(open_picture(page(data, place)))
+        except UnreadablePhoto as error:
+            failures.append(f"page {number}: {error}" if len(places) > 1 else str(error))
+    if not pictures:
+        raise UnreadablePhoto("; ".join(failures))
     notes = [note for picture in pictures for note in picture.notes]
-    if len(places) > len(pictures):
+    if not several and len(places) > 1:
         notes.append(f"its {len(places) - 1} further pages are left out; name a .tif to write")
     for picture in pictures:
         if picture.alpha is not None and picture.image.mode == "I;16":
@@ -257,7 +268,7 @@ def _read(path: Path, several: bool) -> list[Image.Image]:
             picture.image.putalpha(picture.alpha)
     for note in dict.fromkeys(notes):
         print(f"upsample.py: {path}: {note}", file=sys.stderr)
-    return [picture.image for picture in pictures]
+    return [picture.image for picture in pictures], failures
 
 
 def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
@@ -304,9 +315,12 @@ def main() -> None:
     if picture_format not in Image.SAVE:
         parser.error(f"cannot write {args.output}: unknown picture extension")
     try:
-        images = _read(args.input, several=picture_format == "TIFF")
+        images, failures = _read(args.input, several=picture_format == "TIFF")
     except UnreadablePhoto as error:
         parser.error(f"cannot read {args.input}: {error}")
+    lost = f"left out of {args.input}: {'; '.join(failures)}"
+    if failures and args.output.exists() and args.output.samefile(args.input):
+        parser.error(f"{lost}; name another file to write")
     largest = max(image.width * image.height for image in images)
     if largest * args.factor**2 > 2 * Image.MAX_IMAGE_PIXELS:
         # Pillow would refuse to read the result.
@@ -316,6 +330,8 @@ def main() -> None:
         _save(results, args.output, picture_format)
     except Exception as error:
         parser.error(f"cannot write {args.output}: {error}")
+    if failures:
+        parser.exit(1, f"{parser.prog}: {lost}\n")
 
 
 if __name__ == "__main__":

@@ -309,6 +309,22 @@ def test_script_keeps_the_pages_of_tiff_files(tmp_path, monkeypatch, capsys):
     assert "album.tif: its 2 further pages are left out" in capsys.readouterr().err
 
 
+def test_script_leaves_out_a_page_that_an_album_lacks(tmp_path, monkeypatch, capsys):
+    path, page = tmp_path / "album.tif", Image.fromarray(pixels(3, 5, 3))
+    page.save(path, save_all=True, append_images=[page, page])
+    with tifffile.TiffFile(path) as album:
+        last = album.pages[2].offset
+    path.write_bytes(cut := path.read_bytes()[: last + 1])
+    # The album itself is not replaced by less than it holds.
+    for target, code in ((tmp_path / "out.tif", 1), (path, 2)):
+        with pytest.raises(SystemExit, match=str(code)):
+            run_main(monkeypatch, path, target)
+        assert f"left out of {path}: page 3: " in capsys.readouterr().err
+    with Image.open(tmp_path / "out.tif") as album:
+        assert album.n_frames == 2
+    assert path.read_bytes() == cut
+
+
 def test_script_says_that_transparency_of_16_bits_is_left_out(tmp_path, monkeypatch, capsys):
     values = pixels(3, 5, 2, dtype=np.uint16)
     tifffile.imwrite(tmp_path / "in.tif", values, photometric="minisblack", extrasamples=[2])
