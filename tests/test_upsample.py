@@ -314,7 +314,7 @@ def test_script_leaves_out_a_page_that_an_album_lacks(tmp_path, monkeypatch, cap
     page.save(path, save_all=True, append_images=[page, page])
     with tifffile.TiffFile(path) as album:
         last = album.pages[2].offset
-    path.write_bytes(cut := path.read_bytes()[: last + 1])
+    path.write_bytes(cut := path.read_bytes()[: last + 30])
     # The album itself is not replaced by less than it holds.
     for target, code in ((tmp_path / "out.tif", 1), (path, 2)):
         with pytest.raises(SystemExit, match=str(code)):
