@@ -115,3 +115,17 @@ def test_channels_of_which_no_place_is_known_stay_in_order(make_film, painter, t
 def test_opus_holds_other_layouts(layout, expected):
     held = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
     assert new_layout(av.AudioLayout(layout), held) == (expected, "")
+
+
+@pytest.mark.parametrize(("share", "said"), [(1, "no sound ac3"), (0.5, "times damaged")])
+def test_sound_that_cannot_be_decoded_is_named(make_film, painter, tmp_path, share, said):
+    source = make_film("film.mkv", 25, sounds=[("ac3", RATE)])
+    with av.open(str(source)) as film:
+        packets = [bytes(packet) for packet in film.demux(audio=0) if packet.size]
+    data = source.read_bytes()
+    for packet in packets[: round(share * len(packets))]:
+        data = data.replace(packet, b"\xff" * len(packet))
+    source.write_bytes(data)
+    target = tmp_path / "results" / "film.webm"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert any(said in change for change in done.changes)

@@ -260,3 +260,44 @@ def test_covers_stay(make_film, painter, tmp_path, colourful, name):
         covers = [track for track in film.streams.video if disposition(track) & ATTACHED_PICTURE]
         (packet,) = [packet for packet in film.demux(covers) if packet.size]
         assert bytes(packet) == cover
+
+
+def test_what_ogg_says_in_its_tracks_is_said_of_the_film(make_film, painter, tmp_path):
+    facts = {"title": "Grandma", "date": "1961", "artist": "Grandpa", "TAPE": "Hi8 3"}
+
+    def set_up(film, video, tracks):
+        film.metadata.update(facts)
+        tracks[0].metadata["language"] = "ger"
+
+    source = make_film(
+        "film.ogv",
+        10,
+        pictures="libvpx",
+        sounds=[("flac", 44100)],
+        container="ogg",
+        set_up=set_up,
+    )
+    with av.open(str(source)) as film:
+        assert not set(facts) & set(film.metadata)
+    target = tmp_path / "results" / "film.ogv.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as film:
+        assert {name: film.metadata.get(name) for name in facts} == facts
+        assert film.streams.audio[0].language == "ger"
+    assert [
+        change for change in done.changes if change.startswith("no ") and "av" not in change
+    ] == []
+
+
+@pytest.mark.parametrize(("source", "target"), [("a.avi", "a.avi.mp4"), ("a.mkv", "a.mkv")])
+def test_titles_of_tracks_stay(make_film, painter, tmp_path, source, target):
+    def set_up(film, video, tracks):
+        tracks[1].metadata["title"] = "Comment"
+
+    film = make_film(source, 10, pictures="mpeg4", sounds=2 * [("ac3", 48000)], set_up=set_up)
+    target = tmp_path / "results" / target
+    done = colorize_film(painter, str(film), target, ignore)
+    with av.open(str(target)) as result:
+        told = result.streams.audio[1].metadata
+        assert told.get("title") == "Comment" or told["handler_name"] == "Comment"
+    assert not [change for change in done.changes if "title" in change]

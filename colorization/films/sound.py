@@ -61,22 +61,30 @@ def _places(layout: AudioLayout) -> set[str]:
 
 
 class SoundEncoder:
-    """A track of sound that is decoded and encoded anew; gaps become silence.
+    """A track of sound that is decoded and encoded anew; gaps become silence."""
 
-    `name` is that of the new codec, `mixed` says in a few words which channels are mixed or left
-    out, and is empty where all stay.
-    """
-
-    def __init__(self, result: OutputContainer, track: AudioStream, as_opus: bool):
-        codec, self.name = ("libopus", "opus") if as_opus else ("aac", "aac")
+    def __init__(self, result: OutputContainer, track: AudioStream, name: str, as_opus: bool):
+        """Adds the track to the result; `name` is that of its old codec."""
+        codec, new_name = ("libopus", "opus") if as_opus else ("aac", "aac")
         rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
-        layout, self.mixed = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
+        layout, mixed = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
+        self._name = name
+        self._changes = [f"sound {name} as {new_name}", *([mixed] if mixed else [])]
         self.track = result.add_stream(codec, rate=rate, layout=layout)
         self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
         self._graph: Callable | None = None
         self._kind: tuple | None = None
         self._damaged: list[str] = []
         self._next = 0
+
+    @property
+    def change(self) -> str:
+        """What has become of the sound so far, in a few words."""
+        if not self._damaged:
+            return ", ".join(self._changes)
+        if self._kind is None:
+            return f"no sound {self._name} ({self._damaged[0]})"
+        return ", ".join([*self._changes, f"{len(self._damaged):,} times damaged"])
 
     def packets(self, packet: Packet) -> Iterator[Packet]:
         """What becomes of a packet; an empty one ends the track."""

@@ -52,6 +52,8 @@ _STANDARD_METADATA = {
 # Metadata that each muxer writes by itself, or that is about the old file only.
 _OF_THE_FILE = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
 _OF_THE_TRACK = {"encoder", "vendor_id", "duration"}
+# What is said of one track even where a container has a place for tracks alone.
+_OF_ANY_TRACK = {"language", "handler_name"}
 _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")
 _FULL_OF_TECHNICALITIES = ("mxf", "flv", "asf", "rm")
 
@@ -68,7 +70,6 @@ class Tracks:
         Raises:
           UnreadableFilm: there is sound that cannot be read.
         """
-        self.changed: list[str] = []
         self._result, self._container = result, result.format.name
         # PyAV before 16 has no attachments and crashes over them.
         attaches = hasattr(result, "add_attachment")
@@ -90,6 +91,10 @@ class Tracks:
         result.metadata.update(metadata(film))
         if hasattr(film, "chapters"):
             result.set_chapters(film.chapters())
+
+    @property
+    def changed(self) -> list[str]:
+        return [encoder.change for encoder in self._encoders.values()]
 
     def write(self, packet: Packet) -> None:
         """Writes what a packet of the film holds, if its track goes along."""
@@ -128,11 +133,9 @@ class Tracks:
         copied = _COPIED_SOUND.get(self._container, {name} - {"tta"})
         if name in copied and self._copy(track):
             return
-        encoder = SoundEncoder(self._result, track, self._container == "webm")
+        encoder = SoundEncoder(self._result, track, name, self._container == "webm")
         self._encoders[track.index] = encoder
         describe(encoder.track, track)
-        mixed = f", {encoder.mixed}" if encoder.mixed else ""
-        self.changed.append(f"sound {name} as {encoder.name}{mixed}")
 
     def _copy(self, track: Stream) -> bool:
         """Whether the container takes the track as it is."""
@@ -182,9 +185,19 @@ def left_out(film: InputContainer, result: InputContainer, pictures: VideoStream
 def metadata(film: InputContainer) -> dict[str, str]:
     """Title, date and whatever else is said of the whole film."""
     technical = container_name(film) in _FULL_OF_TECHNICALITIES
+    said = dict(film.metadata)
+    if container_name(film) == "ogg":
+        # Ogg has no place for it but in the tracks; what the pictures say counts most.
+        tracks = [*film.streams.audio, *film.streams.video]
+        said |= {
+            name: text
+            for track in tracks
+            for name, text in track.metadata.items()
+            if name.lower() not in _OF_THE_TRACK | _OF_ANY_TRACK
+        }
     return {
         name: text
-        for name, text in film.metadata.items()
+        for name, text in said.items()
         if name.lower() not in _OF_THE_FILE
         and (name.lower() in _STANDARD_METADATA or not technical)
         # A copy of `location` for each language.
@@ -203,6 +216,8 @@ def _parts(film: InputContainer, pictures: VideoStream) -> Counter[str]:
     for track in film.streams:
         language = track.metadata.get("language", "und")
         kept = [] if language == "und" or track is pictures else [f"language {language}"]
+        if track.type == "audio" and (title := _title(track)):
+            kept.append(f"title {title}")
         if track.type == "subtitle":
             kept = [f"subtitles ({_name(track)}, {language})"]
         elif track.type == "video" and track is not pictures:
@@ -213,6 +228,13 @@ def _parts(film: InputContainer, pictures: VideoStream) -> Counter[str]:
             kept = [f"data ({_name(track) or track.metadata.get('handler_name') or 'unknown'})"]
         parts.update(kept)
     return parts
+
+
+def _title(track: Stream) -> str | None:
+    """The title of a track, which is the name of its handler in MP4; none in Ogg."""
+    if container_name(track.container) == "ogg":
+        return None
+    return track.metadata.get("title") or track.metadata.get("handler_name")
 
 
 def _name(track: Stream) -> str:
@@ -231,5 +253,7 @@ def describe(track: Stream, source: Stream) -> None:
         for name, text in source.metadata.items()
         if name.lower() not in _OF_THE_TRACK and not name.startswith(_MATROSKA_STATISTICS)
     )
+    if track.container.format.name in ("mp4", "mov") and (title := _title(source)):
+        track.metadata["handler_name"] = title
     if hasattr(source, "disposition"):
         track.disposition = disposition(source)
