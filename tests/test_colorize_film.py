@@ -147,6 +147,12 @@ def test_a_film_comes_out_upright(film, painter, tmp_path, matrix, upright):
     assert np.corrcoef(grays(target).ravel(), expected.ravel())[0, 1] > 0.9
 
 
+def test_a_film_that_is_shown_askew_is_told(film, painter, tmp_path):
+    source = film(frames=1, sound=False, matrix=(1, 1, -1, 1))
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
+    assert "not turned by 45 degrees" in done.changes
+
+
 @pytest.mark.parametrize(
     ("matrix", "expected"), [(None, Fraction(4, 3)), ((0, 1, -1, 0), Fraction(3, 4))]
 )

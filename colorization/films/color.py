@@ -6,6 +6,7 @@ and all containers store them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
@@ -172,6 +173,8 @@ def stated_fields(context: VideoCodecContext) -> str | None:
 class Converter:
     """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
 
+    `turn_left` is by how many degrees they should be turned further than by right angles.
+
     Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
     """
 
@@ -188,7 +191,7 @@ class Converter:
         """
         self._set_fields = [("setfield", fields)] if fields else []
         self._first, self._time_base, self._colors = first, time_base, colors
-        self._turns, self.lying = _turns(first)
+        self._turns, self.lying, self.turn_left = _turns(first)
         self.turned = bool(self._turns)
         self._into: tuple | None = None
         self._back: Callable[[VideoFrame], VideoFrame] | None = None
@@ -259,17 +262,24 @@ def _has_full_range(layout: str, tagged: int) -> bool:
     return tagged == _FULL_RANGE or layout.startswith("yuvj")
 
 
-def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool]:
-    """Filters that turn a picture upright; whether its rows are stored as columns."""
+def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
+    """What turns a picture upright.
+
+    Returns:
+      Filters; whether the picture's rows are stored as columns; the degrees that are left.
+    """
     stored = frame.side_data.get("DISPLAYMATRIX")
     # A stored pixel's (x, y, 1) times this is where it is shown.
     matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
-    (a, b, _), (c, d, _), _ = matrix
+    (a, b, _), (c, d, _), _ = matrix.astype(float)
     lying = bool(abs(b) > abs(a))
+    along, across = max(abs(a), abs(b)), min(abs(a), abs(b))
+    left = round(math.degrees(math.atan2(across, along)))
     turns = []
     if lying:
         turns, a, d = [("transpose", "cclock_flip")], c, b
-    return turns + [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0), lying
+    turns += [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0)
+    return turns, lying, left
 
 
 def _graph(

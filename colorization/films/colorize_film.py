@@ -12,13 +12,16 @@ from PIL import Image
 
 from colorization.files import atomic_write, remove_left_behind
 from colorization.films.color import Converter, UnreadableFilm, tag
+from colorization.films.file_end import holds_hole
 from colorization.films.source import (
     Beginning,
     Clock,
     address,
     beginning,
+    container_name,
     decoded,
     explained,
+    film_path,
     in_time,
     main_pictures,
     open_film,
@@ -167,6 +170,10 @@ class _Film:
         width, height = self._stored_size
         if width % 2 or height % 2:
             changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
+        if self._converter.turn_left:
+            changes.append(f"not turned by {self._converter.turn_left} degrees")
+        if holds_hole(film_path(self._film), container_name(self._film)):
+            changes.append("part of the file is zeros")
         if self._damaged:
             changes.append(f"{len(self._damaged):,} times damaged ({self._damaged[0]})")
         return changes

@@ -18,6 +18,8 @@ _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
 # Number of zeros at the end that are no padding, and the share where a file is small.
 _ZEROS, _SHARE = 2**16, 10
+# Bytes that are looked at in search of zeros, and how many such samples in a row are zeros.
+_SAMPLE, _SAMPLES_IN_ROW = 512, 4
 
 
 def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
@@ -33,6 +35,8 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
         stated, zeros = _end_of_matroska(path)
     elif container == "flv":
         stated = _end_of_flv(path)
+    elif container == "ivf":
+        stated = _end_of_ivf(path)
     elif container == "yuv4mpegpipe":
         return last_byte or size, size
     else:
@@ -40,6 +44,16 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
     if size < stated:
         return size, stated
     return (_begin_of_zeros(path) if zeros or container in _MARKED else size), size
+
+
+def holds_hole(path: str, container: str) -> bool:
+    """Whether a part of a film's file is zeros, as in copies that were never finished.
+
+    In containers that may hold them, decoders tell.
+    """
+    if container == "matroska":
+        return _end_of_matroska(path)[1]
+    return container in _MARKED and _has_zeros(path)
 
 
 def stated_seconds(path: str, container: str) -> Fraction:
@@ -74,6 +88,20 @@ def _begin_of_zeros(path: str) -> int:
                 break
             place = begin
     return place if size - place > enough else size
+
+
+def _has_zeros(path: str) -> bool:
+    """Whether there are many zeros in a row anywhere in a file."""
+    in_row = 0
+    with open(path, "rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        step = max(_SAMPLE, min(_ZEROS, size // _SHARE) // _SAMPLES_IN_ROW)
+        for place in range(0, size - _SAMPLE, step):
+            file.seek(place)
+            in_row = 0 if any(file.read(_SAMPLE)) else in_row + 1
+            if in_row == _SAMPLES_IN_ROW:
+                return True
+    return False
 
 
 def _is_live(head: bytes, properties: int) -> bool:
@@ -140,10 +168,24 @@ def _end_of_flv(path: str) -> int:
             file.seek(end + 4)
             tag = file.read(4)
             if len(tag) < 4:
-                return size + 1
+                return end + 4 + 11 + 4
             if tag[0] & 31 not in _FLV_TAGS:
                 break
             end += 4 + 11 + int.from_bytes(tag[1:], "big")
+    # Some programs leave out the size of the last tag.
+    return end if size == end else end + 4
+
+
+def _end_of_ivf(path: str) -> int:
+    """Where the last picture of an IVF file should end."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(6)
+        end = int.from_bytes(file.read(2), "little")
+        # The size and the time of each picture, 12 bytes, lie in front of it.
+        while end < size:
+            file.seek(end)
+            end += 12 + int.from_bytes(file.read(4), "little")
     return end
 
 
@@ -187,8 +229,9 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
     The end is 0 if nothing tells.
     """
     end = place = 0
-    zeros, entered = False, (_SEGMENT,)
-    with open(path, "rb") as file:
+    zeros = False
+    # Blocks are far from each other, so that a buffer would read the whole file.
+    with open(path, "rb", buffering=0) as file:
         most = file.seek(0, os.SEEK_END)
         while place < most:
             file.seek(place)
@@ -201,10 +244,8 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
             # What is behind a segment is none of the film's.
             most = min(most, end) if known and identifier == _SEGMENT else most
             # Elements of unknown size end with what is in them.
-            if identifier == _SEGMENT and not known:
-                # Of a film sent live, nothing else tells where it ends.
-                entered = (_SEGMENT, _CLUSTER)
-            place += start + size if known and identifier not in entered else start
+            entered = not known or identifier in (_SEGMENT, _CLUSTER)
+            place += start if entered else start + size
     return end, zeros
 
 

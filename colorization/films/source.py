@@ -82,6 +82,11 @@ def address(path: str | os.PathLike) -> str:
     return f"file:{os.fspath(path)}"
 
 
+def film_path(film: InputContainer) -> str:
+    """The path of an opened film."""
+    return film.name.removeprefix("file:")
+
+
 def main_pictures(film: InputContainer) -> VideoStream:
     """The stream of pictures that players show, which is no cover.
 

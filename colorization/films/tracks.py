@@ -16,6 +16,7 @@ from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,
     disposition,
+    film_path,
     is_cover,
     open_film,
 )
@@ -152,18 +153,14 @@ class Tracks:
         elif self._takes_attachments:
             name = track.metadata.get("filename", f"cover.{_name(track)}")
             kind = track.metadata.get("mimetype", f"image/{_name(track)}")
-            with _again(film) as again:
+            with open_film(film_path(film)) as again:
                 picture = next(again.demux(again.streams[track.index]))
                 self._result.add_attachment(name, kind, bytes(picture))
 
 
-def _again(film: InputContainer) -> InputContainer:
-    return open_film(film.name.removeprefix("file:"))
-
-
 def _holds_anything(film: InputContainer, track: Stream) -> bool:
     """Whether a track has any packets; FFmpeg gives Dolby TrueHD in MPEG-TS an empty second one."""
-    with _again(film) as again:
+    with open_film(film_path(film)) as again:
         return any(packet.size for packet in again.demux(again.streams[track.index]))
 
 
