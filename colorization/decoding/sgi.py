@@ -25,21 +25,19 @@ def rows(data: bytes) -> list[tuple[int, int]]:
 
 
 def end_rows(picture: Image.Image, data: bytes) -> None:
-    """Has Pillow read rows that end without a zero, as the table tells their ends.
+    """Has Pillow read rows to the ends that the table tells, whether or not a zero is there.
 
     Args:
       picture: opened, not loaded yet.
       data: its file.
     """
     places = rows(data) if is_compressed(data) else []
-    # In rows of 16 bits, the zero has as many.
-    end = bytes(data[3])
-    if all(data[start : start + size].endswith(end) for start, size in places):
+    if not places or any(start + size > len(data) for start, size in places):
         return
+    # In rows of 16 bits, the zero has as many. A second one harms nothing.
+    end = bytes(data[3])
     # A run of one pixel is as much longer as it can get.
     longest = 2 * picture.width * len(end)
-    if any(start + size > len(data) for start, size in places):
-        return
     parts = [data[start : start + min(size, longest)] + end for start, size in places]
     sizes = np.array([len(part) for part in parts])
     starts = HEADER + 8 * len(parts) + np.cumsum(sizes) - sizes
