@@ -234,8 +234,15 @@ def test_nothing_is_passed_over_without_a_word(tmp_path, caplog):
     assert listed == ["a.jpg", "missing", "gone.jpg", "c.jpg"]
     with pytest.raises(UserError, match=r"missing\.jpg does not exist"):
         find_photos([str(tmp_path / "a.jpg"), str(tmp_path / "missing.jpg")])
-    with pytest.raises(UserError, match=r"no photos in .*e and 1 more"):
-        find_photos([str(tmp_path / "e"), str(tmp_path / "*.md")])
+    (tmp_path / "list.txt").write_text("gone.jpg\n")
+    assert found(tmp_path, *(str(tmp_path / name) for name in ("a.jpg", "list.txt"))) == [
+        "a.jpg",
+        "gone.jpg",
+    ]
+    # Folders, globs and lists are not what a shell makes of one wildcard.
+    for others in (["e", "*.jpg"], ["*.jpg", "e"], ["e", "*.md"], [".hidden", "e"]):
+        with pytest.raises(UserError, match=r"no photos in .*(e|\*\.md);"):
+            find_photos([str(tmp_path / name) for name in others])
 
 
 def test_a_raw_file_beside_its_picture_is_passed_over(tmp_path):

@@ -70,27 +70,26 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     """
     named = _all_named(sources, films)
     passed_over = _passed_over([name for names in named.values() for name in names], films)
+    # A shell may have made names of a wildcard if files are among them, but not of folders alone.
+    by_shell = any(_Named(source) in names for source, names in named.items())
     places: dict[str, str] = {}
     known: set[str] = set()
+    barren: list[str] = []
     for source, names in named.items():
         with as_user_error(source):
             taken = [name for name in names if name.path not in passed_over]
             found = [path for name in taken for path in _candidates(name, films)]
             root = _root(source)
-        if not found:
-            passed_over.setdefault(source)
+        barren += [] if found else [source]
+        if barren and (not by_shell or barren == list(named)):
+            raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
         for path in found:
             # The same photo may be named in several ways.
             if (identity := photo_id(path)) not in known:
                 known.add(identity)
                 places[path] = _place(path, root)
-    if named and not places:
-        more = f" and {len(named) - 1:,} more" if len(named) > 1 else ""
-        raise UserError(
-            f"no photos in {next(iter(named))}{more}; name a folder, glob, photo or list of photos"
-        )
-    if passed_over:
-        _say_passed_over(list(passed_over))
+    if passed_over or barren:
+        _say_passed_over(list(dict.fromkeys([*passed_over, *barren])))
     return places
 
 
@@ -186,9 +185,9 @@ def _all_named(sources: Iterable[str], films: bool) -> dict[str, list[_Named]]:
             named[source] = _named(source, films)
     if len(named) == 1:
         return named
-    # A text of which no line names a file, as a shell hands it over with photos, is no list.
+    # A text of which no line names a photo, as a shell hands it over with photos, is no list.
     return {
-        source: names if any(map(_may_be_there, names)) else [] for source, names in named.items()
+        source: names if any(map(_may_be_meant, names)) else [] for source, names in named.items()
     }
 
 
@@ -232,8 +231,13 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _may_be_there(named: _Named) -> bool:
-    return "://" in named.path or os.path.lexists(named.path)
+def _may_be_meant(named: _Named) -> bool:
+    """Whether a line of a text names a photo, be it there or not."""
+    return (
+        "://" in named.path
+        or os.path.lexists(named.path)
+        or file_kinds.has_photo_ending(named.path)
+    )
 
 
 def _passed_over(named: Sequence[_Named], films: bool) -> dict[str, None]:
