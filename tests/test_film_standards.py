@@ -113,3 +113,11 @@ def test_interlaced_films_stay_interlaced(make_film, painter, tmp_path, name, fi
         if hasattr(pictures.codec_context, "field_order"):
             assert int(pictures.codec_context.field_order) == {"tff": 2, "bff": 3}[fields]
     assert found == 12 * [fields]
+
+
+def test_interlacing_that_webm_does_not_hold_is_named(make_film, painter, tmp_path):
+    interlaced = {"flags": "+ilme+ildct"}
+    source = make_film("film.mpg", 3, pictures="mpeg2video", options=interlaced, fields="tff")
+    for name, named in (("film.webm", True), ("film.mp4", False)):
+        done = colorize_film(painter, str(source), tmp_path / "results" / name, ignore)
+        assert ("no interlacing" in done.changes) == named

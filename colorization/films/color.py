@@ -62,8 +62,8 @@ _REFUSED_TRANSFERS = {
 
 # Codecs whose decoders tell of each picture whether it is interlaced, so that no word of the
 # container is needed; and FFmpeg's numbers for the field that is shown first by the container.
-_PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
-_PICTURES_TELL_FIELDS += ("dvvideo", "prores")
+PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
+PICTURES_TELL_FIELDS += ("dvvideo", "prores")
 _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
 # Matrices that FFmpeg's filter does not undo.
@@ -163,9 +163,9 @@ def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
 def stated_fields(context: VideoCodecContext) -> str | None:
     """ "tff" or "bff" as a container states it of pictures that cannot tell themselves, or None.
 
-    PyAV before 18 does not know it.
+    Old versions of PyAV do not tell.
     """
-    if context.name in _PICTURES_TELL_FIELDS:
+    if context.name in PICTURES_TELL_FIELDS:
         return None
     return _FIELDS.get(int(getattr(context, "field_order", 0)))
 

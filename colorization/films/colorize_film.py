@@ -170,6 +170,8 @@ class _Film:
         width, height = self._stored_size
         if width % 2 or height % 2:
             changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
+        if self._loses_fields:
+            changes.append("no interlacing")
         if self._converter.turn_left:
             changes.append(f"not turned by {self._converter.turn_left} degrees")
         if holds_hole(film_path(self._film), container_name(self._film)):
@@ -234,7 +236,8 @@ class _Film:
             # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
             width, aspect = round(width * aspect / 2) * 2, 1
         codec, options = _VP9 if webm else _H264
-        if begin.fields and not webm and not self._converter.turned:
+        self._loses_fields = bool(begin.fields) and (webm or self._converter.turned)
+        if begin.fields and not self._loses_fields:
             options = {**options, "flags": "+ildct+ilme", "x264-params": f"{begin.fields}=1"}
         out = self._result.add_stream(codec, rate=_rate(source), options=options)
         out.width, out.height = width, upright.height

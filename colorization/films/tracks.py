@@ -11,7 +11,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.films.color import UnreadableFilm
+from colorization.films.color import PICTURES_TELL_FIELDS, UnreadableFilm
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,
@@ -176,6 +176,9 @@ def left_out(film: InputContainer, result: InputContainer, pictures: VideoStream
     named = [part for part, count in missing.items() for _ in range(count)]
     if not hasattr(film, "chapters"):
         named.append("chapters and covers, if any: they need pip install -U av")
+    context = pictures.codec_context
+    if context.name not in PICTURES_TELL_FIELDS and not hasattr(context, "field_order"):
+        named.append("interlacing that only the container states: it needs pip install -U av")
     return named
 
 
