@@ -5,6 +5,7 @@ import pytest
 
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
+from colorization.films.file_end import holds_hole
 from colorization.films.wholeness import require_whole
 
 av = pytest.importorskip("av")
@@ -146,3 +147,12 @@ def test_flv_sent_live_that_is_cut_within_a_tag_is_refused(make_film, missing):
     source.write_bytes(data[:-missing])
     with pytest.raises(UnreadableFilm, match=f"breaks off at .* of {len(data):,} bytes"):
         require_whole(str(source))
+
+
+def test_packets_of_silence_are_no_hole(tmp_path):
+    """Sectors of a disc, each with a header before its zeros."""
+    path = tmp_path / "film.vob"
+    path.write_bytes((b"\0\0\1\xba" + bytes(range(28)) + bytes(2016)) * 500)
+    assert not holds_hole(str(path), "mpeg")
+    path.write_bytes(path.read_bytes() + bytes(2**17) + b"\1" * 4096)
+    assert holds_hole(str(path), "mpeg")
