@@ -15,7 +15,7 @@ _FILM = re.compile(BEGINNINGS, re.DOTALL)
 # Endings of sound, subtitles and small copies for cameras' own screens in the same containers.
 _NO_FILMS = (
     *(".m4a", ".m4b", ".m4p", ".m4r", ".aax", ".wma", ".mka", ".mks", ".weba", ".ra", ".ram"),
-    *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf"),
+    *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf", ".3ga", ".qta", ".aaxc", ".mp4a", ".aob"),
 )
 # First byte of a transport stream's packets, where it lies in the first one, and their sizes.
 _SYNC, _PACKETS = b"G", ((0, 188), (4, 192), (0, 204))
