@@ -69,6 +69,21 @@ def test_whole_films_may_begin_late(make_film, name):
         require_whole(str(source))
 
 
+@pytest.mark.parametrize("name", ["live.mkv", "film.mkv"])
+def test_a_damaged_spot_is_no_end(make_film, name):
+    """Whatever is written over a spot in the middle, clusters behind it are there."""
+    muxing = {"cluster_time_limit": "200", **KINDS[name].get("muxing", {})}
+    source = make_film(name, 50, **{**KINDS[name], "muxing": muxing})
+    data = source.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(len(data) // 4, len(data) * 3 // 4, 20):
+        spot = random.integers(1, 256, 60, np.uint8).tobytes()
+        source.write_bytes(data[:place] + spot + data[place + len(spot) :])
+        assert require_whole(str(source)) > 30
+    source.write_bytes(data + b"\r\n")
+    assert require_whole(str(source)) == 50
+
+
 def test_films_without_a_stated_length_may_begin_late(make_film):
     source = make_film("film.nut", 50, muxing={"output_ts_offset": "100"})
     assert require_whole(str(source)) == 50

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 from fractions import Fraction
+from typing import BinaryIO
 
 # Beginnings of the part of an ASF file's header that states times and sizes, of the index behind
 # its pictures, and of the part of an FLV file's that states the length (Adobe's FLV, E.5).
@@ -14,6 +16,14 @@ _FLV_DURATION = b"\x00\x08duration\x00"
 _FLV_TAGS = (8, 9, 18)
 _EBML_UNKNOWN = -1
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+# Identifiers of what else may lie beside clusters, and in one (RFC 9559, 5.1); Void and CRC-32 in
+# both.
+_BESIDE_CLUSTERS = ("1a45dfa3", "114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1043a770")
+_BESIDE_CLUSTERS += ("1941a469", "1254c367")
+_IN_CLUSTER = frozenset(
+    map(bytes.fromhex, ("e7", "5854", "a7", "ab", "a3", "a0", "af", "ec", "bf"))
+)
+_ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLUSTER}
 # Containers whose own marks are all through the file, so that none holds many zeros in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
 # Number of zeros at the end that are no padding, and the share where a file is small.
@@ -237,7 +247,7 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
     zeros = False
     # Blocks are far from each other, so that a buffer would read the whole file.
     with open(path, "rb", buffering=0) as file:
-        most = file.seek(0, os.SEEK_END)
+        size_of_file = most = file.seek(0, os.SEEK_END)
         while place < most:
             file.seek(place)
             identifier, size, start = _ebml_element(file.read(12), 0)
@@ -245,13 +255,27 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
                 zeros = True
                 break
             known = size != _EBML_UNKNOWN
-            end = max(end, place + start + size if known else 0)
+            behind = place + start + size if known else 0
+            is_one = identifier in _ELEMENTS
+            if not is_one or (identifier in _IN_CLUSTER and behind > size_of_file):
+                # Players go on at the next cluster. Without one, the file may be cut here.
+                place = _next_cluster(file, place + 1)
+                if place < 0:
+                    return max(end, behind if is_one else 0), zeros
+                continue
+            end = max(end, behind)
             # What is behind a segment is none of the film's.
             most = min(most, end) if known and identifier == _SEGMENT else most
             # Elements of unknown size end with what is in them.
             entered = not known or identifier in (_SEGMENT, _CLUSTER)
-            place += start if entered else start + size
+            place = place + start if entered else behind
     return end, zeros
+
+
+def _next_cluster(file: BinaryIO, place: int) -> int:
+    """Where the next cluster of a Matroska file begins; -1 if there is none."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_CLUSTER, place)
 
 
 def _ebml_element(data: bytes, place: int) -> tuple[bytes, int, int]:
