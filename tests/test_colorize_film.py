@@ -380,6 +380,8 @@ def test_other_files_are_no_films(tmp_path):
         "song.m4a": b"\0\0\0\x18ftypM4A \0\0\0\0",
         "song.mka": b"\x1a\x45\xdf\xa3" + bytes(99),
         "voice.3ga": bytes(4) + b"ftyp3gp4" + bytes(99),
+        "titles.sub": b"\0\0\1\xba" + bytes(99),
+        "story": b"The wide river, and what was beyond it.",
         "DJI_0001.LRF": b"\0\0\0\x18ftypmp42",
         "song.wav": b"RIFF\0\0\0\0WAVEfmt ",
         "data.dat": bytes(range(256)) * 9,

@@ -174,8 +174,8 @@ def test_wildcards_pass_over_companions_as_folders_do(library, caplog):
     assert found(library, os.path.join(library, "**", "*")) == sorted(PHOTOS)
     assert found(library, f"{library}/*") == sorted(name for name in PHOTOS if "/" not in name)
     assert not caplog.records
-    with pytest.raises(UserError, match="no photos in "):
-        find_photos([f"{library}/*_original"])
+    # Whoever names nothing but companions means them.
+    assert found(library, f"{library}/*_original") == ["a.jpg_original"]
     # Folders that are named without a wildcard are meant.
     inside = f"{library}/@eaDir/*/*.jpg"
     assert found(library, inside) == ["@eaDir/a.jpg/SYNO_a.jpg"]

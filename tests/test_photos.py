@@ -97,6 +97,14 @@ def test_a_list_with_a_byte_too_many_or_of_another_code_page_is_read(tmp_path, m
     assert [os.path.basename(path) for path in find_photos([str(listed)])] == ["größe.jpg"]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "SGI", "PCX", "DDS", "QOI"])
+def test_pictures_without_an_ending_are_found(tmp_path, kind):
+    Image.new("RGB", (3, 2), "teal").save(tmp_path / "page", kind)
+    (tmp_path / "notes").write_text("P is for pictures.")
+    for source in (tmp_path, f"{tmp_path}/*"):
+        assert find_photos([str(source)]) == [str(tmp_path / "page")]
+
+
 def test_spaces_at_the_end_of_a_line_count_only_if_a_file_has_them(tmp_path):
     (tmp_path / "list.txt").write_text("a.jpg \nb.jpg\t\nsub folder/c.jpg\n")
     names = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]

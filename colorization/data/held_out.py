@@ -109,10 +109,10 @@ def untrained(
 
 def moved(others: Iterable[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
     """Held-out photos by where they lie now, if their files are among some others by now."""
+    others = list(others)
+    there = {photo[::2] for photo in identify([other.path for other in others if other.path])}
     now = {photo.sha256: photo for photo in identify(paths) if photo.sha256}
-    return [
-        other if os.path.isfile(other.path) else now.get(other.sha256, other) for other in others
-    ]
+    return [other if other[::2] in there else now.get(other.sha256, other) for other in others]
 
 
 def file_sizes(paths: Sequence[str]) -> list[int]:

@@ -206,7 +206,9 @@ def _named(source: str, films: bool) -> list[_Named]:
     root = _identified(_root(source))
     found = [path for path in sorted(files.glob(source)) if not files.isdir(path)]
     shown = [path for path in found if not any(map(_is_hidden, _below(path, root)))]
-    return [_Named(path, by_wildcard=True) for path in _photos_among(shown, root, films)]
+    # Whoever names nothing but companions means them.
+    photos = _photos_among(shown, root, films) or [p for p in shown if _may_be_photo(p, films)]
+    return [_Named(path, by_wildcard=True) for path in photos]
 
 
 def _candidates(named: _Named, films: bool) -> Iterator[str]:

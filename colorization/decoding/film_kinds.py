@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from colorization.decoding.file_kinds import is_text_or_music
+
 # What containers of films begin with: MP4 and MOV, AVI and Video CD, Matroska, MPEG, FLV, ASF,
 # RealMedia, MXF, NUT, YUV4MPEG and IVF.
 BEGINNINGS = (
@@ -16,6 +18,7 @@ _FILM = re.compile(BEGINNINGS, re.DOTALL)
 _NO_FILMS = (
     *(".m4a", ".m4b", ".m4p", ".m4r", ".aax", ".wma", ".mka", ".mks", ".weba", ".ra", ".ram"),
     *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf", ".3ga", ".qta", ".aaxc", ".mp4a", ".aob"),
+    ".sub",
 )
 # First byte of a transport stream's packets, where it lies in the first one, and their sizes.
 _SYNC, _PACKETS = b"G", ((0, 188), (4, 192), (0, 204))
@@ -30,7 +33,7 @@ def begins_as_film(name: str, start: bytes) -> bool:
     if name.lower().endswith(_NO_FILMS):
         return False
     # No text holds a zero, and each transport stream many.
-    return bool(_FILM.match(start)) or any(
+    return bool(_FILM.match(start) and not is_text_or_music(start)) or any(
         b"\0" in start and len(marks) >= _FEWEST_PACKETS and not marks.strip(_SYNC)
         for marks in (start[first::size] for first, size in _PACKETS)
     )
