@@ -140,6 +140,15 @@ def test_exif_data_that_are_nonsense_are_left_out_which_is_said(kind, nonsense, 
     assert ["left out" in note for note in photo.notes] == [True]
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_xmp_data_tell_how_a_picture_with_nonsense_beside_it_lies(kind, colourful):
+    picture = Image.fromarray(colourful(20, 30))
+    turned = b'<rdf:Description tiff:Orientation="6"/>'
+    photo = decode(encoded(picture, kind, xmp=turned, exif=b"Exif\0\0" + bytes(40)))
+    assert photo.pixels.shape[:2] == (30, 20)
+    assert ["left out" in note for note in photo.notes] == [True]
+
+
 @pytest.mark.parametrize("tag", [34665, 34853, 40965])
 @pytest.mark.parametrize(("kind", "value"), [(9, -5), (8, -5), (4, 2**31), (4, 9)])
 @pytest.mark.parametrize("bits", [8, 16])

@@ -252,7 +252,10 @@ def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
         # Of nonsense that it has met before, Pillow says no more.
         Image.Exif().load(picture.info.get("exif", b""))
         return picture.getexif(), ()
-    return Image.Exif(), (_EXTRAS,)
+    # XMP data, which Pillow asks where there are none, may still tell how the picture lies.
+    other = Image.new("L", (1, 1))
+    other.info = {name: told for name, told in picture.info.items() if "exif" not in name}
+    return other.getexif(), (_EXTRAS,)
 
 
 def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
