@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=_ROOT / "docs")
     options = parser.parse_args()
     with opened_browser() as browser:
-        take_page(browser, options.model_dir, options.output / "page.jpg")
+        take_page(browser, options.output / "page.jpg")
         take_gallery(browser, options.results, options.output / "gallery.jpg")
         take_comparison(browser, options.comparison, options.output / "compare.jpg")
         take_tensorboard(browser, options.model_dir, options.output / "tensorboard.jpg")
@@ -105,12 +105,13 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
-def take_page(browser: webdriver.Chrome, model_dir: Path, target: Path) -> None:
+def take_page(browser: webdriver.Chrome, target: Path) -> None:
+    """The page with the general model, as whoever has trained none sees it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        sys.executable, str(_ROOT / f"{model_dir.name}.py"), "--mode", "serve",
-        "--model_dir", str(model_dir), "--port", str(port),
+        sys.executable, str(_ROOT / "color_global.py"), "--mode", "serve",
+        "--model_dir", "pretrained/color_global", "--port", str(port),
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, running(command, url):
         paths = []
@@ -122,8 +123,8 @@ def take_page(browser: webdriver.Chrome, model_dir: Path, target: Path) -> None:
         browser.find_element("css selector", "#photos input").send_keys("\n".join(paths))
         wait_for(lambda: shown(browser, "#download-all"))
         time.sleep(3)
-        # Of these the one with most to see.
-        browser.find_elements("css selector", "#strip button img")[2].click()
+        # A wide one, with the sky in colour, leaves room for the buttons below.
+        browser.find_elements("css selector", "#strip button img")[3].click()
         time.sleep(3)
         take(browser, target)
 
