@@ -62,11 +62,12 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       pictures do. A folder that cannot be listed stands for what is in it, so that it is named as a
       photo that cannot be read is.
       The same, but for hidden files, is left out of several names, which a shell may have made of a
-      wildcard, and of a list; then it is said, as are sources without photos. What is named alone,
-      or together with such files only, is taken.
+      wildcard, and of a list; then it is said. What is named alone, or together with such files
+      only, is taken.
 
     Raises:
-      UserError: a source does not exist or cannot be opened, or there is no candidate.
+      UserError: a source does not exist or cannot be opened; or holds no candidate, unless files
+        are named beside it, so that a shell may have named it, and any other holds one.
     """
     named = _all_named(sources, films)
     passed_over = _passed_over([name for names in named.values() for name in names], films)
