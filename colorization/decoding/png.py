@@ -82,7 +82,7 @@ def _decoded(data: bytes, layout: str) -> np.ndarray:
 
 def without_text(data: bytes) -> bytes:
     """The same file without its chunks of text, as far as chunks can be followed."""
-    return data[:8] + b"".join(chunk for name, chunk in _chunks(data) if name not in _TEXT)
+    return data[:8] + b"".join(chunk for name, chunk in _whole_chunks(data) if name not in _TEXT)
 
 
 def without_extras(data: bytes, colors: bool) -> bytes:
@@ -94,7 +94,7 @@ def without_extras(data: bytes, colors: bool) -> bytes:
     """
     kept = [
         chunk
-        for name, chunk in _chunks(data)
+        for name, chunk in _whole_chunks(data)
         if name in _PIXELS
         or (
             colors
@@ -105,10 +105,18 @@ def without_extras(data: bytes, colors: bool) -> bytes:
     return data[:8] + b"".join(kept) + _END
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and all bytes of the chunks, as far as they can be followed."""
-    at = 8
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, beginning and end of the content of the chunks, as far as they can be followed.
+
+    A checksum of four bytes follows the content; the end of the last chunk may be missing.
+    """
+    at = len(SIGNATURE)
     while at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
-        yield name, data[at : at + 12 + length]
+        yield name, at + 8, at + 8 + length
         at += 12 + length
+
+
+def _whole_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and all bytes of the chunks, their lengths and checksums too."""
+    return ((name, data[start - 8 : end + 4]) for name, start, end in chunks(data))

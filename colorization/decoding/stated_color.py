@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from colorization.decoding import png
 from colorization.decoding.boxes import boxes
 from colorization.decoding.color_profile import HDR, UnusableProfile, hdr_transfer
 from colorization.errors import UnreadablePhoto
@@ -123,14 +124,11 @@ def _of_numbers(primaries: int, transfer: int, colored: bool) -> bytes | None:
 
 def _png_numbers(data: bytes) -> tuple[int, int] | None:
     """Primaries and transfer characteristics of a PNG file's chunk cICP."""
-    at = 8
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if name == b"cICP" and length == 4:
-            return data[at + 8], data[at + 9]
+    for name, start, end in png.chunks(data):
+        if name == b"cICP" and end - start == 4:
+            return data[start], data[start + 1]
         if name == b"IDAT":
             break
-        at += 12 + length
     return None
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import jpeg, sgi
+from colorization.decoding import jpeg, png, sgi
 from colorization.decoding.boxes import coded_parts
 
 _QOI_END = bytes(7) + b"\x01"
@@ -221,17 +221,16 @@ def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
 
 def _of_png(data: bytes) -> str | None:
     """Compares the checksums of a PNG file's pixels (ISO/IEC 15948, 5.3 and 10.1)."""
-    bodies, fits, at = [], True, 8
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
+    bodies, fits = [], True
+    for name, start, end in png.chunks(data):
         if name == b"IDAT":
-            body = memoryview(data)[at + 4 : at + 8 + length]
+            # The checksum is that of the name and the content.
+            body = memoryview(data)[start - 4 : end]
             bodies.append(body[4:])
-            checksum = data[at + 8 + length : at + 12 + length]
+            checksum = data[end : end + 4]
             fits &= len(checksum) < 4 or zlib.crc32(body) == int.from_bytes(checksum, "big")
         elif bodies:
             break
-        at += 12 + length
     # Writers exist whose chunks have wrong checksums, but the pixels have one of their own.
     return None if fits or _fits_checksum(bodies, ended=True) else _UNFIT
 
