@@ -334,8 +334,7 @@ def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"8BPS\0\2" + bytes(50), "PSB"),
-        (b"8BPS\0\1" + bytes(16) + b"\0\x10" + bytes(50), "PSD.* of 16 or 32 bits"),
+        (b"8BPS\0\2" + bytes(16) + b"\0\x20" + bytes(50), "Photoshop of 32 bits"),
         (b"#?RADIANCE\n" + bytes(50), "a kind of picture that cannot be read"),
         (b"v/1\1" + bytes(50), "a kind of picture that cannot be read"),
         (b"PF\n2 2\n-1\n" + bytes(48), "a kind of picture that cannot be read"),

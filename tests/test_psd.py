@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import lab2rgb, rgb2lab
 
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
@@ -22,22 +23,25 @@ def psd(
     packed: bool = False,
     bits: int = 8,
     surplus: bytes = b"",
+    large: bool = False,
 ) -> bytes:
-    """A Photoshop document, uint8 `[channels, height, width]`, without what layers hold.
+    """A Photoshop document, uint8 or uint16 `[channels, height, width]`, without what layers hold.
 
-    Packed rows may unpack to a surplus, as those of old GIMP do.
+    Packed rows may unpack to a surplus, as those of old GIMP do. A large document (PSB) has wider
+    numbers in two places.
     """
-    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, *channels.shape, bits, mode)
-    info = struct.pack(">IhH", 4, layers, 0) if layers else b""
-    sections = bytes(8) + struct.pack(">I", len(info)) + info
-    lines = (np.packbits(channels, axis=2) if bits == 1 else channels).reshape(
-        -1, -(-channels.shape[2] * bits // 8)
-    )
+    bits = 16 if channels.dtype == np.uint16 else bits
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1 + large, *channels.shape, bits, mode)
+    size = "Q" if large else "I"
+    info = struct.pack(f">{size}hH", 4, layers, 0) if layers else b""
+    sections = bytes(8) + struct.pack(f">{size}", len(info)) + info
+    rows = np.packbits(channels, axis=2) if bits == 1 else channels.astype(f">u{-(-bits // 8)}")
+    lines = [row.tobytes() for row in rows.reshape(-1, rows.shape[2])]
     if not packed:
-        return header + sections + b"\0\0" + lines.tobytes()
+        return header + sections + b"\0\0" + b"".join(lines)
     # PackBits of what does not repeat: the number of bytes less one, and the bytes.
-    coded = [bytes([line.size + len(surplus) - 1]) + line.tobytes() + surplus for line in lines]
-    lengths = struct.pack(f">{len(coded)}H", *map(len, coded))
+    coded = [bytes([len(line + surplus) - 1]) + line + surplus for line in lines]
+    lengths = struct.pack(f">{len(coded)}{'I' if large else 'H'}", *map(len, coded))
     return header + sections + b"\0\1" + lengths + b"".join(coded)
 
 
@@ -87,6 +91,67 @@ def test_further_channels_of_psd_move_no_pixel(mode, count, further, packed):
     assert alpha is None if further == 0 else alpha.getextrema() == (0, 0)
 
 
+@pytest.mark.parametrize(("large", "packed"), [(False, False), (False, True), (True, True)])
+@pytest.mark.parametrize("further", [0, 1])
+@pytest.mark.parametrize(("mode", "count"), [(1, 1), (3, 3), (4, 4), (9, 3)])
+def test_psd_of_16_bits(mode, count, further, large, packed):
+    """Gray stays of 16 bits; the rest is what the same document of 8 bits gives, but for rounding.
+
+    CMYK has no ink at 65535, L*a*b* no colour at 32768.
+    """
+    random = np.random.default_rng(0)
+    deep = random.integers(0, 2**16, (count + further, 40, 60)).astype(np.uint16)
+    if mode == 9:
+        # Where all is in sRGB, and steps of 8 bits the same.
+        deep[:3] = deep[:3] // 8 // 256 * 256 + 28672
+    coarse = (deep // 256).astype(np.uint8)
+    for layers in (0, -1):
+        picture = open_picture(psd(deep, layers, mode, packed, large=large))
+        eight = open_picture(psd(coarse, layers, mode, packed, large=large))
+        assert (picture.alpha is None) == (eight.alpha is None) == (not further or not layers)
+        if picture.alpha is not None:
+            np.testing.assert_array_equal(picture.alpha, np.rint(deep[count] / 257))
+        if mode == 1:
+            assert picture.image.mode == "I;16"
+            np.testing.assert_array_equal(picture.image, deep[0])
+            np.testing.assert_array_equal(eight.image, coarse[0])
+        else:
+            off = np.abs(np.asarray(picture.image, int) - np.asarray(eight.image))
+            assert off.max() <= {4: 2, 9: 3}.get(mode, 1)
+
+
+def test_lab_of_16_bits_as_scikit_image_has_it():
+    colors = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    lab = rgb2lab(colors, illuminant="D50")
+    # Photoshop's white is D50, to which sRGB is adapted; scikit-image takes sRGB as it is, so only
+    # grays and lightness can be compared.
+    gray = np.stack([lab[..., 0] * 65535 / 100, 0 * lab[..., 1] + 2**15, 0 * lab[..., 2] + 2**15])
+    shown = np.asarray(open_picture(psd(np.rint(gray).astype(np.uint16), 0, 9)).image)
+    wanted = lab2rgb(np.stack([lab[..., 0], 0 * lab[..., 1], 0 * lab[..., 2]], axis=-1))
+    np.testing.assert_allclose(shown, 255 * wanted, atol=1)
+
+
+def test_photoshop_of_other_depths_is_refused(colors):
+    document = bytearray(psd(np.moveaxis(colors, 2, 0)))
+    document[22:24] = b"\0\x20"
+    for version in (1, 2):
+        document[5] = version
+        with pytest.raises(UnreadablePhoto, match=r"Photoshop of 32 bits, .* save it as TIFF"):
+            open_photo(bytes(document))
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_broken_off_psd(bits, packed, large):
+    channels = np.random.default_rng(0).integers(0, 256, (3, 40, 60)).astype(f"u{bits // 8}")
+    whole = psd(channels, 2, packed=packed, large=large)
+    open_photo(whole)
+    for size in (len(whole) * 3 // 4, len(whole) // 8, 60, 40, 30, 20):
+        with pytest.raises(UnreadablePhoto, match=r"damaged|cannot be read|not a picture"):
+            open_photo(whole[:size])
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_psd_of_1_bit_is_black_where_bits_are_set(packed):
     black = np.random.default_rng(0).integers(0, 2, (1, 40, 61), np.uint8)
@@ -133,6 +198,24 @@ def test_transparent_parts_that_are_stored_blended_with_white(mode, white):
     # Over white it looks as it is stored.
     if mode in (1, 3):
         np.testing.assert_allclose(np.asarray(open_photo(document))[..., 0], blended[0], atol=1)
+
+
+@pytest.mark.parametrize("mode", [1, 3])
+def test_transparent_parts_of_16_bits_that_are_stored_blended_with_white(mode):
+    """Photoshop rounds to 15 bits."""
+    random = np.random.default_rng(0)
+    plain = random.integers(15000, 50000, (mode, 40, 60)).astype(np.uint16)
+    alpha = random.integers(2**14, 2**16, (1, 40, 60)).astype(np.uint16)
+    alpha[:, :9] = 0
+    share = alpha / 65535
+    blended = 2 * np.rint((plain * share + 65535 * (1 - share)) / 2)
+    channels = np.concatenate([np.minimum(blended, 65535).astype(np.uint16), alpha])
+    picture = open_picture(psd(channels, -1, mode))
+    seen = np.asarray(picture.alpha) > 0
+    shown = np.asarray(picture.image, float).reshape(40, 60, mode)
+    wanted = np.moveaxis(plain, 0, 2) / (1 if mode == 1 else 257)
+    np.testing.assert_allclose(shown[seen], wanted[seen], atol=8 if mode == 1 else 1)
+    np.testing.assert_array_equal(shown[~seen], 65535 if mode == 1 else 255)
 
 
 def test_transparent_parts_that_are_stored_plain(colors):

@@ -200,10 +200,12 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
+    in_pairs, data = psd.is_deep(data), psd.of_8_bits(data)
     with Image.open(io.BytesIO(data)) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
+        width = picture.width // (1 + in_pairs)
+        if width * picture.height > MAX_PIXELS:
             raise UnreadablePhoto(
-                f"{picture.width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
+                f"{width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
             )
         mend_misread(picture, data)
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
@@ -230,6 +232,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             tiff.widen_palette(picture)
         if kind == "JPEG2000":
             jpeg_2000.widen(picture, data)
+        if in_pairs:
+            samples = psd.joined(picture, data)
         if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
             # Pillow scales what has more than 8 bits in PGM files to 16.
             limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None

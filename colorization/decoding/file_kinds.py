@@ -49,7 +49,7 @@ _BEGINNINGS = {
     "IPTC": re.compile(rb"\x1c"),
     "PCD": re.compile(rb".{2048}PCD_", re.DOTALL),
 }
-# Endings of raw files, and of pictures for which Pillow needs a library.
+# Endings of raw files, and of pictures for which Pillow needs a library or help.
 _RAW_ENDINGS = frozenset(
     (
         *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq"),
@@ -57,7 +57,7 @@ _RAW_ENDINGS = frozenset(
         *(".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
     )
 )
-_OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif", ".fpx"))
+_OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif", ".psb", ".fpx"))
 # Formats that Pillow registers, but only names, prints or plays, and those of icons and brushes.
 NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
+from colorization.decoding.deep import Samples
+
+_SIGNATURE = b"8BPS"
 # White as Pillow keeps it in pictures of each mode.
 _WHITES = {"L": (255,), "RGB": (255, 255, 255), "CMYK": (0, 0, 0, 0), "LAB": (255, 128, 128)}
+# The same of channels of 16 bits, by those of 8; Adobe's L*a*b* has 0 of a* and b* there.
+_DEEP_WHITES = {255: 2**16 - 1, 128: 2**15, 0: 0}
+_SPACES = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 # Image resources.
 _PACKED, _RESOLUTION, _VERSION = 1, 1005, 1057
 
@@ -80,10 +87,7 @@ def transparency(data: bytes, colors: int) -> Image.Image | None:
 
 
 def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Colours without the white that Photoshop has blended those of transparent parts with.
-
-    Some programs store them plain; such a picture, which is returned as it is, is darker somewhere
-    than one blended with white can be.
+    """Colours of a picture of 8 bits without the white that `_unblended` tells of.
 
     Args:
       picture: loaded.
@@ -92,28 +96,99 @@ def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
     mode = picture.mode.removesuffix("A")
     if mode not in _WHITES:
         return picture
-    bands, opacities = [], np.asarray(alpha)
-    for white, band in zip(_WHITES[mode], picture.split(), strict=False):
-        plain, possible = _unblended(white)
-        pixels = np.array(band)
-        for row, opacity in zip(pixels, opacities, strict=True):
-            if not possible[opacity, row].all():
-                return picture
-            row[:] = plain[opacity, row]
-        bands.append(Image.fromarray(pixels))
-    return Image.merge(mode, bands)
+    bands = [np.asarray(band) for _, band in zip(mode, picture.split(), strict=False)]
+    plain = _unblended(np.stack(bands, axis=-1), np.asarray(alpha), _WHITES[mode])
+    return Image.merge(mode, [Image.fromarray(band) for band in np.moveaxis(plain, 2, 0)])
 
 
-def _unblended(white: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each alpha and stored value: the value before the blending, and whether there is one."""
-    stored, opacity = np.arange(256), np.arange(256)[:, None]
-    least = white * (255 - opacity) / 255
-    # Rounding takes less than a level.
-    possible = (stored > least - 1) & (stored < least + opacity + 1)
-    plain = white + (stored - white) * 255 / np.maximum(opacity, 1)
-    # What is not seen stays white.
-    plain[0] = stored
-    return np.clip(plain + 0.5, 0, 255).astype(np.uint8), possible
+def is_deep(data: bytes) -> bool:
+    """Whether a file is a document of 16 bits."""
+    return data.startswith(_SIGNATURE) and data[22:24] == b"\0\x10"
+
+
+def of_8_bits(data: bytes) -> bytes:
+    """A document that Pillow opens, of any file.
+
+    A large document (PSB) becomes one without layers. One of 16 bits becomes one of 8, twice as
+    wide: each value is a pair of pixels, which `joined` makes values of again.
+
+    Raises:
+      NotImplementedError: rows of a large document may be longer than those of others.
+    """
+    if not data.startswith(_SIGNATURE):
+        return data
+    if data[4:6] == b"\0\2":
+        data = _of_large(data)
+    if is_deep(data):
+        width = 2 * int.from_bytes(data[18:22], "big")
+        data = data[:18] + struct.pack(">IH", width, 8) + data[24:]
+    return data
+
+
+def _of_large(data: bytes) -> bytes:
+    start, _ = _layers(data)
+    size = int.from_bytes(data[start - 4 : start + 4], "big")
+    end = start + 4 + size
+    # Of the layers, their number alone tells of the merged picture.
+    layers = struct.pack(">I", 6) + bytes(4) + data[start + 12 : start + 14] if size else bytes(4)
+    before = _SIGNATURE + b"\0\1" + data[6 : start - 4] + layers + data[end : end + 2]
+    if int.from_bytes(data[end : end + 2], "big") != _PACKED:
+        return before + data[end + 2 :]
+    channels, height = struct.unpack_from(">HI", data, 12)
+    lengths = np.frombuffer(data, ">u4", channels * height, end + 2)
+    if lengths.max(initial=0) >= 2**16:
+        raise NotImplementedError("very wide")
+    return before + lengths.astype(">u2").tobytes() + data[end + 2 + lengths.nbytes :]
+
+
+def joined(picture: Image.Image, data: bytes) -> Samples:
+    """Values of 16 bits of the pairs of pixels that stand for them.
+
+    Args:
+      picture: what `of_8_bits` gives, loaded.
+      data: its file.
+
+    Returns:
+      Samples without a profile.
+    """
+    mode = picture.mode.removesuffix("A")
+    bands = [_joined(band) for _, band in zip(_WHITES[mode], picture.split(), strict=False)]
+    values, alpha = np.stack(bands, axis=-1), transparency(data, len(mode))
+    if alpha is not None:
+        alpha = _joined(alpha)
+        values = _unblended(values, alpha, [_DEEP_WHITES[white] for white in _WHITES[mode]])
+    if mode == "LAB":
+        values = np.float32(values) - np.float32([0, 2**15, 2**15])
+        values *= np.float32([100 / (2**16 - 1), 1 / 256, 1 / 256])
+    return Samples(values, _SPACES[mode], alpha)
+
+
+def _joined(band: Image.Image) -> np.ndarray:
+    return np.asarray(band).view(">u2").astype(np.uint16)
+
+
+def _unblended(values: np.ndarray, alpha: np.ndarray, white: Sequence[int]) -> np.ndarray:
+    """Colours without the white that Photoshop has blended those of transparent parts with.
+
+    Some programs store them plain; such colours, which are returned as they are, are darker
+    somewhere than ones blended with white can be.
+
+    Args:
+      values: `[height, width, channels]`, uint8 or uint16.
+      alpha: `[height, width]`, of the same type.
+      white: for each channel.
+    """
+    highest, plain = np.iinfo(values.dtype).max, values.copy()
+    # Rounding takes less than a level, of 8 bits.
+    level = highest / 255
+    for row, opacity in zip(plain, alpha[..., None] / highest, strict=True):
+        least = np.multiply(white, 1 - opacity)
+        if not ((row > least - level) & (row < least + highest * opacity + level)).all():
+            return values
+        shown = white + np.subtract(row, white, dtype=float) / np.maximum(opacity, 1 / highest)
+        # What is not seen stays white.
+        row[:] = np.where(opacity > 0, np.clip(shown + 0.5, 0, highest), row)
+    return plain
 
 
 def _packed_rows(data: bytes) -> list[list[int]]:

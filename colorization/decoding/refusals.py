@@ -43,12 +43,8 @@ _OTHERS = (
         "a drawing or a text, not a photo; save it as a picture",
     ),
     (
-        rb"8BPS\x00\x02",
-        "a large document of Photoshop (PSB), which cannot be read; save it as TIFF",
-    ),
-    (
-        rb"8BPS\x00\x01.{16}\x00[\x10\x20]",
-        "a document of Photoshop (PSD) of 16 or 32 bits, which cannot be read; save it as TIFF",
+        rb"8BPS\x00[\x01\x02].{16}\x00\x20",
+        "a document of Photoshop of 32 bits, which cannot be read; save it as TIFF",
     ),
     (
         rb"\xd7\xcd\xc6\x9a|\x01\x00\x09\x00\x00\x03|\x01\x00\x00\x00.{36} EMF",
