@@ -114,6 +114,22 @@ def test_primaries_of_png_and_avif(colors):
     np.testing.assert_allclose(found, expected, atol=3)
 
 
+# White, red, green and blue by their code (ITU-T H.273, table 2).
+OF_H273 = {
+    8: (0.310, 0.316, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
+    12: P3,
+    22: (0.3127, 0.3290, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
+}
+
+
+@pytest.mark.parametrize("code", OF_H273)
+def test_primaries_by_their_code_are_those_of_their_chromaticities(code, colors):
+    by_code = shown(png(colors, chunk(b"cICP", bytes([code, 13, 0, 1]))))
+    by_places = shown(png(colors, gamma(0.45455), primaries(OF_H273[code])))
+    np.testing.assert_array_equal(by_code, by_places)
+    assert np.abs(by_code - colors).max() > 2
+
+
 # Linear Adobe RGB to linear sRGB (Adobe RGB (1998), section 4.3.5.2; IEC 61966-2-1).
 ADOBE_TO_SRGB = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -18,20 +17,9 @@ from colorization.decoding import png
 from colorization.decoding.boxes import boxes
 from colorization.decoding.color_profile import HDR, UnusableProfile, hdr_transfer
 from colorization.errors import UnreadablePhoto
+from colorization.lab.primaries import BT709, D65, PRIMARIES, xyz_from_rgb
 
-# Chromaticities of white, red, green and blue by their number in H.273, table 2.
-_D65 = (0.3127, 0.3290)
-_SRGB = (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-_PRIMARIES = {
-    1: _SRGB,
-    4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
-    5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
-    6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
-    7: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
-    9: (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
-    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
-    12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
-}
+_SRGB = PRIMARIES[BT709]
 # Exponents of transfer characteristics in H.273, table 3. Those of video, 1, 6, 14 and 15, are
 # shown as sRGB by browsers, and so is what is unknown.
 _EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}
@@ -50,7 +38,7 @@ _PNG_GRAYS = (0, 4)
 # EXIF data in JPEG.
 _HEAD = 2**16
 # Adobe RGB (1998): chromaticities and exponent, and the tags by which cameras tell of it.
-_ADOBE, _ADOBE_EXPONENT = (*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
+_ADOBE, _ADOBE_EXPONENT = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
 _EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
 # What Pillow and Python raise for numbers and EXIF data that are nonsense.
 _NONSENSE = (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
@@ -115,7 +103,7 @@ def _of_numbers(primaries: int, transfer: int, colored: bool) -> bytes | None:
     """The profile of colours by their numbers in H.273."""
     if transfer in HDR:
         raise HighDynamicRange(HDR[transfer])
-    places = _PRIMARIES.get(primaries, _SRGB)
+    places = PRIMARIES.get(primaries, _SRGB)
     exponent = _EXPONENTS.get(transfer)
     if exponent is None and (places is _SRGB or not colored):
         return None
@@ -220,12 +208,7 @@ def _xyz(values: np.ndarray) -> bytes:
 
 def _to_d50(places: tuple[float, ...]) -> np.ndarray:
     """Linear RGB to XYZ relative to D50, by Bradford's adaptation (ICC.1:2010, annex E)."""
-    white, *primaries = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in _pairs(places))
-    columns = np.stack(primaries, axis=1)
-    matrix = columns * np.linalg.solve(columns, white)
+    matrix = xyz_from_rgb(places)
+    white = matrix.sum(axis=1)
     cones = np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white))
     return np.linalg.inv(_BRADFORD) @ cones @ _BRADFORD @ matrix
-
-
-def _pairs(places: tuple[float, ...]) -> Iterator[tuple[float, float]]:
-    return zip(places[::2], places[1::2], strict=True)

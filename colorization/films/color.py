@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from colorization.lab import lab_numpy
+from colorization.lab.primaries import BT709, PRIMARIES, xyz_from_rgb
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.codeccontext import VideoCodecContext
 
-_RGB, _BT709, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 1, 2, 3, 6
+_RGB, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 2, 3, 6
 # FFmpeg's own numbers for the ranges 16..235 and 0..255.
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
 
@@ -31,23 +32,6 @@ _MATRICES = {
     6: "smpte170m",
     7: "smpte240m",
     9: "bt2020",
-}
-
-# x and y of red, green, blue and white.
-_D65 = (0.3127, 0.3290)
-_C = (0.310, 0.316)
-_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65)
-_PRIMARIES = {
-    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
-    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
-    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
-    6: _SMPTE_C,
-    7: _SMPTE_C,
-    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
-    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
-    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
-    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
-    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
 }
 
 # Curves that no display of standard range decodes.
@@ -129,13 +113,13 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
     if matrix in (_RGB, _UNSPECIFIED, _RESERVED) or not _is_yuv(context.pix_fmt):
         large = context.width >= 1280 or context.height > 576
-        matrix = _BT709 if large else _SMPTE170M
+        matrix = BT709 if large else _SMPTE170M
     if matrix not in _MATRICES:
         kind = _REFUSED_MATRICES.get(matrix, f"matrix {matrix} of H.273")
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg, say")
     return Colors(
-        primaries if primaries in _PRIMARIES else _BT709,
-        transfer if transfer not in (0, _UNSPECIFIED) else _BT709,
+        primaries if primaries in PRIMARIES else BT709,
+        transfer if transfer not in (0, _UNSPECIFIED) else BT709,
         matrix,
         _is_yuv(context.pix_fmt) and _has_full_range(context.pix_fmt, int(context.color_range)),
     )
@@ -195,7 +179,7 @@ class Converter:
         self.turned = bool(self._turns)
         self._into: tuple | None = None
         self._back: Callable[[VideoFrame], VideoFrame] | None = None
-        to_xyz, srgb_to_xyz = _xyz_from_rgb(colors.primaries), _xyz_from_rgb(_BT709)
+        to_xyz, srgb_to_xyz = _relative_xyz(colors.primaries), _relative_xyz(BT709)
         self._to_srgb = None
         if not np.allclose(to_xyz, srgb_to_xyz, atol=1e-3):
             self._to_srgb = np.linalg.solve(srgb_to_xyz, to_xyz)
@@ -309,13 +293,10 @@ def _pixels(frame: VideoFrame) -> np.ndarray:
     return lines[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
-def _xyz_from_rgb(primaries: int) -> np.ndarray:
-    """Linear RGB to X, Y and Z over those of white, `[3, 3]` (SMPTE RP 177); white stays white."""
-    red_green_blue_white = np.array(_PRIMARIES[primaries])
-    x, y = red_green_blue_white.T
-    xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
-    matrix = xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])
-    return matrix / xyz[:, 3:]
+def _relative_xyz(primaries: int) -> np.ndarray:
+    """Linear RGB to X, Y and Z over those of white, `[3, 3]`, so that white stays white."""
+    matrix = xyz_from_rgb(PRIMARIES[primaries])
+    return matrix / matrix.sum(axis=1, keepdims=True)
 
 
 def _with_primaries(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
