@@ -19,6 +19,8 @@ from PIL import Image, ImageCms
 
 from colorization.lab.lab_numpy import ONE, encoded, gray_bytes
 
+# CIE XYZ of the white that profiles are relative to (ICC.1:2010, 7.2.16).
+D50 = np.array([0.9642, 1.0, 0.8249])
 _SRGB = ImageCms.createProfile("sRGB")
 _LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
 # Number of samples, about, that are turned into floats at once.
@@ -86,8 +88,7 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     luminance = _curve(tags[b"kTRC"])
     if profile[20:24] == b"Lab ":
         # The curve gives L* / 100 then (ICC.1:2010, F.2).
-        root = (100 * luminance + 16) / 116
-        luminance = np.where(root > 6 / 29, root**3, 108 / 841 * (root - 4 / 29))
+        luminance = _cubed((100 * luminance + 16) / 116)
     table = encoded((ONE * luminance).astype(np.float32), np.dtype(np.uint16))
     return table.take(values)
 
@@ -116,16 +117,27 @@ def rgb_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     for top in range(0, len(values), rows):
         block = values[top : top + rows]
         linear = np.stack([curve.take(block[..., i]) for i, curve in enumerate(curves)], axis=-1)
-        picture[top : top + rows] = linear_to_srgb(linear @ matrix.T)
+        picture[top : top + rows] = _linear_to_srgb(linear @ matrix.T)
     return picture
 
 
-def xyz_to_srgb(xyz: np.ndarray) -> np.ndarray:
-    """sRGB, uint8 `[..., 3]`, of CIE XYZ relative to D50 white, float `[..., 3]`."""
-    return linear_to_srgb(xyz @ np.linalg.inv(_srgb_matrix()).T)
+def lab_to_srgb(values: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* relative to D50, float `[height, width, 3]`, to sRGB, uint8 (CIE 15:2004)."""
+    picture = np.empty(values.shape, np.uint8)
+    from_xyz = np.linalg.inv(_srgb_matrix()).T
+    for row, (lightness, a, b) in enumerate(np.moveaxis(values.astype(np.float64), 2, 1)):
+        y = (lightness + 16) / 116
+        roots = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+        picture[row] = _linear_to_srgb(_cubed(roots) * D50 @ from_xyz)
+    return picture
 
 
-def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
+def _cubed(roots: np.ndarray) -> np.ndarray:
+    """The inverse of f(t) of CIE 15:2004, see `lab_convert.rgb_to_lab`."""
+    return np.where(roots > 6 / 29, roots**3, 108 / 841 * (roots - 4 / 29))
+
+
+def _linear_to_srgb(linear: np.ndarray) -> np.ndarray:
     """sRGB, uint8 `[...]`, of linear light in 0..1, clipped to it."""
     return encoded((ONE * np.clip(linear, 0, 1) + 0.5).astype(np.float32), np.dtype(np.uint8))
 

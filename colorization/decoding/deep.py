@@ -11,9 +11,9 @@ from PIL import Image
 from colorization.decoding.color_profile import (
     UnusableProfile,
     gray_to_srgb,
+    lab_to_srgb,
     picture_to_srgb,
     rgb_to_srgb,
-    xyz_to_srgb,
 )
 
 _WHITE = 2**16 - 1
@@ -91,7 +91,7 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
         if (alpha == _WHITE).all():
             alpha = None
     if samples.space == "lab":
-        picture = Image.fromarray(_lab_to_srgb(samples.values))
+        picture = Image.fromarray(lab_to_srgb(samples.values))
     else:
         black, white = samples.limits or black_and_white(samples.values)
         if samples.inverted:
@@ -152,15 +152,3 @@ def _converted(values: np.ndarray, samples: Samples) -> Image.Image:
         grays = gray_to_srgb(grays, profile) if profile else grays
     grays = grays if samples.values.itemsize > 1 else rounded(grays)
     return Image.fromarray(np.ascontiguousarray(grays))
-
-
-def _lab_to_srgb(values: np.ndarray) -> np.ndarray:
-    """CIE L*a*b* relative to D50, float `[height, width, 3]`, to uint8 (CIE 15:2004)."""
-    picture = np.empty(values.shape, np.uint8)
-    white = np.array([0.9642, 1.0, 0.8249])
-    for row, (lightness, a, b) in enumerate(np.moveaxis(values.astype(np.float64), 2, 1)):
-        y = (lightness + 16) / 116
-        roots = np.stack([y + a / 500, y, y - b / 200], axis=-1)
-        ratios = np.where(roots > 6 / 29, roots**3, 108 / 841 * (roots - 4 / 29))
-        picture[row] = xyz_to_srgb(ratios * white)
-    return picture

@@ -15,7 +15,7 @@ from PIL import Image
 
 from colorization.decoding import png
 from colorization.decoding.boxes import boxes
-from colorization.decoding.color_profile import HDR, UnusableProfile, hdr_transfer
+from colorization.decoding.color_profile import D50, HDR, UnusableProfile, hdr_transfer
 from colorization.errors import UnreadablePhoto
 from colorization.lab.primaries import BT709, D65, PRIMARIES, xyz_from_rgb
 
@@ -29,7 +29,6 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 _COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
-_D50 = np.array([0.9642, 1.0, 0.8249])
 # Exponents beyond which a PNG's gamma is nonsense, which viewers ignore.
 _GAMMAS = (0.1, 10)
 # PNG's types of colour that are gray.
@@ -175,7 +174,7 @@ def _profile(places: tuple[float, ...], exponent: float | None, colored: bool) -
     if exponent is None:
         numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
         curve = struct.pack(">4s4xHH5i", b"para", 3, 0, *(round(n * 65536) for n in numbers))
-    tags = {b"wtpt": _xyz(_D50)}
+    tags = {b"wtpt": _xyz(D50)}
     if colored:
         columns = _to_d50(places).T
         # No primary of a sound file takes luminance away.
@@ -197,7 +196,7 @@ def _profile(places: tuple[float, ...], exponent: float | None, colored: bool) -
         b"RGB " if colored else b"GRAY",
         b"XYZ ",
         b"acsp",
-        *(round(value * 65536) for value in _D50),
+        *(round(value * 65536) for value in D50),
     )
     return header + struct.pack(">I", len(tags)) + table + content
 
@@ -210,5 +209,5 @@ def _to_d50(places: tuple[float, ...]) -> np.ndarray:
     """Linear RGB to XYZ relative to D50, by Bradford's adaptation (ICC.1:2010, annex E)."""
     matrix = xyz_from_rgb(places)
     white = matrix.sum(axis=1)
-    cones = np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white))
+    cones = np.diag(_BRADFORD @ D50 / (_BRADFORD @ white))
     return np.linalg.inv(_BRADFORD) @ cones @ _BRADFORD @ matrix
