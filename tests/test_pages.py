@@ -67,7 +67,7 @@ def test_each_page_is_coloured(colorizer, colourful):
     problems = []
     for frame, photo in zip(frames(coloured), decode_pages(data, "TIFF", problems), strict=True):
         expected = colorizer.colorize(photo.pixels)
-        expected = expected // 257 if expected.dtype == np.uint16 else expected
+        expected = expected / 257 if expected.dtype == np.uint16 else expected
         np.testing.assert_allclose(frame, expected, atol=1)
     assert not problems
 

@@ -117,6 +117,13 @@ def test_transparency_of_16_bit_grays_survives(kind):
             )
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (7, 9, 3)])
+def test_16_bits_are_rounded_where_a_format_holds_8(shape):
+    values = np.random.default_rng(0).integers(0, 65536, shape, np.uint16)
+    data = encode(values, Photo(values), "BMP", 95)
+    np.testing.assert_array_equal(opened(data), np.rint(values / 257))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_grays_of_16_bits_keep_their_depth(kind, tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, [7, 9], np.uint16)

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from colorization.lab.lab_numpy import ONE, encoded, gray_bytes
+from colorization.lab.lab_numpy import ONE, encoded, gray_bytes, to_bytes
 
 # CIE XYZ of the white that profiles are relative to (ICC.1:2010, 7.2.16).
 D50 = np.array([0.9642, 1.0, 0.8249])
@@ -59,7 +59,7 @@ def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
             # Little CMS rounds within 8 bits and is off by up to ten levels in the shadows.
             if profile:
                 table = gray_to_srgb(np.arange(256, dtype=np.uint16) * 257, profile)
-                return grays.point([(value + 128) // 257 for value in table.tolist()])
+                return grays.point(to_bytes(table).tolist())
         return grays
     if profile:
         with contextlib.suppress(UnusableProfile):
@@ -150,8 +150,7 @@ def _srgb_matrix() -> np.ndarray:
 
 
 def _by_table(values: np.ndarray, profile: bytes) -> np.ndarray:
-    rounded = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.asarray(_by_little_cms(Image.fromarray(rounded), profile))
+    return np.asarray(_by_little_cms(Image.fromarray(to_bytes(values)), profile))
 
 
 def _gray_table(profile: bytes) -> np.ndarray:

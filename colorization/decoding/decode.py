@@ -14,7 +14,7 @@ from PIL import Image
 from colorization.decoding import fits, jpeg, jpeg_2000, jxl, png, pnm, psd, raw, tiff, tiff_pages
 from colorization.decoding.boxes import without_exif
 from colorization.decoding.color_profile import picture_to_srgb
-from colorization.decoding.deep import Samples, rounded, to_srgb
+from colorization.decoding.deep import Samples, to_srgb
 from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw
@@ -22,6 +22,7 @@ from colorization.decoding.refusals import why_undecoded, why_unknown
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import doubt, why_broken, why_smeared
 from colorization.errors import UnreadablePhoto
+from colorization.lab.lab_numpy import to_bytes
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
 with contextlib.suppress(ImportError):
@@ -116,7 +117,7 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
     picture = open_picture(data, draft_size)
     photo = picture.image
     if photo.mode == "I;16":
-        photo = Image.fromarray(rounded(np.asarray(photo)))
+        photo = Image.fromarray(to_bytes(np.asarray(photo)))
     photo = photo if photo.mode == "RGB" else photo.convert("RGB")
     if picture.alpha is not None:
         opaque = Image.new("RGB", photo.size, "white")

@@ -15,6 +15,7 @@ from colorization.decoding.color_profile import (
     picture_to_srgb,
     rgb_to_srgb,
 )
+from colorization.lab.lab_numpy import to_bytes
 
 _WHITE = 2**16 - 1
 # Median of floats from which on white cannot be 1: nobody overexposes half of a picture by four
@@ -100,7 +101,7 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
         if samples.premultiplied and alpha is not None:
             values = _divided(values, alpha)
         picture = _converted(values, samples)
-    return picture, None if alpha is None else Image.fromarray(rounded(alpha))
+    return picture, None if alpha is None else Image.fromarray(to_bytes(alpha))
 
 
 def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
@@ -127,28 +128,20 @@ def _divided(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return quotients
 
 
-def rounded(values: np.ndarray) -> np.ndarray:
-    """uint16 `[height, ...]` to uint8."""
-    picture = np.empty(values.shape, np.uint8)
-    for row, line in enumerate(values):
-        picture[row] = (line.astype(np.uint32) + 128) // 257
-    return picture
-
-
 def _converted(values: np.ndarray, samples: Samples) -> Image.Image:
     """uint16 samples in the file's own colours, to a picture in sRGB."""
     profile = samples.profile
     if samples.space == "cmyk":
-        picture = Image.frombytes("CMYK", values.shape[1::-1], rounded(values).tobytes())
+        picture = Image.frombytes("CMYK", values.shape[1::-1], to_bytes(values).tobytes())
         return picture_to_srgb(picture, profile)
     if samples.space == "rgb":
         # A profile that is of no use says nothing about the photo.
         with contextlib.suppress(UnusableProfile):
             if profile:
                 return Image.fromarray(rgb_to_srgb(values, profile))
-        return Image.fromarray(rounded(values))
+        return Image.fromarray(to_bytes(values))
     grays = values[..., 0]
     with contextlib.suppress(UnusableProfile):
         grays = gray_to_srgb(grays, profile) if profile else grays
-    grays = grays if samples.values.itemsize > 1 else rounded(grays)
+    grays = grays if samples.values.itemsize > 1 else to_bytes(grays)
     return Image.fromarray(np.ascontiguousarray(grays))

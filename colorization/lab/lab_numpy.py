@@ -113,6 +113,14 @@ def encoded(linear: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.rint(np.iinfo(dtype).max * _srgb(linear.clip(0, ONE) / ONE)).astype(dtype)
 
 
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    """sRGB values of uint16 `[rows, ...]` in eight bits, rounded; row by row, to save memory."""
+    result = np.empty(values.shape, np.uint8)
+    for row, line in enumerate(values):
+        result[row] = (line.astype(np.uint32) + 128) // 257
+    return result
+
+
 def _luminance(pixels: np.ndarray) -> np.ndarray:
     """Y / Yn of uint8 RGB `[height, width, 3]` in counts, uint16 `[height, width]`."""
     luminance = _RED.take(pixels[..., 0], mode="clip")

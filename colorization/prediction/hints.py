@@ -123,7 +123,7 @@ def read_strokes(path: str | os.PathLike) -> np.ndarray:
         )
     pixels = picture.pixels
     if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
+        pixels = lab_numpy.to_bytes(pixels)
     return np.dstack([np.broadcast_to(pixels, (*pixels.shape[:2], 3)), picture.alpha])
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +19,9 @@ from PIL import Image, TiffImagePlugin
 
 from colorization.data.photos import read_file
 from colorization.decoding.decode import open_picture, page, pages
+from colorization.decoding.png import SIGNATURE
 from colorization.errors import UnreadablePhoto
+from colorization.lab.lab_numpy import to_bytes
 
 # Ending of names, and Pillow's name of the format, for each value of --format.
 FORMATS = {
@@ -175,7 +179,7 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
     """
     if rgb.dtype == np.uint16:
         if kind not in ("PNG", "TIFF"):
-            rgb = (rgb // 257).astype(np.uint8)
+            rgb = to_bytes(rgb)
         elif kind == "TIFF" and (rgb.ndim == 3 or photo.alpha is not None):
             return _tiff_of_16_bits(rgb, photo)
     if kind == "PNG":
@@ -324,8 +328,6 @@ def _png(picture: np.ndarray, photo: Photo) -> bytes:
     Pillow's takes half as long again: it tries all filters on each row, which saves 4 % of the
     bytes of photos.
     """
-    import struct
-    import zlib
 
     def chunk(name: bytes, body: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
@@ -351,7 +353,7 @@ def _png(picture: np.ndarray, photo: Photo) -> bytes:
         chunks.append(chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
     # A third of the default level's time for a few percent more bytes.
     chunks.append(chunk(b"IDAT", zlib.compress(filtered, 3)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
+    return SIGNATURE + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.lab import merge_numpy
+from colorization.lab.lab_numpy import to_bytes
 from colorization.prediction.colorize import JPEG_QUALITY
 from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import Photo, encode, format_of_name, read_photo
@@ -74,7 +75,7 @@ def _drawn(result: Result) -> np.ndarray:
 def reduced(pixels: np.ndarray) -> np.ndarray:
     """uint8 `[height, width, channels]`, of at most 1600 pixels a side."""
     if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
+        pixels = to_bytes(pixels)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
     return np.atleast_3d(np.asarray(picture))
