@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
+from colorization.decoding import refusals
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.pictures import decode
@@ -229,9 +230,7 @@ def test_deep_files_cut_short_are_damaged(compression, planar):
 
 
 def test_deep_files_have_a_limit_of_pixels(monkeypatch):
-    from colorization.decoding import decode as module
-
-    monkeypatch.setattr(module, "MAX_PIXELS", 100)
+    monkeypatch.setattr(refusals, "MAX_PIXELS", 100)
     with pytest.raises(UnreadablePhoto, match="37 x 21 pixels, above the limit of 100"):
         open_photo(make(Layout()).data)
 

@@ -12,8 +12,8 @@ from platforms import peak_memory
 from test_photos import encoded
 
 from colorization.data.photos import read_file
-from colorization.decoding import decode as photos
-from colorization.decoding.decode import open_photo
+from colorization.decoding import refusals
+from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.pictures import decode
 
@@ -205,7 +205,7 @@ def test_transparency_is_turned_with_the_photo(orientation, colourful):
     picture = Image.fromarray(colourful(20, 30))
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     data = encoded(picture, "PNG", exif=exif)
-    opened = photos.open_picture(data)
+    opened = open_picture(data)
     with Image.open(io.BytesIO(data)) as stored:
         expected = ImageOps.exif_transpose(stored)
     np.testing.assert_array_equal(np.dstack([opened.image, opened.alpha]), expected)
@@ -327,8 +327,8 @@ def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
         with pytest.raises(UnreadablePhoto, match="truncated"):
             open_photo(whole[:half].ljust(len(whole), b"\0"))
         for end in (b"", bytes(100)):
-            assert "end marker" in photos.open_picture(whole[:-2] + end).notes[0]
-            assert photos.open_picture(whole + end).notes == ()
+            assert "end marker" in open_picture(whole[:-2] + end).notes[0]
+            assert open_picture(whole + end).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):
     data[18:26] = (50_000).to_bytes(4, "little") * 2
     with pytest.raises(UnreadablePhoto, match="above the limit"):
         open_photo(bytes(data))
-    monkeypatch.setattr(photos, "MAX_PIXELS", 99)
+    monkeypatch.setattr(refusals, "MAX_PIXELS", 99)
     with pytest.raises(UnreadablePhoto, match="10 x 10"):
         open_photo(encoded(Image.new("RGB", (10, 10)), "PNG"))
 

@@ -18,7 +18,12 @@ from colorization.decoding.deep import Samples, to_srgb
 from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw
-from colorization.decoding.refusals import why_undecoded, why_unknown
+from colorization.decoding.refusals import (
+    MAX_PIXELS,
+    refuse_large,
+    why_undecoded,
+    why_unknown,
+)
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import doubt, why_broken, why_smeared
 from colorization.errors import UnreadablePhoto
@@ -30,10 +35,7 @@ with contextlib.suppress(ImportError):
 with contextlib.suppress(ImportError):
     importlib.import_module("pillow_jxl")
 
-# Most pixels of a picture, because a header may promise any size.
-MAX_PIXELS = 128 * 2**20
-
-# Pillow would warn about large pictures; the limit above is checked right after the header is read.
+# Pillow would warn about large pictures; the limit on them is checked once the header is read.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 # Pillow would warn about odd tags and EXIF data, which harm no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -179,7 +181,7 @@ def _read_any(data: bytes, draft_size: int | None) -> Picture:
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
-    samples = tiff.read_samples(data, MAX_PIXELS)
+    samples = tiff.read_samples(data)
     if samples is None:
         try:
             return _read_by_pillow(data, draft_size)
@@ -203,11 +205,7 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
     in_pairs, data = psd.is_deep(data), psd.of_8_bits(data)
     with Image.open(io.BytesIO(data)) as picture:
-        width = picture.width // (1 + in_pairs)
-        if width * picture.height > MAX_PIXELS:
-            raise UnreadablePhoto(
-                f"{width} x {picture.height} pixels, above the limit of {MAX_PIXELS}"
-            )
+        refuse_large(picture.width // (1 + in_pairs), picture.height)
         mend_misread(picture, data)
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
         if broken := why_broken(data, kind):
@@ -299,7 +297,7 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _developed(data: bytes, draft_size: int | None) -> Picture:
-    photo = raw.develop(data, MAX_PIXELS, draft_size)
+    photo = raw.develop(data, draft_size)
     in_tiff = tiff_pages.is_tiff(data)
     if tiff_pages.is_cut(data) if in_tiff else raw.is_cut(data):
         raise UnreadablePhoto("damaged: the raw file is cut short")

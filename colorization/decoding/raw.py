@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from colorization.decoding.refusals import refuse_large
 from colorization.errors import UnreadablePhoto
 
 # Share of a file, or of its pixels, that may be zeros, or others where further bytes follow.
@@ -18,12 +19,11 @@ class CameraRaw(UnreadablePhoto):
     """A file that only a raw converter can read."""
 
 
-def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> Image.Image:
+def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
     """Develops a raw file with the white balance that the camera has chosen.
 
     Args:
       data: the file's bytes.
-      most_pixels: larger ones are refused.
       smallest_side: the photo may come out at half its size, but no side below this many pixels.
 
     Returns:
@@ -42,10 +42,7 @@ def develop(data: bytes, most_pixels: int, smallest_side: int | None = None) -> 
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
             width, height = raw.sizes.width, raw.sizes.height
-            if width * height > most_pixels:
-                raise UnreadablePhoto(
-                    f"{width} x {height} pixels, above the limit of {most_pixels}"
-                )
+            refuse_large(width, height)
             pixels = raw.postprocess(
                 half_size=smallest_side is not None and min(width, height) >= 2 * smallest_side,
                 use_camera_wb=True,

@@ -16,8 +16,10 @@ except ImportError:
 
 from colorization.decoding import film_kinds, jpeg
 from colorization.decoding.file_kinds import TGA
-from colorization.errors import damage
+from colorization.errors import UnreadablePhoto, damage
 
+# Most pixels of a picture, because a header may promise any size.
+MAX_PIXELS = 128 * 2**20
 # Pillow's names of formats that need a library, what files of them begin with, and what to say
 # where it is missing.
 _WITH_LIBRARY = (
@@ -84,6 +86,16 @@ _UNSUPPORTED = re.compile(
 _NO_MODE = "not identified by this driver"
 # Number of bytes that the patterns above look at.
 _START = 526
+
+
+def refuse_large(width: int, height: int) -> None:
+    """Refuses a picture of more than `MAX_PIXELS` pixels.
+
+    Raises:
+      UnreadablePhoto: it is one.
+    """
+    if width * height > MAX_PIXELS:
+        raise UnreadablePhoto(f"{width} x {height} pixels, above the limit of {MAX_PIXELS}")
 
 
 def why_unknown(data: bytes) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from colorization.decoding.deep import Samples
+from colorization.decoding.refusals import refuse_large
 from colorization.decoding.tiff_pages import open_pages, tag_numbers, tag_value
 from colorization.decoding.wholeness import why_strips_broken
 from colorization.errors import UnreadablePhoto
@@ -41,18 +42,15 @@ _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
 
 
-def read_samples(data: bytes, most_pixels: int) -> Samples | None:
+def read_samples(data: bytes) -> Samples | None:
     """The first page, if it is one that Pillow does not read or reads wrongly; else None.
 
     Raises:
-      UnreadablePhoto: it is damaged or larger than `most_pixels`, or of a kind that cannot be read.
+      UnreadablePhoto: it is damaged, too large, or of a kind that cannot be read.
     """
     with open_pages(data) as pages:
         page = next(pages)
-        if page.imagewidth * page.imagelength > most_pixels:
-            raise UnreadablePhoto(
-                f"{page.imagewidth} x {page.imagelength} pixels, above the limit of {most_pixels}"
-            )
+        refuse_large(page.imagewidth, page.imagelength)
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
         compression = int(tag_value(page, _COMPRESSION, 1))
         # Where bits are stored the low ones first, these are not the bytes of any checksum.

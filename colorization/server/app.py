@@ -28,7 +28,7 @@ from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
 from colorization.server.sessions import Sessions
 
-# Most bytes of an uploaded file. The most pixels are `decode.MAX_PIXELS`.
+# Most bytes of an uploaded file. The most pixels are `refusals.MAX_PIXELS`.
 MAX_UPLOAD = 256 * 2**20
 
 # Seconds between two looks for files that can go.
