@@ -213,30 +213,14 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         dpi = picture.info.get("dpi") or (psd.resolution(picture) if kind == "PSD" else None)
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
-        notes = _notes(picture, data)
-        samples = png.read_samples(data) if kind == "PNG" else None
-        if kind == "JXL":
-            samples = jxl.read_samples(picture)
-        profile = stated_profile(data, picture)
-        if kind == "FITS":
-            samples = fits.read_samples(picture, data)
-        else:
-            picture.load()
+        notes, profile = _notes(picture, data), stated_profile(data, picture)
+        samples = _load(picture, data, kind, in_pairs)
         if broken := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {broken}")
         exif, told = _exif(picture)
         if kind == "TIFF":
             # Pillow makes one up where a file tells none.
             dpi = tiff_pages.resolution(exif)
-            tiff.widen_palette(picture)
-        if kind == "JPEG2000":
-            jpeg_2000.widen(picture, data)
-        if in_pairs:
-            samples = psd.joined(picture, data)
-        if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
-            # Pillow scales what has more than 8 bits in PGM files to 16.
-            limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None
-            samples = Samples(np.asarray(picture)[..., None], limits=limits)
         if samples is not None:
             image, alpha = to_srgb(replace(samples, profile=profile))
         else:
@@ -245,6 +229,29 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
                 picture = psd.without_white(picture, alpha)
             image = _to_srgb(picture, profile)
         return _upright(Picture(image, alpha, kind, exif, dpi, (*notes, *told)), data)
+
+
+def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Samples | None:
+    """Loads an opened picture; its samples, if Pillow has no mode for them or reads others."""
+    if kind == "FITS":
+        return fits.read_samples(picture, data)
+    samples = None
+    if kind == "PNG":
+        samples = png.read_samples(data)
+    elif kind == "JXL":
+        samples = jxl.read_samples(picture)
+    picture.load()
+    if kind == "TIFF":
+        tiff.widen_palette(picture)
+    elif kind == "JPEG2000":
+        jpeg_2000.widen(picture, data)
+    elif in_pairs:
+        samples = psd.joined(picture, data)
+    if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
+        # Pillow scales what has more than 8 bits in PGM files to 16.
+        limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None
+        samples = Samples(np.asarray(picture)[..., None], limits=limits)
+    return samples
 
 
 def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
