@@ -12,7 +12,6 @@ within sRGB a* is -87..99 and b* -108..95.
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -260,6 +259,9 @@ def _draw(photo: np.ndarray, path: Path) -> None:
     """Writes a picture of L* as grays, a* and b* as colours of L* 65, each below its name."""
     from matplotlib.figure import Figure
 
+    # As a module this imports nothing of the project, which is built on it.
+    from colorization.files import atomic_write
+
     # A power of two, by which sizes in pixels become inches and come back exactly.
     dots_per_inch = 64
     lab = rgb_to_lab(photo).numpy()
@@ -276,12 +278,8 @@ def _draw(photo: np.ndarray, path: Path) -> None:
         figure.figimage(lab_to_rgb(shown, tf.uint8).numpy(), i * width, 0, origin="upper")
         figure.text(*((i * width + 4, height + 7) / total), name, size=12)
 
-    temporary = path.with_name(f".{os.getpid()}.tmp")
-    try:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format=kind)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _failed(attempt: str, reason: object) -> int:

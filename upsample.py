@@ -7,7 +7,6 @@ picture:
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -288,16 +287,12 @@ def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
 
 def _save(images: list[Image.Image], path: Path, picture_format: str) -> None:
     """Writes all of the file or nothing."""
+    # As a module this imports nothing of the project, which is built on it.
+    from colorization.files import atomic_write
+
     further = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
-    temporary = path.with_name(f".{os.getpid()}.tmp")
-    with open(temporary, "x+b") as file:
-        try:
-            images[0].save(file, picture_format, quality=95, **further)
-            file.close()
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+    with atomic_write(path) as temporary:
+        images[0].save(temporary, picture_format, quality=95, **further)
 
 
 def main() -> None:
