@@ -2,9 +2,8 @@
 
     python benchmarks/flicker.py [FILM] --model_dir models/color_global [--frames 48]
 
-Mean absolute change of a*b* from frame to frame where lightness stays the same to within one unit
-(`colorization.films.colorize_film.flicker`). Without a film, one is made of a bundled photo: a slow
-pan with the grain of old film.
+Mean absolute change of a*b* from frame to frame where lightness stays the same to within one unit.
+Without a film, one is made of a bundled photo: a slow pan with the grain of old film.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def main() -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.films.colorize_film import Smoother, flicker
+    from colorization.films.colorize_film import Smoother
     from colorization.prediction.colorize import Colorizer
 
     colorizer, smooth = Colorizer(options.model_dir), Smoother()
@@ -43,6 +42,20 @@ def main() -> None:
         after.append(smooth(small, chroma))
     for name, chroma in (("before", before), ("after", after)):
         print(f"{name:8}{flicker(np.stack(lightness), np.stack(chroma)):8.3f}")
+
+
+def flicker(lightness: np.ndarray, chroma: np.ndarray) -> float:
+    """Mean absolute change of a*b* from frame to frame where L* changes by less than one unit.
+
+    Args:
+      lightness: L*, `[frames, height, width]`.
+      chroma: a*b*, `[frames, height, width, 2]`.
+
+    Returns:
+      In CIE units; NaN if there is no such place.
+    """
+    still = np.abs(np.diff(lightness, axis=0)) < 1
+    return float(np.abs(np.diff(chroma, axis=0))[still].mean()) if still.any() else float("nan")
 
 
 def film_frames(path: str) -> Iterator[np.ndarray]:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import color_global
+from benchmarks.flicker import flicker
 from colorization.data.photos import find_places, is_film
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
-from colorization.films.colorize_film import Smoother, colorize_film, flicker
+from colorization.films.colorize_film import Smoother, colorize_film
 from colorization.modes import predict as predict_mode
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer

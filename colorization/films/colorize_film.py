@@ -286,18 +286,3 @@ class Smoother:
                 chroma = chroma + kept * (self._chroma - chroma)
         self._lightness, self._chroma = halved, chroma
         return chroma
-
-
-def flicker(lightness: np.ndarray, chroma: np.ndarray, constant: float = 1.0) -> float:
-    """Mean absolute change of a*b* from frame to frame where lightness is constant.
-
-    Args:
-      lightness: L*, `[frames, height, width]`.
-      chroma: a*b*, `[frames, height, width, 2]`.
-      constant: change of L* below which it counts as constant.
-
-    Returns:
-      In CIE units; NaN if lightness is constant nowhere.
-    """
-    still = np.abs(np.diff(lightness, axis=0)) < constant
-    return float(np.abs(np.diff(chroma, axis=0))[still].mean()) if still.any() else float("nan")

@@ -75,7 +75,7 @@ class Colorizer:
         Raises:
           UserError: there is no trained model, it has no global features to take a style from, or
             an argument makes no sense.
-          photos.UnreadablePhoto: of the style photo.
+          errors.UnreadablePhoto: of the style photo.
         """
         if not 0 < saturation < math.inf:
             raise UserError(f"--saturation must be a number above 0, not {saturation}")
@@ -119,7 +119,7 @@ class Colorizer:
           RGB `[height, width, 3]`, uint8 or for grays of 16 bits uint16.
 
         Raises:
-          photos.UnreadablePhoto: the path leads to no readable photo.
+          errors.UnreadablePhoto: the path leads to no readable photo.
           UserError: the hints make no sense for this photo.
           ValueError: the pixels have another shape or dtype, or there are none.
         """
@@ -154,7 +154,7 @@ class Colorizer:
           out is logged as a warning.
 
         Raises:
-          photos.UnreadablePhoto: the data is no photo, or a damaged one.
+          errors.UnreadablePhoto: the data is no photo, or a damaged one.
           UserError: the hints make no sense for this photo.
         """
         encoded, problems = [], [] if problems is None else problems
