@@ -24,6 +24,18 @@ def colourful():
     return make
 
 
+@pytest.fixture
+def colors() -> np.ndarray:
+    """Noise, uint8 RGB `[5, 7, 3]`."""
+    return np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def grays(colors) -> np.ndarray:
+    """Noise, uint8 `[5, 7]`."""
+    return np.ascontiguousarray(colors[..., 0])
+
+
 @pytest.fixture(scope="session")
 def swapped_profile() -> bytes:
     """An ICC profile of sRGB, but that red and blue primaries have changed places."""

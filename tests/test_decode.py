@@ -3,11 +3,11 @@
 import io
 import logging
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import tifffile
+from encoding import plain_png, png_chunk, tiff
 from PIL import Image, ImageCms
 
 from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
@@ -88,12 +88,6 @@ def test_the_layouts_are_what_tifffile_takes_them_for(planar, order):
         np.testing.assert_allclose(read / white, sample.shown, rtol=0, atol=0.51 / min(white, 1000))
 
 
-def tiff(values: np.ndarray, **settings) -> bytes:
-    with io.BytesIO() as file:
-        tifffile.imwrite(file, values, metadata=None, **settings)
-        return file.getvalue()
-
-
 def test_floats_are_clipped_to_0_and_1():
     values = np.array([[-np.inf, -1, 0, 0.5, 1, 7.5, np.inf, np.nan]], np.float32)
     expected = [0, 0, 0, 128, 255, 255, 255, 0]
@@ -143,12 +137,9 @@ def test_colors_that_are_told_to_be_a_gray_are_mentioned(planar):
 
 
 def test_palettes_of_16_bits_and_other_odd_kinds_are_refused_by_name():
-    with io.BytesIO() as file:
-        palette = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
-        tifffile.imwrite(
-            file, np.zeros([4, 4], np.uint8), photometric="palette", colormap=palette, metadata=None
-        )
-        data = bytearray(file.getvalue())
+    palette = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
+    indices = np.zeros([4, 4], np.uint8)
+    data = bytearray(tiff(indices, photometric="palette", colormap=palette))
     open_photo(bytes(data))
     with tifffile.TiffFile(io.BytesIO(data)) as opened:
         place = opened.pages[0].tags["BitsPerSample"].valueoffset
@@ -355,17 +346,10 @@ def test_profiles_with_tables_go_through_little_cms(swapped_profile):
     assert np.abs(difference).max() <= 2
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(name + body))
-    return struct.pack(">I", len(body)) + name + body + checksum
-
-
 def test_transparent_colours_of_16_bit_png():
     values = np.array([[[1, 2, 3], [1, 2, 4], [65535, 0, 0]]], np.uint16)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
-    data += chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))
-    data += chunk(b"IDAT", zlib.compress(b"\0" + values.astype(">u2").tobytes()))
-    data += chunk(b"IEND", b"")
+    key = png_chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))
+    data = plain_png(3, 1, 2, 16, b"\0" + values.astype(">u2").tobytes(), key)
     np.testing.assert_array_equal(decode(data).alpha, [[0, 255, 255]])
 
 

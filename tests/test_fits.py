@@ -9,16 +9,6 @@ from colorization.errors import UnreadablePhoto
 HEIGHT, WIDTH = 5, 7
 
 
-@pytest.fixture
-def colors():
-    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-
-
-@pytest.fixture
-def grays(colors):
-    return np.ascontiguousarray(colors[..., 0])
-
-
 def fits(bits: int, values: np.ndarray, **cards) -> bytes:
     """A FITS file: cards of 80 bytes, blocks of 2880, the lowest row first."""
     height, width = values.shape[-2:]

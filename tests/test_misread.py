@@ -7,23 +7,13 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from encoding import encoded, tiff
 from PIL import Image
-from test_photos import encoded
 
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
 HEIGHT, WIDTH = 5, 7
-
-
-@pytest.fixture
-def colors():
-    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-
-
-@pytest.fixture
-def grays(colors):
-    return np.ascontiguousarray(colors[..., 0])
 
 
 def test_measurements_of_other_formats_are_refused(monkeypatch):
@@ -210,16 +200,12 @@ def test_a_fourth_channel_of_tiff_that_nothing_tells(dtype, compression, most, c
     fourth = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     values = np.dstack([colors, fourth.astype(np.uint8)]).astype(dtype)
     values *= np.iinfo(dtype).max // 255
-    with io.BytesIO() as file:
-        tifffile.imwrite(
-            file,
-            values,
-            photometric="rgb",
-            compression=compression,
-            extrasamples=["unassalpha"],
-            metadata=None,
-        )
-        data = file.getvalue()
+    data = tiff(
+        values,
+        photometric="rgb",
+        compression=compression,
+        extrasamples=["unassalpha"],
+    )
     with tifffile.TiffFile(io.BytesIO(data)) as opened:
         place = opened.pages[0].tags["ExtraSamples"].offset
     assert open_picture(data).alpha.getextrema() == (0, most)

@@ -2,14 +2,13 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import tifffile
+from encoding import encoded, plain_png, tiff
 from PIL import Image, ImageOps, PngImagePlugin, features
 from platforms import peak_memory
-from test_photos import encoded
 
 from colorization.data.photos import read_file
 from colorization.decoding import refusals
@@ -189,12 +188,8 @@ def test_tags_of_tiff_of_any_type(colourful):
     for dtype in (np.uint8, np.uint16):
         values = colourful(20, 30).astype(dtype) * (np.iinfo(dtype).max // 255)
         for tag, form in ((700, "H"), (700, "I"), (34675, "H"), (34675, "f"), (254, "d")):
-            with io.BytesIO() as file:
-                extra = [(tag, form, 4, (1, 2, 3, 4), True)]
-                if tag == 254:
-                    extra = [(tag, form, 1, 0.0, True)]
-                tifffile.imwrite(file, values, photometric="rgb", metadata=None, extratags=extra)
-                data = file.getvalue()
+            numbers = (1, 0.0) if tag == 254 else (4, (1, 2, 3, 4))
+            data = tiff(values, photometric="rgb", extratags=[(tag, form, *numbers, True)])
             np.testing.assert_array_equal(open_photo(data), colourful(20, 30))
 
 
@@ -261,24 +256,11 @@ def test_avif_is_opened(colourful):
     assert np.abs(np.asarray(opened, int) - np.asarray(picture, int)).mean() < 4
 
 
-def png(width: int, height: int, color_type: int, depth: int, data: bytes) -> bytes:
-    """A PNG by the book (ISO/IEC 15948); Pillow writes no 16-bit colour."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    return start + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-
-
 def test_16_bit_colour_is_scaled():
     """Within one step of 8 bits: Pillow keeps the upper half."""
     values = np.array([[[0, 128 * 257, 65535], [10000, 20000, 30000]]], np.uint16)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    opened = np.asarray(open_photo(png(2, 1, 2, 16, rows)))
+    opened = np.asarray(open_photo(plain_png(2, 1, 2, 16, rows)))
     assert np.abs(opened - values / 257).max() <= 1
 
 
@@ -368,10 +350,8 @@ def test_palettes_of_8_bits_in_tiff():
 
 
 def test_tiff_that_is_misread_is_named(colourful):
-    with io.BytesIO() as file:
-        tifffile.imwrite(file, colourful(16, 16), photometric="ycbcr")
-        with pytest.raises(UnreadablePhoto, match=r"a kind of TIFF .*YCBCR"):
-            open_photo(file.getvalue())
+    with pytest.raises(UnreadablePhoto, match=r"a kind of TIFF .*YCBCR"):
+        open_photo(tiff(colourful(16, 16), photometric="ycbcr"))
 
 
 def test_lying_headers_are_refused_before_decoding(monkeypatch, colourful):
@@ -390,7 +370,11 @@ def test_lying_headers_cost_no_memory():
     size = lies.index(b"\xff\xc0") + 5
     lies[size : size + 4] = b"\xff\xff\xff\xff"
     before = peak_memory()
-    for data in (bytes(lies), png(60_000, 60_000, 2, 8, b"\0"), png(2**31 - 1, 1, 2, 8, b"\0")):
+    for data in (
+        bytes(lies),
+        plain_png(60_000, 60_000, 2, 8, b"\0"),
+        plain_png(2**31 - 1, 1, 2, 8, b"\0"),
+    ):
         with pytest.raises(UnreadablePhoto, match="above the limit"):
             open_photo(data)
     # The smallest of these claims is ten gigabytes.

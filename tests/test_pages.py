@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from encoding import encoded
 from PIL import Image, PngImagePlugin
 
 from colorization.data.photos import places_in_common_folder
@@ -23,12 +24,6 @@ from colorization.prediction.results import is_up_to_date, picture_names, read_f
 @pytest.fixture(scope="module")
 def colorizer(model_folder):
     return Colorizer(model_folder(), precision="float32")
-
-
-def saved(picture: Image.Image, kind: str, **settings) -> bytes:
-    with io.BytesIO() as file:
-        picture.save(file, kind, **settings)
-        return file.getvalue()
 
 
 def album(colourful) -> bytes:
@@ -188,7 +183,7 @@ def test_of_animations_the_first_picture_is_coloured_which_is_said(
 ):
     first, *rest = (Image.fromarray(colourful(20, 30, seed)) for seed in range(3))
     path = tmp_path / f"film.{ending}"
-    path.write_bytes(saved(first, kind, save_all=True, append_images=rest))
+    path.write_bytes(encoded(first, kind, save_all=True, append_images=rest))
     report, scores = colorize(colorizer, path, tmp_path / "out")
     assert not report.unreadable
     assert caplog.text.count("only the first of its 3 pictures") == 1
@@ -199,7 +194,7 @@ def test_of_animations_the_first_picture_is_coloured_which_is_said(
 
 def test_the_second_picture_of_a_camera_is_passed_over(colourful):
     first, second = (Image.fromarray(colourful(20, 30, seed)) for seed in range(2))
-    photo = decode(saved(first, "MPO", save_all=True, append_images=[second]))
+    photo = decode(encoded(first, "MPO", save_all=True, append_images=[second]))
     assert (photo.kind, photo.notes) == ("JPEG", ())
 
 
@@ -304,7 +299,9 @@ def test_known_kinds_are_named_with_what_reads_them(monkeypatch, start, told):
 def test_a_jpeg_without_its_end_marker_is_coloured(
     colorizer, tmp_path, colourful, caplog, progressive, end
 ):
-    whole = saved(Image.fromarray(colourful(100, 90)), "JPEG", quality=90, progressive=progressive)
+    whole = encoded(
+        Image.fromarray(colourful(100, 90)), "JPEG", quality=90, progressive=progressive
+    )
     path = tmp_path / "photo.jpg"
     path.write_bytes(whole[:-2] + end)
     np.testing.assert_array_equal(open_photo(path.read_bytes()), open_photo(whole))
@@ -318,7 +315,7 @@ def test_a_jpeg_without_its_end_marker_is_coloured(
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 def test_a_jpeg_without_some_of_its_pixels_is_damaged(kept):
     noise = np.random.default_rng(0).integers(0, 256, [90, 90, 3], np.uint8)
-    whole = saved(Image.fromarray(noise), "JPEG")
+    whole = encoded(Image.fromarray(noise), "JPEG")
     for cut in (whole[: int(kept * len(whole))], whole[: int(kept * len(whole))] + b"\xff"):
         with pytest.raises(UnreadablePhoto, match="damaged"):
             open_photo(cut)
@@ -329,7 +326,7 @@ def test_a_jpeg_without_some_of_its_pixels_is_damaged(kept):
 def test_png_with_long_text_is_coloured(colourful, zipped, megabytes):
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "x" * (megabytes * 1_000_000), zip=zipped)
-    data = saved(Image.fromarray(colourful(20, 30)), "PNG", pnginfo=text)
+    data = encoded(Image.fromarray(colourful(20, 30)), "PNG", pnginfo=text)
     photo = decode(data)
     np.testing.assert_array_equal(photo.pixels, colourful(20, 30))
     assert len(photo.notes) == 1
@@ -340,9 +337,9 @@ def test_png_with_a_long_profile_is_read(colourful, swapped_profile):
     """Profiles with tables have megabytes; padding makes one of it here."""
     profile = swapped_profile + os.urandom(3_000_000)
     picture = Image.fromarray(colourful(20, 30))
-    shown = open_photo(saved(picture, "PNG", icc_profile=profile))
+    shown = open_photo(encoded(picture, "PNG", icc_profile=profile))
     np.testing.assert_array_equal(
-        shown, open_photo(saved(picture, "PNG", icc_profile=swapped_profile))
+        shown, open_photo(encoded(picture, "PNG", icc_profile=swapped_profile))
     )
 
 
@@ -351,10 +348,9 @@ def test_exif_data_too_long_for_jpeg_is_cut_which_is_said(colourful, kind):
     exif = Image.Exif()
     exif[0x0132] = "1969:07:20 20:17:40"
     exif[0x8769] = {0x9003: "1969:07:20 20:17:40", 0x927C: bytes(100_000), 0x9286: b"hello"}
-    photo = decode(saved(Image.fromarray(colourful(20, 30)), kind, exif=exif))
+    photo = decode(encoded(Image.fromarray(colourful(20, 30)), kind, exif=exif))
     assert len(photo.exif) > 65536
-    encoded = encode(photo.pixels, photo, "JPEG", 95)
-    found = Image.open(io.BytesIO(encoded)).getexif()
+    found = Image.open(io.BytesIO(encode(photo.pixels, photo, "JPEG", 95))).getexif()
     assert found[0x0132] == "1969:07:20 20:17:40"
     assert found.get_ifd(0x8769)[0x9003] == "1969:07:20 20:17:40"
     assert 0x927C not in found.get_ifd(0x8769)
@@ -368,5 +364,5 @@ def test_exif_data_too_long_for_jpeg_is_cut_which_is_said(colourful, kind):
 def test_nothing_is_said_of_ordinary_photos(colourful, caplog):
     caplog.set_level(logging.DEBUG, "colorization")
     for kind in ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP"):
-        assert decode(saved(Image.fromarray(colourful(20, 30)), kind)).notes == ()
+        assert decode(encoded(Image.fromarray(colourful(20, 30)), kind)).notes == ()
     assert caplog.records == []

@@ -1,12 +1,12 @@
 import codecs
 import errno
-import io
 import os
 import re
 import socket
 from pathlib import Path
 
 import pytest
+from encoding import encoded
 from PIL import Image
 from platforms import link, posix
 
@@ -21,12 +21,6 @@ from colorization.data.photos import (
 )
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.results import picture_names
-
-
-def encoded(picture: Image.Image, kind: str, **settings) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **settings)
-    return buffer.getvalue()
 
 
 def test_folders_globs_files_and_lists_are_searched(tmp_path):

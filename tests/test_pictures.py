@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
+from encoding import encoded, tiff
 from PIL import Image
 from skimage.io import imread
 
@@ -21,12 +22,6 @@ from colorization.prediction.pictures import (
 ORIENTATION, DATE = 0x0112, 0x0132
 
 
-def saved(picture, kind, **settings):
-    with io.BytesIO() as file:
-        picture.save(file, kind, **settings)
-        return file.getvalue()
-
-
 def opened(data):
     return Image.open(io.BytesIO(data))
 
@@ -36,7 +31,7 @@ def test_orientation_date_and_resolution_survive(colourful, kind):
     exif = Image.Exif()
     exif[ORIENTATION], exif[DATE] = 6, "1969:07:20 20:17:40"
     picture = Image.fromarray(colourful(20, 30))
-    photo = decode(saved(picture, kind, exif=exif, dpi=(300, 300)))
+    photo = decode(encoded(picture, kind, exif=exif, dpi=(300, 300)))
     assert photo.kind == kind
     assert photo.pixels.shape == (30, 20, 3)
     for target in ("JPEG", "PNG", "WEBP", "TIFF"):
@@ -51,11 +46,11 @@ def test_orientation_date_and_resolution_survive(colourful, kind):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
 def test_no_resolution_is_made_up(colourful, kind):
     picture = Image.fromarray(colourful(20, 30))
-    assert decode(saved(picture, kind)).dpi is None
+    assert decode(encoded(picture, kind)).dpi is None
     if kind == "TIFF":
-        assert decode(saved(picture, kind, dpi=(300, 150))).dpi == (300, 150)
+        assert decode(encoded(picture, kind, dpi=(300, 150))).dpi == (300, 150)
         centimetres = {296: 3, 282: 100.0, 283: 100.0}
-        dpi = decode(saved(picture, kind, tiffinfo=centimetres)).dpi
+        dpi = decode(encoded(picture, kind, tiffinfo=centimetres)).dpi
         assert [round(value) for value in dpi] == [254, 254]
 
 
@@ -64,7 +59,7 @@ def test_transparency_turns_with_its_picture(colourful):
     exif[ORIENTATION] = 6
     picture = Image.fromarray(colourful(20, 30))
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
-    photo = decode(saved(picture, "PNG", exif=exif))
+    photo = decode(encoded(picture, "PNG", exif=exif))
     turned = np.asarray(picture.transpose(Image.Transpose.ROTATE_270))
     np.testing.assert_array_equal(photo.pixels, turned[..., :3])
     np.testing.assert_array_equal(photo.alpha, turned[..., 3])
@@ -75,7 +70,7 @@ def test_transparency_survives(colourful, kind):
     alpha = np.arange(600, dtype=np.uint8).reshape(20, 30)
     picture = Image.fromarray(colourful(20, 30))
     picture.putalpha(Image.fromarray(alpha))
-    photo = decode(saved(picture, "PNG"))
+    photo = decode(encoded(picture, "PNG"))
     np.testing.assert_array_equal(photo.alpha, alpha)
     result = opened(encode(photo.pixels, photo, kind, 95)).convert("RGBA")
     np.testing.assert_array_equal(result.getchannel("A"), alpha)
@@ -88,7 +83,7 @@ def test_transparency_survives(colourful, kind):
 def test_transparent_photos_come_out_in_srgb_too(swapped_profile, mode):
     picture = Image.new("RGBA", (2, 1), (250, 0, 0, 255))
     picture.putpixel((1, 0), (0, 0, 0, 0))
-    photo = decode(saved(picture.convert(mode), "PNG", icc_profile=swapped_profile))
+    photo = decode(encoded(picture.convert(mode), "PNG", icc_profile=swapped_profile))
     assert np.abs(photo.pixels[0, 0].astype(int) - [0, 0, 250]).max() <= 2
     np.testing.assert_array_equal(photo.alpha, [[255, 0]])
 
@@ -97,7 +92,7 @@ def test_transparent_photos_come_out_in_srgb_too(swapped_profile, mode):
 def test_transparency_of_16_bit_grays_survives(kind):
     values = np.random.default_rng(0).integers(0, 65536, [7, 9], np.uint16)
     values[2, 3] = 40000
-    photo = decode(saved(Image.fromarray(values), "PNG", transparency=40000))
+    photo = decode(encoded(Image.fromarray(values), "PNG", transparency=40000))
     np.testing.assert_array_equal(photo.pixels[..., 0], values)
     alpha = np.where(values == 40000, 0, 255)
     np.testing.assert_array_equal(photo.alpha, alpha)
@@ -127,7 +122,7 @@ def test_16_bits_are_rounded_where_a_format_holds_8(shape):
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_grays_of_16_bits_keep_their_depth(kind, tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, [7, 9], np.uint16)
-    photo = decode(saved(Image.fromarray(values), kind, dpi=(72, 72)))
+    photo = decode(encoded(Image.fromarray(values), kind, dpi=(72, 72)))
     np.testing.assert_array_equal(photo.pixels[..., 0], values)
     rgb = np.random.default_rng(1).integers(0, 65536, [7, 9, 3], np.uint16)
     for ending, target in ((".png", "PNG"), (".tif", "TIFF")):
@@ -149,7 +144,7 @@ def test_grays_of_16_bits_keep_their_depth(kind, tmp_path):
 def test_every_mode_is_decoded(mode):
     picture = Image.linear_gradient("L").resize((30, 20))
     picture = picture if mode == "I;16" else picture.convert("RGB")
-    photo = decode(saved(picture.convert(mode), "TIFF"))
+    photo = decode(encoded(picture.convert(mode), "TIFF"))
     assert photo.pixels.shape[:2] == (20, 30)
     assert photo.pixels.shape[2] == (1 if mode in ("1", "L", "LA", "I;16", "F") else 3)
 
@@ -159,7 +154,7 @@ def test_large_pictures_are_decoded_whole(monkeypatch, mode):
     monkeypatch.setattr(pictures, "_STRIP_PIXELS", 300)
     channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
     values = np.random.default_rng(0).integers(0, 256, [67, 40, channels], np.uint8)
-    photo = decode(saved(Image.fromarray(values.squeeze()), "PNG"))
+    photo = decode(encoded(Image.fromarray(values.squeeze()), "PNG"))
     np.testing.assert_array_equal(photo.pixels, values[..., :3])
     if mode == "RGBA":
         np.testing.assert_array_equal(photo.alpha, values[..., 3])
@@ -176,7 +171,7 @@ def test_damaged_transparent_and_deep_pictures_are_refused():
     deep = noise[..., 0].astype(np.uint16) * 257
     for picture in (Image.fromarray(noise), Image.fromarray(deep)):
         with pytest.raises(UnreadablePhoto):
-            decode(saved(picture, "PNG")[:2000])
+            decode(encoded(picture, "PNG")[:2000])
 
 
 def test_what_a_format_cannot_hold():
@@ -209,15 +204,15 @@ def test_texts_are_kept_as_they_are(date, colourful):
     """Dates of any form, and letters beyond ASCII."""
     exif = Image.Exif()
     exif[DATE], exif[271] = date, "Gr\u00fc\u00dfe".encode()
-    photo = decode(saved(Image.fromarray(colourful(4, 6)), "JPEG", exif=exif))
+    photo = decode(encoded(Image.fromarray(colourful(4, 6)), "JPEG", exif=exif))
     for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
         for dtype in (np.uint8, np.uint16):
-            encoded = encode(np.zeros([4, 6, 3], dtype), photo, kind, 90)
+            data = encode(np.zeros([4, 6, 3], dtype), photo, kind, 90)
             found = Image.Exif()
             if kind == "TIFF":
-                found.load(encoded)
+                found.load(data)
             else:
-                found = Image.open(io.BytesIO(encoded)).getexif()
+                found = Image.open(io.BytesIO(data)).getexif()
             assert found[DATE].encode("latin-1") == date
             assert found[271].encode("latin-1").decode() == "Gr\u00fc\u00dfe"
     page = join_pages([encode(np.zeros([4, 6], np.uint8), further_page(photo), "TIFF", 90)] * 2)
@@ -230,9 +225,8 @@ def test_texts_are_kept_as_they_are(date, colourful):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_large_files_keep_resolution_and_texts(order, dtype):
     """BigTIFF, in both orders of bytes; Pillow opens neither RGB of 16 bits nor planes."""
-    with io.BytesIO() as file:
-        tifffile.imwrite(
-            file,
+    photo = decode(
+        tiff(
             np.zeros([3, 4, 6], dtype),
             photometric="rgb",
             planarconfig="separate",
@@ -242,9 +236,8 @@ def test_large_files_keep_resolution_and_texts(order, dtype):
             resolutionunit="CENTIMETER",
             datetime="2001:02:03 04:05:06",
             extratags=[(ORIENTATION, "H", 1, 6, True)],
-            metadata=None,
         )
-        photo = decode(file.getvalue())
+    )
     assert photo.dpi == pytest.approx((762, 508))
     assert photo.pixels.shape == (6, 4, 3)
     exif = Image.Exif()

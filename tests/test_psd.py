@@ -11,11 +11,6 @@ from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
 
-@pytest.fixture
-def colors():
-    return np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
-
-
 def psd(
     channels: np.ndarray,
     layers: int = 0,

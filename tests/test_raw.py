@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from encoding import tiff
 
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
@@ -157,11 +158,7 @@ def monochrome_dng(sensor: np.ndarray, orientation: int, white: int) -> bytes:
         (274, "H", 1, orientation, True),
         (50717, "I", 1, white, True),
     ]
-    with io.BytesIO() as file:
-        tifffile.imwrite(
-            file, sensor, photometric="minisblack", metadata=None, extratags=tags, byteorder="<"
-        )
-        data = file.getvalue()
+    data = tiff(sensor, photometric="minisblack", extratags=tags, byteorder="<")
     # LinearRaw takes the place of black for zero; of it, tifffile writes three channels alone.
     told, linear = (struct.pack("<HHII", 262, 3, 1, kind) for kind in (1, 34892))
     assert data.count(told) == 1

@@ -2,11 +2,10 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
-import tifffile
+from encoding import encoded, plain_png, png_chunk, tiff
 from PIL import Image, ImageCms, features
 
 from colorization.decoding.decode import open_picture
@@ -39,15 +38,6 @@ def srgb(light):
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def chunk(name, content):
-    return (
-        struct.pack(">I", len(content))
-        + name
-        + content
-        + struct.pack(">I", zlib.crc32(name + content))
-    )
-
-
 def png(pixels, *chunks):
     with io.BytesIO() as file:
         Image.fromarray(pixels).save(file, "PNG")
@@ -57,11 +47,11 @@ def png(pixels, *chunks):
 
 
 def gamma(value):
-    return chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
+    return png_chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
 
 
 def primaries(places):
-    return chunk(b"cHRM", struct.pack(">8I", *(round(place * 100_000) for place in places)))
+    return png_chunk(b"cHRM", struct.pack(">8I", *(round(place * 100_000) for place in places)))
 
 
 def shown(data):
@@ -84,20 +74,20 @@ def test_what_states_srgb_changes_nothing(colors):
     for chunks in (
         [gamma(0.45455)],
         [gamma(0.45455), primaries(srgb_places)],
-        [chunk(b"sRGB", b"\0"), gamma(1.0)],
-        [chunk(b"cICP", bytes([1, 13, 0, 1])), gamma(1.0)],
+        [png_chunk(b"sRGB", b"\0"), gamma(1.0)],
+        [png_chunk(b"cICP", bytes([1, 13, 0, 1])), gamma(1.0)],
         [primaries(P3)],
         [gamma(0.0)],
     ):
         np.testing.assert_array_equal(shown(png(colors, *chunks)), colors)
     for numbers in ((9, 13), (1, 1), (2, 2), (200, 99)):
-        data = png(RAMP, chunk(b"cICP", bytes([*numbers, 0, 1])))
+        data = png(RAMP, png_chunk(b"cICP", bytes([*numbers, 0, 1])))
         np.testing.assert_array_equal(shown(data), RAMP)
 
 
 def test_primaries_of_png_and_avif(colors):
     expected = srgb(linear(colors) @ P3_TO_SRGB.T)
-    found = shown(png(colors, chunk(b"cICP", bytes([12, 13, 0, 1]))))
+    found = shown(png(colors, png_chunk(b"cICP", bytes([12, 13, 0, 1]))))
     np.testing.assert_allclose(found, expected, atol=3)
     expected = srgb((colors / 255) ** 1.8 @ P3_TO_SRGB.T)
     found = shown(png(colors, gamma(1 / 1.8), primaries(P3)))
@@ -124,7 +114,7 @@ OF_H273 = {
 
 @pytest.mark.parametrize("code", OF_H273)
 def test_primaries_by_their_code_are_those_of_their_chromaticities(code, colors):
-    by_code = shown(png(colors, chunk(b"cICP", bytes([code, 13, 0, 1]))))
+    by_code = shown(png(colors, png_chunk(b"cICP", bytes([code, 13, 0, 1]))))
     by_places = shown(png(colors, gamma(0.45455), primaries(OF_H273[code])))
     np.testing.assert_array_equal(by_code, by_places)
     assert np.abs(by_code - colors).max() > 2
@@ -159,7 +149,7 @@ def test_adobe_rgb_of_cameras(gray):
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_is_refused(transfer, colors):
     with pytest.raises(UnreadablePhoto, match="in HDR"):
-        open_picture(png(colors, chunk(b"cICP", bytes([9, transfer, 0, 1]))))
+        open_picture(png(colors, png_chunk(b"cICP", bytes([9, transfer, 0, 1]))))
 
 
 @pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow lacks JPEG 2000")
@@ -186,15 +176,8 @@ def test_profile_of_jpeg_2000(colors):
 def test_transparent_gray_of_png(bits):
     most = 2**bits - 1
     row = b"\0" + (b"\xff" + b"\0")
-    data = b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", struct.pack(">IIBBBBB", 16 // bits, 2, bits, 0, 0, 0, 0)),
-            chunk(b"tRNS", struct.pack(">H", most)),
-            chunk(b"IDAT", zlib.compress(2 * row)),
-            chunk(b"IEND", b""),
-        ]
-    )
+    key = png_chunk(b"tRNS", struct.pack(">H", most))
+    data = plain_png(16 // bits, 2, 0, bits, 2 * row, key)
     alpha = np.asarray(open_picture(data).alpha)
     assert np.unique(alpha[:, : 8 // bits]) == [0]
     assert np.unique(alpha[:, 8 // bits :]) == [255]
@@ -227,25 +210,19 @@ def gray_table():
     return icc(b"GRAY", {b"wtpt": WHITE, b"A2B0": table}, b"Lab ")
 
 
-def saved(picture, kind, **settings):
-    with io.BytesIO() as file:
-        picture.save(file, kind, **settings)
-        return file.getvalue()
-
-
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "16 bits", "alpha"])
 def test_gray_profiles_with_tables(kind, gray_table):
     root = (RAMP / 2.55 + 16) / 116
     expected = srgb(np.where(root > 6 / 29, root**3, 108 / 841 * (root - 4 / 29)))
     picture = Image.fromarray(RAMP)
     if kind == "16 bits":
-        data = saved(Image.fromarray(RAMP.astype(np.uint16) * 257), "PNG", icc_profile=gray_table)
+        data = encoded(Image.fromarray(RAMP.astype(np.uint16) * 257), "PNG", icc_profile=gray_table)
         np.testing.assert_allclose(shown(data) / 257, expected, atol=1.5)
         return
     if kind == "alpha":
         kind, picture = "PNG", Image.merge("LA", [picture, picture])
     settings = {"quality": 100} if kind == "JPEG" else {}
-    data = saved(picture, kind, icc_profile=gray_table, **settings)
+    data = encoded(picture, kind, icc_profile=gray_table, **settings)
     np.testing.assert_allclose(shown(data), expected, atol=6 if kind == "JPEG" else 1.5)
 
 
@@ -258,7 +235,7 @@ def test_profiles_of_any_bytes_are_no_reason_to_refuse_a_photo(gray_table, color
     unusable = [icc(b"GRAY", tags) for tags in ({}, flat, {b"kTRC": b""}, {b"A2B0": b"mft1"})]
     for profile in unusable:
         np.testing.assert_array_equal(
-            shown(saved(Image.fromarray(RAMP), "PNG", icc_profile=profile)), RAMP
+            shown(encoded(Image.fromarray(RAMP), "PNG", icc_profile=profile)), RAMP
         )
     deep = RAMP.astype(np.uint16) * 257
     for profile in (gray_table, icc(b"GRAY", {b"kTRC": numbers}), plain):
@@ -267,35 +244,29 @@ def test_profiles_of_any_bytes_are_no_reason_to_refuse_a_photo(gray_table, color
             for place in chance.integers(128, len(mutant), 6):
                 mutant[place] = chance.integers(256)
             for values in (RAMP, deep, colors):
-                shown(saved(Image.fromarray(values), "PNG", icc_profile=bytes(mutant)))
-            with io.BytesIO() as file:
-                tifffile.imwrite(
-                    file, colors.astype(np.float32), photometric="rgb", iccprofile=bytes(mutant)
-                )
-                shown(file.getvalue())
+                shown(encoded(Image.fromarray(values), "PNG", icc_profile=bytes(mutant)))
+            shown(tiff(colors.astype(np.float32), photometric="rgb", iccprofile=bytes(mutant)))
 
 
 @pytest.mark.parametrize("transfer", [1.0, 1 / 1.8])
 def test_gamma_of_grays_with_alpha_of_16_bits(transfer):
     samples = np.dstack([RAMP, np.full_like(RAMP, 255)]).astype(">u2") * 257
     rows = b"".join(b"\0" + row.tobytes() for row in samples.astype(">u2"))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 4, 0, 0, 0))
     numbers = {1.0: bytes([1, 8, 0, 1]), 1 / 1.8: b""}[transfer]
-    for stated in [gamma(transfer), *([chunk(b"cICP", numbers)] if numbers else [])]:
-        data = b"\x89PNG\r\n\x1a\n" + header + stated
-        data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    for stated in [gamma(transfer), *([png_chunk(b"cICP", numbers)] if numbers else [])]:
+        data = plain_png(16, 16, 4, 16, rows, stated)
         expected = srgb((RAMP / 255) ** (1 / transfer))
         np.testing.assert_allclose(shown(data) / 257, expected, atol=0.6)
 
 
 def test_nonsense_that_png_states_changes_nothing(colors):
     for chunks in (
-        [chunk(b"gAMA", struct.pack(">I", 1))],
-        [chunk(b"gAMA", struct.pack(">I", 2**31 - 1))],
-        [gamma(1 / 1.8), chunk(b"cHRM", b"\xff" * 32)],
+        [png_chunk(b"gAMA", struct.pack(">I", 1))],
+        [png_chunk(b"gAMA", struct.pack(">I", 2**31 - 1))],
+        [gamma(1 / 1.8), png_chunk(b"cHRM", b"\xff" * 32)],
         [gamma(1 / 1.8), primaries((0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.30001, 0.3))],
         [gamma(1 / 1.8), primaries((*P3[:2], 0.15, 0.06, 0.15, 0.07, 0.16, 0.06))],
-        [chunk(b"cICP", b"\1")],
+        [png_chunk(b"cICP", b"\1")],
     ):
         np.testing.assert_array_equal(shown(png(colors, *chunks)), colors)
 
@@ -313,19 +284,17 @@ def test_nonsense_that_png_states_changes_nothing(colors):
 def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
     profile = icc(b"RGB ", {b"wtpt": WHITE, **tags})
     if kind == "16 bits":
-        with io.BytesIO() as file:
-            tifffile.imwrite(file, colors.astype(np.uint16), photometric="rgb", iccprofile=profile)
-            data = file.getvalue()
+        data = tiff(colors.astype(np.uint16), photometric="rgb", iccprofile=profile)
     else:
-        data = saved(Image.fromarray(colors), kind, icc_profile=profile)
+        data = encoded(Image.fromarray(colors), kind, icc_profile=profile)
     with pytest.raises(UnreadablePhoto, match=rf"in HDR \({told}\); save it"):
         open_picture(data)
     for harmless in ({b"cicp": b"cicp" + bytes(4) + bytes([1, 13, 0, 1])}, {b"desc": b"desc sPQR"}):
-        open_picture(saved(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))
+        open_picture(encoded(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))
 
 
 def test_profile_of_bmp(colors, swapped_profile):
-    data = saved(Image.fromarray(colors), "BMP")
+    data = encoded(Image.fromarray(colors), "BMP")
     rows = data[54:]
     for space, shows in ((b"DEBM", colors[..., ::-1]), (b"BGRs", colors)):
         header = struct.pack("<I", 124) + data[18:54] + bytes(16) + space

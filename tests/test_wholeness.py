@@ -7,8 +7,8 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
+from encoding import encoded, png_chunk, tiff
 from PIL import Image, features
-from test_photos import encoded
 
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
@@ -262,11 +262,6 @@ def test_a_strip_that_unpacks_to_far_more_than_its_pixels_is_damage(grainy):
         open_photo(bytes(data) + bomb)
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(name + body))
-    return struct.pack(">I", len(body)) + name + body + checksum
-
-
 @pytest.mark.parametrize("share", [0.3, 0.7])
 def test_a_changed_byte_of_png_is_damage(share, grainy):
     data = bytearray(encoded(grainy, "PNG"))
@@ -287,11 +282,11 @@ def test_png_with_a_wrong_checksum_around_sound_pixels(grainy):
 def test_png_whose_other_chunks_are_damaged_is_opened(grainy):
     data = encoded(grainy, "PNG")
     wrong = [
-        chunk(b"pHYs", b"\0" * 9)[:-1] + b"?",
-        chunk(b"tEXt", b"Title\0A walk")[:-4] + bytes(4),
-        chunk(b"gAMA", b"\0"),
-        chunk(b"cHRM", b"\0" * 5),
-        chunk(b"pHYs", b"\0"),
+        png_chunk(b"pHYs", b"\0" * 9)[:-1] + b"?",
+        png_chunk(b"tEXt", b"Title\0A walk")[:-4] + bytes(4),
+        png_chunk(b"gAMA", b"\0"),
+        png_chunk(b"cHRM", b"\0" * 5),
+        png_chunk(b"pHYs", b"\0"),
     ]
     for extra in wrong:
         opened = open_picture(data[:33] + extra + data[33:])
@@ -304,13 +299,9 @@ def test_png_whose_other_chunks_are_damaged_is_opened(grainy):
 def test_zeros_at_the_end_of_uncompressed_files_are_mentioned(kind, grainy):
     """They may be a black part of the photo like any other."""
     if kind == "16 bits":
-        with io.BytesIO() as file:
-            tifffile.imwrite(file, np.asarray(grainy).astype(np.uint16) * 257, photometric="rgb")
-            data = file.getvalue()
+        data = tiff(np.asarray(grainy).astype(np.uint16) * 257, photometric="rgb")
     elif kind == "TIFF":
-        with io.BytesIO() as file:
-            tifffile.imwrite(file, np.asarray(grainy), photometric="rgb")
-            data = file.getvalue()
+        data = tiff(np.asarray(grainy), photometric="rgb")
     else:
         data = encoded(grainy, kind)
     assert open_picture(data).notes == ()
