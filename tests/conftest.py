@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import predicting
 import pytest
 from PIL import Image, ImageCms
 
@@ -168,58 +170,85 @@ def painter() -> Painter:
     return Painter()
 
 
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory):
-    """Makes model folders as training leaves them, with random weights and visible colours."""
+def _write_model(folder: str, model: str, network: Callable) -> None:
+    """A model folder as training leaves it, with random weights and visible colours."""
     import tensorflow as tf
 
-    import color
-    import color_global
     from colorization.model.layers import Layers
     from colorization.options import parse
     from colorization.training.settings import store_settings
 
+    changes = {"model_dir": folder, "global_channels": 2, "chroma_scale": 8.0}
+    options = dataclasses.replace(parse(model, []), **changes)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.set_random_seed(1)
+        tf.compat.v1.train.get_or_create_global_step()
+        lightness = tf.zeros([1, 224, 224, 1])
+        params = {**dataclasses.asdict(options), "precision": "float32"}
+        network(Layers(False, params), lightness, params)
+        session.run(tf.compat.v1.global_variables_initializer())
+        kernel = next(
+            variable
+            for variable in tf.compat.v1.global_variables()
+            if variable.op.name.endswith("output/kernel")
+        )
+        session.run(kernel.assign(20 * kernel))
+        tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
+    store_settings(options)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """Makes folders of models of the scripts, see `_write_model`."""
+    import color
+    import color_global
+
     made = {}
 
     def make(model: str = "color_global") -> str:
-        if model in made:
-            return made[model]
-        folder = str(tmp_path_factory.mktemp(model))
-        changes = {"model_dir": folder, "global_channels": 2, "chroma_scale": 8.0}
-        options = dataclasses.replace(parse(model, []), **changes)
-        network = {"color": color, "color_global": color_global}[model].network
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            tf.compat.v1.set_random_seed(1)
-            tf.compat.v1.train.get_or_create_global_step()
-            lightness = tf.zeros([1, 224, 224, 1])
-            params = {**dataclasses.asdict(options), "precision": "float32"}
-            network(Layers(False, params), lightness, params)
-            session.run(tf.compat.v1.global_variables_initializer())
-            kernel = next(
-                variable
-                for variable in tf.compat.v1.global_variables()
-                if variable.op.name == "colorization/output/kernel"
-            )
-            session.run(kernel.assign(20 * kernel))
-            tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
-        store_settings(options)
-        made[model] = folder
-        return folder
+        if model not in made:
+            made[model] = str(tmp_path_factory.mktemp(model))
+            network = {"color": color, "color_global": color_global}[model].network
+            _write_model(made[model], model, network)
+        return made[model]
 
     return make
 
 
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory) -> str:
+    """The folder of a model of `predicting.network`."""
+    folder = str(tmp_path_factory.mktemp("small"))
+    _write_model(folder, "color_global", predicting.network)
+    return folder
+
+
 @pytest.fixture
-def run_predict(model_folder, tmp_path):
+def run_predict(small_model, tmp_path):
     """Colours photos into `tmp_path / "out"` with options of the command line."""
-    import color_global
     from colorization.modes import predict
     from colorization.options import parse
 
-    always = ["--model_dir", model_folder(), "--output", str(tmp_path / "out")]
+    always = ["--model_dir", small_model, "--output", str(tmp_path / "out")]
 
     def colorize(*arguments):
         words = ["--mode", "predict", *always, *map(str, arguments)]
-        predict.run(color_global.network, parse("color_global", words))
+        predict.run(predicting.network, parse("color_global", words))
 
     return colorize
+
+
+@pytest.fixture
+def bundled_once(request, monkeypatch):
+    """Photos bundled with scikit-image, which are cut once for all tests that ask for this."""
+    monkeypatch.setattr(
+        "colorization.data.split.bundled_photos",
+        lambda folder: request.getfixturevalue("_bundled"),
+    )
+
+
+@pytest.fixture(scope="session")
+def _bundled(tmp_path_factory) -> Path:
+    from colorization.data.bundled import bundled_photos
+
+    return bundled_photos(tmp_path_factory.mktemp("bundled") / "photos")

@@ -1,7 +1,18 @@
-"""What runs of `--mode predict` wrote."""
+"""Runs of `--mode predict`: a network that they are soon done with, and what they wrote."""
 
 import numpy as np
 from PIL import Image
+
+
+def network(nn, lightness, params):
+    """A few channels, of each pixel and of the whole photo."""
+
+    def local(nn, x):
+        return nn.conv(x, 4, "local", stride=2)
+
+    x = local(nn, nn.input(lightness))
+    whole = nn.dense(nn.flatten(nn.of_whole_photo(local, x, 28)), 4, "global")
+    return nn.output(nn.fuse(x, whole, 4, "fusion"), 2, "output"), None
 
 
 def pixels(path):

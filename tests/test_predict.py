@@ -23,6 +23,8 @@ from colorization.modes import gallery
 from colorization.options import parse
 from colorization.prediction.results import claimed, read_finished
 
+TESTS = Path(__file__).parent
+
 
 @pytest.fixture
 def photos(photo_folder):
@@ -261,6 +263,7 @@ from colorization.data.report import Report
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import picture_names
+from predicting import network
 model, photos, output = sys.argv[1:]
 names = picture_names(find_places([photos]))
 own = {path: name for path, name in names.items() if in_shard(name, (0, 2))}
@@ -271,21 +274,21 @@ def progress():
     if done == 2:
         print("two", flush=True)
         sys.stdin.readline()
-colorizer = Colorizer(model)
+colorizer = Colorizer(model, network=network)
 colorize_photos(
     colorizer, own, Path(output), Report(len(own)), progress, workers=1, quality=95, shard=(0, 2)
 )
 """
 
 
-def test_a_killed_shard_goes_on(run_predict, photo_folder, tmp_path, model_folder, capsys):
+def test_a_killed_shard_goes_on(run_predict, photo_folder, tmp_path, small_model, capsys):
     photos = photo_folder(9)
     run_predict("--input", photos)
     whole = tmp_path / "whole"
     shutil.move(tmp_path / "out", whole)
     process = subprocess.Popen(
-        [sys.executable, "-c", SHARD, model_folder(), str(photos), str(tmp_path / "out")],
-        cwd=Path(__file__).parent.parent,
+        [sys.executable, "-c", SHARD, small_model, str(photos), str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS)))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -314,7 +317,7 @@ def test_a_killed_shard_goes_on(run_predict, photo_folder, tmp_path, model_folde
     assert set(read_finished(tmp_path / "out")) == set(names(whole / "predicted"))
 
 
-def test_photos_elsewhere(run_predict, photos, tmp_path, model_folder):
+def test_photos_elsewhere(run_predict, photos, tmp_path):
     """file:// goes the way of gs:// and others that TensorFlow opens."""
     run_predict("--input", photos, "--style", photos / "colour1.png")
     local = contents(tmp_path / "out/predicted")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from predicting import contents, names, pixels
+from predicting import contents, names, network, pixels
 from skimage.color import rgb2lab
 
 from colorization.errors import UserError
@@ -43,14 +43,14 @@ def test_a_folder_of_strokes_goes_by_names(run_predict, photos, tmp_path):
     assert is_green(after[1], 30, 20)
 
 
-def test_points_and_strokes_and_python_agree(run_predict, photos, tmp_path, model_folder):
+def test_points_and_strokes_and_python_agree(run_predict, photos, tmp_path, small_model):
     from colorization.prediction.colorize import Colorizer
 
     photo, picture = photos / "colour0.png", tmp_path / "out/predicted/colour0.png"
     points = [(10, 20, "seagreen"), ("75%", "50%", "#808080")]
     given = [word for point in points for word in ("--hint", ",".join(map(str, point)))]
     run_predict("--input", photo, *given)
-    expected = Colorizer(model_folder()).colorize(photo, hints=points)
+    expected = Colorizer(small_model, network=network).colorize(photo, hints=points)
     np.testing.assert_array_equal(pixels(picture), expected)
     strokes = np.zeros([60, 80, 4], np.uint8)
     strokes[20, 10], strokes[30, 60] = (*GREEN, 255), (128, 128, 128, 255)

@@ -20,7 +20,7 @@ NOTE = Path("model/held_out.json")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, bundled_once):
     monkeypatch.chdir(tmp_path)
 
 
