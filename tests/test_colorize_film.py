@@ -7,15 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from predicting import network
 
-import color_global
 from benchmarks.flicker import flicker
 from colorization.data.photos import find_places, is_film
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import Smoother, colorize_film
 from colorization.modes import predict as predict_mode
-from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.results import picture_names
 
@@ -89,8 +88,8 @@ def ignore(total):
 
 
 @pytest.fixture
-def colorizer(model_folder):
-    return Colorizer(model_folder(), precision="float32")
+def colorizer(small_model):
+    return Colorizer(small_model, precision="float32", network=network)
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.webm"])
@@ -194,17 +193,11 @@ def test_a_broken_film_is_refused(painter, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def predict(model_folder, output, *inputs):
-    options = ["--mode", "predict", "--model_dir", model_folder(), "--output", output, "--input"]
-    options = parse("color_global", [*map(str, options), *map(str, inputs)])
-    predict_mode.run(color_global.network, options)
-
-
-def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, photo_folder, caplog):
+def test_a_broken_film_does_not_stop_the_others(film, run_predict, tmp_path, photo_folder, caplog):
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     inputs = (tmp_path / "bad.mp4", film(frames=2, sound=False), photo_folder(1))
     with pytest.raises(SystemExit) as caught:
-        predict(model_folder, tmp_path / "out", *inputs)
+        run_predict("--input", *inputs)
     assert caught.value.code == 1
     assert f"{tmp_path / 'bad.mp4'}: invalid data" in caplog.text
     written = {path.name for path in (tmp_path / "out" / "predicted").rglob("*.*")}
@@ -212,24 +205,24 @@ def test_a_broken_film_does_not_stop_the_others(film, model_folder, tmp_path, ph
 
 
 def test_finished_films_are_skipped_but_not_others_of_the_same_name(
-    film, model_folder, tmp_path, capsys
+    film, run_predict, tmp_path, capsys
 ):
     first = film(frames=2)
     (tmp_path / "other").mkdir()
     second = film("other/film.mp4", frames=3)
     for source, said in ((first, "Coloured 2"), (second, "Coloured 3"), (first, "Skipping 1")):
-        predict(model_folder, tmp_path / "out", source)
+        run_predict("--input", source)
         assert said in capsys.readouterr().out
     folder = tmp_path / "out" / "predicted"
     frames = {path.name: len(contents(path)[0]) for path in folder.iterdir()}
     assert frames == {"film.mp4": 2, "film (2).mp4": 3}
 
 
-def test_without_any_good_film_nothing_is_written(model_folder, tmp_path):
+def test_without_any_good_film_nothing_is_written(run_predict, tmp_path):
     pytest.importorskip("av")
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     with pytest.raises(UserError, match=r"no usable photo: bad\.mp4 \(invalid data"):
-        predict(model_folder, tmp_path / "out", tmp_path / "bad.mp4")
+        run_predict("--input", tmp_path / "bad.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.mp4"]
 
 
@@ -306,7 +299,7 @@ def test_an_interrupted_film_leaves_nothing_behind(make_film, painter, tmp_path)
     assert list(target.parent.iterdir()) == []
 
 
-def test_sigterm_leaves_nothing_half_written(make_film, model_folder, tmp_path, monkeypatch):
+def test_sigterm_leaves_nothing_half_written(make_film, run_predict, tmp_path, monkeypatch):
     def terminate(colorizer, source, target, progress):
         def stop(total):
             signal.raise_signal(signal.SIGTERM)
@@ -316,41 +309,41 @@ def test_sigterm_leaves_nothing_half_written(make_film, model_folder, tmp_path, 
 
     monkeypatch.setattr(predict_mode, "colorize_film", terminate)
     with pytest.raises(SystemExit) as caught:
-        predict(model_folder, tmp_path / "out", make_film())
+        run_predict("--input", make_film())
     assert caught.value.code == 128 + signal.SIGTERM
     assert list((tmp_path / "out" / "predicted").iterdir()) == []
 
 
 def test_films_and_photos_of_a_folder_are_coloured(
-    make_film, model_folder, photo_folder, tmp_path, capsys
+    make_film, run_predict, photo_folder, tmp_path, capsys
 ):
     folder = photo_folder(1)
     for name, pictures in (("a.mp4", "libx264"), ("sub/b.vob", "mpeg2video"), ("c.avi", "mpeg4")):
         container = "vob" if name.endswith("vob") else None
         make_film(f"{folder.name}/{name}", 2, pictures=pictures, container=container)
-    predict(model_folder, tmp_path / "out", folder)
+    run_predict("--input", folder)
     output = tmp_path / "out" / "predicted"
     written = {path.relative_to(output).as_posix() for path in output.rglob("*.*")}
     assert written == {"colour0.png", "a.mp4", "sub/b.vob.mp4", "c.avi.mp4"}
     page = (tmp_path / "out" / "index.html").read_text()
     assert all(name in page for name in written)
-    predict(model_folder, tmp_path / "out", folder)
+    run_predict("--input", folder)
     assert "Skipping 3 finished films" in capsys.readouterr().out
 
 
 def test_without_pyav_the_photos_are_coloured(
-    model_folder, photo_folder, tmp_path, monkeypatch, capsys
+    run_predict, photo_folder, tmp_path, monkeypatch, capsys
 ):
     folder = photo_folder(1)
     (folder / "film.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(SystemExit) as caught:
-        predict(model_folder, tmp_path / "out", folder)
+        run_predict("--input", folder)
     assert caught.value.code == 1
     assert "pip install -r requirements-video.txt" in capsys.readouterr().err
     assert (tmp_path / "out" / "predicted" / "colour0.png").exists()
     with pytest.raises(UserError, match="pip install"):
-        predict(model_folder, tmp_path / "out", folder / "film.mp4")
+        run_predict("--input", folder / "film.mp4")
 
 
 def test_names_of_films():
@@ -398,25 +391,22 @@ def test_other_files_are_no_films(tmp_path):
         find_places([str(tmp_path)], films=True)
 
 
-def test_a_film_without_an_ending_is_coloured(make_film, model_folder, tmp_path):
-    predict(
-        model_folder,
-        tmp_path / "out",
+def test_a_film_without_an_ending_is_coloured(make_film, run_predict, tmp_path):
+    run_predict(
+        "--input",
         make_film("AVSEQ01", 10, pictures="mpeg1video", container="mpeg"),
     )
     written = [path.name for path in (tmp_path / "out" / "predicted").iterdir()]
     assert written == ["AVSEQ01.mp4"]
 
 
-def test_hints_are_not_for_films(film, tmp_path, model_folder):
-    always = ["--mode", "predict", "--model_dir", model_folder(), "--output", str(tmp_path / "out")]
+def test_hints_are_not_for_films(film, tmp_path, run_predict):
     (tmp_path / "hints").mkdir()
     (tmp_path / "hints" / "film.png").touch()
     for hints, words in (
         (["--hint", "1,1,red"], "film.mp4 is a film"),
         (["--hints", str(tmp_path / "hints")], "no photo has the name of .*film.png"),
     ):
-        options = parse("color_global", [*always, "--input", str(film()), *hints])
         with pytest.raises(UserError, match=words):
-            predict_mode.run(color_global.network, options)
+            run_predict("--input", film(), *hints)
     assert not list(tmp_path.glob("out/predicted/*"))

@@ -41,10 +41,20 @@ def photos(photo_folder, tmp_path, monkeypatch):
     return photo_folder(3)
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A folder for what the first test has trained, and the others copy."""
+    return tmp_path_factory.mktemp("once")
+
+
 @pytest.fixture
-def tried(photos):
+def tried(photos, once):
     """The same, after a training on the bundled photos."""
-    run(train, *SHORT)
+    if (once / "models").exists():
+        shutil.copytree(once / "models", "models")
+    else:
+        run(train, *SHORT)
+        shutil.copytree("models", once / "models")
     return photos
 
 
