@@ -14,16 +14,15 @@ from PIL import Image, ImageCms
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+def _colourful(height: int = 256, width: int = 256, seed: int = 0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, [4, 4, 3], np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
 @pytest.fixture
 def colourful():
     """Makes smooth, colourful uint8 RGB pictures that differ from seed to seed."""
-
-    def make(height: int = 256, width: int = 256, seed: int = 0) -> np.ndarray:
-        coarse = np.random.default_rng(seed).integers(0, 256, [4, 4, 3], np.uint8)
-        size = (width, height)
-        return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
-
-    return make
+    return _colourful
 
 
 @pytest.fixture
@@ -239,16 +238,10 @@ def run_predict(small_model, tmp_path):
 
 
 @pytest.fixture
-def bundled_once(request, monkeypatch):
-    """Photos bundled with scikit-image, which are cut once for all tests that ask for this."""
-    monkeypatch.setattr(
-        "colorization.data.split.bundled_photos",
-        lambda folder: request.getfixturevalue("_bundled"),
-    )
-
-
-@pytest.fixture(scope="session")
-def _bundled(tmp_path_factory) -> Path:
-    from colorization.data.bundled import bundled_photos
-
-    return bundled_photos(tmp_path_factory.mktemp("bundled") / "photos")
+def small_bundled(tmp_path_factory, monkeypatch):
+    """Two small photos each in place of those bundled with scikit-image, which take a while."""
+    folder = tmp_path_factory.mktemp("bundled")
+    for number, part in enumerate(("train", "train", "test", "test")):
+        (folder / part).mkdir(exist_ok=True)
+        Image.fromarray(_colourful(60, 80, 100 + number)).save(folder / part / f"{number}.png")
+    monkeypatch.setattr("colorization.data.split.bundled_photos", lambda _: folder)

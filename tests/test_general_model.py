@@ -328,7 +328,7 @@ def test_both_ways_to_begin_are_not_taken_at_once():
 
 @pytest.mark.parametrize("copied", ["weights", "best"])
 def test_a_model_passed_on_takes_along_what_was_held_out(
-    photo_folder, photos, tmp_path, capsys, bundled_once, copied
+    photo_folder, photos, tmp_path, capsys, small_bundled, copied
 ):
     folder = photo_folder(20, name="twenty")
     run(train, "--from_scratch", "--train_data", folder, "--model_dir", "first")
