@@ -47,6 +47,16 @@ def test_a_tenth_of_the_photos_is_held_out(photo_folder, capsys, photos, tested)
     assert f"Holding out {tested} of {photos} photos" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("photos", "steps"), [(1, 2), (3, 3), (5, 4)])
+def test_there_are_as_many_steps_as_photos_within_limits(photo_folder, monkeypatch, photos, steps):
+    monkeypatch.setattr("colorization.data.split._STEPS", (2, 4))
+    folder = str(photo_folder(photos))
+    for given, expected in (([], steps), (["--max_steps", "7"], 7)):
+        words = ["--train_data", folder, "--test_data", folder, *given]
+        options, _ = photos_for_training(parse("color", words), NOTE)
+        assert options.max_steps == expected
+
+
 def test_no_more_than_200_are_held_out(photo_folder, tmp_path):
     photo = next(photo_folder(1).iterdir())
     (tmp_path / "many").mkdir()
