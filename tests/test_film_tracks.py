@@ -15,10 +15,6 @@ av = pytest.importorskip("av")
 # FFmpeg's flags for what a track is for.
 HEARING_IMPAIRED, ATTACHED_PICTURE = 0x80, 0x400
 
-KEEPS_ALL = pytest.mark.skipif(
-    not hasattr(av.container.OutputContainer, "add_mux_stream"), reason="an old PyAV"
-)
-
 
 def ignore(total):
     pass
@@ -176,7 +172,6 @@ def add_subtitle(film, codec, text):
     return write
 
 
-@KEEPS_ALL
 @pytest.mark.parametrize(
     ("name", "codec", "text"),
     [("film.mp4", "mov_text", b"\0\5Hello"), ("film.mkv", "subrip", b"Hello")],
@@ -213,7 +208,6 @@ def test_chapters_subtitles_and_purposes_stay(make_film, painter, tmp_path, name
     assert text in texts
 
 
-@KEEPS_ALL
 def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
     def set_up(film, video, tracks):
         film.add_attachment("font.ttf", "application/x-truetype-font", b"no font")
@@ -230,7 +224,6 @@ def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
         )
 
 
-@KEEPS_ALL
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
 def test_covers_stay(make_film, painter, tmp_path, colourful, name):
     with io.BytesIO() as file:

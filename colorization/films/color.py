@@ -147,7 +147,7 @@ def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
 def stated_fields(context: VideoCodecContext) -> str | None:
     """ "tff" or "bff" as a container states it of pictures that cannot tell themselves, or None.
 
-    Old versions of PyAV do not tell.
+    PyAV before 18.1 does not tell.
     """
     if context.name in PICTURES_TELL_FIELDS:
         return None

@@ -100,13 +100,12 @@ def main_pictures(film: InputContainer) -> VideoStream:
 
 
 def disposition(track: Stream) -> int:
-    """FFmpeg's flags for what a track is for; 0 where an old version of PyAV does not tell."""
-    flags = getattr(track, "disposition", 0)
-    return getattr(flags, "value", flags)
+    """FFmpeg's flags for what a track is for."""
+    return track.disposition.value
 
 
 def is_cover(track: Stream) -> bool:
-    """Whether a track of pictures is a cover; old versions of PyAV do not tell."""
+    """Whether a track of pictures is a cover."""
     return track.type == "video" and bool(disposition(track) & _ATTACHED_PICTURE)
 
 

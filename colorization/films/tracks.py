@@ -72,9 +72,7 @@ class Tracks:
           UnreadableFilm: there is sound that cannot be read.
         """
         self._result, self._container = result, result.format.name
-        # PyAV before 16 has no attachments and crashes over them.
-        attaches = hasattr(result, "add_attachment")
-        self._takes_attachments = attaches and self._container == "matroska"
+        self._takes_attachments = self._container == "matroska"
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, SoundEncoder] = {}
         self._last: dict[int, int] = {}
@@ -90,8 +88,7 @@ class Tracks:
             elif track.type == "attachment" and self._takes_attachments:
                 self._copy(track)
         result.metadata.update(metadata(film))
-        if hasattr(film, "chapters"):
-            result.set_chapters(film.chapters())
+        result.set_chapters(film.chapters())
 
     @property
     def changed(self) -> list[str]:
@@ -174,8 +171,6 @@ def left_out(film: InputContainer, result: InputContainer, pictures: VideoStream
     """
     missing = _parts(film, pictures) - _parts(result, next(iter(result.streams.video)))
     named = [part for part, count in missing.items() for _ in range(count)]
-    if not hasattr(film, "chapters"):
-        named.append("chapters and covers, if any: they need pip install -U av")
     context = pictures.codec_context
     if context.name not in PICTURES_TELL_FIELDS and not hasattr(context, "field_order"):
         named.append("interlacing that only the container states: it needs pip install -U av")
@@ -212,7 +207,7 @@ def needs_free_metadata(film: InputContainer) -> bool:
 
 def _parts(film: InputContainer, pictures: VideoStream) -> Counter[str]:
     parts = Counter(name.lower() for name in metadata(film))
-    parts["chapters"] = len(film.chapters()) if hasattr(film, "chapters") else 0
+    parts["chapters"] = len(film.chapters())
     for track in film.streams:
         language = track.metadata.get("language", "und")
         kept = [] if language == "und" or track is pictures else [f"language {language}"]
@@ -255,5 +250,4 @@ def describe(track: Stream, source: Stream) -> None:
     )
     if track.container.format.name in ("mp4", "mov") and (title := _title(source)):
         track.metadata["handler_name"] = title
-    if hasattr(source, "disposition"):
-        track.disposition = disposition(source)
+    track.disposition = disposition(source)
