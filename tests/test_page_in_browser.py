@@ -69,6 +69,15 @@ def test_examples_and_saturation(open_page, server, predicted):
     assert page.download("#download", "example.png") != picture
 
 
+def test_files_go_when_the_tab_is_closed(open_page, server, photos):
+    before, page = server.files(), open_page()
+    page.drop(photos)
+    page.find("#download")
+    assert len(server.files() - before) > len(photos)
+    page.driver.get("about:blank")
+    wait_for(lambda: server.files() <= before)
+
+
 def test_two_people_at_once_get_their_own(open_page, predicted, photos):
     first, second = open_page(), open_page()
     first.drop(photos[:1])

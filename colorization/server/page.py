@@ -111,6 +111,8 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         _paint_on_input(actions, outputs)
         _add_api(actions, asked)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
+        # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
+        page.unload(lambda: None)
     # Listeners without a limit of their own are quick.
     page.queue(max_size=_JOBS_WAITING, default_concurrency_limit=None, api_open=False)
     return page

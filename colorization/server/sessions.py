@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 _MOST_REQUESTS = 8
 # Seconds in which results can be fetched, however many more come after them.
 _FETCH_SECONDS = 60
-# Seconds for a visitor whose connection broke off to come back.
-_AWAY_SECONDS = 10
+# Seconds for a visitor whose connection broke off to come back: phones end it when they are locked.
+_AWAY_SECONDS = 600
 # Seconds after which what nobody has asked for since is removed.
 _KEEP_SECONDS = 3600
 
@@ -133,7 +133,8 @@ class Sessions:
     def visit(self, session: str) -> Iterator[None]:
         """Someone is there for the duration of the body.
 
-        A session ends a little after the last one has left, unless someone comes back.
+        A session ends some minutes after the last one has left, unless someone comes back or asks
+        for something.
         """
         with self._lock:
             self._visitors[session] += 1
@@ -164,6 +165,7 @@ class Sessions:
         name = secrets.token_urlsafe(24)
         request = Request(session or name, self._folder / name, uploads)
         with self._lock:
+            self._left.pop(session, None)
             for path in uploads:
                 with contextlib.suppress(OSError):
                     self._made[path] = path.stat().st_mtime_ns
@@ -201,6 +203,7 @@ class Sessions:
     def find(self, session: str, key: object) -> Result | None:
         """The result of a session with that key, if it is still there."""
         with self._lock:
+            self._left.pop(session, None)
             for request in self._requests.get(session, ()):
                 for result in request.results:
                     if result.key == key:
