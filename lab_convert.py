@@ -19,7 +19,7 @@ import numpy as np
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
-    from colorization.console import import_tensorflow
+    from colorization.console import exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
 
@@ -315,4 +315,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -16,11 +16,14 @@ from PIL import Image
 
 if __name__ == "__main__":
     # As a module this imports nothing of the project; as a script it may.
-    from colorization.console import import_tensorflow
+    from colorization.console import exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
 
 import tensorflow as tf
+
+# Formats that hold grays of 16 bits.
+_DEEP = ("PNG", "TIFF", "JPEG2000", "PPM")
 
 
 def nearest(images: tf.Tensor, factor: int) -> tf.Tensor:
@@ -289,13 +292,27 @@ def _save(images: list[Image.Image], path: Path, picture_format: str) -> None:
     """Writes all of the file or nothing."""
     # As a module this imports nothing of the project, which is built on it.
     from colorization.files import atomic_write
+    from colorization.lab.lab_numpy import to_bytes
 
+    if picture_format not in _DEEP and images[0].mode == "I;16":
+        print(f"upsample.py: {path}: of 8 bits, which is all it can hold", file=sys.stderr)
+    if picture_format not in _DEEP:
+        images = [
+            Image.fromarray(to_bytes(np.asarray(image))) if image.mode == "I;16" else image
+            for image in images
+        ]
     further = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
     with atomic_write(path) as temporary:
         images[0].save(temporary, picture_format, quality=95, **further)
 
 
-def main() -> None:
+def main() -> int:
+    """Runs the command line and returns its exit code: 0, or 1 if pages are left out.
+
+    Raises:
+        SystemExit: the command line or a file is no good; the code is 2.
+    """
+    # As a module this imports nothing of the project, which is built on it.
     from colorization.errors import UnreadablePhoto
 
     parser = _Parser(description="Upsamples a picture.")
@@ -324,10 +341,11 @@ def main() -> None:
         results = [_upsample(image, args.factor, args.method) for image in images]
         _save(results, args.output, picture_format)
     except Exception as error:
-        parser.error(f"cannot write {args.output}: {error}")
+        parser.error(f"cannot write {args.output}: {getattr(error, 'strerror', None) or error}")
     if failures:
-        parser.exit(1, f"{parser.prog}: {lost}\n")
+        print(f"{parser.prog}: {lost}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

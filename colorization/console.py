@@ -13,13 +13,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 _SECONDS_PER_LINE = 30
+# Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
+# signal.
+_SIGPIPE = 13
 _CURSOR_UP = "\x1b[A"
 
 # Signals that ask a program to stop: Ctrl-C, a service manager's, and the closing of its window, on
@@ -141,8 +144,11 @@ def import_tensorflow(verbose: bool) -> None:
     # Matplotlib, which comes with Keras, tells about its cache of fonts, none of which is used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # TensorFlow 2.16 and later print a few lines before they have read the level.
-    with captured_stderr(), _without_keras():
-        import tensorflow as tf
+    try:
+        with captured_stderr(), _without_keras():
+            import tensorflow as tf
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     tf.get_logger().setLevel(logging.ERROR)
 
 
@@ -218,6 +224,32 @@ def stop_signals() -> list[int]:
     hang_up = getattr(signal, "SIGHUP", None)
     outlives = hang_up is not None and signal.getsignal(hang_up) == signal.SIG_IGN
     return [number for number in numbers if not (outlives and number == hang_up)]
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """Does the work of a program and gives the code that it ends with.
+
+    That is what `work` returns; 128 + N if signal N stops it; 141, for SIGPIPE, if nobody reads
+    standard output any more; 2 if standard output cannot be written.
+    """
+    with ready_streams():
+        try:
+            code = work()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or nobody_reads():
+                return 128 + _SIGPIPE
+            # Standard output has no name.
+            if error.filename is not None:
+                raise
+            print_error(f"cannot write ({(error.strerror or '').lower()})")
+            return 2
+        finally:
+            give_up_output()
 
 
 def nobody_reads() -> bool:

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,9 @@ from colorization.errors import UserError
 # of it, because process numbers mean nothing on another machine.
 _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
 _PREFIX = f".colorize-{_MACHINE}-"
+# Containers may share a machine's name, but do not see each other's processes: there, what nobody
+# has written to for an hour is left behind. Linux has one number for what is no container.
+_NAMESPACE, _NO_CONTAINER, _SILENT_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
 
 # Errors of file systems that have no locks, such as some network shares.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -87,11 +91,20 @@ def _remove_of_dead(paths: Iterable[Path]) -> None:
 
 
 def _is_left_behind(path: Path, process: int) -> bool:
-    if process != os.getpid():
-        return not psutil.pid_exists(process)
-    # A container that is started anew gives its program the same number each time.
+    if process != os.getpid() and psutil.pid_exists(process):
+        return False
     with contextlib.suppress(OSError):
-        return path.stat().st_mtime < psutil.Process().create_time()
+        written = path.stat().st_mtime
+        # A container that is started anew gives its program the same number each time.
+        if process == os.getpid():
+            return written < psutil.Process().create_time()
+        return not _in_container() or written < time.time() - _SILENT_SECONDS
+    return False
+
+
+def _in_container() -> bool:
+    with contextlib.suppress(OSError):
+        return os.stat(_NAMESPACE).st_ino != _NO_CONTAINER
     return False
 
 

@@ -6,18 +6,17 @@ Nothing here imports TensorFlow before the command line has been checked.
 from __future__ import annotations
 
 import os
-import signal
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from colorization.console import (
-    give_up_output,
+    exit_code,
     import_tensorflow,
     log_to_console,
     nobody_reads,
     print_error,
-    ready_streams,
 )
 from colorization.errors import UserError, explain
 from colorization.options import parse
@@ -25,27 +24,21 @@ from colorization.options import parse
 if TYPE_CHECKING:
     from colorization.model.layers import Network
 
-# Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
-# signal.
-_SIGPIPE = 13
-
 
 def run(model: str, network: Network) -> NoReturn:
     """Does what the command line says, then ends the program.
 
     Exit codes: 0 done, 1 done but for photos that could not be coloured, 2 the user has something
-    to mend (one line says what), 128 + N stopped by signal N; 141, for SIGPIPE, if nobody reads
-    standard output any more.
+    to mend (one line says what), and those of `console.exit_code`.
 
     Args:
       model: name of the script, `"color"` or `"color_global"`.
       network: its network.
     """
-    with ready_streams():
-        sys.exit(_exit_code(model, network))
+    sys.exit(exit_code(partial(_run, model, network)))
 
 
-def _exit_code(model: str, network: Network) -> int:
+def _run(model: str, network: Network) -> int:
     try:
         _require_working_folder()
         options = parse(model, sys.argv[1:])
@@ -65,18 +58,12 @@ def _exit_code(model: str, network: Network) -> int:
     except (UserError, ImportError) as error:
         print_error(f"{model}.py: {error}")
         return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except Exception as error:
-        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and nobody_reads()):
-            return 128 + _SIGPIPE
-        explanation = explain(error, options.batch_size)
+        explanation = None if nobody_reads() else explain(error, options.batch_size)
         if explanation is None or options.verbose:
             raise
         print_error(f"{model}.py: {explanation}")
         return 2
-    finally:
-        give_up_output()
 
 
 def _require_working_folder() -> None:

@@ -116,7 +116,9 @@ def server(loaded, tmp_path_factory):
 
 
 @pytest.fixture
-def client(server, tmp_path):
+def client(server, tmp_path, monkeypatch):
+    """A client that does not stay in touch by itself: it would notice late that it should stop."""
+    monkeypatch.setattr(gradio_client.Client, "_stream_heartbeat", lambda *_: None)
     with contextlib.closing(
         gradio_client.Client(server.url, verbose=False, download_files=str(tmp_path / "downloads"))
     ) as client:

@@ -10,6 +10,7 @@ import pytest
 from predicting import network
 
 from benchmarks.flicker import flicker
+from colorization import files
 from colorization.data.photos import find_places, is_film
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
@@ -171,7 +172,8 @@ def test_webm_gets_square_pixels(film, painter, tmp_path):
     assert pixel_aspect(target) == 1
 
 
-def test_what_a_killed_process_left_behind_is_removed(film, painter, tmp_path):
+def test_what_a_killed_process_left_behind_is_removed(film, painter, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_NAMESPACE", str(tmp_path / "none"))
     source, target = film(), tmp_path / "results" / "film.mp4"
 
     def leave_behind(total):

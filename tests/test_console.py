@@ -9,9 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from platforms import posix
+from platforms import HANG, posix
 
-from colorization.console import nobody_reads, print_error, progress_bar, ready_streams
+from colorization.console import (
+    exit_code,
+    nobody_reads,
+    print_error,
+    progress_bar,
+    ready_streams,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,3 +113,33 @@ def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
     assert 4 < len(shown) < 20
     assert all(line.startswith("colouring: ") for line in shown)
     assert "100% 1000/1000" in shown[-1]
+
+
+def test_exit_codes(capsys):
+    def stopped():
+        raise KeyboardInterrupt
+
+    assert [exit_code(lambda: 1), exit_code(stopped)] == [1, 130]
+    with pytest.raises(ZeroDivisionError):
+        exit_code(lambda: 1 // 0)
+    with pytest.raises(FileNotFoundError):
+        exit_code(lambda: os.listdir("/nowhere/at/all"))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_standard_output_that_cannot_be_written_is_told():
+    program = (
+        "import sys; from colorization.console import exit_code; "
+        "sys.exit(exit_code(lambda: print(1) or 0))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANG,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "cannot write (no space left on device)\n"

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from colorization.files import atomic_write, private_folder
+from colorization import files
+from colorization.files import atomic_write, private_folder, remove_left_behind
 
 
 def test_errors_name_what_the_user_knows(tmp_path):
@@ -20,12 +21,19 @@ def test_errors_name_what_the_user_knows(tmp_path):
     assert error.value.filename == str(tmp_path)
 
 
-def test_folders_of_killed_processes_go(tmp_path, monkeypatch):
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_folders_of_killed_processes_go(tmp_path, monkeypatch, dead):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
+    monkeypatch.setattr(files, "_NAMESPACE", str(tmp_path / "none"))
     with private_folder() as first:
-        left_behind = tmp_path / first.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+        left_behind = tmp_path / first.name.replace(f"-{os.getpid()}-", f"-{dead}-")
         left_behind.mkdir()
         (left_behind / "photo.jpg").touch()
         others = tmp_path / "colorize-of-somebody.tmp"
@@ -33,3 +41,20 @@ def test_folders_of_killed_processes_go(tmp_path, monkeypatch):
         with private_folder() as second:
             assert {*tmp_path.iterdir()} == {first, second, others}
     assert {*tmp_path.iterdir()} == {others}
+
+
+def test_containers_that_share_a_name_leave_each_others_work_alone(tmp_path, monkeypatch, dead):
+    namespace = tmp_path / "namespace"
+    namespace.touch()
+    monkeypatch.setattr(files, "_NAMESPACE", str(namespace))
+    with atomic_write(tmp_path / "film.mp4") as temporary:
+        fresh = temporary.with_name(temporary.name.replace(f"-{os.getpid()}-", f"-{dead}-"))
+        silent = fresh.with_name(f"{fresh.name}.mp4")
+        for path in (temporary, fresh, silent):
+            path.write_bytes(b"half")
+        os.utime(silent, (0, 0))
+        remove_left_behind(tmp_path)
+        assert {*tmp_path.iterdir()} == {namespace, temporary, fresh}
+        namespace.unlink()
+        remove_left_behind(tmp_path)
+        assert {*tmp_path.iterdir()} == {temporary}

@@ -180,11 +180,11 @@ def _view(folder: Path, kind: str, name: str) -> _View | None:
 
 
 def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | None:
-    """Suffix and size of the thumbnail, unless it is older than its picture or damaged."""
+    """Suffix and size of the thumbnail, unless it is of another time than its picture, or damaged."""
     for suffix in (".jpg", ".png"):
         thumbnail = base.with_suffix(suffix)
         with contextlib.suppress(OSError):
-            if thumbnail.stat().st_mtime_ns >= changed:
+            if thumbnail.stat().st_mtime_ns == changed:
                 with Image.open(thumbnail) as image:
                     return suffix, image.size
     return None
@@ -197,7 +197,7 @@ def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:
         temporary.write_bytes(data)
-        # The time is taken before: a picture that changes from now on is newer than its thumbnail.
+        # The time is taken before: a picture that changes from now on is of another one.
         os.utime(temporary, ns=(changed, changed))
     return suffix, size
 
