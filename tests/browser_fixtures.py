@@ -89,8 +89,8 @@ class Page:
     def download(self, selector, name):
         self.find(selector).click()
         path = self.driver.downloads / name
-        wait_for(path.exists)
-        data = path.read_bytes()
+        # Chromium reserves the name by an empty file, which the finished one takes the place of.
+        data = wait_for(lambda: path.exists() and path.read_bytes())
         path.unlink()
         return data
 
