@@ -180,7 +180,7 @@ def _view(folder: Path, kind: str, name: str) -> _View | None:
 
 
 def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | None:
-    """Suffix and size of the thumbnail, unless it is of another time than its picture, or damaged."""
+    """Suffix and size of the thumbnail, unless it is damaged or of another time than its photo."""
     for suffix in (".jpg", ".png"):
         thumbnail = base.with_suffix(suffix)
         with contextlib.suppress(OSError):
