@@ -72,7 +72,7 @@ def _opened(
                 report.require_readable()
             return None
         if color_only and kind != "colour":
-            (report.add_gray if kind == "gray" else report.add_toned)(path)
+            report.add_without_color(path, kind)
             return None
         return sheet
 

@@ -347,11 +347,10 @@ def _write_block(
 
 
 def _count(block: dict, paths: Sequence[str], report: Report) -> None:
-    for index in block["gray"]:
-        report.add_gray(paths[index])
-    # Earlier versions knew no toned prints and listed none.
-    for index in block.get("toned", []):
-        report.add_toned(paths[index])
+    for kind in ("gray", "toned"):
+        # Earlier versions knew no toned prints and listed none.
+        for index in block.get(kind, []):
+            report.add_without_color(paths[index], kind)
     for index, reason in block["unreadable"].items():
         report.add_unreadable(paths[int(index)], reason)
 

@@ -41,15 +41,10 @@ class Report:
         self.unreadable: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def add_gray(self, path: str) -> None:
-        """Notes that a photo is left out because it has no colour."""
+    def add_without_color(self, path: str, kind: str) -> None:
+        """Notes that a photo is left out, "gray" or "toned" as `lab_planes.to_sheet` has it."""
         with self._lock:
-            self.gray.add(path)
-
-    def add_toned(self, path: str) -> None:
-        """Notes that a photo is left out because it is a toned print."""
-        with self._lock:
-            self.toned.add(path)
+            {"gray": self.gray, "toned": self.toned}[kind].add(path)
 
     def add_unreadable(self, path: str, reason: str, in_part: bool = False) -> None:
         """Notes why a photo, or a part of it, cannot be used; warns of it the first time."""

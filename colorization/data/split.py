@@ -303,10 +303,8 @@ def _first_usable(paths: Sequence[str], report: Report | None = None) -> str | N
             return path
         if report is None:
             continue
-        if state == "gray":
-            report.add_gray(path)
-        elif state == "toned":
-            report.add_toned(path)
+        if state in ("gray", "toned"):
+            report.add_without_color(path, state)
         else:
             # No warning is given here, because training gives one when it comes to the photo.
             report.unreadable[path] = state
