@@ -24,8 +24,9 @@ from colorization.model import metrics
 from colorization.model.layers import Layers, Network
 from colorization.model.model_fn import to_rgb
 from colorization.options import Options
-from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
+from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.pictures import JPEG_QUALITY
 
 tf1 = tf.compat.v1
 

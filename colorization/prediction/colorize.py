@@ -21,6 +21,7 @@ from colorization.errors import UserError
 from colorization.lab import merge_numpy
 from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import (
+    JPEG_QUALITY,
     KINDS,
     Photo,
     decode_pages,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 tf1 = tf.compat.v1
 
 _log = logging.getLogger(__name__)
-
-JPEG_QUALITY = 95
 
 
 class Colorizer:

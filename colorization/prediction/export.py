@@ -12,11 +12,10 @@ from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind, write_file
 from colorization.model import merge_ops
+from colorization.prediction.pictures import JPEG_QUALITY
 from colorization.prediction.trained_network import TrainedNetwork
 
 tf1 = tf.compat.v1
-
-JPEG_QUALITY = 95
 
 # Largest difference allowed in a converted model, relative to the largest a*b* of the check.
 _TOLERANCE = 1e-3

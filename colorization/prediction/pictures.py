@@ -44,6 +44,9 @@ _ENDINGS = {
 # Formats that a coloured photo can be written in.
 KINDS = frozenset(_ENDINGS.values())
 
+# Quality of JPEG and WebP where none is asked for.
+JPEG_QUALITY = 95
+
 # EXIF tags that are kept: description, maker, model, software, date, artist, copyright, and the
 # settings and position of the camera. What tells how the file's pixels are stored is not.
 _DATE_TIME, _DATE_TIME_ORIGINAL = 0x0132, 0x9003

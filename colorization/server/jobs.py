@@ -20,9 +20,10 @@ import numpy as np
 from colorization.data.photos import read_file
 from colorization.decoding.decode import pages
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.prediction.colorize import JPEG_QUALITY, Colorizer
+from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
 from colorization.prediction.pictures import (
+    JPEG_QUALITY,
     CannotEncode,
     decode,
     encode,

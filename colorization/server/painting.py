@@ -10,9 +10,8 @@ from PIL import Image
 
 from colorization.lab import merge_numpy
 from colorization.lab.lab_numpy import to_bytes
-from colorization.prediction.colorize import JPEG_QUALITY
 from colorization.prediction.hints import Hints, with_hints
-from colorization.prediction.pictures import Photo, encode, format_of_name, read_photo
+from colorization.prediction.pictures import JPEG_QUALITY, Photo, encode, format_of_name, read_photo
 from colorization.server.brush import draw_strokes
 from colorization.server.sessions import Result, Strokes
 
