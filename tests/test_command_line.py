@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from platforms import HANG, SIGPIPE, any_names, link, posix, signals
+from platforms import HANG, SIGPIPE, any_names, posix, signals
 
 ROOT = Path(__file__).parent.parent
 
@@ -169,25 +169,6 @@ def test_finished_pictures_are_skipped_and_pipes_give_the_same_bytes(trained, tm
     assert picture.read_bytes() == piped.stdout
 
 
-def test_a_photo_of_the_same_name_is_another_photo(trained, tmp_path, run_here):
-    folder, _ = trained
-    for number, name in enumerate(("a", "b")):
-        (tmp_path / name).mkdir()
-        shutil.copy(folder / "photos" / f"photo {number}.png", tmp_path / name / "x.png")
-    arguments = ("--mode", "predict", "--output", tmp_path / "out", "--input")
-    for name in ("a", "b"):
-        result = run_here("color_global.py", *arguments, tmp_path / name, folder=folder)
-        assert (result.returncode, "Coloured 1 photos" in result.stdout) == (0, True)
-    truth = tmp_path / "out" / "truth"
-    assert (truth / "x.png").read_bytes() == (tmp_path / "a" / "x.png").read_bytes()
-    assert (truth / "x (2).png").read_bytes() == (tmp_path / "b" / "x.png").read_bytes()
-    for name in ("a", "b"):
-        again = run_here("color_global.py", *arguments, tmp_path / name, folder=folder)
-        assert "Skipping 1 finished" in again.stdout
-    # Figures of all runs.
-    assert (tmp_path / "out" / "index.html").read_text().count(" data-rmse=") == 2
-
-
 def test_exporting_says_only_what_was_written(trained, tmp_path):
     folder, _ = trained
     result = run(
@@ -278,38 +259,6 @@ def test_a_set_without_usable_photos_is_refused(trained, run_here, mode):
         data = ("--mode", "predict", "--input", "photos/broken.jpg")
     refused(run_here("color_global.py", *data, folder=folder), "no usable photo")
     assert files(folder) == before
-
-
-@pytest.mark.parametrize("output", ["photos", "photos/out"])
-def test_results_are_not_coloured_again(trained, tmp_path, run_here, output):
-    folder, _ = trained
-    shutil.copytree(folder / "test", tmp_path / "photos")
-    model = ("--mode", "predict", "--model_dir", folder / "models/color_global")
-    arguments = (*model, "--input", "photos", "--output", output)
-    first = run_here("color_global.py", *arguments, folder=tmp_path)
-    assert (first.returncode, "Coloured 4 photos" in first.stdout) == (0, True), first.stderr
-    written = files(tmp_path)
-    for _ in range(2):
-        again = run_here("color_global.py", *arguments, folder=tmp_path)
-        assert "Skipping 4 finished" in again.stdout
-        assert "Leaving out" in again.stdout
-        assert files(tmp_path) == written
-
-
-@pytest.mark.parametrize("kind", ["gray", "predicted", "truth"])
-def test_photos_are_not_overwritten(trained, tmp_path, run_here, kind):
-    folder, _ = trained
-    shutil.copytree(folder / "test", tmp_path / "out" / kind)
-    link(tmp_path / "link", tmp_path / "out" / kind)
-    photo = tmp_path / "out" / kind / "photo 0.png"
-    photos = {path: path.read_bytes() for path in photo.parent.iterdir()}
-    model = ("--mode", "predict", "--model_dir", folder / "models/color_global")
-    for source in (photo.parent, photo, "link"):
-        arguments = (*model, "--input", source, "--output", "out", "--overwrite")
-        result = run_here("color_global.py", *arguments, folder=tmp_path)
-        assert result.returncode == 0, result.stderr
-    assert {path: path.read_bytes() for path in photos} == photos
-    assert (tmp_path / "out/predicted/photo 0 (2).png").exists()
 
 
 @signals

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from platforms import HANG, any_names
+from platforms import HANG, any_names, link
 from predicting import contents, names, pixels
 
 import color_global
@@ -51,6 +51,23 @@ def test_a_film_is_on_the_page_of_its_run(run_predict, photos, make_film, tmp_pa
         run_predict("--input", source, "--output", tmp_path / source.stem)
         page = (tmp_path / source.stem / "index.html").read_text()
         assert 'href="predicted/film.mp4"' in page, source
+
+
+def test_a_photo_of_the_same_name_is_another_photo(run_predict, photos, tmp_path, capsys):
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        shutil.copy(photos / f"colour{number}.png", tmp_path / name / "x.png")
+    for name in ("a", "b"):
+        run_predict("--input", tmp_path / name)
+        assert "Coloured 1 photos" in capsys.readouterr().out
+    truth = tmp_path / "out/truth"
+    assert (truth / "x.png").read_bytes() == (tmp_path / "a/x.png").read_bytes()
+    assert (truth / "x (2).png").read_bytes() == (tmp_path / "b/x.png").read_bytes()
+    for name in ("a", "b"):
+        run_predict("--input", tmp_path / name)
+        assert "Skipping 1 finished" in capsys.readouterr().out
+    # Figures of all runs.
+    assert (tmp_path / "out/index.html").read_text().count(" data-rmse=") == 2
 
 
 @any_names
@@ -111,6 +128,36 @@ def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_pat
     assert "colour0 (2).png" in made
     assert "gray/colour0.png" in made
     assert "gray0 (2).png" in made
+
+
+@pytest.mark.parametrize("output", ["photos", "photos/out"])
+def test_results_are_not_coloured_again(
+    run_predict, photo_folder, tmp_path, monkeypatch, capsys, output
+):
+    photo_folder(3, gray=1)
+    monkeypatch.chdir(tmp_path)
+    run_predict("--input", "photos", "--output", output)
+    assert "Coloured 4 photos" in capsys.readouterr().out
+    written = names(tmp_path)
+    for _ in range(2):
+        run_predict("--input", "photos", "--output", output)
+        printed = capsys.readouterr().out
+        assert "Skipping 4 finished" in printed
+        assert "Leaving out" in printed
+        assert names(tmp_path) == written
+
+
+@pytest.mark.parametrize("kind", ["gray", "predicted", "truth"])
+def test_photos_are_not_overwritten(run_predict, photo_folder, tmp_path, monkeypatch, kind):
+    (tmp_path / "out").mkdir()
+    folder = photo_folder(3, gray=1, name=f"out/{kind}")
+    link(tmp_path / "link", folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    for source in (folder, folder / "colour0.png", "link"):
+        run_predict("--input", source, "--output", "out", "--overwrite")
+    assert {path: path.read_bytes() for path in before} == before
+    assert (tmp_path / "out/predicted/colour0 (2).png").exists()
 
 
 def test_a_picture_that_a_killed_run_had_begun_is_made_anew(
