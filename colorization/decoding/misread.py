@@ -42,10 +42,34 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
     Raises:
       UnreadablePhoto: says what it is, and what to do.
     """
-    kind = picture.format or ""
-    if kind in NO_PHOTOS and kind not in _NO_WHOLE:
-        raise UnreadablePhoto(why_unknown(data))
+    if refusal := _why_refused(picture, data):
+        raise UnreadablePhoto(refusal)
+    kind = picture.format
+    # Pillow looks there for an orientation, but of AVIF the boxes alone tell (ISO/IEC 23008-12,
+    # 6.5.10). Any type of numbers may stand there in TIFF.
+    if kind == "AVIF" or not isinstance(picture.info.get("xmp"), bytes):
+        picture.info.pop("xmp", None)
+    if kind == "PSD":
+        psd.mend_tiles(picture, data)
+    elif kind in ("BMP", "DIB"):
+        bmp.mend_runs(picture, data)
+    elif kind == "SUN":
+        sun.mend_tiles(picture, data)
+    elif kind == "SGI":
+        sgi.end_rows(picture, data)
+    elif kind == "PNG":
+        png.scale_key(picture)
+    elif kind == "TIFF":
+        tiff.invert_old_jpeg(picture)
+    elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
+        picture.palette.mode = "RGBA"
+
+
+def _why_refused(picture: Image.Image, data: bytes) -> str | None:
+    kind, told = picture.format or "", None
     deep = picture.mode.startswith("I") or picture.mode in ("F", "")
+    if kind in NO_PHOTOS and kind not in _NO_WHOLE:
+        return why_unknown(data)
     if deep and kind not in _DEEP:
         told = "more than 8 bits"
     elif kind in _NO_WHOLE:
@@ -56,30 +80,11 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
         told = "without a merged picture"
     elif kind == "XPM" and _OTHER_COLOR.search(data, 0, picture.tile[0].offset):
         told = "colours of more or fewer than 6 digits"
-    # The decoder opens some of these, but spoils their colours, or memory where they are reduced.
-    elif kind in ("JPEG", "MPO") and (process := jpeg.unread_process(data)):
-        told, kind = process, "JPEG"
-    else:
-        # Pillow looks there for an orientation, but of AVIF the boxes alone tell (ISO/IEC 23008-12,
-        # 6.5.10). Any type of numbers may stand there in TIFF.
-        if kind == "AVIF" or not isinstance(picture.info.get("xmp"), bytes):
-            picture.info.pop("xmp", None)
-        if kind == "PSD":
-            psd.mend_tiles(picture, data)
-        elif kind in ("BMP", "DIB"):
-            bmp.mend_runs(picture, data)
-        elif kind == "SUN":
-            sun.mend_tiles(picture, data)
-        elif kind == "SGI":
-            sgi.end_rows(picture, data)
-        elif kind == "PNG":
-            png.scale_key(picture)
-        elif kind == "TIFF":
-            tiff.invert_old_jpeg(picture)
-        elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
-            picture.palette.mode = "RGBA"
-        return
-    raise UnreadablePhoto(unread_kind(kind, told))
+    elif kind in ("JPEG", "MPO"):
+        # The decoder opens some of these, but spoils their colours, or memory where it reduces
+        # them.
+        kind, told = "JPEG", jpeg.unread_process(data)
+    return told and unread_kind(kind, told)
 
 
 def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
