@@ -28,6 +28,15 @@ def damage(error: Exception) -> str:
     return f"damaged: {told}"
 
 
+def reason(error: Exception) -> str:
+    """Describes an error in a few words of one line.
+
+    The errors of remote file systems have a `message`, but no type in common.
+    """
+    words = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return (words or type(error).__name__).lower().splitlines()[0]
+
+
 # Errors that are about one file, not about a disk.
 UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),

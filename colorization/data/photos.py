@@ -16,22 +16,8 @@ from colorization.console import printable
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import listed_paths
-from colorization.decoding import file_kinds
-from colorization.decoding.film_kinds import begins_as_film
-from colorization.errors import UnreadablePhoto, UserError
-
-# Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
-FILM_ENDINGS = (
-    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts"),
-    *(".mod", ".tod", ".vob", ".evo", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2p"),
-    *(".avi", ".divx", ".xvid", ".wmv", ".asf", ".wm", ".dvr-ms", ".wtv", ".dv", ".dif"),
-    *(".mkv", ".mk3d", ".webm", ".flv", ".f4v", ".ogv", ".ogm", ".rm", ".rmvb", ".amv", ".nsv"),
-    *(".mxf", ".gxf", ".nut", ".y4m", ".ivf", ".mj2", ".mjpg", ".mjpeg", ".fli", ".flc"),
-    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".mpg4", ".mpeg4", ".mp4v"),
-    *(".vro", ".trp", ".mp2t", ".insv", ".ismv", ".mpeg2", ".mp2v"),
-)
-# Those of films that begin as their first picture does.
-_FILMS_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
+from colorization.decoding import file_kinds, film_kinds
+from colorization.errors import UnreadablePhoto, UserError, reason
 
 _log = logging.getLogger(__name__)
 
@@ -159,15 +145,6 @@ def as_user_error(source: str) -> Iterator[None]:
         if not isinstance(error, OSError) and "://" not in source:
             raise
         raise UserError(f"cannot open {source} ({reason(error)}); name another") from error
-
-
-def reason(error: Exception) -> str:
-    """Describes an error in a few words of one line.
-
-    The errors of remote file systems have a `message`, but no type in common.
-    """
-    words = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    return (words or type(error).__name__).lower().splitlines()[0]
 
 
 class _Named(NamedTuple):
@@ -311,8 +288,8 @@ def _below(path: str, root: str) -> list[str]:
 
 def _may_be_photo(path: str, films: bool) -> bool:
     name = os.path.basename(path)
-    if has_film_ending(name):
-        if films and not file_kinds.shares_ending(name):
+    if film_kinds.has_film_ending(name):
+        if films and not film_kinds.shares_ending(name):
             return True
         start = _start(path)
         return file_kinds.begins_as_picture(start) or (
@@ -323,7 +300,7 @@ def _may_be_photo(path: str, films: bool) -> bool:
     start = _start(path)
     if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start):
         return True
-    return file_kinds.begins_as_picture(start) or (films and begins_as_film(name, start))
+    return file_kinds.begins_as_picture(start) or (films and film_kinds.begins_as_film(name, start))
 
 
 def _start(path: str) -> bytes:
@@ -342,24 +319,21 @@ def _is_readable(path: str) -> bool:
     return False
 
 
-def has_film_ending(name: str) -> bool:
-    """Whether a file's name says that it is a film."""
-    return name.lower().endswith(FILM_ENDINGS)
-
-
 def is_film(path: str) -> bool:
     """Whether a file is a film by its name, or by its first bytes where that tells nothing.
 
     Films whose bytes say that they are pictures are none.
     """
     name = os.path.basename(path)
-    named = has_film_ending(name)
+    named = film_kinds.has_film_ending(name)
     if not named and file_kinds.has_photo_ending(name):
         return False
-    if name.lower().endswith(_FILMS_OF_PICTURES):
+    if film_kinds.begins_as_its_pictures(name):
         return True
     start = _start(path)
-    return not file_kinds.begins_as_picture(start) and (named or begins_as_film(name, start))
+    return not file_kinds.begins_as_picture(start) and (
+        named or film_kinds.begins_as_film(name, start)
+    )
 
 
 def photo_id(path: str) -> str:

@@ -63,8 +63,6 @@ NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")
 )
 
-# Endings of films that TypeScript, Qt's translations, Go and music of trackers, too, have.
-_SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc", ".dif")
 # Characters that no text has, and the mark of a tracker's music at its place.
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
@@ -117,11 +115,6 @@ def _photo_endings() -> frozenset[str]:
 def begins_as_picture(start: bytes) -> bool:
     """Whether the first `START` bytes of a file are those of a picture."""
     return bool(_PICTURES.match(start) or _RAW.match(start))
-
-
-def shares_ending(name: str) -> bool:
-    """Whether a name ends as those of films do, but as those of quite other files, too."""
-    return name.lower().endswith(_SHARED_ENDINGS)
 
 
 def is_text_or_music(start: bytes) -> bool:

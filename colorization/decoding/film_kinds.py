@@ -1,4 +1,4 @@
-"""Films under any name, by their first bytes."""
+"""Kinds of films by first bytes and name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import re
 
 from colorization.decoding.file_kinds import is_text_or_music
 
+# Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
+_ENDINGS = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts"),
+    *(".mod", ".tod", ".vob", ".evo", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2p"),
+    *(".avi", ".divx", ".xvid", ".wmv", ".asf", ".wm", ".dvr-ms", ".wtv", ".dv", ".dif"),
+    *(".mkv", ".mk3d", ".webm", ".flv", ".f4v", ".ogv", ".ogm", ".rm", ".rmvb", ".amv", ".nsv"),
+    *(".mxf", ".gxf", ".nut", ".y4m", ".ivf", ".mj2", ".mjpg", ".mjpeg", ".fli", ".flc"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".mpg4", ".mpeg4", ".mp4v"),
+    *(".vro", ".trp", ".mp2t", ".insv", ".ismv", ".mpeg2", ".mp2v"),
+)
+# Those of films that begin as their first picture does.
+_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
+# Endings of films that TypeScript, Qt's translations, Go and music of trackers, too, have.
+_SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc", ".dif")
 # What containers of films begin with: MP4 and MOV, AVI and Video CD, Matroska, MPEG, FLV, ASF,
 # RealMedia, MXF, NUT, YUV4MPEG and IVF.
 BEGINNINGS = (
@@ -37,3 +51,18 @@ def begins_as_film(name: str, start: bytes) -> bool:
         b"\0" in start and len(marks) >= _FEWEST_PACKETS and not marks.strip(_SYNC)
         for marks in (start[first::size] for first, size in _PACKETS)
     )
+
+
+def has_film_ending(name: str) -> bool:
+    """Whether a file's name says that it is a film."""
+    return name.lower().endswith(_ENDINGS)
+
+
+def begins_as_its_pictures(name: str) -> bool:
+    """Whether a name ends as those of films that begin as their first picture does."""
+    return name.lower().endswith(_OF_PICTURES)
+
+
+def shares_ending(name: str) -> bool:
+    """Whether a name ends as those of films do, but as those of quite other files, too."""
+    return name.lower().endswith(_SHARED_ENDINGS)

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from colorization.data.photos import reason
-from colorization.errors import UserError
+from colorization.errors import UserError, reason
 from colorization.films.color import (
     Colors,
     UnreadableFilm,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from colorization.data import dataset, split
-from colorization.data.photos import reason
 from colorization.data.report import Report
 from colorization.data.shards import Shards
+from colorization.errors import reason
 from colorization.files import write_json
 from colorization.model.layers import Network
 from colorization.options import Options

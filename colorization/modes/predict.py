@@ -19,11 +19,10 @@ from colorization.data.photos import (
     in_shard,
     is_film,
     places_in_common_folder,
-    reason,
 )
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
-from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
+from colorization.errors import UNUSABLE, UnreadablePhoto, UserError, reason
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from colorization.data.photos import has_film_ending
+from colorization.decoding.film_kinds import has_film_ending
 from colorization.files import atomic_write
 from colorization.films.colorize_film import poster
 from colorization.pages.page import render, thumbnail

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from colorization.data.lab_planes import to_sheet
-from colorization.data.photos import Version, read_file, reason, size_and_time
-from colorization.errors import UNUSABLE, UnreadablePhoto, UserError
+from colorization.data.photos import Version, read_file, size_and_time
+from colorization.errors import UNUSABLE, UnreadablePhoto, UserError, reason
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
