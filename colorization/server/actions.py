@@ -1,0 +1,204 @@
+"""What happens on the page: listeners that colour, paint and show."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import secrets
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from colorization.errors import UnreadablePhoto
+from colorization.server.brush import are_strokes
+from colorization.server.jobs import (
+    Models,
+    colorize_all,
+    named_problems,
+    parse_job,
+    refusal,
+    write_zip,
+)
+from colorization.server.painting import painted_picture, painted_preview, strokes_as_png
+from colorization.server.request_filter import expected_request
+from colorization.server.sessions import Request, Result, Sessions
+
+_GONE = "That picture is no longer here; colour the photo once more."
+
+
+class Actions:
+    """Listeners of the page. Their arguments come from clients and may be of any type."""
+
+    def __init__(self, models: Models, sessions: Sessions, examples: Sequence[str]):
+        self._models = models
+        self._sessions = sessions
+        self._examples = examples
+
+    def colour(
+        self,
+        photos: Any,
+        model: Any,
+        saturation: Any,
+        style: Any,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[Any]:
+        """Colours photos, showing each that is done; without photos, empties the page."""
+        if not photos:
+            self._sessions.end(_session(request))
+            yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
+            return
+        job = parse_job(self._models, self._sessions, photos, model, saturation, style)
+        job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
+        shown = None
+        with self._running(request) as begun:
+            for finished, problems in colorize_all(job, begun, progress):
+                archive = None
+                if finished and len(begun.results) > 1:
+                    archive = write_zip(begun.results, begun.folder / "coloured.zip")
+                # Later results do not replace what may be looked at already.
+                shown = _show(begun.results[0]) if shown is None else [gr.skip()] * len(shown)
+                yield *shown, _archive(archive), _strip(begun.results)
+                if finished and problems:
+                    gr.Warning(html.escape(named_problems(problems), quote=False), duration=None)
+
+    def colorize(
+        self,
+        photos: Any,
+        model: Any,
+        saturation: Any,
+        style: Any = None,
+        hints: Any = None,
+        request: gr.Request = None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[list[str], dict[str, str]]:
+        """Colours photos.
+
+        Hints are a list for each photo, of `[x, y, colour]` as `Colorizer.colorize` takes them.
+
+        Returns:
+          Paths of the pictures; and the names of photos that could not be coloured, with reasons.
+        """
+        job = parse_job(self._models, self._sessions, photos, model, saturation, style, hints)
+        with self._running(request) as begun:
+            *_, (_, problems) = colorize_all(job, begun, progress)
+        return [str(result.picture) for result in begun.results], problems
+
+    @contextlib.contextmanager
+    def _running(self, request: gr.Request) -> Iterator[Request]:
+        """A request that stops without a traceback when its session ends."""
+        expected = expected_request(request.request.scope)
+        if expected is None:  # a result is coloured once more
+            expected = self._sessions.expect(_session(request), set())
+        try:
+            with self._sessions.running(expected):
+                yield expected
+        except FileNotFoundError as error:
+            if expected.gone:
+                raise refusal("The session has ended.") from error
+            raise
+
+    def choose(self, request: gr.Request, chosen: gr.SelectData) -> tuple:
+        """Shows the picture of the strip that was clicked."""
+        results = self._sessions.latest(_session(request))
+        if not isinstance(chosen.index, int) or not 0 <= chosen.index < len(results):
+            raise refusal(_GONE)
+        return _show(results[chosen.index])
+
+    def paint(self, painted: Any, request: gr.Request) -> tuple:
+        """Shows the picture as it is with the strokes that a visitor has painted."""
+        session = _session(request)
+        result = self._find(session, painted)
+        strokes = painted["strokes"]
+        after = result.next_version("after").with_suffix(".jpg")
+        with _still_there():
+            after.write_bytes(painted_preview(result, strokes))
+        changes = {"after": after, "strokes": strokes}
+        results = self._sessions.update(session, result, **changes)
+        if not results:
+            return (gr.skip(),) * 4
+        slider, value, *_ = _show(result._replace(**changes))
+        return slider, value, gr.update(interactive=False), _strip(results)
+
+    def finish_painting(self, painted: Any, request: gr.Request) -> tuple:
+        """Makes the picture with its strokes at full size."""
+        session = _session(request)
+        result = self._find(session, painted)
+        folder = result.next_version("picture")
+        finished = result._replace(picture=folder / result.picture.name)
+        with _still_there():
+            finished.drawn.parent.mkdir(parents=True)
+            finished.picture.write_bytes(painted_picture(result))
+            if finished.strokes:
+                finished.drawn.write_bytes(strokes_as_png(result))
+            results = self._sessions.update(session, result, picture=finished.picture)
+            if not results:
+                return (gr.skip(),) * 3
+            archive = write_zip(results, folder / "coloured.zip") if len(results) > 1 else None
+        *_, download, strokes = _show(finished)
+        return download, strokes, _archive(archive)
+
+    def _find(self, session: str, painted: Any) -> Result:
+        """The result that a visitor paints on.
+
+        Raises:
+          gr.Error: there is none, or what was sent are no strokes.
+        """
+        if not isinstance(painted, dict) or not are_strokes(painted.get("strokes")):
+            raise refusal("These are no strokes, or too many.")
+        result = self._sessions.find(session, painted.get("photo"))
+        if result is None:
+            raise refusal(_GONE)
+        return result
+
+    def try_example(self, number: Any) -> list[str]:
+        """Takes an example as the photo."""
+        if not isinstance(number, int) or not 0 <= number < len(self._examples):
+            raise refusal("There is no such example.")
+        return [self._examples[number]]
+
+    def offer_style(self, model: Any) -> Any:
+        """Asks for a style where the model can take one."""
+        return gr.update(visible=model in self._models.with_style)
+
+
+def _show(result: Result) -> tuple:
+    """Values of slider, brush and the buttons that download a picture and its strokes."""
+    picture, after = result.picture, str(result.after)
+    value = {
+        "photo": result.key,
+        "picture": FileData(path=after).model_dump(),
+        "strokes": list(result.strokes),
+    }
+    button = gr.update(
+        value=str(picture), label=f"Download {picture.name}", visible=True, interactive=True
+    )
+    drawn = str(result.drawn) if result.drawn.exists() else None
+    strokes = gr.update(value=drawn, visible=drawn is not None)
+    return (str(result.before), after), value, button, strokes
+
+
+def _archive(archive: Path | None) -> Any:
+    return gr.update(value=archive and str(archive), visible=archive is not None)
+
+
+def _strip(results: Sequence[Result]) -> Any:
+    many = len(results) > 1
+    return gr.update(value=[str(one.after) for one in results] if many else None, visible=many)
+
+
+@contextlib.contextmanager
+def _still_there() -> Iterator[None]:
+    """Explains that files have gone, with their session or after an hour."""
+    try:
+        yield
+    except (FileNotFoundError, UnreadablePhoto) as error:
+        raise refusal(_GONE) from error
+
+
+def _session(request: gr.Request) -> str:
+    return request.session_hash or secrets.token_urlsafe()
