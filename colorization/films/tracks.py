@@ -233,12 +233,10 @@ def _title(track: Stream) -> str | None:
 
 
 def _name(track: Stream) -> str:
-    """The name of a track's codec; FFmpeg's decoders of MPEG sound add `float` to it."""
-    context = track.codec_context
-    if context is None:
+    """FFmpeg's name of a track's codec, whatever decoder there is; empty if nothing tells it."""
+    if track.codec_context is None:
         return getattr(track, "name", None) or ""
-    name = getattr(context.codec, "canonical_name", context.name)
-    return name.removesuffix("float")
+    return track.codec_context.codec.canonical_name
 
 
 def describe(track: Stream, source: Stream) -> None:
