@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -15,8 +17,23 @@ class UnreadablePhoto(Exception):
     """A file that is no picture, or a damaged one; the message says which in a few words."""
 
 
+# What is said of a photo that the machine's memory is too small for.
+NO_MEMORY = "not enough memory"
 # Exceptions whose words are about a program, not about a file.
 _ABOUT_CODE = (ArithmeticError, AttributeError, LookupError, TypeError, struct.error)
+
+
+@contextlib.contextmanager
+def within_memory() -> Iterator[None]:
+    """Has a lack of memory stand for one photo, not for the whole run.
+
+    Raises:
+      UnreadablePhoto: there is not enough.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise UnreadablePhoto(NO_MEMORY) from error
 
 
 def damage(error: Exception) -> str:
@@ -33,6 +50,8 @@ def reason(error: Exception) -> str:
 
     The errors of remote file systems have a `message`, but no type in common.
     """
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
     words = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
     return (words or type(error).__name__).lower().splitlines()[0]
 

@@ -20,6 +20,7 @@ from colorization.console import (
 )
 from colorization.errors import UserError, explain
 from colorization.options import parse
+from colorization.options.declaration import MODES_WITH_PHOTOS
 
 if TYPE_CHECKING:
     from colorization.model.layers import Network
@@ -59,7 +60,8 @@ def _run(model: str, network: Network) -> int:
         print_error(f"{model}.py: {error}")
         return 2
     except Exception as error:
-        explanation = None if nobody_reads() else explain(error, options.batch_size)
+        batch_size = options.batch_size if options.mode in MODES_WITH_PHOTOS else 1
+        explanation = None if nobody_reads() else explain(error, batch_size)
         if explanation is None or options.verbose:
             raise
         print_error(f"{model}.py: {explanation}")

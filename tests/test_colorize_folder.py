@@ -368,3 +368,25 @@ def test_toned_prints_have_no_truth(colorizer, tmp_path):
     shown = np.asarray(Image.open(tmp_path / "results" / "gray" / "sepia.png").convert("RGB"))
     assert np.ptp(shown, axis=2).max() == 0
     assert (tmp_path / "results" / "predicted" / "sepia.png").exists()
+
+
+def test_a_photo_that_memory_is_short_for_is_named_and_others_go_on(
+    colorizer, photo_folder, tmp_path, monkeypatch, caplog
+):
+    folder = photo_folder(2)
+    Image.new("RGB", (90, 70)).save(folder / "large.png")
+    merge = colorizer.merge
+
+    def short(pixels, *others):
+        if pixels.shape[:2] == (70, 90):
+            raise MemoryError
+        return merge(pixels, *others)
+
+    monkeypatch.setattr(colorizer, "merge", short)
+    assert set(colour(colorizer, sorted(folder.iterdir()), tmp_path / "results")) == {
+        "colour0.png",
+        "colour1.png",
+    }
+    assert [message for message in caplog.messages if "large.png" in message] == [
+        f"skipped {folder / 'large.png'}: not enough memory"
+    ]

@@ -226,6 +226,13 @@ def test_deep_files_have_a_limit_of_pixels(monkeypatch):
         open_photo(make(Layout()).data)
 
 
+def test_pillows_limit_of_pixels_is_none_of_bytes(monkeypatch):
+    """Of twice as many pixels as it warns about, Pillow refuses to make a picture."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20 * 30)
+    values = np.full([20, 30, 3], 2**16 - 1, np.uint16)
+    assert np.asarray(open_photo(tiff(values))).min() == 255
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_deep_pictures_are_upright(orientation):
     values = np.random.default_rng(0).integers(0, 65536, [5, 7, 3], np.uint16)

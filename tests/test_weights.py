@@ -154,3 +154,13 @@ def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
         checkpoint.write_weights(model_folder(), tmp_path / "weights", saturation=1.2)
     with pytest.raises(UserError, match="no evaluation that"):
         checkpoint.write_weights(model_folder(), tmp_path / "weights", vibrance=3.0)
+
+
+def test_short_memory_is_not_called_damage(values, tmp_path, monkeypatch):
+    def short(*_):
+        raise MemoryError("Unable to allocate 4.50 MiB")
+
+    weights.write(tmp_path / weights.FILE, values)
+    monkeypatch.setattr(weights, "expanded", short)
+    with pytest.raises(UserError, match=r"^not enough memory to read .*weights.npz; free some$"):
+        weights.read(tmp_path / weights.FILE)

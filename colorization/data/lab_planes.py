@@ -14,6 +14,7 @@ from PIL import Image
 
 from colorization.data.photos import read_file
 from colorization.decoding.decode import open_photo
+from colorization.errors import within_memory
 from colorization.lab import lab_numpy
 from colorization.lab.toning import is_toned
 
@@ -41,6 +42,7 @@ def from_path(path: str) -> tuple[np.ndarray, str]:
     return from_file(read_file(path))
 
 
+@within_memory()
 def from_file(data: bytes) -> tuple[np.ndarray, str]:
     """Converts a photo as it lies on disk.
 

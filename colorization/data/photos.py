@@ -17,6 +17,7 @@ from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import listed_paths
 from colorization.decoding import file_kinds, film_kinds
+from colorization.decoding.large_files import refuse_large_file
 from colorization.errors import UnreadablePhoto, UserError, reason
 
 _log = logging.getLogger(__name__)
@@ -356,6 +357,18 @@ def folder_name(path: str) -> str:
     return (PureWindowsPath if windows else PurePosixPath)(path).parent.name
 
 
+@contextlib.contextmanager
+def _as_unreadable() -> Iterator[None]:
+    """Turns whatever goes wrong with a photo's file into an `UnreadablePhoto`."""
+    try:
+        yield
+    except UnreadablePhoto:
+        raise
+    except Exception as error:
+        raise UnreadablePhoto(reason(error)) from error
+
+
+@_as_unreadable()
 def read_file(path: str) -> bytes:
     """The bytes of a photo.
 
@@ -363,13 +376,11 @@ def read_file(path: str) -> bytes:
       path: local, or anything that `tf.io.gfile` opens.
 
     Raises:
-      UnreadablePhoto: it is empty, cannot be read or is no file but a pipe, say.
+      UnreadablePhoto: it is empty, too large, cannot be read or is no file but a pipe, say.
     """
-    try:
-        with file_system(path).open(path, "rb") as file:
-            data = file.read()
-    except Exception as error:
-        raise UnreadablePhoto(reason(error)) from error
+    with file_system(path).open(path, "rb") as file:
+        refuse_large_file(file)
+        data = file.read()
     if not data:
         raise UnreadablePhoto("empty file")
     return data
@@ -389,18 +400,17 @@ class Version(NamedTuple):
     sha256: str
 
 
+@_as_unreadable()
 def size_and_time(path: str) -> tuple[int, int]:
     """The first two parts of a file's `Version`.
 
     Raises:
       UnreadablePhoto: it cannot be looked at.
     """
-    try:
-        return file_system(path).size_and_time(path)
-    except Exception as error:
-        raise UnreadablePhoto(reason(error)) from error
+    return file_system(path).size_and_time(path)
 
 
+@_as_unreadable()
 def file_version(path: str) -> Version:
     """The version of a file.
 
@@ -409,10 +419,7 @@ def file_version(path: str) -> Version:
     """
     # The time is taken first: whatever changes from then on has a later one.
     size, time = size_and_time(path)
-    try:
-        return Version(size, time, file_checksum(path))
-    except Exception as error:
-        raise UnreadablePhoto(reason(error)) from error
+    return Version(size, time, file_checksum(path))
 
 
 def file_checksum(path: str) -> str:

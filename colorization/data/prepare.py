@@ -89,6 +89,9 @@ def prepare(
                     report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
         if _finished(output, parts, settings):
             _remove(progress_folder(output))
+    except tf.errors.ResourceExhaustedError:
+        # The disk or the memory is full, which is no fault of the folder.
+        raise
     except tf.errors.OpError as error:
         raise UserError(f"cannot write to {output} ({error.message}); change --output") from error
     except UnicodeEncodeError as error:

@@ -19,14 +19,14 @@ from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw
 from colorization.decoding.refusals import (
-    MAX_PIXELS,
+    ABOVE_LIMIT,
     refuse_large,
     why_undecoded,
     why_unknown,
 )
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import doubt, why_broken, why_smeared
-from colorization.errors import UnreadablePhoto
+from colorization.errors import UnreadablePhoto, within_memory
 from colorization.lab.lab_numpy import to_bytes
 
 # These packages, where they are installed, teach Pillow HEIC and JPEG XL.
@@ -80,6 +80,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
+@within_memory()
 def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
     """Decodes a picture of any kind; the first one where there are several.
 
@@ -102,6 +103,7 @@ def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
         return mended
 
 
+@within_memory()
 def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
     """Decodes a photo to RGB.
 
@@ -130,6 +132,7 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
     return photo
 
 
+@within_memory()
 def pages(data: bytes) -> list[int]:
     """Where the photos of a file with several pages begin, for `page`; one only, but in TIFF files.
 
@@ -154,15 +157,12 @@ def page(data: bytes, place: int) -> bytes:
 def _read(data: bytes, draft_size: int | None) -> Picture:
     try:
         return _read_any(data, draft_size)
-    except UnreadablePhoto:
+    except (UnreadablePhoto, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
         raise UnreadablePhoto(why_unknown(data)) from error
     except Image.DecompressionBombError as error:
-        # Pillow refuses by itself what is twice as large as it warns about.
-        raise UnreadablePhoto(f"pixels above the limit of {MAX_PIXELS}") from error
-    except MemoryError:
-        raise
+        raise UnreadablePhoto(ABOVE_LIMIT) from error
     # Decoders raise all kinds of exceptions for damaged files.
     except Exception as error:
         raise UnreadablePhoto(why_undecoded(data, error)) from error
@@ -185,7 +185,7 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
     if samples is None:
         try:
             return _read_by_pillow(data, draft_size)
-        except UnreadablePhoto:
+        except (UnreadablePhoto, MemoryError):
             raise
         except Exception:
             # Pillow follows pointers to EXIF data when it loads pixels, wherever they lead.

@@ -101,9 +101,20 @@ def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
     return Image.merge(mode, [Image.fromarray(band) for band in np.moveaxis(plain, 2, 0)])
 
 
+def is_document(data: bytes) -> bool:
+    """Whether a file begins as documents do, large ones among them."""
+    return data.startswith(_SIGNATURE)
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height, of the beginning of a document."""
+    height, width = struct.unpack_from(">II", data, 14)
+    return width, height
+
+
 def is_deep(data: bytes) -> bool:
     """Whether a file is a document of 16 bits."""
-    return data.startswith(_SIGNATURE) and data[22:24] == b"\0\x10"
+    return is_document(data) and data[22:24] == b"\0\x10"
 
 
 def of_8_bits(data: bytes) -> bytes:
@@ -115,7 +126,7 @@ def of_8_bits(data: bytes) -> bytes:
     Raises:
       NotImplementedError: rows of a large document may be longer than those of others.
     """
-    if not data.startswith(_SIGNATURE):
+    if not is_document(data):
         return data
     if data[4:6] == b"\0\2":
         data = _of_large(data)

@@ -20,6 +20,8 @@ from colorization.errors import UnreadablePhoto, damage
 
 # Most pixels of a picture, because a header may promise any size.
 MAX_PIXELS = 128 * 2**20
+# What is said where Pillow refuses by itself what is twice as large as it warns about.
+ABOVE_LIMIT = f"pixels above the limit of {MAX_PIXELS}"
 # Pillow's names of formats that need a library, what files of them begin with, and what to say
 # where it is missing.
 _WITH_LIBRARY = (

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from colorization.decoding.deep import Samples
 from colorization.decoding.refusals import refuse_large
@@ -250,11 +250,17 @@ def _rows(
         tags |= {322: [size], 323: [page.tilelength], 324: offsets, 325: sizes}
     else:
         tags |= {273: offsets, 278: [page.rowsperstrip], 279: sizes}
-    # `Image.open` would take the bytes for too many pixels; the class itself does not.
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(_with_directory(data, tags))) as picture:
+    with _Bytes(io.BytesIO(_with_directory(data, tags))) as picture:
         picture.load()
         rows = np.asarray(picture)
     return rows.reshape(page.imagelength, across, size)
+
+
+class _Bytes(TiffImagePlugin.TiffImageFile):
+    """Bytes shown to Pillow as pixels, of which it would take many for too many."""
+
+    def load_prepare(self) -> None:
+        ImageFile.ImageFile.load_prepare(self)
 
 
 def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length: int) -> None:
@@ -278,7 +284,7 @@ def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
         lists += packed if len(values) > 1 else b""
     directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + lists
     header = b"II*\0" + struct.pack("<I", begin)
-    return b"".join([header, data[8:], bytes(len(data) % 2), directory])
+    return b"".join([header, memoryview(data)[8:], bytes(len(data) % 2), directory])
 
 
 def _joined(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:

@@ -7,7 +7,7 @@ import io
 import itertools
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -117,6 +117,21 @@ def _end(data: bytes, page: TiffPage) -> int:
     return max(_pointer(data, page).stop, *values, *parts)
 
 
+def sizes(file: BinaryIO) -> list[tuple[int, int]]:
+    """Width and height of all pictures but previews and masks, by their headers alone.
+
+    Raises:
+      UnreadablePhoto: it is damaged.
+    """
+    with open_pages(file) as pages:
+        return [
+            (page.imagewidth, page.imagelength)
+            for first in pages
+            for page in (first, *(first.pages or ()))
+            if page is not None and not _kind(page) & (_REDUCED | _MASK)
+        ]
+
+
 def is_cut(data: bytes) -> bool:
     """Whether parts of a raw file's pictures, on any page or below it, lie behind the file's end.
 
@@ -139,11 +154,14 @@ def is_cut(data: bytes) -> bool:
 
 
 def at_page(data: bytes, offset: int) -> bytes:
-    """The file with another page as its first."""
+    """The file with another page as its first; the same one if it is that already."""
     order = "<" if data[:1] == b"I" else ">"
-    if data[2:4] in _BIG:
-        return data[:8] + struct.pack(f"{order}Q", offset) + data[16:]
-    return data[:4] + struct.pack(f"{order}I", offset) + data[8:]
+    start, layout = (8, f"{order}Q") if data[2:4] in _BIG else (4, f"{order}I")
+    place = struct.pack(layout, offset)
+    if data.startswith(place, start):
+        return data
+    # A slice of gigabytes would be a copy of them.
+    return b"".join([data[:start], place, memoryview(data)[start + len(place) :]])
 
 
 def exif(data: bytes) -> Image.Exif:
@@ -194,8 +212,12 @@ def resolution(exif: Image.Exif) -> tuple[float, float] | None:
 
 
 @contextlib.contextmanager
-def open_pages(data: bytes) -> Iterator[Iterator[TiffPage]]:
-    """The pages, one after the other, up to the first one that is damaged."""
+def open_pages(file: bytes | BinaryIO) -> Iterator[Iterator[TiffPage]]:
+    """The pages, one after the other, up to the first one that is damaged.
+
+    Args:
+      file: its bytes; or opened, of which headers alone are read.
+    """
     import logging
 
     import tifffile
@@ -203,8 +225,9 @@ def open_pages(data: bytes) -> Iterator[Iterator[TiffPage]]:
     # tifffile logs what it makes of odd tags.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            yield _chain(file)
+        opened = file if hasattr(file, "read") else io.BytesIO(file)
+        with tifffile.TiffFile(opened) as chain:
+            yield _chain(chain)
     except (UnreadablePhoto, MemoryError):
         raise
     except Exception as error:

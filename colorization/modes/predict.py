@@ -22,7 +22,7 @@ from colorization.data.photos import (
 )
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
-from colorization.errors import UNUSABLE, UnreadablePhoto, UserError, reason
+from colorization.errors import NO_MEMORY, UNUSABLE, UnreadablePhoto, UserError, reason
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
@@ -244,6 +244,9 @@ def _colorize_films(
                 done = colorize_film(colorizer, film, target, progress)
             except (UnreadablePhoto, UnreadableFilm) as error:
                 report.add_unreadable(film, str(error))
+                continue
+            except MemoryError:
+                report.add_unreadable(film, NO_MEMORY)
                 continue
             except OSError as error:
                 if error.errno not in UNUSABLE:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import Version, read_file, size_and_time
-from colorization.errors import UNUSABLE, UnreadablePhoto, UserError, reason
+from colorization.errors import NO_MEMORY, UNUSABLE, UnreadablePhoto, UserError, reason
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
@@ -133,6 +133,9 @@ def _colorize_file(
         if isinstance(error, UserError) and report.total == 1:
             raise
         report.add_unreadable(path, str(error))
+        return {}
+    except MemoryError:
+        report.add_unreadable(path, NO_MEMORY)
         return {}
     except OSError as error:
         if error.errno not in UNUSABLE:

@@ -19,7 +19,7 @@ import numpy as np
 
 from colorization.data.photos import read_file
 from colorization.decoding.decode import pages
-from colorization.errors import UnreadablePhoto, UserError
+from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
 from colorization.prediction.pictures import (
@@ -257,7 +257,7 @@ def colorize_all(
             problems[label] = str(error)
             continue
         except MemoryError:
-            problems[label] = "not enough memory"
+            problems[label] = NO_MEMORY
             continue
         if told:
             problems[label] = "; ".join(told)

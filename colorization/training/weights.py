@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colorization.errors import UserError
+from colorization.errors import NO_MEMORY, UserError
 from colorization.files import atomic_write
 
 FILE = "weights.npz"
@@ -63,8 +63,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
         for name, value in values.items():
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} holds values that are not finite")
+    except MemoryError as error:
+        raise UserError(f"{NO_MEMORY} to read {path}; free some") from error
     except (
-        *(OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, NotImplementedError),
+        *(OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError),
         *(zipfile.BadZipFile, zlib.error, SyntaxError, RuntimeError),
     ) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,65 @@
+"""Files of hundreds of megabytes: what is refused before they are read whole."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import BinaryIO
+
+from PIL import Image
+
+from colorization.decoding import psd, tiff_pages
+from colorization.decoding.file_kinds import START, begins_as_picture
+from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_unknown
+from colorization.errors import UnreadablePhoto
+
+# Bytes of a file from which on its header is looked at first; few photos have as many.
+LARGE = 2**29
+# Most bytes of a file, as far as TIFF's offsets of 32 bits reach: the largest picture takes up half
+# of them with four channels of 32 bits, which leaves room for layers and further pages.
+MAX_BYTES = 2**32
+
+
+def refuse_large_file(file: BinaryIO) -> None:
+    """Refuses a large file that is no picture, or whose pictures are all too large.
+
+    Args:
+      file: at its beginning, and left there.
+
+    Raises:
+      UnreadablePhoto: says what it is.
+    """
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    file.seek(0)
+    if size <= LARGE:
+        return
+    sizes = _sizes(file)
+    if sizes:
+        refuse_large(*min(sizes, key=math.prod))
+    if size > MAX_BYTES:
+        raise UnreadablePhoto(
+            f"a file of {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g}; save the "
+            "photo alone, without layers and other pages"
+        )
+    file.seek(0)
+
+
+def _sizes(file: BinaryIO) -> list[tuple[int, int]]:
+    """Width and height of the pictures, as far as the header tells them; else empty."""
+    start = file.read(START)
+    file.seek(0)
+    try:
+        if tiff_pages.is_tiff(start):
+            return tiff_pages.sizes(file)
+        if psd.is_document(start):
+            return [psd.size(start)]
+        with Image.open(file) as picture:
+            return [picture.size]
+    except Image.DecompressionBombError as error:
+        raise UnreadablePhoto(ABOVE_LIMIT) from error
+    # What else is wrong shows when the file is read, if it is a picture at all.
+    except Exception as error:
+        if not begins_as_picture(start):
+            raise UnreadablePhoto(why_unknown(start)) from error
+        return []
