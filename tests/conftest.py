@@ -52,7 +52,7 @@ def photo_folder(tmp_path: Path, colourful):
 
     def make(count: int, gray: int = 0, damaged: int = 0, name: str = "photos") -> Path:
         folder = tmp_path / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for number in range(count):
             Image.fromarray(colourful(60, 80, number)).save(folder / f"colour{number}.png")
         for number in range(gray):

@@ -165,24 +165,126 @@ def test_two_preparations_at_once_do_not_mix(photo_folder, tmp_path):
     assert prepare(paths, str(tmp_path / "out"), 0.3, photos_per_shard=3) is None
 
 
-def test_an_interrupted_preparation_is_not_mixed_with_another(photo_folder, tmp_path):
-    paths = find_photos([str(photo_folder(7))])
+class Stop(Exception):
+    pass
 
-    class Stop(Exception):
-        pass
+
+def interrupted(paths, output, after, **settings):
+    """Ends a preparation after so many photos."""
+    done = []
 
     def stop(photos):
-        raise Stop
+        done.append(photos)
+        if len(done) > after:
+            raise Stop
 
-    output = str(tmp_path / "out")
     with pytest.raises(Stop):
-        prepare(paths, output, photos_per_shard=3, progress=stop)
-    for other in ({"paths": paths[:-1]}, {"split": 0.5}, {"photos_per_shard": 4}):
+        prepare(paths, str(output), progress=stop, **settings)
+
+
+def test_an_interrupted_preparation_is_not_mixed_with_another(photo_folder, tmp_path):
+    paths = find_photos([str(photo_folder(7))])
+    output = tmp_path / "out"
+    interrupted(paths, output, 3, photos_per_shard=3)
+    before = contents(output)
+    for other in (
+        {"paths": find_photos([str(photo_folder(7, name="others"))])[:3]},
+        {"split": 0.5},
+        {"photos_per_shard": 4},
+        {"shard": (0, 2)},
+    ):
         settings = {"paths": paths, "photos_per_shard": 3, **other}
         with pytest.raises(UserError, match="another --output"):
-            prepare(output=output, **settings)
-    prepare(paths, output, photos_per_shard=3)
-    assert len(find_data([output])) == 7
+            prepare(output=str(output), **settings)
+    assert contents(output) == before
+    prepare(paths, str(output), photos_per_shard=3)
+    assert len(find_data([str(output)])) == 7
+
+
+def test_where_nothing_was_finished_another_preparation_begins(photo_folder, tmp_path, caplog):
+    paths = find_photos([str(photo_folder(7))])
+    for number, other in enumerate(
+        ({"paths": paths[:2]}, {"split": 0.0}, {"photos_per_shard": 4, "split": 0.0})
+    ):
+        output, whole = tmp_path / f"out{number}", tmp_path / f"whole{number}"
+        interrupted(paths, output, 2, photos_per_shard=3, split=0.3)
+        # A shard that has its name already, but is not noted yet.
+        (output / "test" / "00000.tfrecord").write_bytes(b"anything")
+        settings = {"paths": paths, "photos_per_shard": 3, "split": 0.3, **other}
+        prepare(output=str(output), **settings)
+        prepare(output=str(whole), **settings)
+        assert contents(output) == contents(whole)
+        assert sorted(output.iterdir()) == [output / path.name for path in sorted(whole.iterdir())]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_preparation_goes_on_with_its_photos_when_others_come_and_go(
+    photo_folder, tmp_path, caplog, monkeypatch, colourful, elsewhere
+):
+    folder = photo_folder(12, name="all/photos")
+    paths = find_photos([str(tmp_path / "all")])
+    output = tmp_path / "out"
+    interrupted(paths, output, 3, photos_per_shard=3)
+    finished = (output / "00000.tfrecord").read_bytes()
+    done = {os.fsdecode(record["path"]) for record in records(output / "00000.tfrecord")}
+    left = [path for path in paths if os.path.basename(path) not in done]
+    os.remove(left[0])
+    Image.fromarray(colourful(90, 90, 99)).save(left[1])
+    os.remove(folder / min(done))
+    if elsewhere:
+        # The same photos, told otherwise.
+        monkeypatch.chdir(tmp_path)
+        now = find_photos(["all"])
+    else:
+        # What all have in common is less now.
+        shutil.copy(left[2], tmp_path / "all" / "new.png")
+        now = find_photos([str(tmp_path / "all")])
+    report = prepare(now, str(output), photos_per_shard=3)
+    (line, skipped) = caplog.messages
+    gone = f"gone: {', '.join(sorted([os.path.basename(left[0]), min(done)]))}"
+    assert gone in line
+    assert f"unless they are done: {os.path.basename(left[1])}" in line
+    assert ("new.png" in line and "another --output" in line) != elsewhere
+    assert os.path.basename(left[0]) in skipped
+    assert (report.total, report.usable) == (12, 11)
+    assert (output / "00000.tfrecord").read_bytes() == finished
+    found = [record for shard in output.glob("*.tfrecord") for record in records(shard)]
+    assert sorted(os.fsdecode(record["path"]) for record in found) == sorted(
+        os.path.basename(path) for path in paths if path != left[0]
+    )
+    assert len(find_data([str(output)])) == 11
+    assert not (output / ".progress").exists()
+    with pytest.raises(UserError, match="prepared from other photos"):
+        prepare(now, str(output), photos_per_shard=3)
+
+
+def test_shards_of_several_machines_take_the_photos_of_the_first(photo_folder, tmp_path, caplog):
+    folder = photo_folder(12)
+    paths = find_photos([str(folder)])
+    output = str(tmp_path / "out")
+    prepare(paths, output, shard=(0, 2))
+    shutil.copy(folder / "colour0.png", folder / "new.png")
+    prepare(find_photos([str(folder)]), output, shard=(1, 2))
+    (line,) = caplog.messages
+    assert "new.png" in line
+    assert len(find_data([output])) == 12
+
+
+def test_a_finished_preparation_that_was_not_tidied_up_is_kept(photo_folder, tmp_path):
+    """Its settings may be left when the call that removes what it has noted is killed."""
+    paths = find_photos([str(photo_folder(6))])
+    output = tmp_path / "out"
+    interrupted(paths, output, 0)
+    settings = (output / ".progress" / "settings.json").read_bytes()
+    prepare(paths, str(output))
+    (output / ".progress").mkdir()
+    (output / ".progress" / "settings.json").write_bytes(settings)
+    before = contents(output)
+    for other in ({"paths": paths[:5]}, {"paths": paths, "split": 0.5}):
+        with pytest.raises(UserError, match="another --output"):
+            prepare(output=str(output), **other)
+        assert contents(output) == before
 
 
 def test_what_is_finished_is_not_done_again(photo_folder, tmp_path):
@@ -358,18 +460,7 @@ def test_shards_join_into_one_manifest(photo_folder, tmp_path):
     output = str(tmp_path / "out")
     settings = {"split": 0.3, "photos_per_shard": 3}
 
-    class Stop(Exception):
-        pass
-
-    done = []
-
-    def stop(photos):
-        done.append(photos)
-        if len(done) == 5:
-            raise Stop
-
-    with pytest.raises(Stop):
-        prepare(paths, output, shard=(1, 3), progress=stop, **settings)
+    interrupted(paths, output, 4, shard=(1, 3), **settings)
     for index in (2, 0):
         assert prepare(paths, output, shard=(index, 3), **settings).total < 25
         assert not is_finished(output, 0.3)
@@ -416,7 +507,8 @@ def test_of_two_preparations_that_begin_at_once_one_is_refused(
     some, others = (find_photos([str(photo_folder(12, name=name))]) for name in ("some", "others"))
     shutil.copy(some[0], tmp_path / "others" / "one more.png")
     others = find_photos([str(tmp_path / "others")])
-    output = str(tmp_path / "out")
+    # So few of those that the other one takes that it cannot be gone on with.
+    some, output = some[:5], str(tmp_path / "out")
     locked = prepare_module.locked
 
     def too_late(*arguments, **keywords):

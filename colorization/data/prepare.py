@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from colorization.data import lab_planes
-from colorization.data.held_out import file_sizes
-from colorization.data.photos import common_folder, file_checksum, folder_name, in_shard, read_file
+from colorization.data import lab_planes, photo_list
+from colorization.data.photo_list import PhotoList
+from colorization.data.photos import file_checksum, folder_name, in_shard, read_file
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, read_manifest, serialized
 from colorization.errors import UnreadablePhoto, UserError
@@ -32,6 +33,11 @@ from colorization.files import locked, writable, write_json
 JPEG_QUALITY = 95
 PHOTOS_PER_SHARD = 1024
 UNREADABLE = "unreadable.txt"
+
+# Settings that tell of the photos, not how they are prepared.
+_OF_LIST = ("photos_listed", "list_sha256")
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -62,17 +68,14 @@ def prepare(
         written, or another call is writing to it (which is not noticed where it is remote); or more
         than half of the photos are unreadable.
     """
-    names = _names(paths)
-    # A photo that was replaced under the same name nearly always has another size.
-    listed = (f"{size} {name}" for size, name in zip(file_sizes(paths), names, strict=True))
-    listing = hashlib.sha256(os.fsencode("\n".join(listed)))
+    photos = photo_list.of(paths)
     settings = {
         "picture_size": lab_planes.SIZE,
         "jpeg_quality": JPEG_QUALITY,
         "photos_per_shard": photos_per_shard,
         "split": split,
         "photos_listed": len(paths),
-        "list_sha256": listing.hexdigest(),
+        "list_sha256": photos.sha256,
         **({} if shard[1] == 1 else {"shards": shard[1]}),
     }
     parts = _parts(split)
@@ -82,11 +85,12 @@ def prepare(
             for part in parts:
                 read_manifest(os.path.join(output, part))
         else:
-            _require_unclaimed(output, settings)
-            with _begun(output, parts, settings, shard), writable(output, "output"):
+            _require_unclaimed(output, settings, photos)
+            with _begun(output, parts, settings, photos, shard), writable(output, "output"):
                 # The call that had the lock may have finished meanwhile.
                 if not _finished(output, parts, settings):
-                    report = _prepare_rest(paths, names, output, parts, settings, progress, shard)
+                    settings, photos = _gone_on_with(output, settings, photos)
+                    report = _prepare_rest(photos, output, parts, settings, progress, shard)
         if _finished(output, parts, settings):
             _remove(progress_folder(output))
     except tf.errors.ResourceExhaustedError:
@@ -100,15 +104,15 @@ def prepare(
 
 
 def _prepare_rest(
-    paths: Sequence[str],
-    names: Sequence[str],
+    photos: PhotoList,
     output: str,
     parts: Sequence[str],
     settings: dict,
     progress: Callable[[int], object],
     shard: tuple[int, int],
 ) -> Report:
-    """Prepares what no earlier call has finished; `names` as in `_opened`."""
+    """Prepares what no earlier call has finished."""
+    paths, names = photos.paths, photos.names
     own = np.array([n for n, name in enumerate(names) if in_shard(name, shard)], np.int64)
     report = Report(len(own))
     photos_per_shard = settings["photos_per_shard"]
@@ -117,9 +121,9 @@ def _prepare_rest(
         _count(block, paths, report)
         progress(block["listed"])
     order = own[np.random.default_rng(0).permutation(len(own))][len(blocks) * photos_per_shard :]
-    photos = _opened(paths, names, order)
+    opened = _opened(paths, names, order)
     for number in range(len(blocks), -(-len(own) // photos_per_shard)):
-        some = itertools.islice(photos, photos_per_shard)
+        some = itertools.islice(opened, photos_per_shard)
         name = _block_name(number, shard)
         block = _write_block(some, output, parts, name, settings["split"], progress)
         _count(block, paths, report)
@@ -132,13 +136,6 @@ def _prepare_rest(
     with contextlib.suppress(tf.errors.NotFoundError):
         _join(paths, output, parts, settings, shard, report)
     return report
-
-
-def _names(paths: Sequence[str]) -> list[str]:
-    """Paths below the folder that all have in common, with slashes on every system."""
-    paths = [path.replace(os.sep, "/") for path in paths]
-    root = common_folder(paths)
-    return [path.removeprefix(root) for path in paths]
 
 
 def _join(
@@ -194,15 +191,15 @@ def _remove(folder: str) -> None:
 
 @contextlib.contextmanager
 def _begun(
-    output: str, parts: Sequence[str], settings: dict, shard: tuple[int, int]
+    output: str, parts: Sequence[str], settings: dict, photos: PhotoList, shard: tuple[int, int]
 ) -> Iterator[None]:
     """Keeps preparations of anything else out of a folder; where it is remote, nothing can."""
 
     def begin() -> None:
         # Another preparation may have begun or ended since the folder was looked at.
         if not _finished(output, parts, settings):
-            _require_unclaimed(output, settings)
-            _begin(output, settings, parts)
+            _require_unclaimed(output, settings, photos)
+            _begin(output, settings, parts, photos)
 
     if "://" in output:
         begin()
@@ -213,34 +210,88 @@ def _begun(
         yield
 
 
-def _require_unclaimed(output: str, settings: dict) -> None:
+def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
     """Stops where a folder holds anything but the beginning of the same preparation."""
-    noted = _noted_settings(output)
-    if tf.io.gfile.exists(noted):
-        if _read_json(noted) != settings:
+    begun = tf.io.gfile.exists(_noted_settings(output))
+    if begun and _read_json(_noted_settings(output)) == settings:
+        return
+    if is_finished(output, settings["split"]):
+        raise UserError(
+            f"{output} was prepared from other photos, with other options or by another version; "
+            "remove it or choose another --output"
+        )
+    if begun:
+        if not _is_bare(output, settings) and _begun_with(output, settings, photos) is None:
             raise UserError(
                 f"{output} holds the beginning of a preparation with other photos or options, or "
                 f"of another version; repeat those to finish it, or remove {output}, or choose "
                 "another --output"
             )
-    elif is_finished(output, settings["split"]):
-        raise UserError(
-            f"{output} was prepared from other photos, with other options or by another version; "
-            "remove it or choose another --output"
-        )
     elif tf.io.gfile.isdir(output):
         found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
         if found - {os.path.basename(progress_folder(output))}:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
 
 
-def _begin(output: str, settings: dict, parts: Sequence[str]) -> None:
+def _is_bare(output: str, settings: dict) -> bool:
+    """Whether a preparation has finished nothing yet, and nobody else can be at it.
+
+    Those of several shards have a lock each, and remote ones have none.
+    """
+    noted = _read_json(_noted_settings(output))
+    if "shards" in {**noted, **settings} or "://" in output:
+        return False
+    finished = (Path(output, part, MANIFEST) for part in (*_parts(0), *_parts(1)))
+    return not (_noted_blocks(output, (0, 1)) or any(map(Path.exists, finished)))
+
+
+def _begun_with(
+    output: str, settings: dict, photos: PhotoList
+) -> tuple[dict, tuple[PhotoList, str]] | None:
+    """What a folder holds the beginning of: its settings, and what `photo_list.noted` gives.
+
+    None if it has other options than these, or too few of these photos.
+    """
+    noted = _read_json(_noted_settings(output))
+    if noted == settings:
+        return settings, (photos, "")
+    if {**settings, **{name: noted.get(name) for name in _OF_LIST}} != noted:
+        return None
+    listed = photo_list.noted(_noted_list(output), noted["list_sha256"], photos)
+    return listed and (noted, listed)
+
+
+def _gone_on_with(output: str, settings: dict, photos: PhotoList) -> tuple[dict, PhotoList]:
+    """Settings and photos of a preparation that may have been begun with others than these."""
+    settings, (photos, told) = _begun_with(output, settings, photos)
+    if told:
+        _log.warning("the preparation goes on with the photos that it was begun with; %s", told)
+    return settings, photos
+
+
+def _begin(output: str, settings: dict, parts: Sequence[str], photos: PhotoList) -> None:
     """Makes the folders and notes what is prepared there."""
     tf.io.gfile.makedirs(progress_folder(output))
-    if not tf.io.gfile.exists(_noted_settings(output)):
-        write_json(_noted_settings(output), settings)
+    noted_settings = _noted_settings(output)
+    known = _read_json(noted_settings) if tf.io.gfile.exists(noted_settings) else None
+    if known is None or (known != settings and _is_bare(output, settings)):
+        if known is not None:
+            _remove_unfinished(output, known)
+        photo_list.note(_noted_list(output), photos)
+        write_json(noted_settings, settings)
     for part in parts:
         tf.io.gfile.makedirs(os.path.join(output, part))
+
+
+def _remove_unfinished(output: str, settings: dict) -> None:
+    """Removes the shards of a local preparation that has finished none, and their folders."""
+    for part in _parts(settings.get("split", 0)):
+        folder = Path(output, part)
+        for file in folder.glob(f"{_block_name(0, (0, 1))}.tfrecord*"):
+            file.unlink()
+        if part:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _noted_blocks(output: str, shard: tuple[int, int]) -> dict[str, dict]:
@@ -377,6 +428,10 @@ def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
 
 def _noted_settings(output: str) -> str:
     return os.path.join(progress_folder(output), "settings.json")
+
+
+def _noted_list(output: str) -> str:
+    return os.path.join(progress_folder(output), "photos.json")
 
 
 def _progress_file(output: str, name: str) -> str:
