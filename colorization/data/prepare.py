@@ -51,7 +51,7 @@ def prepare(
     """Prepares photos; goes on where an earlier, interrupted call has stopped.
 
     Args:
-      paths: photos.
+      paths: photos. Those that an interrupted call had are gone on with, if half are unchanged.
       output: folder for the shards and their manifest, local or anything that `tf.io.gfile` writes;
         with a split, they go to its subfolders `train` and `test`.
       split: share of the photos to hold out for testing, decided by their content.
@@ -68,7 +68,7 @@ def prepare(
         written, or another call is writing to it (which is not noticed where it is remote); or more
         than half of the photos are unreadable.
     """
-    photos = photo_list.of(paths)
+    photos, parts, report = photo_list.of(paths), _parts(split), None
     settings = {
         "picture_size": lab_planes.SIZE,
         "jpeg_quality": JPEG_QUALITY,
@@ -78,8 +78,6 @@ def prepare(
         "list_sha256": photos.sha256,
         **({} if shard[1] == 1 else {"shards": shard[1]}),
     }
-    parts = _parts(split)
-    report = None
     try:
         if _finished(output, parts, settings):
             for part in parts:
