@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -226,13 +227,31 @@ def stop_signals() -> list[int]:
     return [number for number in numbers if not (outlives and number == hang_up)]
 
 
+@contextlib.contextmanager
+def _ending_orderly() -> Iterator[None]:
+    """Lets signals end the body as errors do, so that nothing half-written is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = set(stop_signals()) - {signal.SIGINT}
+    before = {
+        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def exit_code(work: Callable[[], int]) -> int:
     """Does the work of a program and gives the code that it ends with.
 
     That is what `work` returns; 128 + N if signal N stops it; 141, for SIGPIPE, if nobody reads
     standard output any more; 2 if standard output cannot be written.
     """
-    with ready_streams():
+    with ready_streams(), _ending_orderly():
         try:
             code = work()
             if sys.stdout is not None:

@@ -4,6 +4,7 @@ import signal
 import struct
 import sys
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from predicting import network
 
 from benchmarks.flicker import flicker
 from colorization import files
+from colorization.console import exit_code
 from colorization.data.photos import find_places, is_film
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
@@ -310,9 +312,11 @@ def test_sigterm_leaves_nothing_half_written(make_film, run_predict, tmp_path, m
         return colorize_film(colorizer, source, target, stop)
 
     monkeypatch.setattr(predict_mode, "colorize_film", terminate)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        run_predict("--input", make_film())
+        exit_code(partial(run_predict, "--input", make_film()))
     assert caught.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == handler
     assert list((tmp_path / "out" / "predicted").iterdir()) == []
 
 

@@ -186,9 +186,16 @@ def test_strokes_without_a_photo_are_refused(tmp_path):
         (tmp_path / name).touch()
     with pytest.raises(UserError, match=r"no photo has the name of .*b\.png and 1 more"):
         strokes_of_photos(str(tmp_path), {"/x/a.jpg": "a.jpg"})
-    (tmp_path / "empty").mkdir()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("no strokes")
     with pytest.raises(UserError, match="no photos in"):
-        strokes_of_photos(str(tmp_path / "empty"), {"/x/a.jpg": "a.jpg"})
+        strokes_of_photos(str(other), {"/x/a.jpg": "a.jpg"})
+
+
+def test_a_folder_from_which_all_strokes_were_deleted(tmp_path, capsys):
+    assert strokes_of_photos(str(tmp_path), {"/x/a.jpg": "a.jpg"}) == {}
+    assert "is empty: no photo has hints any more" in capsys.readouterr().out
 
 
 def test_digests_tell_hints_apart(tmp_path):

@@ -4,9 +4,10 @@ import io
 import os
 import zipfile
 
+from platforms import HANG
 from serving import free_port, wait_for
 
-from colorization.server import app
+from colorization.server import app, sessions
 from colorization.server.addresses import parse_public_url
 
 pytest_plugins = ["serving_fixtures", "browser_fixtures"]
@@ -67,6 +68,21 @@ def test_examples_and_saturation(open_page, server, predicted):
     number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2.5", Keys.TAB)
     wait_for(lambda: page.all("#slider img")[1].get_attribute("src") != first)
     assert page.download("#download", "example.png") != picture
+
+
+def test_photos_outlive_a_page_that_is_loaded_anew(open_page, server, photos, monkeypatch):
+    monkeypatch.setattr(sessions, "_AWAY_SECONDS", HANG)
+    page, other = open_page(), open_page()
+    page.drop(photos)
+    wait_for(lambda: len(page.all("#strip img")) == 2)
+    page.driver.refresh()
+    wait_for(lambda: len(page.all("#strip img")) == 2)
+    assert page.find("#download").text == "Download gray.png"
+    # A tab of its own shows nothing of it.
+    other.driver.switch_to.window(other.tab)
+    other.driver.refresh()
+    other.find("#photos button")
+    assert not other.all("#strip img")
 
 
 def test_files_go_when_the_tab_is_closed(open_page, server, photos):

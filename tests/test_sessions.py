@@ -145,6 +145,28 @@ def test_a_session_ends_when_all_have_left_and_nobody_comes_back(folder, monkeyp
     assert files(folder) == []
 
 
+def test_a_tab_that_is_loaded_anew_gets_what_it_had(folder, monkeypatch):
+    sessions = Sessions(folder)
+    assert sessions.come_back("tab", "a") == []
+    with sessions.visit("a"):
+        request = begin(sessions, "a", [photo := put(folder)])
+        request.photos = [photo]
+        request.results = ["result"]
+        # Somebody is still there, in a tab that this one is a copy of.
+        assert sessions.come_back("tab", "b") is None
+        assert sessions.latest("a") == ["result"]
+    assert sessions.come_back("tab", "c") == [photo]
+    assert (sessions.latest("a"), sessions.latest("c")) == ([], ["result"])
+    assert sessions.come_back("other tab", "d") == []
+    in_a(WHILE, monkeypatch)
+    sessions.sweep()
+    assert not request.gone
+    sessions.end("c")
+    assert files(folder) == []
+    sessions.sweep()
+    assert sessions.come_back("tab", "e") == []
+
+
 def test_requests_without_a_session_are_nobody_elses(folder):
     sessions = Sessions(folder)
     first, second = (begin(sessions, None, [put(folder)]) for _ in range(2))

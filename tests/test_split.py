@@ -400,6 +400,9 @@ def test_tests_that_were_trained_on_before_are_said_to_flatter(photo_folder, cap
     select_and_note("--train_data", folder)
     select("--train_data", folder, "--test_data", folder / "colour3.png")
     assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
+    for arguments, said in (((), 0), (("--test_data", folder), 1)):
+        photos_for_testing(parse("color", ["--mode", "evaluate", *map(str, arguments)]), NOTE)
+        assert capsys.readouterr().out.count("9 of 9 photos to test on are as large as") == said
 
 
 def test_prepared_photos_count_as_trained_on(photo_folder, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import heapq
@@ -108,7 +109,11 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
       UserError: see `shards.find_data`.
     """
     if sources := _own_sources(options.test_data, "test"):
-        return find_data(sources)
+        photos = find_data(sources)
+        # Photos that somebody names are measured, whatever state the model's notes are in.
+        with contextlib.suppress(UserError):
+            _say_what_was_seen(photos, held_out.read_trained_on(noted))
+        return photos
     before = _Before(held_out.read(noted), held_out.read_trained_on(noted))
     if there := _present(before):
         return there
@@ -217,11 +222,7 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
     if isinstance(test, Shards):
         print("Prepared photos to test on are not looked for among those to train on.")
         return Selection(photos, test, before.held_out)
-    if seen := held_out.as_large(test, before.trained_on):
-        print(
-            f"{len(seen):,} of {len(test):,} photos to test on are as large as some that the model "
-            "was trained on before: if they are the same, the figures will flatter it."
-        )
+    _say_what_was_seen(test, before.trained_on)
     named = held_out.identify(test)
     copies = held_out.same_content(photos, named)
     train = [path for path in photos if path not in copies]
@@ -229,6 +230,16 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
         print("All photos are trained and tested on: the figures will flatter the model.")
         return Selection(photos, test, before.held_out)
     return Selection(train, test, list(dict.fromkeys([*before.held_out, *named])))
+
+
+def _say_what_was_seen(test: list[str] | Shards, trained_on: frozenset[int]) -> None:
+    if isinstance(test, Shards):
+        return
+    if seen := held_out.as_large(test, trained_on):
+        print(
+            f"{len(seen):,} of {len(test):,} photos to test on are as large as some that the model "
+            "was trained on before: if they are the same, the figures will flatter it."
+        )
 
 
 def _each_once(paths: Sequence[str]) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,7 +77,7 @@ def run(network: Network, options: Options) -> None:
     if options.keep != "predicted":
         require_own_page(output)
     photos = [path for path in paths if not is_film(path)]
-    with claimed(output, options.shard), _cleaning_up_after_sigterm():
+    with claimed(output, options.shard):
         known = read_known(output)
         finished = still_there(known, output)
         # Names come from the photos of all shards, so that none depends on what other machines do.
@@ -106,16 +104,6 @@ def run(network: Network, options: Options) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-
-
-@contextlib.contextmanager
-def _cleaning_up_after_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the body as Ctrl-C does, so that nothing half-written is left."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _predict_pipe(network: Network, options: Options) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from colorization.console import progress_bar
 from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards
-from colorization.files import write_file
+from colorization.files import private_folder, write_file
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.curves import Series, draw_curves, smoothed
@@ -117,8 +116,8 @@ def write_comparison(
       OSError: the folder cannot be written.
     """
     options = models["color"].options
-    with tempfile.TemporaryDirectory() as scratch:
-        photos = photos_to_show(test_data, report, Path(scratch))
+    with private_folder() as scratch:
+        photos = photos_to_show(test_data, report, scratch)
         names = picture_names(places_in_common_folder(photos))
         coloured = {}
         with progress_bar(len(names) * len(models), "colouring", " photos") as bar:

@@ -140,8 +140,11 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
       with the whole name of a photo are for none that has another ending.
 
     Raises:
-      UserError: there are no strokes, or no photo for some of them.
+      UserError: there are only other files, or no photo for some strokes.
     """
+    if not os.listdir(folder):
+        print(f"{folder} is empty: no photo has hints any more.")
+        return {}
     by_place: dict[str, list[str]] = {}
     by_stem: dict[str, list[str]] = {}
     for photo, place in places.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ class Actions:
         job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
         with self._running(request) as begun:
+            begun.photos = job.photos
             for finished, problems in colorize_all(job, begun, progress):
                 archive = None
                 if finished and len(begun.results) > 1:
@@ -160,6 +162,17 @@ class Actions:
         if not isinstance(number, int) or not 0 <= number < len(self._examples):
             raise refusal("There is no such example.")
         return [self._examples[number]]
+
+    def come_back(self, tab: Any, request: gr.Request) -> Any:
+        """Takes the photos that stood on the page before it was loaded anew."""
+        photos = None
+        for _ in range(20 if isinstance(tab, str) else 0):
+            photos = self._sessions.come_back(tab, _session(request))
+            if photos is not None:
+                break
+            # That the former page has gone may not be known yet.
+            time.sleep(0.1)
+        return list(map(str, photos)) if photos else gr.skip()
 
     def offer_style(self, model: Any) -> Any:
         """Asks for a style where the model can take one."""

@@ -54,6 +54,15 @@ HEAD = """<script>
 </script>"""
 
 
+# The name of a browser's tab, which it keeps when the page is loaded anew: by hand, after the
+# connection broke off, or because a phone needed the memory.
+_TAB = """() => {
+  const name = sessionStorage.getItem("tab") || crypto.getRandomValues(new Uint32Array(4)).join("");
+  sessionStorage.setItem("tab", name);
+  return name;
+}"""
+
+
 def theme() -> gr.themes.Base:
     """Colours and letters of the page."""
     # Gradio's own theme loads its fonts from Google.
@@ -94,6 +103,8 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         _paint_on_input(actions, outputs)
         _add_api(actions, asked)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
+        tab = gr.Textbox(visible=False)
+        page.load(actions.come_back, tab, photos, js=_TAB, show_progress="hidden", **_PRIVATE)
         # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
         page.unload(lambda: None)
     # Listeners without a limit of their own are quick.

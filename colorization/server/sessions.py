@@ -76,6 +76,7 @@ class Request:
       session: that it belongs to.
       folder: for its results; made when it begins; its name cannot be guessed.
       uploads: the files that it names.
+      photos: to be coloured, in order; empty before it has begun.
       results: of the photos coloured so far.
       begun: whether it has had its turn.
       running: whether more results may come.
@@ -85,6 +86,7 @@ class Request:
         self.session = session
         self.folder = folder
         self.uploads = uploads
+        self.photos: list[Path] = []
         self.results: list[Result] = []
         self.begun = self.running = False
         self.time = time.time()  # of its last change
@@ -110,6 +112,8 @@ class Sessions:
         # Times at which the uploads of these requests were made, in nanoseconds.
         self._made: dict[Path, int] = {}
         self._visitors: Counter[str] = Counter()
+        # The session that each tab has now, by the tab's own name.
+        self._tabs: dict[str, str] = {}
         # Times at which the last visitor of a session left.
         self._left: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -194,6 +198,27 @@ class Sessions:
             with self._lock:
                 request.running, request.time = False, time.time()
 
+    def come_back(self, tab: str, session: str) -> list[Path] | None:
+        """Gives a tab that was loaded anew what belongs to the session that it had before.
+
+        Returns:
+          The photos that were coloured there last; None if somebody is still there, who may be
+          looking at another tab of that name, where one was copied.
+        """
+        with self._lock:
+            former = self._tabs.get(tab)
+            if former in self._visitors:
+                return None
+            self._tabs[tab] = session
+            self._left.pop(former, None)
+            requests = self._requests.pop(former, [])
+            for request in requests:
+                request.session, request.time = session, time.time()
+            if requests:
+                self._requests.setdefault(session, [])[:0] = requests
+            begun = [one for one in requests if one.photos]
+            return list(begun[-1].photos) if begun else []
+
     def latest(self, session: str) -> list[Result]:
         """Results of the last request of a session that has begun; empty if there is none."""
         with self._lock:
@@ -253,6 +278,11 @@ class Sessions:
             for request in list(self._all_requests()):
                 if not request.running and request.time < before:
                     self._remove(request)
+            self._tabs = {
+                tab: session
+                for tab, session in self._tabs.items()
+                if session in self._visitors or session in self._requests
+            }
             kept = set(self._permanent)
             for request in self._all_requests():
                 kept |= {request.folder, *(path.parent for path in request.uploads)}

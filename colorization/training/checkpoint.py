@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import write_json
+from colorization.files import private_folder, write_json
 from colorization.training import weights
 from colorization.training.evaluation import stored_evaluation
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
@@ -133,9 +133,13 @@ def restorable(values: dict[str, np.ndarray], folder: str | None = None) -> Iter
     Yields:
       The prefix of the checkpoint.
     """
-    with tempfile.TemporaryDirectory(
-        "_temp", f"{CHECKPOINT}-", folder, ignore_cleanup_errors=True
-    ) as temporary:
+    with contextlib.ExitStack() as stack:
+        folder = folder or stack.enter_context(private_folder())
+        temporary = stack.enter_context(
+            tempfile.TemporaryDirectory(
+                "_temp", f"{CHECKPOINT}-", folder, ignore_cleanup_errors=True
+            )
+        )
         prefix = os.path.join(temporary, f"{CHECKPOINT}-{values['global_step']}")
         _write(prefix, values)
         yield prefix

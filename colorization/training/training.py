@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import math
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
-from colorization.files import read_json, write_json
+from colorization.files import private_folder, read_json, write_json
 from colorization.model import summaries
 from colorization.model.layers import Layers, Network, working_precision
 from colorization.model.model_fn import make_model_fn
@@ -61,9 +60,9 @@ class Photos(NamedTuple):
 @contextlib.contextmanager
 def scratch_model_dir() -> Iterator[str]:
     """A folder for an Estimator whose logs nobody needs, removed in the end."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+    with private_folder() as scratch:
         try:
-            yield scratch
+            yield str(scratch)
         finally:
             # Windows removes no open file, and the writers of logs keep theirs open.
             tf.compat.v1.summary.FileWriterCache.clear()
