@@ -194,6 +194,7 @@ def test_strokes_without_a_photo_are_refused(tmp_path):
 
 
 def test_a_folder_from_which_all_strokes_were_deleted(tmp_path, capsys):
+    (tmp_path / ".DS_Store").touch()
     assert strokes_of_photos(str(tmp_path), {"/x/a.jpg": "a.jpg"}) == {}
     assert "is empty: no photo has hints any more" in capsys.readouterr().out
 

@@ -259,6 +259,20 @@ def test_a_preparation_goes_on_with_its_photos_when_others_come_and_go(
         prepare(now, str(output), photos_per_shard=3)
 
 
+def test_a_preparation_of_another_folder_is_not_gone_on_with(photo_folder, tmp_path):
+    """Whoever names fewer photos, or many more, means others."""
+    photo_folder(9, name="all/a")
+    photo_folder(3, name="all/b")
+    some, every = (find_photos([str(tmp_path / name)]) for name in ("all/a", "all"))
+    few = find_photos([str(tmp_path / "all/b")])
+    for number, (begun, named) in enumerate([(every, some), (few, every)]):
+        output = tmp_path / f"out{number}"
+        interrupted(begun, output, 2, photos_per_shard=2)
+        with pytest.raises(UserError, match="the beginning of a preparation with other photos"):
+            prepare(named, str(output), photos_per_shard=2)
+        assert prepare(begun, str(output), photos_per_shard=2).usable == len(begun)
+
+
 def test_shards_of_several_machines_take_the_photos_of_the_first(photo_folder, tmp_path, caplog):
     folder = photo_folder(12)
     paths = find_photos([str(folder)])

@@ -63,8 +63,8 @@ def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | Non
 
     Returns:
       The list, its paths those of now where the photos are still there; and what has changed since
-      then, in one line. None if there is no such list, or now has less than half of its photos as
-      they were.
+      then, in one line. None if there is no such list, it has photos that are there but not named
+      now, now has less than half of its photos as they were, or most of now's are new.
     """
     try:
         with tf.io.gfile.GFile(file) as opened:
@@ -85,7 +85,10 @@ def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | Non
     changed = [
         name for name, size in zip(names, sizes, strict=True) if sizes_now.get(name, size) != size
     ]
-    if former.sha256 != sha256 or 2 * (len(gone) + len(changed)) > len(names):
+    # What is still there, but not named any more, is not wanted; so is another folder's much more.
+    unnamed = (root + name for name in gone)
+    other = 2 * (len(gone) + len(changed)) > len(names) or 2 * len(new) > len(now.names)
+    if former.sha256 != sha256 or other or any(map(tf.io.gfile.exists, unnamed)):
         return None
     told = {
         "new, so that they are left out (prepare them into another --output)": new,

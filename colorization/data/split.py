@@ -109,11 +109,7 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
       UserError: see `shards.find_data`.
     """
     if sources := _own_sources(options.test_data, "test"):
-        photos = find_data(sources)
-        # Photos that somebody names are measured, whatever state the model's notes are in.
-        with contextlib.suppress(UserError):
-            _say_what_was_seen(photos, held_out.read_trained_on(noted))
-        return photos
+        return find_data(sources)
     before = _Before(held_out.read(noted), held_out.read_trained_on(noted))
     if there := _present(before):
         return there
@@ -123,6 +119,18 @@ def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:
         "taking the test photos bundled with scikit-image."
     )
     return find_data(_bundled("test"))
+
+
+def say_what_was_seen(test: list[str] | Shards, noted: Path) -> None:
+    """Says how many photos that a model is to be measured on it may have been trained on.
+
+    Args:
+      test: the photos.
+      noted: list of the photos that were held out for the model, if it exists.
+    """
+    # They are measured whatever state the model's notes are in.
+    with contextlib.suppress(UserError):
+        _say_what_was_seen(test, _Before(held_out.read(noted), held_out.read_trained_on(noted)))
 
 
 class _Before(NamedTuple):
@@ -222,7 +230,7 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
     if isinstance(test, Shards):
         print("Prepared photos to test on are not looked for among those to train on.")
         return Selection(photos, test, before.held_out)
-    _say_what_was_seen(test, before.trained_on)
+    _say_what_was_seen(test, before)
     named = held_out.identify(test)
     copies = held_out.same_content(photos, named)
     train = [path for path in photos if path not in copies]
@@ -232,10 +240,12 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
     return Selection(train, test, list(dict.fromkeys([*before.held_out, *named])))
 
 
-def _say_what_was_seen(test: list[str] | Shards, trained_on: frozenset[int]) -> None:
+def _say_what_was_seen(test: list[str] | Shards, before: _Before) -> None:
     if isinstance(test, Shards):
         return
-    if seen := held_out.as_large(test, trained_on):
+    seen = set(held_out.as_large(test, before.trained_on))
+    # What was held out is certainly none of those.
+    if seen := seen - held_out.same_content(list(seen), before.held_out):
         print(
             f"{len(seen):,} of {len(test):,} photos to test on are as large as some that the model "
             "was trained on before: if they are the same, the figures will flatter it."

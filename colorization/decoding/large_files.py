@@ -42,6 +42,8 @@ def refuse_large_file(file: BinaryIO) -> None:
             f"a file of {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g}; save the "
             "photo alone, without layers and other pages"
         )
+    # From the end, so that nothing stays buffered: what is read then would be copied behind that.
+    file.seek(0, os.SEEK_END)
     file.seek(0)
 
 

@@ -38,7 +38,9 @@ def run(network: Network, options: Options) -> None:
     weights_only = holds_weights_only(options.model_dir)
     best, values = best_tensors(options.model_dir)
     options = resolve_settings(options)
-    data = split.photos_for_testing(options, Path(options.model_dir) / HELD_OUT)
+    noted = Path(options.model_dir) / HELD_OUT
+    data = split.photos_for_testing(options, noted)
+    split.say_what_was_seen(data, noted)
     report = Report(len(data))
     split.require_usable(data)
     metrics = measure(best, values, network, options, data, report)

@@ -142,7 +142,7 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     Raises:
       UserError: there are only other files, or no photo for some strokes.
     """
-    if not os.listdir(folder):
+    if all(name.startswith(".") or name.lower() == "desktop.ini" for name in os.listdir(folder)):
         print(f"{folder} is empty: no photo has hints any more.")
         return {}
     by_place: dict[str, list[str]] = {}
