@@ -6,18 +6,21 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from colorization.errors import UserError
 from colorization.films.colorize_film import colorize_film
-from colorization.films.source import (
-    Clock,
-    in_time,
-    open_film,
-)
+from colorization.films.source import Clock, in_time, open_film, require_pyav
 
 av = pytest.importorskip("av")
 
 
 def ignore(total):
     pass
+
+
+def test_old_libraries_are_named(monkeypatch):
+    monkeypatch.setattr(av, "__version__", "16.1.0")
+    with pytest.raises(UserError, match=r"PyAV 17 or later, not 16\.1\.0; pip install -r req"):
+        require_pyav()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")

@@ -71,13 +71,20 @@ def test_examples_and_saturation(open_page, server, predicted):
 
 
 def test_photos_outlive_a_page_that_is_loaded_anew(open_page, server, photos, monkeypatch):
+    from selenium.webdriver import Keys
+
     monkeypatch.setattr(sessions, "_AWAY_SECONDS", HANG)
     page, other = open_page(), open_page()
     page.drop(photos)
-    wait_for(lambda: len(page.all("#strip img")) == 2)
+    wait_for(lambda: len(page.all("#strip img")) == len(page.all("#slider img")) == 2)
+    first = page.all("#slider img")[1].get_attribute("src")
+    number = page.find("#saturation input[type=number]")
+    number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2.5", Keys.TAB)
+    wait_for(lambda: page.all("#slider img")[1].get_attribute("src") != first)
+    livelier = page.download("#download", "gray.png")
     page.driver.refresh()
     wait_for(lambda: len(page.all("#strip img")) == 2)
-    assert page.find("#download").text == "Download gray.png"
+    assert page.download("#download", "gray.png") == livelier
     # A tab of its own shows nothing of it.
     other.driver.switch_to.window(other.tab)
     other.driver.refresh()

@@ -150,12 +150,12 @@ def test_a_tab_that_is_loaded_anew_gets_what_it_had(folder, monkeypatch):
     assert sessions.come_back("tab", "a") == []
     with sessions.visit("a"):
         request = begin(sessions, "a", [photo := put(folder)])
-        request.photos = [photo]
+        request.asked = [photo], "color", 1.5, None
         request.results = ["result"]
         # Somebody is still there, in a tab that this one is a copy of.
         assert sessions.come_back("tab", "b") is None
         assert sessions.latest("a") == ["result"]
-    assert sessions.come_back("tab", "c") == [photo]
+    assert sessions.come_back("tab", "c") == [request]
     assert (sessions.latest("a"), sessions.latest("c")) == ([], ["result"])
     assert sessions.come_back("other tab", "d") == []
     in_a(WHILE, monkeypatch)

@@ -35,20 +35,23 @@ _ATTACHED_PICTURE = 0x400
 # Seconds of a track's time from one packet to the next that are a clock started anew.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
+# The first version that has all that is asked of it, as in requirements-video.txt.
+_OLDEST_PYAV = 17
 
 
 def require_pyav() -> None:
     """Finds out whether films can be opened at all.
 
     Raises:
-      UserError: PyAV is not installed.
+      UserError: PyAV is not installed, or is too old.
     """
+    mend = "pip install -r requirements-video.txt"
     try:
-        import av  # noqa: F401
+        import av
     except ImportError as error:
-        raise UserError(
-            f"films need another package ({error}); pip install -r requirements-video.txt"
-        ) from error
+        raise UserError(f"films need another package ({error}); {mend}") from error
+    if int(av.__version__.partition(".")[0]) < _OLDEST_PYAV:
+        raise UserError(f"films need PyAV {_OLDEST_PYAV} or later, not {av.__version__}; {mend}")
 
 
 def open_film(path: str) -> InputContainer:

@@ -57,7 +57,7 @@ class Actions:
         job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
         with self._running(request) as begun:
-            begun.photos = job.photos
+            begun.asked = job.photos, model, saturation, style["path"] if style else None
             for finished, problems in colorize_all(job, begun, progress):
                 archive = None
                 if finished and len(begun.results) > 1:
@@ -163,16 +163,20 @@ class Actions:
             raise refusal("There is no such example.")
         return [self._examples[number]]
 
-    def come_back(self, tab: Any, request: gr.Request) -> Any:
-        """Takes the photos that stood on the page before it was loaded anew."""
-        photos = None
+    def come_back(self, tab: Any, request: gr.Request) -> tuple:
+        """Puts photos and settings back that stood on the page before it was loaded anew."""
+        requests = None
         for _ in range(20 if isinstance(tab, str) else 0):
-            photos = self._sessions.come_back(tab, _session(request))
-            if photos is not None:
+            requests = self._sessions.come_back(tab, _session(request))
+            if requests is not None:
                 break
             # That the former page has gone may not be known yet.
             time.sleep(0.1)
-        return list(map(str, photos)) if photos else gr.skip()
+        asked = [one.asked for one in requests or () if one.asked]
+        if not asked:
+            return (gr.skip(),) * 4
+        photos, *settings = asked[-1]
+        return list(map(str, photos)), *settings
 
     def offer_style(self, model: Any) -> Any:
         """Asks for a style where the model can take one."""

@@ -104,7 +104,7 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         _add_api(actions, asked)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
         tab = gr.Textbox(visible=False)
-        page.load(actions.come_back, tab, photos, js=_TAB, show_progress="hidden", **_PRIVATE)
+        page.load(actions.come_back, tab, asked, js=_TAB, show_progress="hidden", **_PRIVATE)
         # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
         page.unload(lambda: None)
     # Listeners without a limit of their own are quick.

@@ -76,7 +76,8 @@ class Request:
       session: that it belongs to.
       folder: for its results; made when it begins; its name cannot be guessed.
       uploads: the files that it names.
-      photos: to be coloured, in order; empty before it has begun.
+      asked: for what the page asked: photos in order, model, saturation, path of the photo for the
+        style or None; None before it has begun, or where another program asked.
       results: of the photos coloured so far.
       begun: whether it has had its turn.
       running: whether more results may come.
@@ -86,7 +87,7 @@ class Request:
         self.session = session
         self.folder = folder
         self.uploads = uploads
-        self.photos: list[Path] = []
+        self.asked: tuple[list[Path], str, float, str | None] | None = None
         self.results: list[Result] = []
         self.begun = self.running = False
         self.time = time.time()  # of its last change
@@ -198,12 +199,12 @@ class Sessions:
             with self._lock:
                 request.running, request.time = False, time.time()
 
-    def come_back(self, tab: str, session: str) -> list[Path] | None:
+    def come_back(self, tab: str, session: str) -> list[Request] | None:
         """Gives a tab that was loaded anew what belongs to the session that it had before.
 
         Returns:
-          The photos that were coloured there last; None if somebody is still there, who may be
-          looking at another tab of that name, where one was copied.
+          The requests of that session, the oldest first; None if somebody is still there, who may
+          be looking at another tab of that name, where one was copied.
         """
         with self._lock:
             former = self._tabs.get(tab)
@@ -216,8 +217,7 @@ class Sessions:
                 request.session, request.time = session, time.time()
             if requests:
                 self._requests.setdefault(session, [])[:0] = requests
-            begun = [one for one in requests if one.photos]
-            return list(begun[-1].photos) if begun else []
+            return requests
 
     def latest(self, session: str) -> list[Result]:
         """Results of the last request of a session that has begun; empty if there is none."""
