@@ -24,6 +24,8 @@ _SECONDS_PER_LINE = 30
 # Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
 # signal.
 _SIGPIPE = 13
+# Errors of what cannot be written.
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CURSOR_UP = "\x1b[A"
 
 # Signals that ask a program to stop: Ctrl-C, a service manager's, and the closing of its window, on
@@ -263,7 +265,7 @@ def exit_code(work: Callable[[], int]) -> int:
             if isinstance(error, BrokenPipeError) or nobody_reads():
                 return 128 + _SIGPIPE
             # Standard output has no name.
-            if error.filename is not None:
+            if error.filename is not None or error.errno not in _UNWRITTEN:
                 raise
             print_error(f"cannot write ({(error.strerror or '').lower()})")
             return 2

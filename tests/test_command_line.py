@@ -279,14 +279,14 @@ def test_a_signal_saves_a_checkpoint(trained, tmp_path, number, code):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=HANG)
+        _, errors = process.communicate(timeout=HANG)
     finally:
         process.kill()
     assert process.returncode == code, errors
     assert "Traceback" not in errors
-    step = int(output.split("Stopped after step ")[1].split(";")[0])
+    step = int(errors.split("Stopped after step ")[1].split(";")[0])
     assert f"models/color/model.ckpt-{step}.index" in files(tmp_path)
-    assert "color.py --train_data" in output.splitlines()[-1]
+    assert "color.py --train_data" in errors.splitlines()[-1]
 
 
 @any_names

@@ -124,6 +124,12 @@ def test_exit_codes(capsys):
         exit_code(lambda: 1 // 0)
     with pytest.raises(FileNotFoundError):
         exit_code(lambda: os.listdir("/nowhere/at/all"))
+
+    def broken():
+        raise OSError("broken data stream")
+
+    with pytest.raises(OSError, match="broken data stream"):
+        exit_code(broken)
     assert capsys.readouterr() == ("", "")
 
 

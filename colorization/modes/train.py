@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from colorization.console import command_line
+from colorization.console import command_line, print_error
 from colorization.data import held_out, shards, split
 from colorization.data.report import Report
 from colorization.data.split import Selection
@@ -159,7 +159,8 @@ def _watched(
         with train.report.as_user_error(), test.report.as_user_error():
             yield
     except Interrupted as interruption:
-        print(
+        # Ctrl-C has ended the program that standard output may have been piped to.
+        print_error(
             f"\nStopped after step {interruption.step}; a checkpoint is saved. "
             f"To go on:\n  {command_line(['python', *sys.argv])}"
         )
