@@ -207,7 +207,8 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatc
     assert len(shares) >= 3
     assert shares[0] == pytest.approx(0.25, abs=0.03)
     assert shares[-1] == pytest.approx(0, abs=0.03)
-    assert logged(tmp_path, "photos_per_second") == pytest.approx([1] * len(shares), abs=0.11)
+    # Nine, ten or eleven steps in ten seconds.
+    assert logged(tmp_path, "photos_per_second") == pytest.approx([1] * len(shares), abs=0.12)
 
 
 def test_saving_and_evaluating_are_no_time_of_training(tmp_path, monkeypatch):

@@ -216,7 +216,7 @@ def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
     if is_finished(output, settings["split"]):
         raise UserError(
             f"{output} was prepared from other photos, with other options or by another version; "
-            "remove it or choose another --output"
+            "train on that, or remove it, or choose another --output"
         )
     if begun:
         if not _is_bare(output, settings) and _begun_with(output, settings, photos) is None:
