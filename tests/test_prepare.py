@@ -322,7 +322,7 @@ def test_a_photo_replaced_under_its_name_makes_other_photos(photo_folder, tmp_pa
     prepare(paths, str(tmp_path / "out"))
     before = contents(tmp_path / "out")
     Image.new("RGB", (50, 50), "red").save(folder / "colour0.png")
-    with pytest.raises(UserError, match=r"prepared from other photos, .*; train on that, or remove"):
+    with pytest.raises(UserError, match=r"from other photos, .*; train on that, or remove"):
         prepare(paths, str(tmp_path / "out"))
     assert contents(tmp_path / "out") == before
 
