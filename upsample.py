@@ -294,13 +294,10 @@ def _save(images: list[Image.Image], path: Path, picture_format: str) -> None:
     from colorization.files import atomic_write
     from colorization.lab.lab_numpy import to_bytes
 
+    # Formats that hold several pictures hold grays of 16 bits, too.
     if picture_format not in _DEEP and images[0].mode == "I;16":
         print(f"upsample.py: {path}: of 8 bits, which is all it can hold", file=sys.stderr)
-    if picture_format not in _DEEP:
-        images = [
-            Image.fromarray(to_bytes(np.asarray(image))) if image.mode == "I;16" else image
-            for image in images
-        ]
+        images = [Image.fromarray(to_bytes(np.asarray(images[0])))]
     further = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
     with atomic_write(path) as temporary:
         images[0].save(temporary, picture_format, quality=95, **further)

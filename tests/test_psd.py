@@ -135,6 +135,14 @@ def test_photoshop_of_other_depths_is_refused(colors):
             open_photo(bytes(document))
 
 
+def test_large_documents_with_very_long_rows_are_refused(colors):
+    document = bytearray(psd(np.moveaxis(colors, 2, 0), packed=True, large=True))
+    lengths = document.index(struct.pack(">I", 1 + colors.shape[1]), 30)
+    document[lengths : lengths + 4] = struct.pack(">I", 2**16)
+    with pytest.raises(UnreadablePhoto, match=r"cannot be read \(very wide\); save it as TIFF"):
+        open_photo(bytes(document))
+
+
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("bits", [8, 16])

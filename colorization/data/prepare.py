@@ -51,7 +51,8 @@ def prepare(
     """Prepares photos; goes on where an earlier, interrupted call has stopped.
 
     Args:
-      paths: photos. Those that an interrupted call had are gone on with, if half are unchanged.
+      paths: photos. Those that an interrupted call had are gone on with, where `photo_list.noted`
+        finds that these are nearly the same.
       output: folder for the shards and their manifest, local or anything that `tf.io.gfile` writes;
         with a split, they go to its subfolders `train` and `test`.
       split: share of the photos to hold out for testing, decided by their content.
@@ -248,7 +249,7 @@ def _begun_with(
 ) -> tuple[dict, tuple[PhotoList, str]] | None:
     """What a folder holds the beginning of: its settings, and what `photo_list.noted` gives.
 
-    None if it has other options than these, or too few of these photos.
+    None if it has other options than these, or other photos.
     """
     noted = _read_json(_noted_settings(output))
     if noted == settings:
