@@ -15,9 +15,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from tqdm import tqdm
 
 _SECONDS_PER_LINE = 30
@@ -147,11 +149,8 @@ def import_tensorflow(verbose: bool) -> None:
     # Matplotlib, which comes with Keras, tells about its cache of fonts, none of which is used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # TensorFlow 2.16 and later print a few lines before they have read the level.
-    try:
-        with captured_stderr(), _without_keras():
-            import tensorflow as tf
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    with captured_stderr(), _without_keras():
+        import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)
 
 
@@ -218,49 +217,46 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
     )
 
 
-def stop_signals() -> list[int]:
-    """Signals that ask this program to stop.
-
-    The closing of the window is none of them where the program was started to outlive it (nohup).
-    """
-    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
-    hang_up = getattr(signal, "SIGHUP", None)
-    outlives = hang_up is not None and signal.getsignal(hang_up) == signal.SIG_IGN
-    return [number for number in numbers if not (outlives and number == hang_up)]
-
-
 @contextlib.contextmanager
-def _ending_orderly() -> Iterator[None]:
-    """Lets signals end the body as errors do, so that nothing half-written is left."""
+def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Signals that ask the program to stop call a handler for the duration of the body.
+
+    Those that the program was started to ignore stay ignored, as nohup and shells' scripts ask for.
+    Threads other than the main one get no signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = set(stop_signals()) - {signal.SIGINT}
-    before = {
-        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
-        for number in numbers
-    }
+    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends the program as an error does, so that nothing half-written is left."""
+    sys.exit(128 + number)
 
 
 def exit_code(work: Callable[[], int]) -> int:
     """Does the work of a program and gives the code that it ends with.
 
-    That is what `work` returns; 128 + N if signal N stops it; 141, for SIGPIPE, if nobody reads
-    standard output any more; 2 if standard output cannot be written.
+    That is what `work` returns; 141, for SIGPIPE, if nobody reads standard output any more; 2 if
+    standard output cannot be written.
+
+    Raises:
+      SystemExit: with 128 + N, if signal N stops the program.
     """
-    with ready_streams(), _ending_orderly():
+    with ready_streams(), on_stop_signals(_end):
         try:
             code = work()
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
         except OSError as error:
             if isinstance(error, BrokenPipeError) or nobody_reads():
                 return 128 + _SIGPIPE

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image, ImageCms
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Scripts of shells have programs in the background ignore Ctrl-C, and so would what tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _colourful(height: int = 256, width: int = 256, seed: int = 0) -> np.ndarray:

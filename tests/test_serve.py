@@ -9,7 +9,7 @@ import threading
 import pytest
 from serving import PRECISION, colorize, free_port, get, gradio_client, post, wait_for
 
-from colorization.console import stop_signals
+from colorization.console import exit_code
 from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.modes import serve
@@ -130,9 +130,6 @@ def test_a_missing_package_is_explained(monkeypatch):
 def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(serve, "Models", lambda *_: loaded)
-    former = {number: signal.getsignal(number) for number in stop_signals()}
-    # As for a program that a shell has started in the background.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     port = free_port()
     arguments = ["--mode", "serve", "--port", str(port)]
     options = parse("color_global", [*arguments, "--model_dir", str(models / "color_global")])
@@ -147,10 +144,8 @@ def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     stopper.start()
     try:
         with pytest.raises(SystemExit) as raised:
-            serve.run(None, options)
+            exit_code(lambda: serve.run(None, options))
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
         stopper.join()
     assert answers == [200]
     assert raised.value.code == 128 + getattr(signal, name)

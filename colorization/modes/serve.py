@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 
-from colorization.console import stop_signals
 from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.layers import Network
@@ -31,9 +28,6 @@ def run(network: Network, options: Options) -> None:
     options = with_model(options)
     resolve_settings(options)
     models = Models(options.model_dir, options.precision)
-    # SIGINT is set as well, because shells have programs in the background ignore it.
-    for number in stop_signals():
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     examples = gray_photos()
     address = {"host": options.host, "port": options.port, "public_url": public_url}
     with serving(models, examples, accounts=accounts, **address) as url:

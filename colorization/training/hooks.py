@@ -11,7 +11,7 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
-from colorization.console import progress_bar, stop_signals
+from colorization.console import on_stop_signals, progress_bar
 from colorization.training import checkpoint
 from colorization.training.event_log import PHOTOS_PER_SECOND, SECONDS_PER_STEP
 from colorization.training.model_folder import CHECKPOINT
@@ -155,12 +155,8 @@ class Signals:
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
 
-        previous = {number: signal.signal(number, note) for number in stop_signals()}
-        try:
+        with on_stop_signals(note):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 class StopOnSignal(SessionRunHook):
