@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,24 @@ def test_threads_share_it(colorizer, colourful):
         thread.join()
     for result, one in zip(results, expected, strict=True):
         np.testing.assert_array_equal(result, one)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_is_told_to_load_its_own(colorizer, colourful):
+    answer, told = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            colorizer.colorize(colourful(20, 30))
+        except RuntimeError as error:
+            os.write(told, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(told)
+    with os.fdopen(answer) as file:
+        assert "make one in each process" in file.read()
 
 
 def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colourful):

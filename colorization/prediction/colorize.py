@@ -98,6 +98,7 @@ class Colorizer:
             self._chroma = predict(self._lightness, self._whole)[0] * saturation
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
+        self._process = os.getpid()
         self._style = None if style is None else self.small_lightness(_photo(style).pixels)
 
     def colorize(
@@ -184,7 +185,16 @@ class Colorizer:
 
         Returns:
           a*b* in CIE units, float32 `[112, 112, 2]`.
+
+        Raises:
+          RuntimeError: this process was forked from the one that has loaded the model.
         """
+        # TensorFlow's threads stay behind in a fork, so that it would wait for them for ever.
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "a Colorizer does not outlive a fork; make one in each process, or start processes "
+                'by multiprocessing.get_context("spawn")'
+            )
         fed = {self._lightness: small[None], self._whole: whole[None]}
         return self._session.run(self._chroma, fed)
 
