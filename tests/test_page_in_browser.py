@@ -85,11 +85,17 @@ def test_photos_outlive_a_page_that_is_loaded_anew(open_page, server, photos, mo
     page.driver.refresh()
     wait_for(lambda: len(page.all("#strip img")) == 2)
     assert page.download("#download", "gray.png") == livelier
-    # A tab of its own shows nothing of it.
+    # A tab of its own shows nothing of it, nor does a copy of the first one.
+    named = "return sessionStorage.getItem('tab')"
+    name = page.driver.execute_script(named)
     other.driver.switch_to.window(other.tab)
-    other.driver.refresh()
-    other.find("#photos button")
-    assert not other.all("#strip img")
+    own = wait_for(lambda: other.driver.execute_script(named))
+    for stored in (own, name):
+        other.driver.execute_script("sessionStorage.setItem('tab', arguments[0])", stored)
+        other.driver.refresh()
+        other.find("#photos button")
+        wait_for(lambda: other.driver.execute_script(named) not in (None, name))
+        assert not other.all("#strip img")
 
 
 def test_files_go_when_the_tab_is_closed(open_page, server, photos):

@@ -164,7 +164,11 @@ class Actions:
         return [self._examples[number]]
 
     def come_back(self, tab: Any, request: gr.Request) -> tuple:
-        """Puts photos and settings back that stood on the page before it was loaded anew."""
+        """Puts photos and settings back that stood on the page before it was loaded anew.
+
+        Returns:
+          The name of the tab from now on, and values of photos and settings.
+        """
         requests = None
         for _ in range(20 if isinstance(tab, str) else 0):
             requests = self._sessions.come_back(tab, _session(request))
@@ -172,11 +176,15 @@ class Actions:
                 break
             # That the former page has gone may not be known yet.
             time.sleep(0.1)
-        asked = [one.asked for one in requests or () if one.asked]
+        if requests is None:
+            # The tab that this one is a copy of keeps the name.
+            tab = secrets.token_urlsafe()
+            requests = self._sessions.come_back(tab, _session(request))
+        asked = [one.asked for one in requests if one.asked]
         if not asked:
-            return (gr.skip(),) * 4
+            return tab, *(gr.skip(),) * 4
         photos, *settings = asked[-1]
-        return list(map(str, photos)), *settings
+        return tab, list(map(str, photos)), *settings
 
     def offer_style(self, model: Any) -> Any:
         """Asks for a style where the model can take one."""

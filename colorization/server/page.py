@@ -55,12 +55,9 @@ HEAD = """<script>
 
 
 # The name of a browser's tab, which it keeps when the page is loaded anew: by hand, after the
-# connection broke off, or because a phone needed the memory.
-_TAB = """() => {
-  const name = sessionStorage.getItem("tab") || crypto.getRandomValues(new Uint32Array(4)).join("");
-  sessionStorage.setItem("tab", name);
-  return name;
-}"""
+# connection broke off, or because a phone needed the memory. `Actions.come_back` gives the first.
+_TAB = '() => sessionStorage.getItem("tab")'
+_NAME_TAB = '(name) => sessionStorage.setItem("tab", name)'
 
 
 def theme() -> gr.themes.Base:
@@ -104,7 +101,10 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         _add_api(actions, asked)
         tried.click(actions.try_example, tried, photos, **_PRIVATE)
         tab = gr.Textbox(visible=False)
-        page.load(actions.come_back, tab, asked, js=_TAB, show_progress="hidden", **_PRIVATE)
+        loaded = page.load(
+            actions.come_back, tab, [tab, *asked], js=_TAB, show_progress="hidden", **_PRIVATE
+        )
+        loaded.then(None, tab, js=_NAME_TAB, api_visibility="private")
         # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
         page.unload(lambda: None)
     # Listeners without a limit of their own are quick.
