@@ -34,6 +34,8 @@ JPEG_QUALITY = 95
 PHOTOS_PER_SHARD = 1024
 UNREADABLE = "unreadable.txt"
 
+# Notes in the folder of the progress, beside those of blocks and of shards that are done.
+_SETTINGS, _PHOTOS = "settings", "photos"
 # Settings that tell of the photos, not how they are prepared.
 _OF_LIST = ("photos_listed", "list_sha256")
 
@@ -69,7 +71,7 @@ def prepare(
         written, or another call is writing to it (which is not noticed where it is remote); or more
         than half of the photos are unreadable.
     """
-    photos, parts, report = photo_list.of(paths), _parts(split), None
+    photos, report = photo_list.of(paths), None
     settings = {
         "picture_size": lab_planes.SIZE,
         "jpeg_quality": JPEG_QUALITY,
@@ -80,17 +82,17 @@ def prepare(
         **({} if shard[1] == 1 else {"shards": shard[1]}),
     }
     try:
-        if _finished(output, parts, settings):
-            for part in parts:
+        if _finished(output, settings):
+            for part in _parts(split):
                 read_manifest(os.path.join(output, part))
         else:
             _require_unclaimed(output, settings, photos)
-            with _begun(output, parts, settings, photos, shard), writable(output, "output"):
+            with _begun(output, settings, photos, shard), writable(output, "output"):
                 # The call that had the lock may have finished meanwhile.
-                if not _finished(output, parts, settings):
+                if not _finished(output, settings):
                     settings, photos = _gone_on_with(output, settings, photos)
-                    report = _prepare_rest(photos, output, parts, settings, progress, shard)
-        if _finished(output, parts, settings):
+                    report = _prepare_rest(photos, output, settings, progress, shard)
+        if _finished(output, settings):
             _remove(progress_folder(output))
     except tf.errors.ResourceExhaustedError:
         # The disk or the memory is full, which is no fault of the folder.
@@ -105,7 +107,6 @@ def prepare(
 def _prepare_rest(
     photos: PhotoList,
     output: str,
-    parts: Sequence[str],
     settings: dict,
     progress: Callable[[int], object],
     shard: tuple[int, int],
@@ -124,7 +125,7 @@ def _prepare_rest(
     for number in range(len(blocks), -(-len(own) // photos_per_shard)):
         some = itertools.islice(opened, photos_per_shard)
         name = _block_name(number, shard)
-        block = _write_block(some, output, parts, name, settings["split"], progress)
+        block = _write_block(some, output, name, settings["split"], progress)
         _count(block, paths, report)
         if shard[1] == 1 and report.too_many_unreadable:
             report.write_unreadable(os.path.join(output, UNREADABLE))
@@ -133,17 +134,12 @@ def _prepare_rest(
     write_json(_progress_file(output, _done_name(shard)), {})
     # Another call may have joined and tidied up meanwhile, so that files are missing.
     with contextlib.suppress(tf.errors.NotFoundError):
-        _join(paths, output, parts, settings, shard, report)
+        _join(paths, output, settings, shard, report)
     return report
 
 
 def _join(
-    paths: Sequence[str],
-    output: str,
-    parts: Sequence[str],
-    settings: dict,
-    shard: tuple[int, int],
-    told: Report,
+    paths: Sequence[str], output: str, settings: dict, shard: tuple[int, int], told: Report
 ) -> None:
     """Writes the manifests, unless other shards are still at work; `told` is that of this one."""
     shards = [(index, shard[1]) for index in range(shard[1])]
@@ -158,7 +154,7 @@ def _join(
         _count(block, paths, report)
     report.write_unreadable(os.path.join(output, UNREADABLE))
     report.require_readable()
-    for part in parts:
+    for part in _parts(settings["split"]):
         manifest = _manifest(blocks, part, settings)
         write_json(os.path.join(output, part, MANIFEST), manifest)
 
@@ -172,8 +168,9 @@ def _parts(split: float) -> tuple[str, ...]:
     return ("train", "test") if split else ("",)
 
 
-def _finished(output: str, parts: Sequence[str], settings: dict) -> bool:
+def _finished(output: str, settings: dict) -> bool:
     """Whether every part has its manifest, of the same photos and options."""
+    parts = _parts(settings["split"])
     try:
         manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
         expected = (FORMAT, settings)
@@ -190,15 +187,15 @@ def _remove(folder: str) -> None:
 
 @contextlib.contextmanager
 def _begun(
-    output: str, parts: Sequence[str], settings: dict, photos: PhotoList, shard: tuple[int, int]
+    output: str, settings: dict, photos: PhotoList, shard: tuple[int, int]
 ) -> Iterator[None]:
     """Keeps preparations of anything else out of a folder; where it is remote, nothing can."""
 
     def begin() -> None:
         # Another preparation may have begun or ended since the folder was looked at.
-        if not _finished(output, parts, settings):
+        if not _finished(output, settings):
             _require_unclaimed(output, settings, photos)
-            _begin(output, settings, parts, photos)
+            _begin(output, settings, photos)
 
     if "://" in output:
         begin()
@@ -211,8 +208,8 @@ def _begun(
 
 def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
     """Stops where a folder holds anything but the beginning of the same preparation."""
-    begun = tf.io.gfile.exists(_noted_settings(output))
-    if begun and _read_json(_noted_settings(output)) == settings:
+    begun = tf.io.gfile.exists(_progress_file(output, _SETTINGS))
+    if begun and _read_json(_progress_file(output, _SETTINGS)) == settings:
         return
     if is_finished(output, settings["split"]):
         raise UserError(
@@ -237,7 +234,7 @@ def _is_bare(output: str, settings: dict) -> bool:
 
     Those of several shards have a lock each, and remote ones have none.
     """
-    noted = _read_json(_noted_settings(output))
+    noted = _read_json(_progress_file(output, _SETTINGS))
     if "shards" in {**noted, **settings} or "://" in output:
         return False
     finished = (Path(output, part, MANIFEST) for part in (*_parts(0), *_parts(1)))
@@ -251,12 +248,12 @@ def _begun_with(
 
     None if it has other options than these, or other photos.
     """
-    noted = _read_json(_noted_settings(output))
+    noted = _read_json(_progress_file(output, _SETTINGS))
     if noted == settings:
         return settings, (photos, "")
     if {**settings, **{name: noted.get(name) for name in _OF_LIST}} != noted:
         return None
-    listed = photo_list.noted(_noted_list(output), noted["list_sha256"], photos)
+    listed = photo_list.noted(_progress_file(output, _PHOTOS), noted["list_sha256"], photos)
     return listed and (noted, listed)
 
 
@@ -268,17 +265,17 @@ def _gone_on_with(output: str, settings: dict, photos: PhotoList) -> tuple[dict,
     return settings, photos
 
 
-def _begin(output: str, settings: dict, parts: Sequence[str], photos: PhotoList) -> None:
+def _begin(output: str, settings: dict, photos: PhotoList) -> None:
     """Makes the folders and notes what is prepared there."""
     tf.io.gfile.makedirs(progress_folder(output))
-    noted_settings = _noted_settings(output)
+    noted_settings = _progress_file(output, _SETTINGS)
     known = _read_json(noted_settings) if tf.io.gfile.exists(noted_settings) else None
     if known is None or (known != settings and _is_bare(output, settings)):
         if known is not None:
             _remove_unfinished(output, known)
-        photo_list.note(_noted_list(output), photos)
+        photo_list.note(_progress_file(output, _PHOTOS), photos)
         write_json(noted_settings, settings)
-    for part in parts:
+    for part in _parts(settings["split"]):
         tf.io.gfile.makedirs(os.path.join(output, part))
 
 
@@ -358,12 +355,12 @@ def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> It
 def _write_block(
     photos: Iterable[dict],
     output: str,
-    parts: Sequence[str],
     name: str,
     split: float,
     progress: Callable[[int], object],
 ) -> dict:
     """Writes one shard for each part, and says what went into them."""
+    parts = _parts(split)
     shards = [os.path.join(output, part, f"{name}.tfrecord") for part in parts]
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
     counts = [0] * len(parts)
@@ -423,14 +420,6 @@ def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
         "settings": settings,
         "shards": shards,
     }
-
-
-def _noted_settings(output: str) -> str:
-    return os.path.join(progress_folder(output), "settings.json")
-
-
-def _noted_list(output: str) -> str:
-    return os.path.join(progress_folder(output), "photos.json")
 
 
 def _progress_file(output: str, name: str) -> str:
