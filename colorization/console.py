@@ -300,3 +300,9 @@ def command_line(words: Sequence[str]) -> str:
 def printable(path: str) -> str:
     """A path as it is printed, in one line: control characters, such as newlines, escaped."""
     return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], path)
+
+
+def a_few(paths: Sequence[str], shown: Callable[[str], str] = printable) -> str:
+    """The first three paths as `shown` has them, and how many more there are."""
+    more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+    return ", ".join(map(shown, paths[:3])) + more

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from colorization.console import printable
+from colorization.console import a_few
 from colorization.data.held_out import file_sizes
 from colorization.data.photos import common_folder
 from colorization.files import write_json
@@ -95,7 +95,7 @@ def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | Non
         "gone": gone,
         "changed, and taken as they are now unless they are done": changed,
     }
-    return former, "; ".join(f"{what}: {_some(which)}" for what, which in told.items() if which)
+    return former, "; ".join(f"{what}: {a_few(which)}" for what, which in told.items() if which)
 
 
 def _slashed(paths: Sequence[str]) -> list[str]:
@@ -104,8 +104,3 @@ def _slashed(paths: Sequence[str]) -> list[str]:
 
 def _below(root: str, paths: Sequence[str]) -> list[str]:
     return [path.removeprefix(root) for path in paths]
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(printable, names[:most])) + more

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from colorization.console import printable
+from colorization.console import a_few, printable
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import listed_paths
@@ -243,15 +243,10 @@ def _passed_over(named: Sequence[_Named], films: bool) -> dict[str, None]:
     return {} if len(passed_over) == len(by_name) else dict.fromkeys(passed_over)
 
 
-def _say_passed_over(paths: Sequence[str], most: int = 3) -> None:
-    named = ", ".join(
-        printable(os.path.basename(path.rstrip("/" + os.sep))) for path in paths[:most]
-    )
-    more = f" and {len(paths) - most:,} more" if len(paths) > most else ""
+def _say_passed_over(paths: Sequence[str]) -> None:
     _log.warning(
-        "passed over, as no photos or companions of some: %s%s; what is named alone is taken",
-        named,
-        more,
+        "passed over, as no photos or companions of some: %s; what is named alone is taken",
+        a_few(paths, lambda path: printable(os.path.basename(path.rstrip("/" + os.sep)))),
     )
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from colorization.console import printable
+from colorization.console import a_few, printable
 from colorization.errors import UserError
 from colorization.files import write_file
 
@@ -125,8 +125,10 @@ class Report:
         return f"{summary}: {named_reasons(self.unreadable)}" if self.unreadable else summary
 
 
-def named_reasons(unreadable: Mapping[str, str], most: int = 3) -> str:
+def named_reasons(unreadable: Mapping[str, str]) -> str:
     """A few unreadable photos with their reasons, and how many more there are."""
-    paths = sorted(unreadable)
-    named = [f"{printable(os.path.basename(path))} ({unreadable[path]})" for path in paths[:most]]
-    return ", ".join(named) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
+
+    def shown(path: str) -> str:
+        return f"{printable(os.path.basename(path))} ({unreadable[path]})"
+
+    return a_few(sorted(unreadable), shown)
