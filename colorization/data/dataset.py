@@ -185,12 +185,18 @@ def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _examples(
-    lightness: tf.Tensor, chroma: tf.Tensor, paths: tf.Tensor, class_names: Sequence[str]
+    lightness: tf.Tensor,
+    chroma: tf.Tensor,
+    paths: tf.Tensor,
+    class_names: Sequence[str],
+    aged: float,
+    seeds: tf.Tensor,
 ) -> tuple[dict, dict]:
-    """A batch of `(features, labels)` from encoded L* and a*b*."""
-    chroma = tf.cast(chroma, tf.float32) - 128
-    features = {"lightness": _to_lightness(lightness), "path": paths}
-    labels = {"chroma": chroma}
+    """A batch of `(features, labels)` from encoded L* and a*b*; see `aging.aged_batch`."""
+    lightness, chroma = _to_lightness(lightness), tf.cast(chroma, tf.float32) - 128
+    if aged:
+        lightness = aging.aged_batch(lightness, chroma, seeds, aged)
+    features, labels = {"lightness": lightness, "path": paths}, {"chroma": chroma}
     if class_names:
         number = {name: index for index, name in enumerate(class_names)}
 
@@ -282,12 +288,7 @@ def train_dataset(
         chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
         if half_size:
             lightness, chroma = _halved(lightness), _halved(chroma)
-        features, labels = _examples(lightness, chroma, paths, class_names)
-        if aged:
-            features["lightness"] = aging.aged_batch(
-                features["lightness"], labels["chroma"], randoms, aged
-            )
-        return features, labels
+        return _examples(lightness, chroma, paths, class_names, aged, randoms)
 
     return (
         tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
@@ -317,16 +318,10 @@ def eval_dataset(
 
     def examples(batch: tf.Tensor, opened: tuple[tf.Tensor, tf.Tensor]) -> tuple[dict, dict]:
         found, paths = opened
-        features, labels = _examples(
-            _whole_lightness(found), _whole_chroma(found), paths, class_names
-        )
-        if aged:
-            # A photo's place among the usable ones decides how it ages, whatever the batch size.
-            places = batch * batch_size + tf.range(tf.size(paths, tf.int64))
-            features["lightness"] = aging.aged_batch(
-                features["lightness"], labels["chroma"], places, aged
-            )
-        return features, labels
+        # A photo's place among the usable ones decides how it ages, whatever the batch size.
+        places = batch * batch_size + tf.range(tf.size(paths, tf.int64))
+        lightness, chroma = _whole_lightness(found), _whole_chroma(found)
+        return _examples(lightness, chroma, paths, class_names, aged, places)
 
     return (
         found.enumerate()
