@@ -1,6 +1,6 @@
-"""Colouring photos with a trained model: from Python, and whole folders from the command line.
+"""Colouring one photo after the other with a trained model that is loaded once.
 
-from colorization.prediction.colorize import Colorizer
+from colorization import Colorizer
 
 colorizer = Colorizer("models/color_global")
 picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
@@ -80,8 +80,9 @@ class Colorizer:
             raise UserError(f"--saturation must be a number above 0, not {saturation}")
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
-        trained = TrainedNetwork(model_dir, network, precision, separate_whole=style is not None)
-        if style is not None and not trained.has_global_features:
+        has_style = style is not None
+        trained = TrainedNetwork(model_dir, network, precision, has_style, saturation)
+        if has_style and not trained.has_global_features:
             raise UserError(
                 f"--style needs global features, and {model_dir} is a model of color.py, which "
                 "has none; use color_global.py"
@@ -95,11 +96,11 @@ class Colorizer:
             shape = [1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
             self._lightness = tf1.placeholder(tf.float32, shape)
             self._whole = tf1.placeholder(tf.float32, shape)
-            self._chroma = predict(self._lightness, self._whole)[0] * saturation
+            self._chroma = predict(self._lightness, self._whole)[0]
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
         self._process = os.getpid()
-        self._style = None if style is None else self.small_lightness(_photo(style).pixels)
+        self._style = self.small_lightness(_photo(style).pixels) if has_style else None
 
     def colorize(
         self, image: str | os.PathLike | np.ndarray, hints: Hints | None = None

@@ -31,7 +31,6 @@ class TrainedNetwork:
     third of the network's time.
 
     Attributes:
-      settings: those stored with the model.
       has_global_features: whether the network takes any, so that it can take another photo's style.
     """
 
@@ -65,7 +64,6 @@ class TrainedNetwork:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
         # Settings that are damaged or of another version are refused here.
         resolve_settings(Options(model=settings["model"], model_dir=model_dir))
-        self.settings = settings
         network = network or _network_of(settings)
         precision = working_precision(precision)
 
