@@ -25,7 +25,8 @@ from colorization.errors import UserError
 # Beginning of the names of this program's temporary files and folders. The machine's name is part
 # of it, because process numbers mean nothing on another machine.
 _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
-_PREFIX = f".colorize-{_MACHINE}-"
+_NAME = f"colorize-{_MACHINE}-"
+_PREFIX = f".{_NAME}"
 # Containers may share a machine's name, but do not see each other's processes: there, what nobody
 # has written to for an hour is left behind. Linux has one number for what is no container.
 _NAMESPACE, _NO_CONTAINER, _SILENT_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
@@ -75,17 +76,16 @@ def private_folder() -> Iterator[Path]:
     Those of killed processes go at the beginning.
     """
     # Gradio serves nothing from folders with a dot in front.
-    prefix = _PREFIX.removeprefix(".")
-    _remove_of_dead(Path(tempfile.gettempdir()).glob(f"{prefix}*.tmp"))
+    _remove_of_dead(Path(tempfile.gettempdir()).glob(f"{_NAME}*.tmp"))
     with tempfile.TemporaryDirectory(
-        prefix=f"{prefix}{os.getpid()}-", suffix=".tmp", ignore_cleanup_errors=True
+        prefix=f"{_NAME}{os.getpid()}-", suffix=".tmp", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 
 
 def _remove_of_dead(paths: Iterable[Path]) -> None:
     for path in paths:
-        process = path.name.removeprefix(".").removeprefix(_PREFIX[1:]).partition("-")[0]
+        process = path.name.removeprefix(".").removeprefix(_NAME).partition("-")[0]
         if process.isdecimal() and _is_left_behind(path, int(process)):
             _remove(path)
 
@@ -140,7 +140,7 @@ def write_file(path: str | Path, data: bytes) -> None:
 def _write_remote(path: str, data: bytes) -> None:
     import tensorflow as tf
 
-    temporary = f"{path}.{_PREFIX[1:]}{os.getpid()}.tmp"
+    temporary = f"{path}.{_NAME}{os.getpid()}.tmp"
     with tf.io.gfile.GFile(temporary, "wb") as file:
         file.write(data)
     tf.io.gfile.rename(temporary, path, overwrite=True)

@@ -76,17 +76,16 @@ class _Remote:
 
         self.exists, self.isdir = tf.io.gfile.exists, tf.io.gfile.isdir
         self.open, self.glob = tf.io.gfile.GFile, tf.io.gfile.glob
-        self.stat = tf.io.gfile.stat
+        self._stat, self._walk = tf.io.gfile.stat, tf.io.gfile.walk
 
     def walk(self, top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
         """Walks through a folder; its errors name no folder, so that the first one ends it."""
-        import tensorflow as tf
 
         def fail(error: Exception) -> None:
             raise error
 
-        return tf.io.gfile.walk(top, onerror=fail)
+        return self._walk(top, onerror=fail)
 
     def size_and_time(self, path: str) -> tuple[int, int]:
-        found = self.stat(path)
+        found = self._stat(path)
         return found.length, found.mtime_nsec

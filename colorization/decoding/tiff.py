@@ -143,10 +143,8 @@ def _layout(page: TiffPage) -> _Layout:
     photometric = tag_value(page, _PHOTOMETRIC)
     if photometric is None:
         photometric = 2 if page.samplesperpixel >= 3 else 1
-    bits, formats = (
-        set(tag_numbers(page, _BITS, (1,))),
-        set(tag_numbers(page, _SAMPLE_FORMAT, (1,))),
-    )
+    bits = set(tag_numbers(page, _BITS, (1,)))
+    formats = set(tag_numbers(page, _SAMPLE_FORMAT, (1,)))
     compression = int(tag_value(page, _COMPRESSION, 1))
     space = _SPACES.get(int(photometric))
     layout = _Layout(

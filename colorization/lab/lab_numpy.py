@@ -39,7 +39,7 @@ _LOW_BYTES = np.uint32(0x00FF_00FF)
 # 65534 leaves room for rounding in sums.
 ONE = 65534
 
-_LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * linear(255)
+_LUMINANCE = ONE * RATIOS_FROM_RGB[1][:, None] * _LINEAR
 _RED_AND_GREEN = np.rint(_LUMINANCE[0] + _LUMINANCE[1][:, None]).astype(np.uint16).reshape(-1)
 _RED, _GREEN, _BLUE = np.rint(_LUMINANCE).astype(np.uint16)
 

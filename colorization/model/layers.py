@@ -232,10 +232,8 @@ class Layers:
                 return self._biased(product, channels)
             product = tf.cast(product, tf.float32)
             mean, variance = tf.nn.moments(product, axes=[1], keepdims=True)
-            scale, offset = (
-                self._vector("scale", channels, 1.0),
-                self._vector("offset", channels, 0.0),
-            )
+            scale = self._vector("scale", channels, 1.0)
+            offset = self._vector("offset", channels, 0.0)
             x = tf.nn.batch_normalization(product, mean, variance, offset, scale, _VARIANCE_EPSILON)
             return tf.nn.relu(tf.cast(x, self._dtype))
 

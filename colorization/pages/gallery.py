@@ -21,7 +21,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from colorization.decoding.film_kinds import has_film_ending
-from colorization.files import atomic_write
+from colorization.files import atomic_write, write_file
 from colorization.films.colorize_film import poster
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import (
@@ -107,14 +107,11 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
       OSError: the folder cannot be written to. A picture that cannot be read raises nothing, it
         is shown as such.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     names = _list_pictures(folder / "predicted")
     views = _view_all(folder, names)
     entries = [_Entry(name, views[name], _figures(scores.get(name, {}))) for name in names]
     page = folder / "index.html"
-    with atomic_write(page) as temporary:
-        temporary.write_bytes(_render(title, entries))
+    write_file(page, _render(title, entries))
     return page
 
 

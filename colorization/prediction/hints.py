@@ -205,16 +205,11 @@ def _pixel(place: float | str, side: int | None, axis: str) -> int:
 
 
 def _rgb(colour: Sequence[int] | str) -> tuple[int, int, int]:
-    if isinstance(colour, str):
-        try:
-            values = np.array(ImageColor.getrgb(colour.strip())[:3])
-        except ValueError:
-            values = np.empty(0)
-    else:
-        try:
-            values = np.asarray(colour)
-        except ValueError:  # lists of different lengths
-            values = np.empty(0)
+    try:
+        named = isinstance(colour, str)
+        values = np.asarray(ImageColor.getrgb(colour.strip())[:3] if named else colour)
+    except ValueError:  # an unknown name, or lists of different lengths
+        values = np.empty(0)
     if values.shape != (3,) or values.dtype.kind not in "iu" or not (values % 256 == values).all():
         raise UserError(
             f"unknown colour {colour!r}; give a name such as seagreen, a code such as #2e8b57, or "

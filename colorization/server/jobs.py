@@ -141,7 +141,7 @@ class Job(NamedTuple):
       photos: to be coloured, in this order.
       colorizer: the model.
       saturation: factor of a* and b*.
-      style: what `Colorizer.whole_lightness` gives; None for that of each photo itself.
+      style: the style photo's `Colorizer.small_lightness`; None for that of each photo itself.
       hints: points of each photo, as `hints.with_hints` takes them.
       strokes: gives those that have been painted on a photo before.
     """
@@ -299,9 +299,7 @@ def _colorize(
         told.append(f"its {more} further pages are left out here; --mode predict colours them")
     colorizer = job.colorizer
     small = colorizer.small_lightness(photo.pixels)
-    whole = job.style
-    if whole is None:
-        whole = colorizer.whole_lightness(small)
+    whole = small if job.style is None else job.style
     planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
     before = colorizer.gray(reduced(photo.pixels))
     hints = points or draw_strokes(strokes, before.shape[1::-1])
