@@ -57,7 +57,7 @@ def reason(error: Exception) -> str:
 
 
 # Errors that are about one file, not about a disk.
-UNUSABLE = (
+_UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ, errno.EFBIG),
 )
@@ -71,6 +71,25 @@ _OF_DISKS = (
         "see that it works",
     ),
 )
+
+
+def why_not_coloured(error: Exception, name: str) -> str:
+    """A few words on what has kept a photo or film from being coloured.
+
+    Args:
+      error: what was raised.
+      name: of the coloured one.
+
+    Raises:
+      OSError: the error itself, where it is not about one file.
+    """
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno not in _UNUSABLE:
+        raise error
+    return f"cannot write {name}: {reason(error)}"
 
 
 def explain(error: BaseException, batch_size: int) -> str | None:
@@ -98,7 +117,7 @@ def explain(error: BaseException, batch_size: int) -> str | None:
             )
     if (
         isinstance(error, OSError)
-        and error.errno in (*UNUSABLE, errno.EROFS)
+        and error.errno in (*_UNUSABLE, errno.EROFS)
         and error.filename is not None
     ):
         return (

@@ -20,7 +20,7 @@ from colorization.data.photos import (
 )
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
-from colorization.errors import NO_MEMORY, UNUSABLE, UnreadablePhoto, UserError, reason
+from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
@@ -69,14 +69,11 @@ def run(network: Network, options: Options) -> None:
     hints = _hints(places, options)
     paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
-    films = [path for path in paths if is_film(path)]
-    if films:
-        paths, films = _without_pyav(paths, films, report)
+    photos, films = _photos_and_films(paths, report)
     if options.shard == (0, 1):
-        _require_readable(paths)
+        _require_readable([*photos, *films])
     if options.keep != "predicted":
         require_own_page(output)
-    photos = [path for path in paths if not is_film(path)]
     with claimed(output, options.shard):
         known = read_known(output)
         finished = still_there(known, output)
@@ -92,7 +89,7 @@ def run(network: Network, options: Options) -> None:
             left = _unfinished(films, names, finished, options, "films")
             _colorize_films(colorizer, left, output, options, report)
             _show(output, options)
-    if not paths:
+    if not photos and not films:
         print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
     elif options.shard != (0, 1) and options.keep != "predicted":
         command = ["python", f"{options.model}.py", "--mode", "gallery", "--output", options.output]
@@ -145,23 +142,24 @@ def _colorizer(network: Network, options: Options) -> Colorizer:
         raise UserError(f"cannot read --style {options.style} ({error}); name a photo") from error
 
 
-def _without_pyav(
-    paths: list[str], films: list[str], report: Report
-) -> tuple[list[str], list[str]]:
-    """Paths and films, the films left out and said so where PyAV is not installed.
+def _photos_and_films(paths: list[str], report: Report) -> tuple[list[str], list[str]]:
+    """The paths of photos and those of films, which are left out where PyAV is not installed.
 
     Raises:
       UserError: nothing would be left.
     """
+    films = dict.fromkeys(filter(is_film, paths))
+    photos = [path for path in paths if path not in films]
     try:
-        require_pyav()
-        return paths, films
+        if films:
+            require_pyav()
     except UserError as error:
-        if len(films) == len(paths):
+        if not photos:
             raise
         print_error(f"{len(films):,} films are left out: {error}")
-        report.unreadable.update((film, "PyAV is missing") for film in films)
-        return [path for path in paths if path not in films], []
+        report.unreadable.update(dict.fromkeys(films, "PyAV is missing"))
+        return photos, []
+    return photos, list(films)
 
 
 def _require_readable(paths: list[str]) -> None:
@@ -230,16 +228,8 @@ def _colorize_films(
                 version = file_version(film)
                 add_begun(output, name, film, options.shard)
                 done = colorize_film(colorizer, film, target, progress)
-            except (UnreadablePhoto, UnreadableFilm) as error:
-                report.add_unreadable(film, str(error))
-                continue
-            except MemoryError:
-                report.add_unreadable(film, NO_MEMORY)
-                continue
-            except OSError as error:
-                if error.errno not in UNUSABLE:
-                    raise
-                report.add_unreadable(film, f"cannot write {name}: {reason(error)}")
+            except (UnreadablePhoto, UnreadableFilm, MemoryError, OSError) as error:
+                report.add_unreadable(film, why_not_coloured(error, name))
                 continue
         add_finished(output, name, film, version, {}, shard=options.shard)
         print(f"Coloured {done.frames:,} frames into {printable(str(target))}.")

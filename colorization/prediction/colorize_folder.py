@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from colorization.data.lab_planes import to_sheet
 from colorization.data.photos import Version, read_file, size_and_time
-from colorization.errors import NO_MEMORY, UNUSABLE, UnreadablePhoto, UserError, reason
+from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
 from colorization.prediction.hints import Hints, digest
@@ -80,13 +80,11 @@ def colorize_photos(
       UserError: hints make no sense for the only photo.
       OSError: the folder cannot be written or the disk is full.
     """
+    run = _Run(colorizer, output, report, quality, keep, shard)
 
     def colorize(path: str) -> dict[str, dict[str, float]]:
-        known = (hints or {}).get(path)
         try:
-            return _colorize_file(
-                colorizer, path, names[path], output, report, known, quality, keep, shard
-            )
+            return run.colorize_file(path, names[path], (hints or {}).get(path))
         finally:
             progress()
 
@@ -99,50 +97,87 @@ def colorize_photos(
     return scores
 
 
-def _colorize_file(
-    colorizer: Colorizer,
-    path: str,
-    name: str,
-    output: Path,
-    report: Report,
-    hints: Hints | None,
-    quality: int,
-    keep: str,
-    shard: tuple[int, int],
-) -> dict[str, dict[str, float]]:
-    """Name -> scores of one photo, whose pictures are written and noted; {} if they cannot be."""
-    try:
-        size, time = size_and_time(path)
-        data = read_file(path)
-        version = Version(size, time, hashlib.sha256(data).hexdigest())
-        kind = format_of_name(name)
-        views, scores = _colorize(colorizer, path, data, hints, kind, quality, report, keep)
-        add_begun(output, name, path, shard)
-        # `predicted` comes last, because it tells that the photo is done.
-        for view in sorted(VIEWS, key=lambda view: view == "predicted"):
-            if view in views:
-                write_file(output / view / name, views[view])
+class _Run(NamedTuple):
+    """What is the same for all photos of a run; see `colorize_photos`."""
+
+    colorizer: Colorizer
+    output: Path
+    report: Report
+    quality: int
+    keep: str
+    shard: tuple[int, int]
+
+    def colorize_file(
+        self, path: str, name: str, hints: Hints | None
+    ) -> dict[str, dict[str, float]]:
+        """Name -> scores of one photo, whose pictures are written and noted; {} if it fails."""
+        try:
+            size, time = size_and_time(path)
+            data = read_file(path)
+            version = Version(size, time, hashlib.sha256(data).hexdigest())
+            views, scores = self._views(path, data, format_of_name(name), hints)
+            add_begun(self.output, name, path, self.shard)
+            # `predicted` comes last, because it tells that the photo is done.
+            for view in sorted(VIEWS, key=lambda view: view == "predicted"):
+                if view in views:
+                    write_file(self.output / view / name, views[view])
+                else:
+                    # The file may be that of a photo which this one has taken the place of.
+                    (self.output / view / name).unlink(missing_ok=True)
+            # What lacks a page is coloured anew, and complained of, by every run.
+            done = None if path in self.report.unreadable else version
+            add_finished(self.output, name, path, done, scores, digest(hints), self.shard)
+        except (UnreadablePhoto, CannotEncode, UserError, MemoryError, OSError) as error:
+            # Hints that make no sense stop a run of one photo; of many, the others go on.
+            if isinstance(error, UserError) and self.report.total == 1:
+                raise
+            self.report.add_unreadable(path, why_not_coloured(error, name))
+            return {}
+        return {name: scores}
+
+    def _views(
+        self, path: str, data: bytes, kind: str, hints: Hints | None
+    ) -> tuple[dict[str, bytes], dict[str, float]]:
+        """A photo's encoded pictures, all pages in each, by view; and the scores of its first page.
+
+        Raises:
+          UnreadablePhoto, CannotEncode: see there.
+        """
+        pages: dict[str, list[bytes]] = {view: [] for view in VIEWS}
+        problems: list[str] = []
+        scores: dict[str, float] = {}
+        colored, has_hints = False, hints is not None
+        for photo in decode_pages(data, kind, problems):
+            if pages["predicted"]:
+                photo, hints = further_page(photo), None
+            predicted = self.colorizer.colorize(photo.pixels, hints)
+            pages["predicted"].append(encode(predicted, photo, kind, self.quality))
+            for note in notes(photo, kind):
+                self.report.add_note(path, note)
+            if self.keep == "predicted":
+                continue
+            if has_hints:
+                unhinted = predicted if hints is None else self.colorizer.colorize(photo.pixels)
+                pages["unhinted"].append(encode(unhinted, photo, kind, self.quality))
+            # Not every viewer knows every kind of TIFF, so that TIFF files are always encoded anew.
+            same = photo.kind == kind != "TIFF" and not photo.notes
+            content = color_kind(photo.pixels)
+            if content == "gray" and same:
+                gray = data
             else:
-                # The file may be that of a photo which this one has taken the place of.
-                (output / view / name).unlink(missing_ok=True)
-        # What lacks a page is coloured anew, and complained of, by every run.
-        done = None if path in report.unreadable else version
-        add_finished(output, name, path, done, scores, digest(hints), shard)
-    except (UnreadablePhoto, CannotEncode, UserError) as error:
-        # Hints that make no sense stop a run of one photo; of many, the others go on.
-        if isinstance(error, UserError) and report.total == 1:
-            raise
-        report.add_unreadable(path, str(error))
-        return {}
-    except MemoryError:
-        report.add_unreadable(path, NO_MEMORY)
-        return {}
-    except OSError as error:
-        if error.errno not in UNUSABLE:
-            raise
-        report.add_unreadable(path, f"cannot write {name}: {reason(error)}")
-        return {}
-    return {name: scores}
+                gray = encode(self.colorizer.gray(photo.pixels), photo, kind, self.quality)
+            truth = gray
+            if content == "colour":
+                colored, scores = True, scores or _scores(predicted, photo.pixels)
+                truth = data if same else encode(photo.pixels, photo, kind, self.quality)
+            pages["gray"].append(gray)
+            pages["truth"].append(truth)
+        if problems:
+            self.report.add_unreadable(path, "; ".join(problems), in_part=True)
+        views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
+        if not colored:
+            views.pop("truth", None)
+        return views, scores
 
 
 def _in_parallel(function: Callable, items: Iterable, workers: int) -> Iterator:
@@ -161,58 +196,6 @@ def _in_parallel(function: Callable, items: Iterable, workers: int) -> Iterator:
             yield begun.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _colorize(
-    colorizer: Colorizer,
-    path: str,
-    data: bytes,
-    hints: Hints | None,
-    kind: str,
-    quality: int,
-    report: Report,
-    keep: str,
-) -> tuple[dict[str, bytes], dict[str, float]]:
-    """A photo's encoded pictures, all pages in each, by view; and the scores of its first page.
-
-    Raises:
-      UnreadablePhoto, CannotEncode: see there.
-    """
-    pages: dict[str, list[bytes]] = {view: [] for view in VIEWS}
-    problems: list[str] = []
-    scores: dict[str, float] = {}
-    colored, has_hints = False, hints is not None
-    for photo in decode_pages(data, kind, problems):
-        if pages["predicted"]:
-            photo, hints = further_page(photo), None
-        predicted = colorizer.colorize(photo.pixels, hints)
-        pages["predicted"].append(encode(predicted, photo, kind, quality))
-        for note in notes(photo, kind):
-            report.add_note(path, note)
-        if keep == "predicted":
-            continue
-        if has_hints:
-            unhinted = predicted if hints is None else colorizer.colorize(photo.pixels)
-            pages["unhinted"].append(encode(unhinted, photo, kind, quality))
-        # Not every viewer knows every kind of TIFF, so that TIFF files are always encoded anew.
-        same = photo.kind == kind != "TIFF" and not photo.notes
-        content = color_kind(photo.pixels)
-        if content == "gray" and same:
-            gray = data
-        else:
-            gray = encode(colorizer.gray(photo.pixels), photo, kind, quality)
-        truth = gray
-        if content == "colour":
-            colored, scores = True, scores or _scores(predicted, photo.pixels)
-            truth = data if same else encode(photo.pixels, photo, kind, quality)
-        pages["gray"].append(gray)
-        pages["truth"].append(truth)
-    if problems:
-        report.add_unreadable(path, "; ".join(problems), in_part=True)
-    views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
-    if not colored:
-        views.pop("truth", None)
-    return views, scores
 
 
 def color_kind(pixels: np.ndarray) -> str:
