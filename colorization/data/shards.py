@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -134,9 +135,9 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
         )
     facts = {shard: facts for folder in prepared for shard, facts in read_manifest(folder).items()}
     shards = Shards(
-        photos={shard: photos for shard, (photos, *_) in facts.items()},
-        checksums={shard: checksum for shard, (_, checksum, _) in facts.items()},
-        folders=frozenset(name for *_, names in facts.values() for name in names),
+        photos={shard: known.photos for shard, known in facts.items()},
+        checksums={shard: known.sha256 for shard, known in facts.items()},
+        folders=frozenset(name for known in facts.values() for name in known.folders),
     )
     if not len(shards):
         raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
@@ -167,11 +168,17 @@ def progress_folder(output: str) -> str:
     return os.path.join(output, ".progress")
 
 
-def read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
-    """What a folder's manifest vouches for.
+class ShardFacts(NamedTuple):
+    """What a manifest says of a shard: see `Shards`."""
 
-    Returns:
-      Path of a shard -> number of photos, checksum and names of the folders they lay in.
+    photos: int
+    bytes: int
+    sha256: str
+    folders: list[str]
+
+
+def read_manifest(folder: str) -> dict[str, ShardFacts]:
+    """What a folder's manifest vouches for, by the paths of the shards.
 
     Raises:
       UserError: it is damaged or of another version, or a shard is missing or of another size.
@@ -187,23 +194,23 @@ def read_manifest(folder: str) -> dict[str, tuple[int, str, list[str]]]:
                 "prepare the photos anew"
             )
         shards = {
-            os.path.join(folder, name): (
+            os.path.join(folder, name): ShardFacts(
                 int(facts["photos"]),
+                int(facts["bytes"]),
                 str(facts["sha256"]),
                 [str(name) for name in facts["folders"]],
             )
             for name, facts in manifest["shards"].items()
         }
-        sizes = [int(facts["bytes"]) for facts in manifest["shards"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is damaged; remove {folder} and prepare the photos anew"
         ) from error
-    for shard, size in zip(shards, sizes, strict=True):
+    for shard, facts in shards.items():
         with as_user_error(shard):
             found = files.size_and_time(shard)[0] if files.exists(shard) else None
         if found is None:
             raise UserError(_altered(shard, "it is missing"))
-        if found != size:
-            raise UserError(_altered(shard, f"{found:,} bytes instead of {size:,}"))
+        if found != facts.bytes:
+            raise UserError(_altered(shard, f"{found:,} bytes instead of {facts.bytes:,}"))
     return shards
