@@ -169,15 +169,15 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
 
 
 def _read_any(data: bytes, draft_size: int | None) -> Picture:
-    try:
-        if is_raw(data):
-            raise CameraRaw
-        if tiff_pages.is_tiff(data):
-            data = tiff_pages.at_page(data, next(tiff_pages.photo_pages(data)))
-            return _read_tiff(data, draft_size)
+    if is_raw(data):
+        return _developed(data, draft_size)
+    if not tiff_pages.is_tiff(data):
         return _read_by_pillow(data, draft_size)
+    try:
+        first = next(tiff_pages.photo_pages(data))
     except CameraRaw:
         return _developed(data, draft_size)
+    return _read_tiff(tiff_pages.at_page(data, first), draft_size)
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
@@ -305,10 +305,11 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _developed(data: bytes, draft_size: int | None) -> Picture:
     photo = raw.develop(data, draft_size)
-    in_tiff = tiff_pages.is_tiff(data)
-    if tiff_pages.is_cut(data) if in_tiff else raw.is_cut(data):
+    exif, is_cut = Image.Exif(), raw.is_cut
+    if tiff_pages.is_tiff(data):
+        exif, is_cut = tiff_pages.exif(data), tiff_pages.is_cut
+    if is_cut(data):
         raise UnreadablePhoto("damaged: the raw file is cut short")
-    exif = tiff_pages.exif(data) if in_tiff else Image.Exif()
     return Picture(photo, None, "RAW", exif)
 
 

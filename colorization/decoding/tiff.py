@@ -66,13 +66,18 @@ def read_samples(data: bytes) -> Samples | None:
         return _samples(page, _values(page, data, layout), layout)
 
 
+def _part_size(page: TiffPage) -> tuple[int, int]:
+    """Height and width of a strip or tile."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip or page.imagelength, page.imagelength), page.imagewidth
+
+
 def _most_bytes(page: TiffPage) -> int:
     """Bytes of a whole strip or tile."""
-    across, down = page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength)
-    if page.is_tiled:
-        across, down = page.tilewidth, page.tilelength
+    height, width = _part_size(page)
     bits = max(tag_numbers(page, _BITS, (1,)))
-    return -(-across * page.samplesperpixel * bits // 8) * down
+    return -(-width * page.samplesperpixel * bits // 8) * height
 
 
 def invert_old_jpeg(picture: Image.Image) -> None:
@@ -203,9 +208,7 @@ def _filled(values: np.ndarray, page: TiffPage, offsets: Sequence[int]) -> np.nd
 
     They are zero, or what its tag for missing data (42113) says.
     """
-    height, width = page.rowsperstrip, page.imagewidth
-    if page.is_tiled:
-        height, width = page.tilelength, page.tilewidth
+    height, width = _part_size(page)
     values = values.copy()
     for number, offset in enumerate(offsets):
         if not offset:
@@ -223,9 +226,8 @@ def _rows(
     Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits; in place of
     those that are not stored, another one.
     """
-    across, width = 1, page.imagewidth
-    if page.is_tiled:
-        across, width = -(-page.imagewidth // page.tilewidth), page.tilewidth
+    height, width = _part_size(page)
+    across = -(-page.imagewidth // width)
     size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
     if not any(offsets):
         return np.zeros([page.imagelength, across, size], np.uint8)
@@ -245,9 +247,9 @@ def _rows(
         277: [1],
     }
     if page.is_tiled:
-        tags |= {322: [size], 323: [page.tilelength], 324: offsets, 325: sizes}
+        tags |= {322: [size], 323: [height], 324: offsets, 325: sizes}
     else:
-        tags |= {273: offsets, 278: [page.rowsperstrip], 279: sizes}
+        tags |= {273: offsets, 278: [height], 279: sizes}
     with _Bytes(io.BytesIO(_with_directory(data, tags))) as picture:
         picture.load()
         rows = np.asarray(picture)
@@ -263,7 +265,7 @@ class _Bytes(TiffImagePlugin.TiffImageFile):
 
 def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length: int) -> None:
     """Refuses strips or tiles, in rows of so many bytes, that reach behind the end of the file."""
-    height = page.tilelength if page.is_tiled else page.rowsperstrip
+    height, _ = _part_size(page)
     for number, offset in enumerate(offsets):
         rows = height if page.is_tiled else min(height, page.imagelength - number * height)
         if offset + rows * row_size > length:
@@ -304,8 +306,8 @@ def _joined(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:
         values = values.astype(f"=u{size}", copy=False).view(f"{layout.kind}{size}")
     else:
         values = np.stack([_unpacked(row, layout.bits) for row in rows])
-        count = page.tilewidth if page.is_tiled else page.imagewidth
-        values = values[..., : count * channels]
+        _, width = _part_size(page)
+        values = values[..., : width * channels]
     return values.reshape(height, -1, channels)[:, : page.imagewidth]
 
 

@@ -61,10 +61,10 @@ def why_broken(data: bytes, kind: str) -> str | None:
         return _ZEROED if zeros and _differ(data, _with_other(data, *zeros)) else None
     if kind == "PNG":
         return _of_png(data)
-    if kind == "QOI" and _QOI_END not in data[_QOI_HEADER:]:
-        return "its end is missing"
-    # Zeros may follow the end, as disks hand out whole sectors.
     if kind == "QOI":
+        if _QOI_END not in data[_QOI_HEADER:]:
+            return "its end is missing"
+        # Zeros may follow the end, as disks hand out whole sectors.
         return _zeros_in(data, [(_QOI_HEADER, len(data.rstrip(b"\0")))])
     if kind == "SGI" and sgi.is_compressed(data):
         places = sgi.rows(data)
