@@ -13,9 +13,9 @@ from colorization.estimator import tf_estimator
 from colorization.training import hooks
 from colorization.training.checkpoint import resume
 from colorization.training.hooks import (
-    BeforeEachSave,
     FitsCheckpoint,
     Interrupted,
+    OnSave,
     SaveEverySeconds,
     Signals,
     StopOnSignal,
@@ -219,7 +219,7 @@ def test_saving_and_evaluating_are_no_time_of_training(tmp_path, monkeypatch):
             clock.now += 1000
 
     progress = TrainProgress(40, 1, str(tmp_path))
-    listeners = [BeforeEachSave(progress.stop_clock), Evaluation()]
+    listeners = [OnSave(progress.stop_clock), Evaluation()]
     training = estimator(tmp_path, log_step_count_steps=None, save_checkpoints_steps=15)
     training.train(numbers, max_steps=40, hooks=[clock, progress], saving_listeners=listeners)
     assert clock.now > 3000

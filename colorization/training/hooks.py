@@ -274,35 +274,18 @@ def _save(session, model_dir: str, step: int) -> None:
     _saver().save(session, f"{model_dir}/{CHECKPOINT}", global_step=step)
 
 
-class BeforeEachSave(tf.compat.v1.train.CheckpointSaverListener):
-    """Calls a function before each checkpoint that Estimator saves."""
+class OnSave(tf.compat.v1.train.CheckpointSaverListener):
+    """Calls a function before, and one after, each checkpoint that Estimator saves."""
 
-    def __init__(self, function: Callable[[], object]):
-        self._function = function
+    def __init__(
+        self,
+        before: Callable[[], object] = lambda: None,
+        after: Callable[[], object] = lambda: None,
+    ):
+        self._before, self._after = before, after
 
     def before_save(self, session, global_step_value) -> None:
-        self._function()
-
-
-class AfterFirstSave(tf.compat.v1.train.CheckpointSaverListener):
-    """Calls a function after the first checkpoint of a run is saved, before the first step."""
-
-    def __init__(self, function: Callable[[], object]):
-        self._function: Callable[[], object] | None = function
+        self._before()
 
     def after_save(self, session, global_step_value) -> None:
-        if self._function is not None:
-            function, self._function = self._function, None
-            function()
-
-
-class BeforeFirstSave(tf.compat.v1.train.CheckpointSaverListener):
-    """Calls a function before the first checkpoint of a run is saved."""
-
-    def __init__(self, function: Callable[[], object]):
-        self._function: Callable[[], object] | None = function
-
-    def before_save(self, session, global_step_value) -> None:
-        if self._function is not None:
-            self._function()
-            self._function = None
+        self._after()

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -206,12 +207,11 @@ class _Training:
         what = "training at half size" if half_size else "training"
         photos = photos_per_step(options, self._task)
         progress = hooks.TrainProgress(last_step, photos, options.model_dir, what)
-        listeners = [
-            hooks.BeforeFirstSave(self._before_saving),
-            hooks.BeforeEachSave(progress.stop_clock),
-        ]
+        # What is cached is called before or after the first checkpoint alone. That one is saved
+        # before the first step.
+        listeners = [hooks.OnSave(cache(self._before_saving)), hooks.OnSave(progress.stop_clock)]
         if options.warm_start and not done and not self._task.cluster_spec:
-            listeners.append(hooks.AfterFirstSave(self._evaluate_start))
+            listeners.append(hooks.OnSave(after=cache(self._evaluate_start)))
         return tf_estimator.TrainSpec(
             lambda: dataset.train_dataset(
                 self._train.data,
