@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from colorization.errors import UserError
-from colorization.training import checkpoint, weights
+from colorization.prediction.export import export_weights
+from colorization.training import weights
 from colorization.training.evaluation import stored_liveliness
 
 
@@ -125,13 +126,13 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.1}
     (folder / "best").mkdir()
     (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
-    checkpoint.write_weights(str(folder), tmp_path / "as it is")
+    export_weights(str(folder), tmp_path / "as it is")
     assert stored_liveliness(str(tmp_path / "as it is")).saturation == pytest.approx(1.1)
-    checkpoint.write_weights(str(folder), tmp_path / "livelier", saturation=1.2)
+    export_weights(str(folder), tmp_path / "livelier", saturation=1.2)
     assert stored_liveliness(str(tmp_path / "livelier")) == pytest.approx((1.32, 0))
-    checkpoint.write_weights(str(folder), tmp_path / "apart", vibrance=5.0)
+    export_weights(str(folder), tmp_path / "apart", vibrance=5.0)
     assert stored_liveliness(str(tmp_path / "apart")) == pytest.approx((1.1, 5))
-    checkpoint.write_weights(str(tmp_path / "apart"), tmp_path / "again")
+    export_weights(str(tmp_path / "apart"), tmp_path / "again")
     assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
 
 
@@ -143,17 +144,17 @@ def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, fou
     (folder / "best").mkdir()
     (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
     before = stored_liveliness(str(folder)).saturation
-    checkpoint.write_weights(str(folder), tmp_path / "once", saturation=3.0)
-    checkpoint.write_weights(str(tmp_path / "once"), tmp_path / "twice", saturation=0.1)
+    export_weights(str(folder), tmp_path / "once", saturation=3.0)
+    export_weights(str(tmp_path / "once"), tmp_path / "twice", saturation=0.1)
     for name, factor in (("once", 3.0), ("twice", 0.3)):
         assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)
 
 
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
-        checkpoint.write_weights(model_folder(), tmp_path / "weights", saturation=1.2)
+        export_weights(model_folder(), tmp_path / "weights", saturation=1.2)
     with pytest.raises(UserError, match="no evaluation that"):
-        checkpoint.write_weights(model_folder(), tmp_path / "weights", vibrance=3.0)
+        export_weights(model_folder(), tmp_path / "weights", vibrance=3.0)
 
 
 def test_short_memory_is_not_called_damage(values, tmp_path, monkeypatch):

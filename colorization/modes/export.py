@@ -9,7 +9,12 @@ from colorization.errors import UserError
 from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.options import Options
-from colorization.prediction.export import export_onnx, export_saved_model, export_tflite
+from colorization.prediction.export import (
+    export_onnx,
+    export_saved_model,
+    export_tflite,
+    export_weights,
+)
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint
 from colorization.training.general_model import with_model
@@ -49,6 +54,6 @@ def _export_weights(options: Options) -> None:
         raise UserError(f"{folder} holds checkpoints; choose another --output")
     # A model to learn on from keeps what it must not be tested on, and what it must be.
     held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
-    checkpoint.write_weights(options.model_dir, folder, options.saturation, options.vibrance)
+    export_weights(options.model_dir, folder, options.saturation, options.vibrance)
     copy_settings(options.model_dir, folder)
     print(f"Exported to {folder}; --model_dir {folder} uses it")

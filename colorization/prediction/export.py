@@ -1,4 +1,4 @@
-"""Trained models that leave Python: SavedModel, ONNX and TensorFlow Lite files."""
+"""Trained models in other forms: SavedModel, ONNX and TensorFlow Lite files, weights in 8 bits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import tensorflow as tf
 from colorization.console import captured_stderr
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
-from colorization.files import atomic_write, remove_left_behind, write_file
+from colorization.files import atomic_write, remove_left_behind, write_file, write_json
 from colorization.model import merge_ops
 from colorization.prediction.pictures import JPEG_QUALITY
 from colorization.prediction.trained_network import TrainedNetwork
+from colorization.training import checkpoint, weights
+from colorization.training.evaluation import stored_evaluation
+from colorization.training.model_folder import BEST, EVALUATION
 
 tf1 = tf.compat.v1
 
@@ -138,6 +141,39 @@ def export_tflite(trained: TrainedNetwork, path: Path) -> None:
         interpreter.invoke()
     result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     _write_checked(path, data, result, expected)
+
+
+def export_weights(
+    model_dir: str, folder: Path, saturation: float = 1.0, vibrance: float | None = None
+) -> None:
+    """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
+
+    See `training.weights`.
+
+    Args:
+      model_dir: folder of the model.
+      folder: to write to; made if need be.
+      saturation: factor on the predicted chroma, beside the one that the model's evaluation found.
+      vibrance: see `evaluation.Liveliness`; None is the model's.
+
+    Raises:
+      UserError: there is none, or no evaluation to store the others in.
+      OSError: the folder cannot be written to.
+    """
+    _, values = checkpoint.best_tensors(model_dir)
+    # The evaluation comes first, because the weights make the folder a model's.
+    evaluation = stored_evaluation(Path(model_dir) / BEST)
+    livelier = {} if vibrance is None else {"vibrance": vibrance}
+    if saturation != 1:
+        # What evaluations find is limited when it is read, what is asked for is not.
+        livelier["added_saturation"] = saturation * (evaluation or {}).get("added_saturation", 1.0)
+    if evaluation is not None:
+        write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})
+    elif livelier:
+        raise UserError(
+            f"{model_dir} holds no evaluation that a saturation or vibrance could be stored in"
+        )
+    weights.write(folder / weights.FILE, values)
 
 
 def _frozen(

@@ -17,10 +17,9 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import private_folder, write_json
+from colorization.files import private_folder
 from colorization.training import weights
-from colorization.training.evaluation import stored_evaluation
-from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION, LOCK
+from colorization.training.model_folder import BEST, CHECKPOINT, LOCK
 
 # Endings of the names of Adam's variables.
 _OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
@@ -143,37 +142,6 @@ def restorable(values: dict[str, np.ndarray], folder: str | None = None) -> Iter
         prefix = os.path.join(temporary, f"{CHECKPOINT}-{values['global_step']}")
         _write(prefix, values)
         yield prefix
-
-
-def write_weights(
-    model_dir: str, folder: Path, saturation: float = 1.0, vibrance: float | None = None
-) -> None:
-    """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
-
-    Args:
-      model_dir: folder of the model.
-      folder: to write to; made if need be.
-      saturation: factor on the predicted chroma, beside the one that the model's evaluation found.
-      vibrance: see `evaluation.Liveliness`; None is the model's.
-
-    Raises:
-      UserError: there is none, or no evaluation to store the others in.
-      OSError: the folder cannot be written to.
-    """
-    _, values = best_tensors(model_dir)
-    # The evaluation comes first, because the weights make the folder a model's.
-    evaluation = stored_evaluation(Path(model_dir) / BEST)
-    livelier = {} if vibrance is None else {"vibrance": vibrance}
-    if saturation != 1:
-        # What evaluations find is limited when it is read, what is asked for is not.
-        livelier["added_saturation"] = saturation * (evaluation or {}).get("added_saturation", 1.0)
-    if evaluation is not None:
-        write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})
-    elif livelier:
-        raise UserError(
-            f"{model_dir} holds no evaluation that a saturation or vibrance could be stored in"
-        )
-    weights.write(folder / weights.FILE, values)
 
 
 def _write(prefix: str, values: dict[str, np.ndarray]) -> None:
