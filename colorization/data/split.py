@@ -92,8 +92,7 @@ def photos_for_training(options: Options, noted: Path) -> tuple[Options, Selecti
         suitable = _BUNDLED_DEFAULTS
     trained_on = before.trained_on | held_out.sizes(selection.train)
     selection = selection._replace(trained_on=trained_on)
-    unset = {name: value for name, value in suitable.items() if name not in options.given}
-    return dataclasses.replace(options, **unset), selection
+    return options.with_defaults(**suitable), selection
 
 
 def photos_for_testing(options: Options, noted: Path) -> list[str] | Shards:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from colorization.options.network import NetworkOptions
 from colorization.options.page import PageOptions
@@ -47,6 +49,11 @@ class Options(
     start: str = ""
     full_size_from: int | None = None
     given: frozenset[str] = frozenset()
+
+    def with_defaults(self, **values: Any) -> Options:
+        """The options with other values for those that did not stand on the command line."""
+        unset = {name: value for name, value in values.items() if name not in self.given}
+        return dataclasses.replace(self, **unset)
 
     @property
     def half_size_steps(self) -> int:

@@ -48,13 +48,11 @@ def with_starting_point(options: Options, bundled: bool) -> Options:
             folder = located(noted, options.model)
     if not start:
         return options
-    suitable = {
-        "learning_rate": _LEARNING_RATE,
-        "half_size_share": 0.0,
-        "max_steps": max(1, options.max_steps // _SHARE_OF_STEPS),
-    }
-    unset = {name: value for name, value in suitable.items() if name not in options.given}
-    return dataclasses.replace(options, warm_start=folder, start=start, **unset)
+    return dataclasses.replace(options, warm_start=folder, start=start).with_defaults(
+        learning_rate=_LEARNING_RATE,
+        half_size_share=0.0,
+        max_steps=max(1, options.max_steps // _SHARE_OF_STEPS),
+    )
 
 
 def note(options: Options) -> None:
