@@ -181,8 +181,8 @@ def locked(
     folder: str,
     work: str,
     option: str,
-    others: Callable[[], Iterable[Path]] = tuple,
-    begin: Callable[[], object] = tuple,
+    others: Callable[[], Iterable[Path]] = lambda: (),
+    begin: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Keeps others from the same work in a folder for the duration of the body.
 

@@ -102,8 +102,8 @@ def refuse_large(width: int, height: int) -> None:
 
 def why_unknown(data: bytes) -> str:
     """Explains why Pillow does not open a file."""
-    for kind, begins, told in _WITH_LIBRARY:
-        if re.match(begins, data[:_START], re.DOTALL):
+    for kind, beginning, told in _WITH_LIBRARY:
+        if _begins(data, beginning):
             return "damaged: cut short or changed" if _is_readable(kind) else told
     if told := _other(data):
         return told
@@ -127,9 +127,8 @@ def why_undecoded(data: bytes, error: Exception) -> str:
       data: the file.
       error: what Pillow has raised.
     """
-    if not any(re.match(begins, data[:_START], re.DOTALL) for _, begins, _ in _WITH_LIBRARY) and (
-        told := _other(data)
-    ):
+    needs_library = any(_begins(data, beginning) for _, beginning, _ in _WITH_LIBRARY)
+    if not needs_library and (told := _other(data)):
         return told
     if process := jpeg.unread_process(data):
         return unread_kind("JPEG", process)
@@ -142,10 +141,13 @@ def why_undecoded(data: bytes, error: Exception) -> str:
     return told
 
 
+def _begins(data: bytes, pattern: bytes) -> bool:
+    return re.match(pattern, data[:_START], re.DOTALL) is not None
+
+
 def _other(data: bytes) -> str | None:
     """What to say of a file that begins as one of another kind than photos."""
-    told = (told for begins, told in _OTHERS if re.match(begins, data[:_START], re.DOTALL))
-    return next(told, None)
+    return next((told for beginning, told in _OTHERS if _begins(data, beginning)), None)
 
 
 def unread_kind(kind: str, told: str = "") -> str:

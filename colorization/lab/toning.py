@@ -132,10 +132,12 @@ def _off_curve(
     ]
     levels = sum(pixels)
     roughness = 4 * sum(np.square(some) for some in pixels) - np.square(levels)
-    planes = np.empty([len(_KNOTS) + 5, rows, a.shape[1]], np.float32)
-    _SHARES.take(levels, axis=1, out=planes[:-5], mode="clip")
-    _ROUGHNESS.take(levels, axis=1, out=planes[-5:-2], mode="clip")
-    planes[-5:-2] *= roughness
+    # Shares of the knots, terms of roughness, a* and b*.
+    knots = len(_KNOTS)
+    planes = np.empty([knots + len(_ROUGHNESS) + 2, rows, a.shape[1]], np.float32)
+    _SHARES.take(levels, axis=1, out=planes[:knots], mode="clip")
+    _ROUGHNESS.take(levels, axis=1, out=planes[knots:-2], mode="clip")
+    planes[knots:-2] *= roughness
     planes[-2] = a[first::step]
     planes[-1] = b[first::step]
     means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
@@ -144,7 +146,7 @@ def _off_curve(
     products = terms @ terms.T / blocks**2 + _STIFFNESS
     weights = np.linalg.solve(products, terms @ chroma.T / blocks**2)
     off = chroma - weights.T @ terms
-    curve, shares = weights[: len(_KNOTS)], terms[: len(_KNOTS)]
+    curve, shares = weights[:knots], terms[:knots]
     # Where the curve is steep, a little more or less lightness explains much of the distance.
     slopes = (np.diff(curve, axis=0) / np.diff(_KNOTS)[:, None]).T
     slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")

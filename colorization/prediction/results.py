@@ -323,9 +323,8 @@ def picture_names(
       to names that have another one, `.png` to names of formats that hold no coloured photo,
       `.mp4` to those of films in containers of old. Only where this name is another photo's
       already, in `places` or in the results folder, or a folder's, or a file there that is nobody's
-      picture, it gets a number. No two names are equal, not
-      even on file systems that know no capitals, and every file system takes all of them, see
-      `portable_names`.
+      picture, it gets a number. No two names are equal, not even on file systems that know no
+      capitals, and every file system takes all of them, see `portable_names`.
     """
     wanted = (FORMATS[format][1],) if format else KINDS
     ending = FORMATS[format or "png"][0]

@@ -1,4 +1,4 @@
-"""The best checkpoint of a model, kept in a folder of its own together with its metrics."""
+"""Evaluations that training stores: which checkpoint is the best, and what makes it livelier."""
 
 from __future__ import annotations
 
