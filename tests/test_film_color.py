@@ -4,11 +4,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from colorization.films.color import (
     Colors,
     Converter,
+    Shape,
     StatedColors,
     UnreadableFilm,
     field_order,
@@ -155,6 +157,19 @@ def test_pictures_without_chroma_planes_are_read_as_they_are(colourful, layout):
     assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - picture).mean() < 1
 
 
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize(("layout", "scale"), [("gray", 1), ("gray10le", 4), ("gray16le", 256)])
+def test_gray_of_limited_range_is_read_as_such(layout, scale, stated):
+    levels = np.arange(256).astype(np.uint16)[None].repeat(16, 0)
+    frame = frame_of((levels * scale).astype(np.uint8 if scale == 1 else np.uint16), layout)
+    frame.pts, frame.time_base, frame.color_range = 0, TIME_BASE, int(stated)
+    colors = Colors(1, 1, 1, False, gray_is_full=stated)
+    converter = Converter(frame, TIME_BASE, colors)
+    expected = ((levels.astype(float) - 16) * 255 / 219).clip(0, 255)
+    read = converter.srgb(converter.upright(frame)).astype(float)
+    assert np.abs(read - expected[..., None]).max() <= 1.5
+
+
 def test_ten_bits_are_read(colourful):
     yuv = to_yuv(colourful(64, 96) / 255, 1, False)
     planes = (4 * yuv).round().astype(np.uint16).transpose(2, 0, 1)
@@ -175,6 +190,29 @@ def test_pictures_that_change_their_size_keep_that_of_the_first(colourful):
     converter = Converter(first, TIME_BASE, Colors(1, 1, 1, False))
     shown = [converter.upright(frame) for frame in (first, second, first)]
     assert [(frame.width, frame.height) for frame in shown] == 3 * [(96, 64)]
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "rows", "columns"),
+    [((48, 64), 1, 64, 86), ((64, 64), 2, 48, 96), ((48, 64), Fraction(9, 8), 64, 96)],
+    ids=["higher", "wider", "same"],
+)
+def test_pictures_of_another_shape_are_not_stretched(colourful, size, aspect, rows, columns):
+    first, other = colourful(64, 96), np.maximum(colourful(*size), 64)
+    frames = [frame_of(first, "rgb24"), frame_of(other, "rgb24")]
+    for number, frame in enumerate(frames):
+        frame.pts = number
+    converter = Converter(frames[0], TIME_BASE, Colors(1, 1, 1, False), shape=Shape(96, 64))
+    np.testing.assert_array_equal(converter.srgb(converter.upright(frames[0])), first)
+    assert not converter.barred
+    shown = converter.srgb(converter.upright(frames[1], Fraction(aspect)))
+    assert shown.shape == (64, 96, 3)
+    inside = shown.any(-1)
+    assert (inside.any(1).sum(), inside.any(0).sum()) == (rows, columns)
+    assert inside.sum() == rows * columns
+    assert converter.barred == ((rows, columns) != (64, 96))
+    expected = Image.fromarray(other).resize((columns, rows), Image.Resampling.BICUBIC)
+    assert np.abs(shown[inside].reshape(rows, columns, 3) - np.float32(expected)).mean() < 2
 
 
 def context_of(width=64, height=48, layout="yuv420p", tags=(2, 2, 2), color_range=0):
@@ -202,7 +240,15 @@ def context_of(width=64, height=48, layout="yuv420p", tags=(2, 2, 2), color_rang
     ],
 )
 def test_tags_are_kept_and_missing_ones_guessed_as_players_do(context, expected):
-    assert stored_colors(context_of(**context)) == Colors(*expected)
+    assert stored_colors(context_of(**context))[:4] == expected
+
+
+def test_gray_pictures_that_state_no_range_have_that_of_their_codecs_standard():
+    """H.264's is the limited one."""
+    read = av.CodecContext.create("ffv1", "r")
+    read.width, read.height, read.pix_fmt = 64, 48, "gray"
+    assert stored_colors(read).gray_is_full
+    assert not stored_colors(context_of(layout="gray")).gray_is_full
 
 
 @pytest.mark.parametrize(
@@ -220,8 +266,8 @@ def test_the_containers_word_counts_where_the_stream_states_nothing():
     container = StatedColors(9, 16, 9)
     with pytest.raises(UnreadableFilm, match="PQ"):
         stored_colors(context_of(), container)
-    assert stored_colors(context_of(tags=(1, 1, 1)), container) == Colors(1, 1, 1, False)
-    assert stored_colors(context_of(), StatedColors(9, 14, 9)) == Colors(9, 14, 9, False)
+    assert stored_colors(context_of(tags=(1, 1, 1)), container)[:4] == (1, 1, 1, False)
+    assert stored_colors(context_of(), StatedColors(9, 14, 9))[:4] == (9, 14, 9, False)
 
 
 def test_chroma_of_fields_that_only_the_container_states_is_read_field_by_field():

@@ -1,7 +1,10 @@
 """Colour standards and interlacing of coloured films are those of their sources."""
 
+from fractions import Fraction
+
 import pytest
 
+from colorization.films import survey
 from colorization.films.color import UnreadableFilm, field_order
 from colorization.films.colorize_film import colorize_film
 
@@ -121,3 +124,56 @@ def test_interlacing_that_webm_does_not_hold_is_named(make_film, painter, tmp_pa
     for name, named in (("film.webm", True), ("film.mp4", False)):
         done = colorize_film(painter, str(source), tmp_path / "results" / name, ignore)
         assert ("no interlacing" in done.changes) == named
+
+
+def parts(make_film, tmp_path, *films):
+    """Films of MPEG-2 one after the other, as television is recorded."""
+    whole = tmp_path / "recorded.ts"
+    made = [
+        make_film(f"{number}.ts", pictures="mpeg2video", **settings).read_bytes()
+        for number, settings in enumerate(films)
+    ]
+    whole.write_bytes(b"".join(made))
+    return whole
+
+
+def test_films_that_begin_progressive_stay_interlaced(make_film, painter, tmp_path):
+    interlaced = {"options": {"flags": "+ilme+ildct"}, "fields": "tff"}
+    source = parts(make_film, tmp_path, {"frames": 15}, {"frames": 30, **interlaced})
+    target = tmp_path / "results" / "film.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    with av.open(str(target)) as container:
+        assert all(frame.interlaced_frame for frame in container.decode(video=0))
+    assert "no interlacing" not in done.changes
+
+
+def test_a_few_interlaced_pictures_are_named(make_film, painter, tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "_PLACES", 1)
+    interlaced = {"options": {"flags": "+ilme+ildct"}, "fields": "tff"}
+    source = parts(make_film, tmp_path, {"frames": 15}, {"frames": 3, **interlaced})
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
+    assert "no interlacing" in done.changes
+
+
+def test_the_shape_is_that_of_most_pictures(make_film, painter, tmp_path):
+    """Of pixels, that is; in what is left, the pictures are not stretched."""
+
+    def wide(film, video, tracks):
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    def narrow(film, video, tracks):
+        video.codec_context.sample_aspect_ratio = Fraction(1)
+
+    source = parts(
+        make_film, tmp_path, {"frames": 15, "set_up": narrow}, {"frames": 45, "set_up": wide}
+    )
+    target = tmp_path / "results" / "film.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert any("black bars" in change for change in done.changes)
+    with av.open(str(target)) as container:
+        pictures = container.streams.video[0]
+        assert pictures.sample_aspect_ratio == Fraction(4, 3)
+        shown = [frame.to_ndarray(format="gray") for frame in container.decode(pictures)]
+    barred = [bool(picture[:, :6].mean() < 24) for picture in shown]
+    # The decoder may keep the picture at the joint back.
+    assert barred in (15 * [True] + 45 * [False], 14 * [True] + 45 * [False])

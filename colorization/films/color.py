@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 _RGB, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 2, 3, 6
-# FFmpeg's own numbers for the ranges 16..235 and 0..255.
-_LIMITED_RANGE, _FULL_RANGE = 1, 2
+# FFmpeg's own numbers for no statement and the ranges 16..235 and 0..255.
+_UNSTATED_RANGE, _LIMITED_RANGE, _FULL_RANGE = range(3)
 
 # Names that FFmpeg's scale filter has for matrices. BT.470 and SMPTE 170M are both BT.601.
 _MATRICES = {
@@ -50,6 +50,10 @@ PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc
 PICTURES_TELL_FIELDS += ("dvvideo", "prores")
 _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
+# Codecs whose standard gives gray pictures the limited range where nothing is stated (H.264 and
+# H.265, annex E, AV1, section 6.4.2). What other codecs store as gray are pixels as they are.
+_GRAY_IS_LIMITED = ("h264", "hevc", "libx264", "libx265", "av1", "libdav1d", "libaom-av1")
+
 # Matrices that FFmpeg's filter does not undo.
 _REFUSED_MATRICES = {
     8: "YCgCo (matrix 8 of H.273)",
@@ -57,6 +61,11 @@ _REFUSED_MATRICES = {
     14: "ICtCp (matrix 14 of H.273)",
 }
 
+# Beginnings of FFmpeg's names for pixel formats with chroma.
+_YUV = ("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2", "ayuv", "vuy", "vyu", "uyv")
+_YUV += ("v30x", "xv")
+# Difference between proportions that is rounding, or the margin of a tape's picture.
+_SAME_SHAPE = 0.03
 _LINEAR = lab_numpy.linear(255)
 _SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
 
@@ -68,13 +77,26 @@ class UnreadableFilm(Exception):
 class Colors(NamedTuple):
     """How a film's colours are stored: codes of H.273, and whether black and white are 0 and 255.
 
-    `matrix` is that of the coloured film where the source itself is RGB.
+    Attributes:
+      primaries, transfer: codes.
+      matrix: a code; of the coloured film where the source itself is RGB.
+      full_range: of the coloured film, which is limited where the source states none.
+      gray_is_full: whether gray pictures that state no range have the full one.
     """
 
     primaries: int
     transfer: int
     matrix: int
     full_range: bool
+    gray_is_full: bool = True
+
+
+class Shape(NamedTuple):
+    """Size of pictures in pixels, and the width of a pixel over its height."""
+
+    width: int
+    height: int
+    aspect: Fraction = Fraction(1)
 
 
 class StatedColors(NamedTuple):
@@ -96,7 +118,8 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
 
     What the stream itself does not state is taken from the container. What that does not state is
     decided as players do: primaries and transfer are BT.709's, the matrix is BT.709's from 1280
-    columns or 577 rows on and BT.601's below, the range is limited.
+    columns or 577 rows on and BT.601's below, the range is limited, of gray pictures only where the
+    codec's standard says so.
 
     Raises:
       UnreadableFilm: HDR, or another kind that no display of standard range shows as it is.
@@ -122,6 +145,7 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
         transfer if transfer not in (0, _UNSPECIFIED) else BT709,
         matrix,
         _is_yuv(context.pix_fmt) and _has_full_range(context.pix_fmt, int(context.color_range)),
+        context.name not in _GRAY_IS_LIMITED,
     )
 
 
@@ -157,13 +181,19 @@ def stated_fields(context: VideoCodecContext) -> str | None:
 class Converter:
     """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
 
-    `turn_left` is by how many degrees they should be turned further than by right angles.
+    `turn_left` is by how many degrees they should be turned further than by right angles; `barred`
+    whether some have got black bars.
 
     Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
     """
 
     def __init__(
-        self, first: VideoFrame, time_base: Fraction, colors: Colors, fields: str | None = None
+        self,
+        first: VideoFrame,
+        time_base: Fraction,
+        colors: Colors,
+        fields: str | None = None,
+        shape: Shape | None = None,
     ):
         """Makes a converter for pictures of one film.
 
@@ -172,9 +202,12 @@ class Converter:
           time_base: the unit of its times.
           colors: how its colours are stored.
           fields: "tff" or "bff" for interlaced pictures that do not tell so themselves.
+          shape: that all pictures are given before they are turned; by default that of the first.
         """
         self._set_fields = [("setfield", fields)] if fields else []
-        self._first, self._time_base, self._colors = first, time_base, colors
+        self._shape = shape or Shape(first.width, first.height)
+        self._time_base, self._colors = time_base, colors
+        self.barred = False
         self._turns, self.lying, self.turn_left = _turns(first)
         self.turned = bool(self._turns)
         self._into: tuple | None = None
@@ -184,14 +217,17 @@ class Converter:
         if not np.allclose(to_xyz, srgb_to_xyz, atol=1e-3):
             self._to_srgb = np.linalg.solve(srgb_to_xyz, to_xyz)
 
-    def upright(self, frame: VideoFrame) -> VideoFrame:
+    def upright(self, frame: VideoFrame, aspect: Fraction = Fraction(1)) -> VideoFrame:
         """The picture as it is to be shown, RGB in the film's primaries, its sides even.
 
-        Pictures of another size than the first are scaled to that.
+        Args:
+          frame: of any size; it is scaled to the film's, with black bars where it would be
+            stretched.
+          aspect: width of its pixels over their height.
         """
-        kind = (frame.width, frame.height, frame.format.name)
+        kind = (frame.width, frame.height, frame.format.name, aspect)
         if self._into is None or self._into[0] != kind:
-            self._into = kind, self._graph_into(frame)
+            self._into = kind, self._graph_into(frame, aspect)
         return self._into[1](frame)
 
     def srgb(self, upright: VideoFrame) -> np.ndarray:
@@ -217,14 +253,28 @@ class Converter:
             self._back = self._graph_back(upright, width)
         return self._back(upright)
 
-    def _graph_into(self, frame: VideoFrame) -> Callable[[VideoFrame], VideoFrame]:
+    def _graph_into(
+        self, frame: VideoFrame, aspect: Fraction
+    ) -> Callable[[VideoFrame], VideoFrame]:
         layout = frame.format.name
         full = _has_full_range(layout, int(frame.color_range))
-        scaling = f"{self._first.width}:{self._first.height}:{_SCALING}:out_range=full"
+        if _is_gray(layout) and int(frame.color_range) == _UNSTATED_RANGE:
+            full = self._colors.gray_is_full
+        width, height = fitted = _fitted(Shape(frame.width, frame.height, aspect), self._shape)
+        scaling = f"{width}:{height}:{_SCALING}:out_range=full"
         if _is_yuv(layout):
-            matrix = _MATRICES[self._colors.matrix]
-            scaling += f":in_color_matrix={matrix}:in_range={'full' if full else 'limited'}"
-        filters = [*self._set_fields, ("scale", scaling), ("format", "rgb24"), *self._turns]
+            scaling += f":in_color_matrix={_MATRICES[self._colors.matrix]}"
+            scaling += f":in_range={'full' if full else 'limited'}"
+        filters = [*self._set_fields, ("scale", scaling), ("format", "rgb24")]
+        if _is_gray(layout) and not full:
+            # The filter above knows no gray pictures but those of full range.
+            filters.append(("lutrgb", ":".join(f"{name}=(val-16)*255/219+0.5" for name in "rgb")))
+        if fitted != self._shape[:2]:
+            self.barred = True
+            # Even offsets keep the order of fields.
+            centred = "trunc((ow-iw)/4)*2:trunc((oh-ih)/4)*2"
+            filters.append(("pad", f"{self._shape.width}:{self._shape.height}:{centred}"))
+        filters += self._turns
         even = ("crop", "trunc(iw/2)*2:trunc(ih/2)*2:0:0")
         return _graph(frame, self._time_base, [*filters, even])
 
@@ -239,11 +289,26 @@ class Converter:
 
 def _is_yuv(layout: str | None) -> bool:
     """Whether a pixel format has chroma to be read by a matrix."""
-    return (layout or "").startswith(("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2"))
+    return (layout or "").startswith(_YUV)
+
+
+def _is_gray(layout: str) -> bool:
+    return layout.startswith(("gray", "ya"))
 
 
 def _has_full_range(layout: str, tagged: int) -> bool:
     return tagged == _FULL_RANGE or layout.startswith("yuvj")
+
+
+def _fitted(picture: Shape, film: Shape) -> tuple[int, int]:
+    """Even width and height that a picture has in a film of another shape, as large as possible."""
+    width, height = film.width, film.height
+    shown, room = (shape.aspect * shape.width / shape.height for shape in (picture, film))
+    if abs(shown / room - 1) < _SAME_SHAPE:
+        return width, height
+    if shown < room:
+        return max(2, 2 * round(width * shown / room / 2)), height
+    return width, max(2, 2 * round(height * room / shown / 2))
 
 
 def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:

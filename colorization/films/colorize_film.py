@@ -14,10 +14,8 @@ from colorization.files import atomic_write, remove_left_behind
 from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.file_end import holds_hole
 from colorization.films.source import (
-    Beginning,
     Clock,
     address,
-    beginning,
     container_name,
     decoded,
     explained,
@@ -26,6 +24,7 @@ from colorization.films.source import (
     main_pictures,
     open_film,
 )
+from colorization.films.survey import PixelAspects, Survey, survey
 from colorization.films.tracks import Tracks, describe, left_out, needs_free_metadata
 from colorization.films.wholeness import require_whole
 from colorization.prediction.results import CONTAINERS
@@ -41,8 +40,6 @@ _H264 = ("libx264", {"crf": "16"})
 _VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
 # Pictures a second above which the rate that a film states is a mistake.
 _FASTEST = 1000
-# Number of pictures at the beginning that tell whether a film is interlaced.
-_LOOKED_AT = 10
 
 # Share of the chroma that comes from the frames before where L* stays the same.
 _STEADINESS = 0.85
@@ -76,10 +73,10 @@ def colorize_film(
       UserError: PyAV is not installed.
       OSError: the target cannot be written or the disk is full.
     """
-    # The beginning is looked at beforehand, because no track can be added to the result once its
-    # first packet is written.
-    begin = beginning(source, _LOOKED_AT)
-    width, height = begin.frames[0].width, begin.frames[0].height
+    # Pictures are looked at beforehand, because no track can be added to the result once its first
+    # packet is written.
+    known = survey(source)
+    width, height, _ = known.shape
     if min(width, height) < 2:
         raise UnreadableFilm(f"{width} x {height} pixels, too small for a film")
     total = require_whole(source)
@@ -96,7 +93,7 @@ def colorize_film(
         pictures = main_pictures(film)
         options = _container_options(film, container, pictures.time_base)
         with av.open(address(temporary), "w", container, options=options) as result:
-            work = _Film(film, result, begin)
+            work = _Film(film, result, known)
             count = work.colorize(colorizer, lambda: progress(total))
         with open_film(str(temporary)) as written:
             missing = left_out(film, written, pictures)
@@ -137,25 +134,32 @@ class _Film:
     `changes` says in a few words each what does not stay as it was.
     """
 
-    def __init__(self, film: InputContainer, result: OutputContainer, begin: Beginning):
+    def __init__(self, film: InputContainer, result: OutputContainer, known: Survey):
         """Adds all tracks to the result.
 
         Args:
           film: the source, of which nothing was read.
           result: of which nothing was written.
-          begin: what the first pictures of the source tell.
+          known: of the source.
         """
         self._film, self._result = film, result
         self._pictures = main_pictures(film)
-        first, fields = begin.frames[0], begin.fields if begin.only_stated else None
-        self._converter = Converter(first, self._pictures.time_base, begin.colors, fields)
-        self._out = self._add_pictures(begin)
+        self._aspects = PixelAspects(self._pictures)
+        self._converter = Converter(
+            known.first,
+            self._pictures.time_base,
+            known.colors,
+            known.fields if known.only_stated else None,
+            known.shape,
+        )
+        self._out = self._add_pictures(known)
+        self._has_fields = bool(known.fields)
         self._tracks = Tracks(film, result, self._pictures)
         self._damaged: list[str] = []
         # Those of pictures on their way by their times, as the source counts time.
         self._durations: dict[int | None, int | None] = {}
-        self._format = first.format
-        self._stored_size = first.width, first.height
+        self._format = known.first.format
+        self._stored_size = known.shape[:2]
 
     @property
     def changes(self) -> list[str]:
@@ -170,7 +174,9 @@ class _Film:
         width, height = self._stored_size
         if width % 2 or height % 2:
             changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
-        if self._loses_fields:
+        if self._converter.barred:
+            changes.append("black bars where the shape of its pictures changes")
+        if self._has_fields and not self._keeps_fields:
             changes.append("no interlacing")
         if self._converter.turn_left:
             changes.append(f"not turned by {self._converter.turn_left} degrees")
@@ -191,7 +197,8 @@ class _Film:
         """
         count, smooth = 0, Smoother()
         for frame in in_time(self._frames(), 1 / _rate(self._pictures)):
-            upright = self._converter.upright(frame)
+            upright = self._converter.upright(frame, self._aspects.of(frame))
+            self._has_fields |= bool(frame.interlaced_frame)
             pixels = self._converter.srgb(upright)
             small = colorizer.small_lightness(pixels)
             chroma = colorizer.predict(small, colorizer.whole_lightness(small))
@@ -225,27 +232,26 @@ class _Film:
             else:
                 self._tracks.write(packet)
 
-    def _add_pictures(self, begin: Beginning) -> VideoStream:
+    def _add_pictures(self, known: Survey) -> VideoStream:
         """Adds the stream for coloured pictures, like those of the source but upright."""
         source, webm = self._pictures, self._result.format.name == "webm"
-        upright = self._converter.upright(begin.frames[0])
-        width, aspect = upright.width, source.sample_aspect_ratio or Fraction(1)
+        width, height, aspect = known.shape
         if self._converter.lying:
-            aspect = 1 / aspect
+            width, height, aspect = height, width, 1 / aspect
         if webm:
             # Neither VP9 nor PyAV's WebM holds the shape of pixels; encoding makes them square.
             width, aspect = round(width * aspect / 2) * 2, 1
         codec, options = _VP9 if webm else _H264
-        self._loses_fields = bool(begin.fields) and (webm or self._converter.turned)
-        if begin.fields and not self._loses_fields:
-            options = {**options, "flags": "+ildct+ilme", "x264-params": f"{begin.fields}=1"}
+        self._keeps_fields = bool(known.fields) and not (webm or self._converter.turned)
+        if self._keeps_fields:
+            options = {**options, "flags": "+ildct+ilme", "x264-params": f"{known.fields}=1"}
         out = self._result.add_stream(codec, rate=_rate(source), options=options)
-        out.width, out.height = width, upright.height
+        out.width, out.height = width & ~1, height & ~1
         out.pix_fmt = "yuv420p"
         out.codec_context.sample_aspect_ratio = aspect
         out.time_base = source.time_base
         out.codec_context.time_base = source.time_base
-        tag(out.codec_context, begin.colors)
+        tag(out.codec_context, known.colors)
         describe(out, source)
         return out
 

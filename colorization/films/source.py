@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from colorization.errors import UserError, reason
-from colorization.films.color import (
-    Colors,
-    UnreadableFilm,
-    field_order,
-    stated_colors,
-    stated_fields,
-    stored_colors,
-)
+from colorization.films.color import UnreadableFilm
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -109,46 +101,6 @@ def disposition(track: Stream) -> int:
 def is_cover(track: Stream) -> bool:
     """Whether a track of pictures is a cover."""
     return track.type == "video" and bool(disposition(track) & _ATTACHED_PICTURE)
-
-
-class Beginning(NamedTuple):
-    """What the first pictures of a film tell of it.
-
-    Attributes:
-      frames: the first pictures as they are decoded.
-      colors: how the colours are stored.
-      fields: the order of fields, see `field_order`.
-      only_stated: whether the container alone states that order, and the pictures do not.
-    """
-
-    frames: list[VideoFrame]
-    colors: Colors
-    fields: str | None
-    only_stated: bool
-
-
-def beginning(path: str, count: int = 1) -> Beginning:
-    """Decodes the first `count` pictures of a film, fewer if it has no more.
-
-    Raises:
-      UnreadableFilm: it has none, or none that a display of standard range shows as they are.
-      UserError: PyAV is not installed.
-    """
-    with explained(path), open_film(path) as film:
-        pictures = main_pictures(film)
-        context = pictures.codec_context
-        # Decoders put in what the stream itself says.
-        stated, fields = stated_colors(context), stated_fields(context)
-        damaged: list[str] = []
-        frames = list(itertools.islice(decoded(film.demux(pictures), damaged), count))
-        if not frames:
-            raise UnreadableFilm(
-                " ".join(["holds no pictures", *(f"({why})" for why in damaged[:1])])
-            )
-        colors = stored_colors(context, stated)
-        orders = (field_order(frame, pictures.time_base) for frame in frames)
-        by_pictures = next((order for order in orders if order), None)
-    return Beginning(frames, colors, by_pictures or fields, bool(fields and not by_pictures))
 
 
 def container_name(film: InputContainer) -> str:

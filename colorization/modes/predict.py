@@ -24,7 +24,8 @@ from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import require_writable
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
-from colorization.films.source import beginning, require_pyav
+from colorization.films.source import require_pyav
+from colorization.films.survey import survey
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
@@ -172,7 +173,7 @@ def _require_readable(paths: list[str]) -> None:
     for path in paths:
         try:
             if is_film(path):
-                beginning(path)
+                survey(path, places=1)
             else:
                 lab_planes.from_path(path)
             return
