@@ -2,6 +2,7 @@
 
 import os
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +142,34 @@ def test_pictures_without_times_follow_each_other():
     for frame, pts in zip(frames, (None, None, 7, 5), strict=True):
         frame.pts, frame.time_base = pts, Fraction(1, 100)
     assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == [0, 4, 7, 8]
+
+
+def times_by_clock(packets):
+    """Times that a clock gives packets of MPEG-TS, which are kinds and times in seconds."""
+    container = SimpleNamespace(name="mpegts", flags=0x200)
+    clock = Clock(SimpleNamespace(format=container, start_time=0))
+    streams = {"video": SimpleNamespace(type="video", index=0)}
+    streams["audio"] = SimpleNamespace(type="audio", index=1)
+    for kind, time in packets:
+        packet = SimpleNamespace(
+            stream=streams[kind], dts=time, pts=time, duration=1, time_base=Fraction(1)
+        )
+        clock.set(packet)
+        yield packet.pts
+
+
+@pytest.mark.parametrize("paused", ["video", "audio"])
+def test_a_track_that_pauses_goes_on_in_time(paused):
+    """Stills of 20 seconds with music, and music that pauses."""
+    other = {"video": "audio", "audio": "video"}[paused]
+    packets = [(other, time) for time in range(60)] + [(paused, time) for time in (0, 20, 40)]
+    packets.sort(key=lambda packet: packet[1])
+    assert list(times_by_clock(packets)) == [time for _, time in packets]
+
+
+def test_clocks_that_jump_ahead_together_go_on():
+    packets = [(kind, time) for time in (0, 1, 2, 100, 101) for kind in ("video", "audio")]
+    assert list(times_by_clock(packets)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_the_clock_begins_where_the_film_does(make_film):

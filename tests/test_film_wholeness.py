@@ -1,5 +1,7 @@
 """Films that break off are refused, and whole ones are not."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -172,3 +174,19 @@ def test_packets_of_silence_are_no_hole(tmp_path):
     assert not holds_hole(str(path), "mpeg")
     path.write_bytes(path.read_bytes() + bytes(2**17) + b"\1" * 4096)
     assert holds_hole(str(path), "mpeg")
+
+
+def test_edits_may_begin_with_a_pause_and_leave_the_end_out(make_film):
+    source = make_film("film.mp4", 50, muxing={"output_ts_offset": "1", "movflags": "faststart"})
+    data = source.read_bytes()
+    assert require_whole(str(source)) == 50
+    # Of two edits, the second one is to be shorter: a count, and durations in milliseconds.
+    begin = data.index(b"elst") + 8
+    assert struct.unpack_from(">III", data, begin)[:2] == (2, 1000)
+    shorter = bytearray(data)
+    struct.pack_into(">I", shorter, begin + 16, 1000)
+    source.write_bytes(shorter)
+    require_whole(str(source))
+    source.write_bytes(shorter[: len(data) * 2 // 3])
+    with pytest.raises(UnreadableFilm, match="breaks off"):
+        require_whole(str(source))

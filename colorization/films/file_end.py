@@ -24,6 +24,8 @@ _IN_CLUSTER = frozenset(
     map(bytes.fromhex, ("e7", "5854", "a7", "ab", "a3", "a0", "af", "ec", "bf"))
 )
 _ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLUSTER}
+# Atoms of MOV and MP4 without which no picture can be shown.
+_HOLD_FILM = (b"mdat", b"moov", b"moof")
 # Containers whose own marks are all through the file, so that none holds many zeros in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
 # Number of zeros at the end that are no padding, and the share where a file is small.
@@ -47,6 +49,8 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
         stated = _end_of_flv(path)
     elif container == "ivf":
         stated = _end_of_ivf(path)
+    elif container == "mov":
+        stated = _end_of_atoms(path)
     elif container == "yuv4mpegpipe":
         return last_byte or size, size
     else:
@@ -202,6 +206,25 @@ def _end_of_ivf(path: str) -> int:
             file.seek(end)
             end += 12 + int.from_bytes(file.read(4), "little")
     return end
+
+
+def _end_of_atoms(path: str) -> int:
+    """Where the last atom that holds film should end in a MOV or MP4 file (ISO/IEC 14496-12, 4.2).
+
+    0 where none is cut off.
+    """
+    with open(path, "rb") as file:
+        size, place = file.seek(0, os.SEEK_END), 0
+        while place + 8 <= size:
+            file.seek(place)
+            length, name, long = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            length = long if length == 1 else length
+            if length < 8:  # 0 is up to the end of the file.
+                return 0
+            place += length
+            if place > size and name in _HOLD_FILM:
+                return place
+    return 0
 
 
 def _transport_packets(head: bytes) -> tuple[int, int]:

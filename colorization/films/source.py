@@ -24,7 +24,7 @@ _TIMES_MAY_JUMP = 0x200
 _CLOCK_WRAPS = ("mpegts", "mpeg")
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
-# Seconds of a track's time from one packet to the next that are a clock started anew.
+# Seconds ahead of all tracks, or back in one, that are a clock started anew.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
 # The first version that has all that is asked of it, as in requirements-video.txt.
@@ -130,7 +130,9 @@ class Clock:
             now = packet.dts * packet.time_base + self._offset
             index = packet.stream.index
             jump = now - self._next.get(index, now)
-            if jump > _JUMP_AHEAD or jump < -_JUMP_BACK:
+            # A track that has paused, or shows a still, goes on where others have come already.
+            reached = max(self._next.values(), default=now)
+            if now > reached + _JUMP_AHEAD or jump < -_JUMP_BACK:
                 self._offset -= jump
                 now -= jump
             self._next[index] = now + (packet.duration or 0) * packet.time_base

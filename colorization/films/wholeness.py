@@ -34,8 +34,9 @@ _STATED_LENGTH = {
 }
 # Those of them whose header may say nothing, so that FFmpeg estimates the length.
 _LENGTH_MAY_BE_ESTIMATED = ("asf", "flv")
-# Those whose length counts from zero, wherever the film begins.
-_COUNTED_FROM_ZERO = ("matroska", "asf")
+# Those whose length counts from zero, wherever the film begins. FFmpeg does so in MOV and MP4 where
+# edits begin with a pause and leave the end out.
+_COUNTED_FROM_ZERO = ("matroska", "asf", "mov")
 # Containers whose tracks each have a length of their own.
 _STATED_BY_TRACK = ("mov", "mxf")
 # Containers that note of no packet that it is cut, or whose packets are cut by damage elsewhere.
@@ -139,5 +140,5 @@ def _stated_lengths(
         by_frames = container == "avi" and track.type == "video" and track.frames
         length = by_frames or (container in _STATED_BY_TRACK and track.duration) or 0
         if length:
-            stated = ((track.start_time or 0) + length) * track.time_base
-            yield stated, ends.get(track.index, start)
+            begin = 0 if container in _COUNTED_FROM_ZERO else track.start_time or 0
+            yield (begin + length) * track.time_base, ends.get(track.index, start)
