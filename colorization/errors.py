@@ -109,7 +109,7 @@ def explain(error: BaseException, batch_size: int) -> str | None:
         # One exception of TensorFlow stands for many errors; its words tell which.
         words = [os.strerror(code) for code in codes]
         if (isinstance(error, OSError) and error.errno in codes) or (
-            isinstance(error, tf.errors.OpError) and any(map(text.__contains__, words))
+            isinstance(error, tf.errors.OpError) and any(word in text for word in words)
         ):
             return (
                 f"{meaning} ({_telling_line(text, *words)}); what was finished before is whole: "

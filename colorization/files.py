@@ -28,7 +28,8 @@ _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hex
 _NAME = f"colorize-{_MACHINE}-"
 _PREFIX = f".{_NAME}"
 # Containers may share a machine's name, but do not see each other's processes: there, what nobody
-# has written to for an hour is left behind. Linux has one number for what is no container.
+# has written to for an hour is left behind. Outside of containers, Linux numbers the namespace of
+# processes so.
 _NAMESPACE, _NO_CONTAINER, _SILENT_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
 
 # Errors of file systems that have no locks, such as some network shares.

@@ -53,7 +53,7 @@ def _identify(path: str) -> HeldOut:
         return HeldOut(path, os.path.getsize(path), file_checksum(path))
     # A name with a zero byte raises a ValueError.
     except (OSError, ValueError):
-        return HeldOut(path, -1, "")
+        return HeldOut(path, _UNKNOWN, "")
 
 
 def same_content(paths: Sequence[str], others: Iterable[HeldOut]) -> set[str]:

@@ -76,7 +76,8 @@ def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:
     sheet = np.empty(SHEET_SHAPE, np.uint8)
     sheet[:SIZE] = lab_numpy.lightness_bytes(pixels)
     sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:] = lab_numpy.halved_chroma_bytes(pixels)
-    # Means of four grays are hardly further from zero than they are; most photos have such as are.
+    # The mean of four grays lies near zero, as they do. Most photos have others, which spares them
+    # the slower test.
     chroma = sheet[SIZE:]
     if chroma.max() <= 131 and chroma.min() >= 125 and lab_numpy.is_gray(pixels[..., :3]):
         return sheet, "gray"

@@ -85,7 +85,8 @@ def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | Non
     changed = [
         name for name, size in zip(names, sizes, strict=True) if sizes_now.get(name, size) != size
     ]
-    # What is still there, but not named any more, is not wanted; so is another folder's much more.
+    # Photos that are still there, but not named any more, are not wanted. Where most of them have
+    # gone, changed or come, another folder is meant.
     unnamed = (root + name for name in gone)
     other = 2 * (len(gone) + len(changed)) > len(names) or 2 * len(new) > len(now.names)
     if former.sha256 != sha256 or other or any(map(tf.io.gfile.exists, unnamed)):

@@ -173,7 +173,7 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
         return _of_prepared(photos, tests, before)
     known = held_out.same_content(photos, before.held_out)
     rest = [path for path in photos if path not in known]
-    if known and not _first_usable(rest):
+    if known and not _any_usable(rest):
         raise _nothing_left(photos)
     if tests:
         selection = _tested_on_others(rest, find_data(tests), before)
@@ -191,7 +191,7 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
     noted = [*before.held_out, *held_out.identify(test)]
     copies = held_out.same_content(rest, noted)
     train = [path for path in rest if path not in copies]
-    if test and _first_usable(train):
+    if test and _any_usable(train):
         print(
             f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
             "--test_data names others."
@@ -233,7 +233,7 @@ def _tested_on_others(photos: list[str], test: list[str] | Shards, before: _Befo
     named = held_out.identify(test)
     copies = held_out.same_content(photos, named)
     train = [path for path in photos if path not in copies]
-    if not _first_usable(train):
+    if not _any_usable(train):
         print("All photos are trained and tested on: the figures will flatter the model.")
         return Selection(photos, test, before.held_out)
     return Selection(train, test, list(dict.fromkeys([*before.held_out, *named])))
@@ -312,23 +312,19 @@ def require_usable(data: list[str] | Shards) -> None:
     if isinstance(data, Shards):
         return
     report = Report(len(data))
-    if not _first_usable(data, report):
-        raise UserError(f"no usable photo: {report}; name a folder with colour photos")
-
-
-def _first_usable(paths: Sequence[str], report: Report | None = None) -> str | None:
-    """The first photo of colour; the report takes note of those before it."""
-    for path, state in _opened(paths):
+    for path, state in _opened(data):
         if state == "colour":
-            return path
-        if report is None:
-            continue
+            return
         if state in ("gray", "toned"):
             report.add_without_color(path, state)
         else:
             # No warning is given here, because training gives one when it comes to the photo.
             report.unreadable[path] = state
-    return None
+    raise UserError(f"no usable photo: {report}; name a folder with colour photos")
+
+
+def _any_usable(paths: Sequence[str]) -> bool:
+    return any(state == "colour" for _, state in _opened(paths))
 
 
 def _usable(paths: Sequence[str]) -> list[str]:
