@@ -208,16 +208,17 @@ def _begun(
 
 def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
     """Stops where a folder holds anything but the beginning of the same preparation."""
-    begun = tf.io.gfile.exists(_progress_file(output, _SETTINGS))
-    if begun and _read_json(_progress_file(output, _SETTINGS)) == settings:
+    noted = _noted_settings(output)
+    if noted == settings:
         return
     if is_finished(output, settings["split"]):
         raise UserError(
             f"{output} was prepared from other photos, with other options or by another version; "
             "train on that, or remove it, or choose another --output"
         )
-    if begun:
-        if not _is_bare(output, settings) and _begun_with(output, settings, photos) is None:
+    if noted is not None:
+        mine = _is_bare(output, noted, settings) or _begun_with(output, noted, settings, photos)
+        if not mine:
             raise UserError(
                 f"{output} holds the beginning of a preparation with other photos or options, or "
                 f"of another version; repeat those to finish it, or remove {output}, or choose "
@@ -229,12 +230,11 @@ def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
 
 
-def _is_bare(output: str, settings: dict) -> bool:
+def _is_bare(output: str, noted: dict, settings: dict) -> bool:
     """Whether a preparation has finished nothing yet, and nobody else can be at it.
 
     Those of several shards have a lock each, and remote ones have none.
     """
-    noted = _read_json(_progress_file(output, _SETTINGS))
     if "shards" in {**noted, **settings} or "://" in output:
         return False
     finished = (Path(output, part, MANIFEST) for part in (*_parts(0), *_parts(1)))
@@ -242,39 +242,37 @@ def _is_bare(output: str, settings: dict) -> bool:
 
 
 def _begun_with(
-    output: str, settings: dict, photos: PhotoList
-) -> tuple[dict, tuple[PhotoList, str]] | None:
-    """What a folder holds the beginning of: its settings, and what `photo_list.noted` gives.
+    output: str, noted: dict, settings: dict, photos: PhotoList
+) -> tuple[PhotoList, str] | None:
+    """What `photo_list.noted` gives of a preparation with these settings, noted in a folder.
 
     None if it has other options than these, or other photos.
     """
-    noted = _read_json(_progress_file(output, _SETTINGS))
     if noted == settings:
-        return settings, (photos, "")
+        return photos, ""
     if {**settings, **{name: noted.get(name) for name in _OF_LIST}} != noted:
         return None
-    listed = photo_list.noted(_progress_file(output, _PHOTOS), noted["list_sha256"], photos)
-    return listed and (noted, listed)
+    return photo_list.noted(_progress_file(output, _PHOTOS), noted["list_sha256"], photos)
 
 
 def _gone_on_with(output: str, settings: dict, photos: PhotoList) -> tuple[dict, PhotoList]:
     """Settings and photos of a preparation that may have been begun with others than these."""
-    settings, (photos, told) = _begun_with(output, settings, photos)
+    noted = _noted_settings(output)
+    photos, told = _begun_with(output, noted, settings, photos)
     if told:
         _log.warning("the preparation goes on with the photos that it was begun with; %s", told)
-    return settings, photos
+    return noted, photos
 
 
 def _begin(output: str, settings: dict, photos: PhotoList) -> None:
     """Makes the folders and notes what is prepared there."""
     tf.io.gfile.makedirs(progress_folder(output))
-    noted_settings = _progress_file(output, _SETTINGS)
-    known = _read_json(noted_settings) if tf.io.gfile.exists(noted_settings) else None
-    if known is None or (known != settings and _is_bare(output, settings)):
-        if known is not None:
-            _remove_unfinished(output, known)
+    noted = _noted_settings(output)
+    if noted is None or (noted != settings and _is_bare(output, noted, settings)):
+        if noted is not None:
+            _remove_unfinished(output, noted)
         photo_list.note(_progress_file(output, _PHOTOS), photos)
-        write_json(noted_settings, settings)
+        write_json(_progress_file(output, _SETTINGS), settings)
     for part in _parts(settings["split"]):
         tf.io.gfile.makedirs(os.path.join(output, part))
 
@@ -420,6 +418,12 @@ def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
         "settings": settings,
         "shards": shards,
     }
+
+
+def _noted_settings(output: str) -> dict | None:
+    """Settings of the preparation that was begun in a folder; None where there is none."""
+    file = _progress_file(output, _SETTINGS)
+    return _read_json(file) if tf.io.gfile.exists(file) else None
 
 
 def _progress_file(output: str, name: str) -> str:
