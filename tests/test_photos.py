@@ -356,6 +356,6 @@ def test_texts_and_music_with_endings_of_films_are_no_films(tmp_path):
         "picture.ts": encoded(Image.new("RGB", (2, 2)), "PNG"),
     }.items():
         (tmp_path / name).write_bytes(data)
-    found = [os.path.basename(path) for path in find_photos([str(tmp_path)], films=True)]
+    found = [os.path.basename(path) for path in find_places([str(tmp_path)], films=True)]
     assert found == ["broken.ts", "camera.mod", "film.mp4", "film.ts", "picture.ts"]
     assert [os.path.basename(path) for path in find_photos([str(tmp_path)])] == ["picture.ts"]

@@ -120,17 +120,22 @@ def test_arrays_that_are_no_weights_are_refused(tmp_path, arrays):
         weights.read(tmp_path / weights.FILE)
 
 
-def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, tmp_path):
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder(), folder)
-    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.1}
+def with_evaluation(model, folder, saturation):
+    """A copy of a model whose evaluation has found a saturation."""
+    shutil.copytree(model, folder)
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": saturation}
     (folder / "best").mkdir()
     (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
-    export_weights(str(folder), tmp_path / "as it is")
+    return str(folder)
+
+
+def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, tmp_path):
+    folder = with_evaluation(model_folder(), tmp_path / "model", 1.1)
+    export_weights(folder, tmp_path / "as it is")
     assert stored_liveliness(str(tmp_path / "as it is")).saturation == pytest.approx(1.1)
-    export_weights(str(folder), tmp_path / "livelier", saturation=1.2)
+    export_weights(folder, tmp_path / "livelier", saturation=1.2)
     assert stored_liveliness(str(tmp_path / "livelier")) == pytest.approx((1.32, 0))
-    export_weights(str(folder), tmp_path / "apart", vibrance=5.0)
+    export_weights(folder, tmp_path / "apart", vibrance=5.0)
     assert stored_liveliness(str(tmp_path / "apart")) == pytest.approx((1.1, 5))
     export_weights(str(tmp_path / "apart"), tmp_path / "again")
     assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
@@ -138,13 +143,9 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
 
 @pytest.mark.parametrize("found", [0.1, 1.1, 30.0])
 def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, found):
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder(), folder)
-    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": found}
-    (folder / "best").mkdir()
-    (folder / "best" / "evaluation.json").write_text(json.dumps(figures))
-    before = stored_liveliness(str(folder)).saturation
-    export_weights(str(folder), tmp_path / "once", saturation=3.0)
+    folder = with_evaluation(model_folder(), tmp_path / "model", found)
+    before = stored_liveliness(folder).saturation
+    export_weights(folder, tmp_path / "once", saturation=3.0)
     export_weights(str(tmp_path / "once"), tmp_path / "twice", saturation=0.1)
     for name, factor in (("once", 3.0), ("twice", 0.3)):
         assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)

@@ -23,9 +23,9 @@ from colorization.errors import UnreadablePhoto, UserError, reason
 _log = logging.getLogger(__name__)
 
 
-def find_photos(sources: Iterable[str], films: bool = False) -> list[str]:
+def find_photos(sources: Iterable[str]) -> list[str]:
     """Paths of the photos that the sources name; see `find_places`."""
-    return list(find_places(sources, films))
+    return list(find_places(sources))
 
 
 def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import statistics
@@ -53,13 +54,11 @@ def steps_in_minutes(
         "precision": options.precision,
         "xla": options.xla,
     }
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
         stored = json.loads(noted.read_bytes())
         steps = stored.pop("steps")
         if stored == budget and type(steps) is int and steps > 0:
             return steps
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        pass
     print("Timing a few steps.", flush=True)
     share = options.half_size_share
     seconds = sum(
