@@ -42,3 +42,26 @@ def plain_png(
     pixels = png_chunk(b"IDAT", zlib.compress(rows))
     parts = [png_chunk(b"IHDR", header), *chunks, pixels, png_chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def sgi(values: np.ndarray, end: bytes = b"\0") -> bytes:
+    """A compressed SGI file ("The SGI Image File Format", version 1.00), its lowest row first.
+
+    Args:
+      values: `[height, width, channels]`, uint8 or uint16.
+      end: what stands behind the runs of a row, none of which repeats a pixel.
+    """
+    height, width, channels = values.shape
+    size = values.itemsize
+    header = struct.pack(
+        ">HBBHHHH", 474, 1, size, 3 if channels > 1 else 2, width, height, channels
+    )
+    stored = np.moveaxis(values[::-1], 2, 0).reshape(-1, width).astype(f">u{size}")
+    rows = []
+    for row in stored:
+        runs = (row[at : at + 127] for at in range(0, width, 127))
+        coded = ((0x80 | len(run)).to_bytes(size, "big") + run.tobytes() for run in runs)
+        rows.append(b"".join(coded) + end)
+    starts = 512 + 8 * len(rows) + len(rows[0]) * np.arange(len(rows))
+    table = struct.pack(f">{2 * len(rows)}I", *starts.tolist(), *map(len, rows))
+    return header.ljust(512, b"\0") + table + b"".join(rows)

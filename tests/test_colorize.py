@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoding import encoded
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -23,12 +24,6 @@ from colorization.training.evaluation import stored_liveliness
 @pytest.fixture(scope="module")
 def colorizer(model_folder):
     return Colorizer(model_folder(), precision="float32")
-
-
-def encoded(pixels, kind="PNG", **settings):
-    with io.BytesIO() as file:
-        Image.fromarray(pixels).save(file, kind, **settings)
-        return file.getvalue()
 
 
 def test_programs_may_have_gone_back_to_tensorflow_1(colorizer, model_folder, colourful):
@@ -157,12 +152,13 @@ def test_saturation_multiplies_chroma(colorizer, model_folder, colourful):
 
 def test_bytes_in_bytes_out(colorizer, colourful):
     photo = colourful(40, 30)
-    picture = Image.open(io.BytesIO(colorizer.colorize_bytes(encoded(photo))))
+    file = encoded(Image.fromarray(photo), "PNG")
+    picture = Image.open(io.BytesIO(colorizer.colorize_bytes(file)))
     assert picture.format == "PNG"
     np.testing.assert_array_equal(picture, colorizer.colorize(photo))
-    data = colorizer.colorize_bytes(encoded(photo), "JPEG", quality=30)
+    data = colorizer.colorize_bytes(file, "JPEG", quality=30)
     assert Image.open(io.BytesIO(data)).format == "JPEG"
-    assert len(data) < len(colorizer.colorize_bytes(encoded(photo), "JPEG", quality=95))
+    assert len(data) < len(colorizer.colorize_bytes(file, "JPEG", quality=95))
 
 
 def test_a_hint_colours_its_place_and_keeps_lightness(colorizer, colourful):
@@ -194,7 +190,7 @@ def test_hints_of_all_kinds_agree(colorizer, colourful, tmp_path):
         [("53.9%", "45%", (46, 139, 87))],
     ):
         np.testing.assert_array_equal(colorizer.colorize(photo, hints=hints), expected)
-    data = colorizer.colorize_bytes(encoded(photo), hints=strokes)
+    data = colorizer.colorize_bytes(encoded(Image.fromarray(photo), "PNG"), hints=strokes)
     np.testing.assert_array_equal(Image.open(io.BytesIO(data)), expected)
 
 

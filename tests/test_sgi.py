@@ -1,31 +1,13 @@
 """Compressed SGI files, made by hand ("The SGI Image File Format", version 1.00)."""
 
-import struct
-
 import numpy as np
 import pytest
+from encoding import sgi
 
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 
 HEIGHT, WIDTH = 5, 7
-
-
-def sgi(values: np.ndarray, end: bytes) -> bytes:
-    """A file of `[height, width, channels]`, uint8 or uint16, its lowest row first.
-
-    Each row is one run of pixels that do not repeat, and what ends it.
-    """
-    height, width, channels = values.shape
-    size = values.itemsize
-    header = struct.pack(
-        ">HBBHHHH", 474, 1, size, 3 if channels > 1 else 2, width, height, channels
-    )
-    stored = np.moveaxis(values[::-1], 2, 0).reshape(-1, width).astype(f">u{size}")
-    rows = [(0x80 | width).to_bytes(size, "big") + row.tobytes() + end for row in stored]
-    starts = [512 + 8 * len(rows) + i * len(rows[0]) for i in range(len(rows))]
-    table = struct.pack(f">{2 * len(rows)}I", *starts, *map(len, rows))
-    return header.ljust(512, b"\0") + table + b"".join(rows)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
