@@ -177,7 +177,8 @@ def test_packets_of_silence_are_no_hole(tmp_path):
 
 
 def test_edits_may_begin_with_a_pause_and_leave_the_end_out(make_film):
-    source = make_film("film.mp4", 50, muxing={"output_ts_offset": "1", "movflags": "faststart"})
+    late = {"output_ts_offset": "1", "movflags": "faststart"}
+    source = make_film("film.mp4", 50, options={"g": "5"}, muxing=late)
     data = source.read_bytes()
     assert require_whole(str(source)) == 50
     # Of two edits, the second one is to be shorter: a count, and durations in milliseconds.
@@ -186,7 +187,7 @@ def test_edits_may_begin_with_a_pause_and_leave_the_end_out(make_film):
     shorter = bytearray(data)
     struct.pack_into(">I", shorter, begin + 16, 1000)
     source.write_bytes(shorter)
-    require_whole(str(source))
+    assert 20 < require_whole(str(source)) < 35
     source.write_bytes(shorter[: len(data) * 2 // 3])
     with pytest.raises(UnreadableFilm, match="breaks off"):
         require_whole(str(source))
