@@ -137,6 +137,10 @@ def import_tensorflow(verbose: bool) -> None:
       verbose: show everything that TensorFlow logs. Otherwise only errors of its Python part are
         shown, and nothing of its C++ part: whatever really fails there comes back as an exception.
     """
+    # Programs that a notebook starts inherit its backend of Matplotlib, which they may not have. No
+    # window is opened here.
+    if "IPython" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"
     # Threads of NumPy's matrix products go on waiting for work, busily, long after small ones.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verbose:
@@ -154,15 +158,24 @@ def import_tensorflow(verbose: bool) -> None:
     tf.get_logger().setLevel(logging.ERROR)
 
 
-def log_to_console() -> None:
+class _Console(logging.Handler):
     """Sends warnings to standard error, above a progress bar if there is one."""
-    from tqdm import tqdm
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            tqdm.write(self.format(record), file=sys.stderr)
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
 
-    logging.getLogger("colorization").addHandler(Handler())
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def log_to_console() -> Iterator[None]:
+    """Shows warnings of the body; a notebook may run many programs one after the other."""
+    handler, log = _Console(), logging.getLogger("colorization")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def print_error(message: str) -> None:
@@ -179,7 +192,7 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
     """A progress bar with rate and time left; where no terminal shows it, a line now and then."""
     from tqdm import tqdm
 
-    on_terminal = sys.stderr.isatty()
+    on_terminal = _is_terminal(sys.stderr)
     if not on_terminal:
         # The state at the beginning is not worth a line.
         settings["delay"] = 1
@@ -215,6 +228,15 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
         mininterval=0.2 if on_terminal else _SECONDS_PER_LINE,
         **settings,
     )
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether bars can be drawn there: a width of 0 is an unknown one, and dumb moves no cursor."""
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    return True
 
 
 @contextlib.contextmanager

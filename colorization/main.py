@@ -49,9 +49,9 @@ def _run(model: str, network: Network) -> int:
             flags = os.environ.get("TF_XLA_FLAGS", "")
             os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit"
         import_tensorflow(options.verbose)
-        log_to_console()
-        mode = import_module(f"colorization.modes.{options.mode}")
-        mode.run(network, options)
+        with log_to_console():
+            mode = import_module(f"colorization.modes.{options.mode}")
+            mode.run(network, options)
         if sys.stdout is not None:
             sys.stdout.flush()
         return 0

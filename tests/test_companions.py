@@ -100,6 +100,12 @@ COMPANIONS = {
     "a.jpg.sb-1a2b3c4d-AbCdEf": "JPEG",
     "d.jpg.download/d.jpg": "JPEG",
     "a.jpg.orig": "JPEG",
+    "photo_1@01-01-2020_10-00-00_thumb.jpg": "JPEG",
+    "a.jpg_thumb.jpg": "JPEG",
+    "PRIVATE/M4ROOT/SUB/C0001S03.MP4": "JPEG",
+    "LRV_20200101_120000_01_001.insv": "JPEG",
+    "VIRB0001.GLV": "JPEG",
+    "YDXJ0001_thm.mp4": "JPEG",
     "PXL_1.RAW-02.ORIGINAL.dng": "JPEG",
 }
 # What must count as photos: their names or folders are like those of companions.

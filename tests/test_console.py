@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from platforms import HANG, posix
 
 from colorization.console import (
     exit_code,
+    log_to_console,
     nobody_reads,
     print_error,
     progress_bar,
@@ -130,6 +132,37 @@ def test_exit_codes(capsys):
     with pytest.raises(OSError, match="broken data stream"):
         exit_code(broken)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("terminal", "width"), [("xterm", 0), ("dumb", 80)])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
+def test_terminals_that_no_bar_can_be_drawn_on_get_lines(terminal, width):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    code = (
+        "import time; from colorization.console import progress_bar;"
+        "bar = progress_bar(3, 'colouring', ' photos'); time.sleep(1.2); bar.update(3); bar.close()"
+    )
+    environment = {**os.environ, "TERM": terminal}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stderr=writer, env=environment, timeout=HANG
+    )
+    os.close(writer)
+    shown = os.read(reader, 10_000).decode()
+    os.close(reader)
+    assert re.fullmatch(r"colouring: 100% 3/3 \[.*\]\s*", shown)
+
+
+def test_each_warning_is_told_once_however_many_programs_run_in_a_notebook(capsys):
+    for _ in range(2):
+        with log_to_console():
+            logging.getLogger("colorization.any").warning("anything")
+        assert capsys.readouterr().err == "anything\n"
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 import codecs
 import errno
+import glob
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 from platforms import link, posix
 
 from colorization.data.photos import (
+    Version,
     find_photos,
     find_places,
     folder_name,
@@ -20,7 +23,7 @@ from colorization.data.photos import (
     read_file,
 )
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.prediction.results import picture_names
+from colorization.prediction.results import add_finished, picture_names, thumbnail_name
 
 
 def test_folders_globs_files_and_lists_are_searched(tmp_path):
@@ -359,3 +362,49 @@ def test_texts_and_music_with_endings_of_films_are_no_films(tmp_path):
     found = [os.path.basename(path) for path in find_places([str(tmp_path)], films=True)]
     assert found == ["broken.ts", "camera.mod", "film.mp4", "film.ts", "picture.ts"]
     assert [os.path.basename(path) for path in find_photos([str(tmp_path)])] == ["picture.ts"]
+
+
+@pytest.fixture
+def results(tmp_path, photo_folder):
+    """Photos among which lies a results folder, with strangers' files in it."""
+    photos = photo_folder(2)
+    out = photos / "year" / "coloured"
+    for name in ("gray/year/colour0.png", "truth/colour1.png", "predicted/colour1.png"):
+        (out / name).parent.mkdir(parents=True)
+        shutil.copy(photos / "colour0.png", out / name)
+        add_finished(out, name.partition("/")[2], "photo.png", Version(1, 2, "c0de"), {})
+    small = out / "thumbnails" / "truth" / f"{thumbnail_name('colour1.png')}.png"
+    small.parent.mkdir(parents=True)
+    shutil.copy(photos / "colour0.png", small)
+    for name in ("gray/mine.png", "thumbnails/mine.png"):
+        shutil.copy(photos / "colour1.png", out / name)
+    return out
+
+
+def test_pictures_that_predict_has_made_are_no_photos(results, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    own = "photos/year/coloured"
+    photos = ["photos/colour0.png", "photos/colour1.png"]
+    strangers = [f"{own}/gray/mine.png", f"{own}/thumbnails/mine.png"]
+    for source in ("photos", "photos/**/*.png"):
+        caplog.clear()
+        assert sorted(find_photos([source])) == sorted([*photos, *strangers])
+        assert caplog.messages == ["left out: 4 pictures that --mode predict has made"]
+    caplog.clear()
+    assert sorted(find_photos(glob.glob("photos/**/*.png", recursive=True))) == sorted(
+        [*photos, *strangers]
+    )
+    assert "passed over" in caplog.messages[0]
+
+
+def test_pictures_that_predict_has_made_are_taken_where_they_are_meant(results):
+    predicted = str(results / "predicted" / "colour1.png")
+    assert find_photos([predicted]) == [predicted]
+    assert find_photos([str(results / "predicted")]) == [predicted]
+    (results / "gray" / "mine.png").unlink()
+    (results / "thumbnails" / "mine.png").unlink()
+    with pytest.raises(UserError, match="but what --mode predict has made"):
+        find_photos([str(results)])
+    # Without a record, they are somebody's.
+    (results / "finished.jsonl").unlink()
+    assert len(find_photos([str(results)])) == 4

@@ -109,7 +109,7 @@ def test_a_replaced_photo_is_coloured_anew(run_predict, photos, tmp_path, capsys
     assert "Skipping 1 finished" in capsys.readouterr().out
 
 
-def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, capsys):
+def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, caplog):
     out = tmp_path / "out"
     shutil.copytree(photos, out)
     for view, name in (("gray", "colour0.png"), ("truth", "GRAY0.png"), ("predicted", "notes.txt")):
@@ -119,9 +119,9 @@ def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_pat
     (out / "truth/gray.png").symlink_to(photos / "colour1.png")
     others = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     run_predict("--input", out, "--overwrite")
-    assert "Leaving out" not in capsys.readouterr().out
+    assert not caplog.messages
     run_predict("--input", out, "--overwrite")
-    assert "Leaving out" in capsys.readouterr().out
+    assert any("that --mode predict has made" in line for line in caplog.messages)
     assert {path: path.read_bytes() for path in others} == others
     # A picture of the photo, and one of the picture that lay in `gray`.
     made = names(out / "predicted")
@@ -132,7 +132,7 @@ def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_pat
 
 @pytest.mark.parametrize("output", ["photos", "photos/out"])
 def test_results_are_not_coloured_again(
-    run_predict, photo_folder, tmp_path, monkeypatch, capsys, output
+    run_predict, photo_folder, tmp_path, monkeypatch, capsys, caplog, output
 ):
     photo_folder(3, gray=1)
     monkeypatch.chdir(tmp_path)
@@ -143,7 +143,7 @@ def test_results_are_not_coloured_again(
         run_predict("--input", "photos", "--output", output)
         printed = capsys.readouterr().out
         assert "Skipping 4 finished" in printed
-        assert "Leaving out" in printed
+        assert "that --mode predict has made" in caplog.messages[-1]
         assert names(tmp_path) == written
 
 

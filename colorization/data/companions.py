@@ -14,10 +14,13 @@ from collections.abc import Iterable
 from colorization.decoding.file_kinds import has_photo_ending, is_raw_name
 
 _FILES = re.compile(
-    # Small copies: of films and photos by cameras, drones (.scr) and media players, of disks'
-    # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism.
-    r".*\.(thm|lrv|scr|tbn)|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db"
+    # Small copies: of films and photos by cameras, drones and media players, of disks'
+    # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
+    # Telegram exports.
+    r".*\.(thm|lrv|glv|scr|tbn)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
+    r"|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
+    r"|.*@\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d_thumb\.jpg"
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}[-_](thumbnail|preview|fullsize)\.(jpe?g|webp)"
     # Backups and unfinished edits, of ExifTool and macOS among others; files deleted on Android.
     r"|.*(_original|_exiftool_tmp|\.(bak|old|tmp|temp|ffs_tmp)|~|\.sb-[0-9a-f]{8}-\w{6})"
@@ -51,7 +54,7 @@ _PATHS = re.compile(
     # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails.
     r"|\.lrlibrary/([^/]+/)?cache$|/captureone/(cache|settings\d*)$"
     r"|/photodata/(thumbnails|metadata|caches)$|/android/data/[^/]+/cache$"
-    r"|/misc/thm$|/contents/icon$",
+    r"|/misc/thm$|/contents/icon$|/m4root/sub$",
     re.DOTALL,
 )
 # Endings that are added to the name of a photo when a copy of it is put aside.
@@ -85,6 +88,7 @@ def without_companions(names: Iterable[str]) -> list[str]:
         return (
             bool(_FILES.fullmatch(name.lower()))
             or (ending.lower() in _PUT_ASIDE and kept in beside)
+            or (kept.endswith("_thumb") and kept.removesuffix("_thumb") in beside)
             or (is_raw_name(name) and _stem(name) in developed)
         )
 

@@ -16,6 +16,7 @@ from colorization.console import a_few, printable
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import listed_paths
+from colorization.data.own_results import OwnResults
 from colorization.decoding import file_kinds, film_kinds
 from colorization.decoding.large_files import refuse_large_file
 from colorization.errors import UnreadablePhoto, UserError, reason
@@ -45,9 +46,9 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       file names elsewhere keeps all of its folders.
       Folders and globs give up the files whose names end as those of pictures do and those that
       begin as pictures; what they really are shows when they are opened. Left out are hidden files,
-      companions of photos (`companions`), and other files whose names end as those of films or
-      pictures do. A folder that cannot be listed stands for what is in it, so that it is named as a
-      photo that cannot be read is.
+      companions of photos (`companions`), the pictures of `--mode predict` (`own_results`), and
+      other files whose names end as those of films or pictures do. A folder that cannot be listed
+      stands for what is in it, so that it is named as a photo that cannot be read is.
       The same, but for hidden files, is left out of several names, which a shell may have made of a
       wildcard, and of a list; then it is said. What is named alone, or together with such files
       only, is taken.
@@ -63,14 +64,18 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     places: dict[str, str] = {}
     known: set[str] = set()
     barren: list[str] = []
+    left_out = 0
     for source, names in named.items():
         with as_user_error(source):
             taken = [name for name in names if name.path not in passed_over]
-            found = [path for name in taken for path in _candidates(name, films)]
             root = _root(source)
+            found, own = _found(taken, films, root)
         barren += [] if found else [source]
         if barren and (not by_shell or barren == list(named)):
-            raise UserError(f"no photos in {source}; name a folder, glob, photo or list of photos")
+            but = " but what --mode predict has made" if own else ""
+            mend = "name a folder, glob, photo or list of photos"
+            raise UserError(f"no photos in {source}{but}; {mend}")
+        left_out += len(own)
         for path in found:
             # The same photo may be named in several ways.
             if (identity := photo_id(path)) not in known:
@@ -78,6 +83,8 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
                 places[path] = _place(path, root)
     if passed_over or barren:
         _say_passed_over(list(dict.fromkeys([*passed_over, *barren])))
+    if left_out:
+        _log.warning("left out: %s pictures that --mode predict has made", f"{left_out:,}")
     return places
 
 
@@ -208,6 +215,18 @@ def _candidates(named: _Named, films: bool) -> Iterator[str]:
     yield from unlisted
 
 
+def _found(named: Iterable[_Named], films: bool, root: str) -> tuple[list[str], list[str]]:
+    """What some names hold, and what of it is left out as pictures of `--mode predict`."""
+    results, above = OwnResults(), f"{_identified(root).rstrip('/')}/"
+    found, own = [], []
+    for name in named:
+        searched = name.is_folder or name.by_wildcard
+        for path in _candidates(name, films):
+            is_own = searched and results.folder_of(_identified(path), above)
+            (own if is_own else found).append(path)
+    return found, own
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
@@ -231,7 +250,12 @@ def _passed_over(named: Sequence[_Named], films: bool) -> dict[str, None]:
         return {}
     root = common_folder([_identified(name.path) for name in by_name])
     files = [name.path for name in by_name if not name.is_folder]
-    kept = set(_photos_among(files, root, films))
+    results = OwnResults()
+    kept = {
+        path
+        for path in _photos_among(files, root, films)
+        if not results.folder_of(_identified(path), root)
+    }
 
     def is_kept(name: _Named) -> bool:
         if name.is_folder:

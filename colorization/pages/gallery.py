@@ -20,17 +20,12 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
 from colorization.files import atomic_write, write_file
 from colorization.films.colorize_film import poster
 from colorization.pages.page import render, thumbnail
-from colorization.prediction.results import (
-    THUMBNAILS,
-    VIEWS,
-    is_thumbnail,
-    read_finished,
-    thumbnail_name,
-)
+from colorization.prediction.results import read_finished, thumbnail_name
 
 THUMBNAIL_SIDE = 320
 # Scores that are shown, of those that `colorize_folder.colorize_photos` gives.
@@ -94,7 +89,7 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
 
     Args:
       folder: holds `gray`, `predicted` and, of some pictures, `unhinted` and `truth` (see
-        `results.VIEWS`), each with the same NAMEs, which may lie in sub-folders. Files with a
+        `own_results.VIEWS`), each with the same NAMEs, which may lie in sub-folders. Files with a
         leading dot are not shown.
       title: heading of the page.
       scores: by NAME (with forward slashes): `rmse` of a*b* in CIE units and `psnr` of RGB in dB;

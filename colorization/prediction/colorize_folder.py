@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.data.lab_planes import to_sheet
+from colorization.data.own_results import VIEWS
 from colorization.data.photos import Version, read_file, size_and_time
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import remove_left_behind, write_file
@@ -28,7 +29,7 @@ from colorization.prediction.pictures import (
     join_pages,
     notes,
 )
-from colorization.prediction.results import VIEWS, add_begun, add_finished
+from colorization.prediction.results import add_begun, add_finished
 
 if TYPE_CHECKING:
     from colorization.data.report import Report

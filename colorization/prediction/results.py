@@ -24,6 +24,14 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from colorization.data.own_results import (
+    BEGUN,
+    FINISHED,
+    NONSENSE,
+    VIEWS,
+    OwnResults,
+    record_lines,
+)
 from colorization.data.photos import (
     Version,
     file_version,
@@ -37,19 +45,7 @@ from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.portable_names import portable
 
 _lock = threading.Lock()
-# Errors that reading a damaged line of the record may raise.
-_NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
-# Folder -> what is in it, as the gallery names it. `unhinted` is what the network says alone, of
-# photos that are predicted with hints.
-VIEWS = {
-    "gray": "Gray",
-    "unhinted": "Without hints",
-    "predicted": "Predicted",
-    "truth": "Truth",
-}
-# Folder beside those for the gallery's small pictures.
-THUMBNAILS = "thumbnails"
 # FFmpeg's names for the containers that hold everything a coloured film needs, by ending.
 CONTAINERS = {
     ".mp4": "mp4",
@@ -58,8 +54,6 @@ CONTAINERS = {
     ".mkv": "matroska",
     ".webm": "webm",
 }
-# Beginnings of the names of records.
-_FINISHED, _BEGUN = "finished", ".begun"
 
 
 class Finished(NamedTuple):
@@ -96,7 +90,7 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
                 yield lock
 
     with locked(own, str(output), "run", "output", others=of_other_runs):
-        (output / f"{_FINISHED}{_of_shard(shard)}.jsonl").touch()
+        (output / f"{FINISHED}{_of_shard(shard)}.jsonl").touch()
         yield
 
 
@@ -107,7 +101,7 @@ def require_own_page(output: Path) -> None:
       UserError: it would.
     """
     page = output / "index.html"
-    if page.exists() and not any(output.glob(f"{_FINISHED}*.jsonl")):
+    if page.exists() and not any(output.glob(f"{FINISHED}*.jsonl")):
         raise UserError(
             f"{page} is none of this program's, and the gallery would replace it; "
             "choose another --output"
@@ -124,7 +118,7 @@ def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1
       OSError: the record cannot be written.
     """
     facts = {"picture": name, "photo": photo_id(path), "scores": {}}
-    _add(output / f"{_BEGUN}{_of_shard(shard)}.jsonl", facts)
+    _add(output / f"{BEGUN}{_of_shard(shard)}.jsonl", facts)
 
 
 def add_finished(
@@ -159,7 +153,7 @@ def add_finished(
     }
     if hints:
         facts["hints"] = hints
-    _add(output / f"{_FINISHED}{_of_shard(shard)}.jsonl", facts)
+    _add(output / f"{FINISHED}{_of_shard(shard)}.jsonl", facts)
 
 
 def _add(record: Path, facts: dict[str, Any]) -> None:
@@ -175,7 +169,7 @@ def _add(record: Path, facts: dict[str, Any]) -> None:
 
 def read_finished(output: Path) -> dict[str, Finished]:
     """Name -> what the records say last about it, for pictures that still exist."""
-    return still_there(_recorded(output, _FINISHED), output)
+    return still_there(_recorded(output, FINISHED), output)
 
 
 def still_there(known: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
@@ -202,7 +196,7 @@ def read_known(output: Path) -> dict[str, Finished | None]:
 
 
 def _all_recorded(output: Path) -> dict[str, Finished]:
-    return _recorded(output, _BEGUN) | _recorded(output, _FINISHED)
+    return _recorded(output, BEGUN) | _recorded(output, FINISHED)
 
 
 def _present(output: Path) -> Iterator[str]:
@@ -215,8 +209,8 @@ def _present(output: Path) -> Iterator[str]:
 def _recorded(output: Path, kind: str) -> dict[str, Finished]:
     noted: dict[str, float] = {}
     pictures: dict[str, Finished] = {}
-    for line in _lines(output, kind):
-        with contextlib.suppress(*_NONSENSE):
+    for line in record_lines(output, kind):
+        with contextlib.suppress(*NONSENSE):
             facts = json.loads(line)
             name, when = str(facts["picture"]), float(facts.get("noted", 0))
             picture = Finished(
@@ -236,14 +230,8 @@ def _of_shard(shard: tuple[int, int]) -> str:
     return "" if count == 1 else f"-{index}-of-{count}"
 
 
-def _lines(output: Path, kind: str) -> Iterator[bytes]:
-    for path in sorted(output.glob(f"{kind}*.jsonl")):
-        with open(path, "rb") as record:
-            yield from record
-
-
 def _version(facts: object) -> Version | None:
-    with contextlib.suppress(*_NONSENSE):
+    with contextlib.suppress(*NONSENSE):
         return Version(int(facts["size"]), int(facts["time"]), str(facts["sha256"]))
     return None
 
@@ -265,24 +253,16 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     Raises:
       UserError: there are none.
     """
-    folders = [os.path.join(os.path.realpath(output / name), "") for name in (*VIEWS, THUMBNAILS)]
+    results = OwnResults()
 
-    def place(path: str) -> tuple[str, str]:
-        """Which of the folders it lies in, and where there."""
+    def is_result(path: str) -> bool:
         # No file has such a name, which a list of photos may hold and `realpath` cannot bear.
-        real = "" if "\0" in path else os.path.realpath(photo_id(path))
-        folder = next((folder for folder in folders if real.startswith(folder)), "")
-        return folder, Path(real[len(folder) :]).as_posix()
-
-    places = {path: place(path) for path in paths}
-    recorded = _all_recorded(output) if any(folder for folder, _ in places.values()) else {}
-
-    def is_result(folder: str, name: str) -> bool:
-        if not folder or not recorded:
+        if "\0" in path:
             return False
-        return is_thumbnail(name) if folder == folders[-1] else name in recorded
+        folder = results.folder_of(os.path.realpath(photo_id(path)).replace(os.sep, "/"))
+        return folder is not None and os.path.samefile(folder, output)
 
-    kept = [path for path in paths if not is_result(*places[path])]
+    kept = [path for path in paths if not is_result(path)]
     if not kept:
         raise UserError(
             f"no photos but the pictures in {output}; name others or choose another --output"
@@ -294,11 +274,6 @@ def thumbnail_name(name: str) -> str:
     """What the thumbnails of a picture are named, but for the ending."""
     # The name has a fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
     return hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
-
-
-def is_thumbnail(name: str) -> bool:
-    """Whether a path below `THUMBNAILS` is that of a thumbnail, and no stranger's."""
-    return re.fullmatch(rf"({'|'.join(VIEWS)})/[0-9a-f]{{20}}\.(jpg|png)", name) is not None
 
 
 def film_name(name: str) -> str:
