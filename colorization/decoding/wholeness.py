@@ -31,11 +31,11 @@ _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "
 _FEWEST_BLACK = 1024
 # Those of them that may begin with the lowest row.
 _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
-# Pixels of a row that so many zeros stand for at least, and level of 255 up to which they are
-# black, whatever a profile makes of them.
+# Pixels at the end of the last row that so many zeros stand for at least; and level of 255 up to
+# which these are black, of which a profile may make a dark gray.
 _LAST_PIXELS, _DARK = 64, 32
-# Pixels that a byte of zeros may stand for in WebP, those that it stands for at least, and
-# difference of one colour's values in a row.
+# Lossy WebP: the pixels of a picture for each zero that may stand at its end, the fewest even ones
+# that each of many zeros stands for, and the most that a colour varies in an even row.
 _PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN = 2048, 256, 8
 # Bytes at the end of a picture that decoders need.
 _FEW = 8

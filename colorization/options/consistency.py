@@ -8,6 +8,14 @@ from typing import Any
 from colorization.errors import UserError
 from colorization.options.prediction import MODEL_FORMATS, PICTURE_FORMATS
 
+# Pairs of options of which one makes sense, and why.
+_ALTERNATIVES = (
+    ("input", "test_data", "both name photos to colour"),
+    ("warm_start", "from_scratch", "contradict each other"),
+    ("minutes", "max_steps", "both say how long to train"),
+    ("hint", "hints", "both say what colour it was"),
+)
+
 
 def require_consistent(values: dict[str, Any], mode: str) -> None:
     """Refuses options that contradict each other, and values that mean nothing in the mode.
@@ -21,14 +29,9 @@ def require_consistent(values: dict[str, Any], mode: str) -> None:
     """
     if values.get("global_features") == "paper" and "global_channels" in values:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
-    if "input" in values and "test_data" in values:
-        raise UserError("--input and --test_data both name photos to colour; give one of them")
-    if "warm_start" in values and "from_scratch" in values:
-        raise UserError("--warm_start and --from_scratch contradict each other; give one of them")
-    if "minutes" in values and "max_steps" in values:
-        raise UserError("--minutes and --max_steps both say how long to train; give one of them")
-    if "hint" in values and "hints" in values:
-        raise UserError("--hint and --hints both say what colour it was; give one of them")
+    for one, other, why in _ALTERNATIVES:
+        if one in values and other in values:
+            raise UserError(f"--{one} and --{other} {why}; give one of them")
     if mode == "prepare" and "input" not in values:
         raise UserError("--mode prepare needs --input; name the photos to prepare")
     formats = MODEL_FORMATS if mode == "export" else PICTURE_FORMATS

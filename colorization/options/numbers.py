@@ -14,16 +14,11 @@ def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]
         try:
             value = int(text)
         except ValueError:
-            value = None
-        if value is None or value < minimum:
-            raise argparse.ArgumentTypeError(
-                f"needs a whole number of at least {minimum}, not {text!r}"
-            )
-        if value > maximum:
-            raise argparse.ArgumentTypeError(
-                f"needs a whole number of at most {maximum}, not {text!r}"
-            )
-        return value
+            value = -math.inf
+        if minimum <= value <= maximum:
+            return value
+        limit = f"at most {maximum}" if value > maximum else f"at least {minimum}"
+        raise argparse.ArgumentTypeError(f"needs a whole number of {limit}, not {text!r}")
 
     return parse
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -14,16 +15,13 @@ _MOST_SHARDS = 100_000
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    try:
-        shard = int(index), int(count)
-    except ValueError:
-        slash = ""
-    if not slash or not 0 <= shard[0] < shard[1] <= _MOST_SHARDS:
-        raise argparse.ArgumentTypeError(
-            f"needs I/N, N up to {_MOST_SHARDS} and I from 0 to N - 1, not {text!r}"
-        )
-    return shard
+    with contextlib.suppress(ValueError):
+        index, count = map(int, text.split("/"))
+        if 0 <= index < count <= _MOST_SHARDS:
+            return index, count
+    raise argparse.ArgumentTypeError(
+        f"needs I/N, N up to {_MOST_SHARDS} and I from 0 to N - 1, not {text!r}"
+    )
 
 
 def shard_of_job() -> tuple[int, int]:

@@ -317,9 +317,9 @@ def picture_names(
 
     def is_free(name: str, path: str) -> bool:
         key = _key(name)
-        if key in taken or key not in others:
-            return key not in taken
-        return others[key] is not None and is_of_photo(others[key], path)
+        if key in taken:
+            return False
+        return key not in others or (others[key] is not None and is_of_photo(others[key], path))
 
     # Pictures that keep their names come first, so that no other takes one of these.
     for path in sorted(places, key=lambda path: portable(*own[path]) != places[path]):
