@@ -21,7 +21,6 @@ from colorization.data.photos import (
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
-from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import (
     Finished,
@@ -63,11 +62,6 @@ class MemoryStick:
 @pytest.fixture
 def memory_stick(tmp_path, monkeypatch):
     return MemoryStick(tmp_path, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def colorizer(model_folder):
-    return Colorizer(model_folder(), precision="float32")
 
 
 def colour(colorizer, photos, output, workers=2, format=None, report=None):

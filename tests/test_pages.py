@@ -15,15 +15,9 @@ from colorization.data.photos import places_in_common_folder
 from colorization.data.report import Report
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
-from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.pictures import decode, decode_pages, encode, notes
 from colorization.prediction.results import is_up_to_date, picture_names, read_finished
-
-
-@pytest.fixture(scope="module")
-def colorizer(model_folder):
-    return Colorizer(model_folder(), precision="float32")
 
 
 def album(colourful) -> bytes:
