@@ -150,7 +150,7 @@ def read(file: Path) -> list[HeldOut]:
 
 def _listed(noted: Any) -> list[HeldOut]:
     # Earlier versions listed paths alone.
-    paths = [entry for entry in _list(noted) if isinstance(entry, str)]
+    paths = [entry for entry in _as_list(noted) if isinstance(entry, str)]
     others = [entry for entry in noted if not isinstance(entry, str)]
     known = [
         HeldOut(str(other["path"]), int(other["bytes"]), bytes.fromhex(other["sha256"]).hex())
@@ -159,7 +159,7 @@ def _listed(noted: Any) -> list[HeldOut]:
     return [*known, *identify(paths)]
 
 
-def _list(noted: Any) -> list:
+def _as_list(noted: Any) -> list:
     if not isinstance(noted, list):
         raise TypeError("no list")
     return noted
@@ -172,7 +172,7 @@ def read_trained_on(file: Path) -> frozenset[int]:
       UserError: the note is damaged, so that nobody knows what must not be tested on.
     """
     note = file.with_name(_TRAINED_ON)
-    return read_json(note, lambda noted: frozenset(map(int, _list(noted))), frozenset(), _MEND)
+    return read_json(note, lambda noted: frozenset(map(int, _as_list(noted))), frozenset(), _MEND)
 
 
 def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:

@@ -55,10 +55,6 @@ class Report:
             what = "left out of" if in_part else "skipped"
             _log.warning("%s %s: %s", what, printable(path), reason)
 
-    def add_note(self, path: str, note: str) -> None:
-        """Says what the user should know of a photo that is used all the same."""
-        _log.warning("%s: %s", printable(path), note)
-
     def stop(self, problem: UserError) -> NoReturn:
         """Ends the reading for a reason that the user should hear."""
         self.problem = problem

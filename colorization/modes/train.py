@@ -92,7 +92,7 @@ def train_model(
     Returns:
       False if nothing was left to train.
     """
-    options = _with_settings(options, data)
+    options = _with_network_settings(options, data)
     train, test = _photos(data, task)
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         begin = checkpoint.resume if task.is_chief else checkpoint.trained_steps
@@ -128,7 +128,7 @@ def train_model(
     return True
 
 
-def _with_settings(options: Options, data: Selection) -> Options:
+def _with_network_settings(options: Options, data: Selection) -> Options:
     """The options with all that the network to train is made of."""
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")

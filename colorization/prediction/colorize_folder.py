@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from colorization.console import printable
 from colorization.data.lab_planes import to_sheet
 from colorization.data.own_results import VIEWS
 from colorization.data.photos import Version, read_file, size_and_time
@@ -34,6 +36,8 @@ from colorization.prediction.results import add_begun, add_finished
 if TYPE_CHECKING:
     from colorization.data.report import Report
     from colorization.prediction.colorize import Colorizer
+
+_log = logging.getLogger(__name__)
 
 # Pixels of the rows that are looked at together for colour.
 _STRIP_PIXELS = 2**20
@@ -154,7 +158,7 @@ class _Run(NamedTuple):
             predicted = self.colorizer.colorize(photo.pixels, hints)
             pages["predicted"].append(encode(predicted, photo, kind, self.quality))
             for note in notes(photo, kind):
-                self.report.add_note(path, note)
+                _log.warning("%s: %s", printable(path), note)
             if self.keep == "predicted":
                 continue
             if has_hints:

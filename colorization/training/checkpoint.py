@@ -281,7 +281,7 @@ def resume(model_dir: str) -> int:
         return 0
     listed = _listed(model_dir)
     kept = listed[: listed.index(whole) + 1]
-    state = _list(model_dir)
+    state = _checkpoint_state(model_dir)
     if state is None or list(state.all_model_checkpoint_paths) != kept:
         tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
     return step_of(whole)
@@ -344,7 +344,7 @@ def _listed(model_dir: str) -> list[str]:
     the names count: its folders are wrong once a model has been moved or copied, and training
     deletes what it lists.
     """
-    state = _list(model_dir)
+    state = _checkpoint_state(model_dir)
     if state is not None:
         names = [os.path.basename(path) for path in state.all_model_checkpoint_paths]
         newest = os.path.basename(state.model_checkpoint_path)
@@ -357,7 +357,7 @@ def _listed(model_dir: str) -> list[str]:
     return [os.path.join(model_dir, name) for name in names]
 
 
-def _list(model_dir: str) -> Any:
+def _checkpoint_state(model_dir: str) -> Any:
     """TensorFlow's list of checkpoints, a CheckpointState, or None if it is missing or damaged."""
     try:
         return tf.train.get_checkpoint_state(model_dir)
