@@ -129,7 +129,7 @@ def train_task(
       hooks.Interrupted: a signal came; a checkpoint has been saved.
       UserError: the loss is no longer finite.
     """
-    estimator = _training_estimator(network, options, task, done)
+    estimator = _training_estimator(network, options, done)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
         values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
@@ -335,9 +335,7 @@ class _BestCheckpoint(tf_estimator.Exporter):
         return min(self._since, self._counted)
 
 
-def _training_estimator(
-    network: Network, options: Options, task: tf_estimator.RunConfig, done: int
-) -> tf_estimator.Estimator:
+def _training_estimator(network: Network, options: Options, done: int) -> tf_estimator.Estimator:
     # A training that goes on has weights of its own.
     warm = options.warm_start and not done
     return make_estimator(
