@@ -181,16 +181,25 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
             print(f"Not training on {not_trained:,} photos that are or were tested on.")
         return selection
     if known:
-        test = [path for path in photos if path in known]
-        test = _each_once(held_out.untrained(test, *before))
-        if test:
-            print(f"Testing on the {len(test):,} photos that were held out before.")
-        noted = held_out.moved(before.held_out, test)
-        return Selection(rest, test or find_data(_bundled("test")), noted)
-    test = _usable(_chosen(held_out.unlike(rest, before.trained_on)))
+        return _tested_as_before(rest, [path for path in photos if path in known], before)
+    return _tested_on_some(photos, before)
+
+
+def _tested_as_before(photos: list[str], known: list[str], before: _Before) -> Selection:
+    """Tests on photos that were held out before, and trains on the others."""
+    test = _each_once(held_out.untrained(known, *before))
+    if test:
+        print(f"Testing on the {len(test):,} photos that were held out before.")
+    noted = held_out.moved(before.held_out, test)
+    return Selection(photos, test or find_data(_bundled("test")), noted)
+
+
+def _tested_on_some(photos: list[str], before: _Before) -> Selection:
+    """Holds out some of the photos, none of which was held out before, if they are enough."""
+    test = _usable(_chosen(held_out.unlike(photos, before.trained_on)))
     noted = [*before.held_out, *held_out.identify(test)]
-    copies = held_out.same_content(rest, noted)
-    train = [path for path in rest if path not in copies]
+    copies = held_out.same_content(photos, noted)
+    train = [path for path in photos if path not in copies]
     if test and _any_usable(train):
         print(
             f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
@@ -199,8 +208,8 @@ def _divided(photos: list[str] | Shards, tests: list[str], before: _Before) -> S
         return Selection(train, test, noted)
     if before.trained_on:
         test = _usable(_present(before))
-        named = "the test photos bundled with scikit-image"
-        named = f"the {len(test):,} photos that it was tested on before" if test else named
+        former = f"the {len(test):,} photos that it was tested on before"
+        named = former if test else "the test photos bundled with scikit-image"
         print(f"The model was trained on photos of these sizes before: testing it on {named}.")
     return Selection(photos, test or find_data(_bundled("test")), before.held_out)
 
