@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -196,23 +197,26 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
             opaque = Image.new(picture.mode, picture.size, "white")
             opaque.paste(picture, mask=mask)
             picture = opaque
-    settings: dict = {}
-    if photo.exif and kind in ("JPEG", "WEBP", "TIFF"):
-        short = _short_exif(photo.exif) if kind == "JPEG" else photo.exif
-        settings["exif"] = _loaded(short) if kind == "TIFF" else short
-    if photo.dpi:
-        settings["dpi"] = photo.dpi
-    if kind in ("JPEG", "WEBP"):
-        settings["quality"] = quality
-    # Pillow compresses TIFF files by libtiff, which takes no nested EXIF data from it.
-    if kind == "TIFF" and not _has_nested(photo.exif):
-        settings["compression"] = "tiff_lzw"
     with io.BytesIO() as file:
         try:
-            picture.save(file, kind, **settings)
+            picture.save(file, kind, **_settings(photo, kind, quality))
         except (OSError, ValueError) as error:
             raise CannotEncode(f"{picture.width} x {picture.height} as {kind}: {error}") from error
         return file.getvalue()
+
+
+def _settings(photo: Photo, kind: str, quality: int) -> dict[str, Any]:
+    """What Pillow is told when it encodes a picture, see `encode`."""
+    settings: dict[str, Any] = {"dpi": photo.dpi} if photo.dpi else {}
+    if kind in ("JPEG", "WEBP"):
+        settings["quality"] = quality
+    form = {"JPEG": _short_exif, "WEBP": bytes, "TIFF": _loaded}.get(kind)
+    if photo.exif and form:
+        settings["exif"] = form(photo.exif)
+    # Pillow compresses TIFF files by libtiff, which takes no nested EXIF data from it.
+    if kind == "TIFF" and not _has_nested(photo.exif):
+        settings["compression"] = "tiff_lzw"
+    return settings
 
 
 def join_pages(encoded: Sequence[bytes]) -> bytes:
