@@ -141,6 +141,9 @@ def import_tensorflow(verbose: bool) -> None:
     # window is opened here.
     if "IPython" not in sys.modules:
         os.environ["MPLBACKEND"] = "agg"
+    # TensorFlow's estimators want its own Keras, whichever one a user prefers elsewhere.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
     # Threads of NumPy's matrix products go on waiting for work, busily, long after small ones.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verbose:

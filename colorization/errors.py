@@ -73,6 +73,12 @@ _OF_DISKS = (
 )
 
 
+def trouble_of_disk(error: BaseException) -> str | None:
+    """What an error of the system says of a disk, in a few words; None if it is no disk's."""
+    code = error.errno if isinstance(error, OSError) else None
+    return next((meaning for codes, meaning, _ in _OF_DISKS if code in codes), None)
+
+
 def why_not_coloured(error: Exception, name: str) -> str:
     """A few words on what has kept a photo or film from being coloured.
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import os
 import runpy
 import shutil
@@ -40,8 +39,6 @@ def files(folder):
 @pytest.fixture
 def run_here(monkeypatch, capfd):
     """Like `run`, but in this process, which has TensorFlow already."""
-    log = logging.getLogger("colorization")
-    handlers = log.handlers[:]
 
     def run_script(script, *arguments, folder):
         monkeypatch.chdir(folder)
@@ -50,8 +47,7 @@ def run_here(monkeypatch, capfd):
             runpy.run_path(str(ROOT / script), run_name="__main__")
         return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
 
-    yield run_script
-    log.handlers[:] = handlers
+    return run_script
 
 
 def refused(result, *words):
@@ -59,6 +55,15 @@ def refused(result, *words):
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     assert all(word in lines[0] for word in words), lines[0]
+
+
+# What notebooks and other programs leave in the environment.
+OF_OTHERS = {
+    "KERAS_BACKEND": "torch",
+    "MPLBACKEND": "module://of_a_notebook",
+    "TF_DETERMINISTIC_OPS": "1",
+    "TF_USE_LEGACY_KERAS": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,7 @@ def trained(tmp_path_factory):
     result = run(
         "color_global.py", "--mode", "train", "--train_data", "photos", "--test_data", "test",
         "--batch_size", "1", "--max_steps", "2", "--global_channels", "4", folder=folder,
+        env={**os.environ, **OF_OTHERS},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return folder, result

@@ -1,12 +1,14 @@
 """Jobs on a server: beside each other, cancelled, and ended with their session and its files."""
 
 import contextlib
+import errno
+import os
 import threading
 from pathlib import Path
 
 import pytest
 from platforms import HANG
-from serving import colorize, gradio_client, stream, wait_for
+from serving import colorize, gradio_client, post, stream, wait_for
 
 from colorization.server import jobs
 
@@ -38,6 +40,38 @@ def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
         job.cancel()
         ended.set()
     assert set(colorize(client, photos)[0]) == {"gray.png", "photo.jpg"}
+
+
+def full_disk(self, *_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_named_and_what_was_coloured_before_is_given(
+    client, server, photos, monkeypatch
+):
+    write, before = Path.write_bytes, server.files()
+
+    def partly(path, data):
+        return full_disk(path) if path.stem == "1" else write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", partly)
+    pictures, problems = colorize(client, photos)
+    assert set(pictures) == {"gray.png"}
+    assert problems == {"photo.jpg": "on the server, the disk is full"}
+    left = [path.stem for path in server.files() - before]
+    assert "0-coloured" in left
+    assert not {"1", "1-gray", "1-coloured"}.intersection(left)
+    monkeypatch.setattr(jobs, "_colorize", full_disk)
+    with pytest.raises(gradio_client.exceptions.AppError, match="On the server, the disk is full"):
+        colorize(client, photos)
+
+
+def test_an_upload_to_a_full_disk_is_named(server, monkeypatch, caplog):
+    monkeypatch.setattr("gradio.route_utils.GradioUploadFile.write", full_disk, raising=True)
+    sent = {"files": ("photo.jpg", b"anything")}
+    answer = post(f"{server.url}/gradio_api/upload", files=sent)
+    assert (answer.status_code, answer.text) == (507, "on the server, the disk is full")
+    assert f"{server.folder}: the disk is full" in caplog.messages
 
 
 def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monkeypatch):

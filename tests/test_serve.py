@@ -1,12 +1,16 @@
 """The command `--mode serve`: models, addresses, accounts, and its end."""
 
 import contextlib
+import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+from platforms import HANG
 from serving import PRECISION, colorize, free_port, get, gradio_client, post, wait_for
 
 from colorization.console import exit_code
@@ -22,6 +26,8 @@ from colorization.training.model_folder import BEST, EVALUATION
 from colorization.training.settings import copy_settings
 
 pytest_plugins = ["serving_fixtures"]
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_behind_a_proxy_it_needs_to_be_told_the_address(server, loaded, photos):
@@ -125,6 +131,15 @@ def test_a_missing_package_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match=r"pip install -r requirements-serve\.txt"):
         import colorization.modes.serve  # noqa: F401
+
+
+def test_proxies_that_gradio_does_not_know_are_in_nobodys_way():
+    code = "import colorization.modes.serve"
+    for name in ("ALL_PROXY", "all_proxy"):
+        proxies = {**os.environ, name: "socks://127.0.0.1:1080/", "NO_PROXY": "[::1],localhost"}
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=proxies, timeout=HANG, check=True
+        )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

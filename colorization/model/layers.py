@@ -41,6 +41,17 @@ def fast_precision() -> str:
     return "bfloat16" if capable else "float32"
 
 
+def new_graph() -> tf.Graph:
+    """A graph to build a network in whose initial values are never used.
+
+    They need a seed nonetheless where TensorFlow is to be deterministic (TF_DETERMINISTIC_OPS).
+    """
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.compat.v1.set_random_seed(0)
+    return graph
+
+
 def working_precision(precision: str) -> str:
     """The precision that layers compute in: "float32" or "bfloat16".
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from colorization.data.bundled import gray_photos
@@ -11,6 +12,9 @@ from colorization.options import Options
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
+# Gradio makes a client while it is imported, which fails over proxies of kinds it does not know.
+# The page asks nobody.
+os.environ["no_proxy"] = "*"
 try:
     from colorization.server.addresses import is_local, parse_public_url
     from colorization.server.app import read_accounts, serving

@@ -21,7 +21,7 @@ from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UnreadablePhoto
 from colorization.model import metrics
-from colorization.model.layers import Layers, Network
+from colorization.model.layers import Layers, Network, new_graph
 from colorization.model.model_fn import to_rgb
 from colorization.options import Options
 from colorization.prediction.colorize import Colorizer
@@ -36,7 +36,7 @@ _TIMED_PREDICTIONS = 5
 
 def count_parameters(network: Network, options: Options) -> int:
     """Number of parameters that training adjusts for the colours."""
-    with tf.Graph().as_default():
+    with new_graph().as_default():
         lightness = tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         params = {**dataclasses.asdict(options), "class_names": (), "precision": "float32"}
         network(Layers(False, params), lightness, params)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
-from colorization.model.layers import Layers, Network, working_precision
+from colorization.model.layers import Layers, Network, new_graph, working_precision
 from colorization.options import Options
 from colorization.training import checkpoint
 from colorization.training.evaluation import stored_liveliness
@@ -67,7 +67,7 @@ class TrainedNetwork:
         network = network or _network_of(settings)
         precision = working_precision(precision)
 
-        graph = tf.Graph()
+        graph = new_graph()
         with graph.as_default(), tf1.Session() as session:
             shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
             lightness, whole = tf1.placeholder(tf.float32, shape, "lightness"), None
@@ -184,7 +184,7 @@ def has_global_features(settings: dict[str, Any]) -> bool:
     """
     params = {**settings, "precision": "float32"}
     nn = Layers(False, params)
-    with tf.Graph().as_default():
+    with new_graph().as_default():
         _network_of(settings)(nn, tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)
     return nn.has_global_features
 

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 
-from colorization.errors import UnreadablePhoto
+from colorization.errors import UnreadablePhoto, trouble_of_disk
 from colorization.server.brush import are_strokes
 from colorization.server.jobs import (
     Models,
@@ -99,9 +99,10 @@ class Actions:
         try:
             with self._sessions.running(expected):
                 yield expected
-        except FileNotFoundError as error:
+        except OSError as error:
             if expected.gone:
                 raise refusal("The session has ended.") from error
+            _refuse_trouble_of_disk(error)
             raise
 
     def choose(self, request: gr.Request, chosen: gr.SelectData) -> tuple:
@@ -223,6 +224,15 @@ def _still_there() -> Iterator[None]:
         yield
     except (FileNotFoundError, UnreadablePhoto) as error:
         raise refusal(_GONE) from error
+    except OSError as error:
+        _refuse_trouble_of_disk(error)
+        raise
+
+
+def _refuse_trouble_of_disk(error: OSError) -> None:
+    """Tells the visitor what the server's disk is in want of, if that is the error."""
+    if (trouble := trouble_of_disk(error)) is not None:
+        raise refusal(f"On the server, {trouble}.") from error
 
 
 def _session(request: gr.Request) -> str:

@@ -6,6 +6,7 @@ import html
 import itertools
 import logging
 import os
+import shutil
 import threading
 import time
 import zipfile
@@ -19,7 +20,7 @@ import numpy as np
 
 from colorization.data.photos import read_file
 from colorization.decoding.decode import pages
-from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError
+from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError, trouble_of_disk
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
 from colorization.prediction.pictures import (
@@ -270,12 +271,13 @@ def colorize_all(
             path,
             strokes,
         )
-        result.picture.parent.mkdir()
-        for where, data in zip(result, files, strict=False):
-            where.write_bytes(data)
-        if result.strokes:
-            result.drawn.parent.mkdir()
-            result.drawn.write_bytes(strokes_as_png(result))
+        try:
+            _write(result, files)
+        except OSError as error:
+            if (trouble := trouble_of_disk(error)) is None:
+                raise
+            problems[label] = f"on the server, {trouble}"
+            continue
         request.results.append(result)
         if time.monotonic() - shown > _UPDATE_SECONDS:
             yield False, problems
@@ -307,6 +309,22 @@ def _colorize(
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
     previews = preview(before, photo), preview(reduced(coloured), photo)
     return (picture, *previews, planes.to_bytes()), told
+
+
+def _write(result: Result, files: Sequence[bytes]) -> None:
+    """Writes what `_colorize` gave, and the strokes; nothing is left where that fails."""
+    result.picture.parent.mkdir()
+    try:
+        for where, data in zip(result, files, strict=False):
+            where.write_bytes(data)
+        if result.strokes:
+            result.drawn.parent.mkdir()
+            result.drawn.write_bytes(strokes_as_png(result))
+    except OSError:
+        shutil.rmtree(result.picture.parent, ignore_errors=True)
+        for where, _ in zip(result, files, strict=False):
+            where.unlink(missing_ok=True)
+        raise
 
 
 def _labels(photos: Sequence[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from colorization.errors import trouble_of_disk
 from colorization.server.addresses import Address, foreign_address, parse_address
 from colorization.server.sessions import Request, Sessions
 
@@ -122,7 +123,7 @@ class RequestFilter:
         self._warned = False
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Passes a request on or answers it with 400, 403, 404, 413 or 500."""
+        """Passes a request on or answers it with 400, 403, 404, 413, 500 or 507."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -152,12 +153,17 @@ class RequestFilter:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:
+        except Exception as error:
+            trouble = trouble_of_disk(error)
+            if trouble is not None:
+                _log.warning("%s: %s", self._folder, trouble)
             _log.debug("%s %s", scope["method"], scope["path"], exc_info=True)
             if started:
                 # Fails where the answer has been promised to be longer; the connection ends then.
                 with contextlib.suppress(RuntimeError):
                     await send({"type": "http.response.body", "body": b""})
+            elif trouble is not None:
+                await _answer(send, 507, f"on the server, {trouble}")
             else:
                 # Gradio does not check all it is sent before it uses it.
                 await _answer(send, *(_NOT_UNDERSTOOD if scope["method"] == "POST" else _FAILED))

@@ -21,7 +21,7 @@ from colorization.errors import UserError
 from colorization.estimator import gpu_strategy, tf_estimator
 from colorization.files import private_folder, read_json, write_json
 from colorization.model import summaries
-from colorization.model.layers import Layers, Network, working_precision
+from colorization.model.layers import Layers, Network, new_graph, working_precision
 from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
@@ -83,7 +83,9 @@ def make_estimator(
       warm_start_from: weights to begin with.
       **run_config: passed on to `RunConfig`.
     """
-    config = cluster.run_config(model_dir=options.model_dir, **run_config)
+    config = cluster.run_config(
+        model_dir=options.model_dir, tf_random_seed=options.seed, **run_config
+    )
     if options.xla:
         session_config = config.session_config or tf.compat.v1.ConfigProto()
         session_config.allow_soft_placement = True
@@ -345,7 +347,6 @@ def _training_estimator(network: Network, options: Options, done: int) -> tf_est
         save_checkpoints_steps=options.save_checkpoints_steps
         or max(1, min(1000, options.max_steps // 5)),
         keep_checkpoint_max=options.keep_checkpoint_max,
-        tf_random_seed=options.seed,
         save_summary_steps=hooks.SUMMARY_STEPS,
         log_step_count_steps=hooks.SUMMARY_STEPS,
         train_distribute=gpu_strategy(options.gpus, options.batch_size) if options.gpus else None,
@@ -363,7 +364,7 @@ def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSet
     """
     source = options.warm_start
     stored = tf.train.load_checkpoint(source).get_variable_to_shape_map()
-    with tf.Graph().as_default():
+    with new_graph().as_default():
         step = tf.compat.v1.train.get_or_create_global_step()
         params = {**dataclasses.asdict(options), "precision": "float32"}
         network(Layers(True, params), tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]), params)
