@@ -202,12 +202,12 @@ def locked(
       UserError: another process has the lock or one of the others, or the file cannot be written.
     """
 
-    def taken(file: Path, seconds: float = 0) -> contextlib.AbstractContextManager[bool]:
+    def taken(lock: Path, seconds: float = 0) -> contextlib.AbstractContextManager[bool]:
         busy = (
-            f"another {work} is writing to {folder} ({_owner(file.with_suffix('.owner'))}); "
+            f"another {work} is writing to {folder} ({_owner(lock.with_suffix('.owner'))}); "
             f"wait for it, stop it or choose another --{option}"
         )
-        return _taken(file, busy, seconds)
+        return _taken(lock, busy, seconds)
 
     owner = file.with_suffix(".owner")
     with contextlib.ExitStack() as held:

@@ -189,7 +189,7 @@ def _examples(
     chroma: tf.Tensor,
     paths: tf.Tensor,
     class_names: Sequence[str],
-    aged: float,
+    aged: float | None,
     seeds: tf.Tensor,
 ) -> tuple[dict, dict]:
     """A batch of `(features, labels)` from encoded L* and a*b*; see `aging.aged_batch`."""
@@ -256,7 +256,7 @@ def train_dataset(
     report: Report,
     *,
     half_size: bool = False,
-    aged: float = 0.0,
+    aged: float | None = None,
     class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless training batches: shuffled anew every epoch, cropped, mirrored, some of them aged.
@@ -302,7 +302,7 @@ def eval_dataset(
     batch_size: int,
     report: Report,
     *,
-    aged: float = 0.0,
+    aged: float | None = None,
     class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.

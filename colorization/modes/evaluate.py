@@ -79,7 +79,7 @@ def measure(
                 data,
                 options.batch_size,
                 report,
-                aged=options.aged or 0.0,
+                aged=options.aged,
                 class_names=options.class_names,
             ),
             hooks=[

@@ -115,7 +115,7 @@ def _seconds_per_step(
                 options.seed,
                 report,
                 half_size=half_size,
-                aged=options.aged or 0.0,
+                aged=options.aged,
                 class_names=options.class_names,
             ),
             hooks=[times],

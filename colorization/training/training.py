@@ -222,7 +222,7 @@ class _Training:
                 options.seed + done,
                 self._train.report,
                 half_size=half_size,
-                aged=options.aged or 0.0,
+                aged=options.aged,
                 class_names=options.class_names,
             ),
             max_steps=last_step,
