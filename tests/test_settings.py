@@ -20,12 +20,16 @@ def test_stored_settings_come_before_defaults(tmp_path):
     assert resolve_settings(wanted) == wanted
     stored = dataclasses.replace(wanted, global_channels=4, class_names=("cat", "dog"))
     store_settings(stored)
+    # A training that was stopped before its first checkpoint binds nobody.
+    assert resolve_settings(wanted) == wanted
+    (folder / "model.ckpt-0.index").touch()
     assert resolve_settings(wanted) == stored
     assert resolve_settings(options(folder, "--global_channels", "4")).global_channels == 4
 
 
 def test_contradictions_name_the_option(tmp_path):
     store_settings(options(tmp_path))
+    (tmp_path / "model.ckpt-0.index").touch()
     with pytest.raises(UserError, match=r"--global_channels 32.*not 64"):
         resolve_settings(options(tmp_path, "--global_channels", "64"))
     with pytest.raises(UserError, match=r"color_global\.py.*not of color\.py"):
@@ -51,6 +55,7 @@ def test_contradictions_name_the_option(tmp_path):
 )
 def test_damaged_settings_are_named(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)
+    (tmp_path / "model.ckpt-0.index").touch()
     with pytest.raises(UserError, match=r"settings\.json"):
         resolve_settings(options(tmp_path))
 

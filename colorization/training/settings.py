@@ -12,7 +12,7 @@ from typing import Any
 from colorization.errors import UserError
 from colorization.files import writable, write_file, write_json
 from colorization.options import NETWORK_SETTINGS, Options
-from colorization.training.checkpoint import has_checkpoint, starting_point
+from colorization.training.checkpoint import has_checkpoint, has_model, starting_point
 from colorization.training.model_folder import SETTINGS
 
 # The scripts whose networks there are.
@@ -37,10 +37,15 @@ def _with_settings(options: Options, settings: dict[str, Any]) -> Options:
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
     """The settings that `store_settings` has written; None where there are none.
 
+    Without a model, they are those of a training that was stopped before its first checkpoint, and
+    bind nobody.
+
     Raises:
       UserError: it is damaged, or missing beside a checkpoint; `model_dir` is no folder.
     """
     path = Path(model_dir) / SETTINGS
+    if os.path.isdir(model_dir) and not has_model(model_dir):
+        return None
     try:
         with open(path, encoding="utf-8") as file:
             stored = json.loads(file.read(_MOST_SETTINGS))
