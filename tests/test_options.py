@@ -43,6 +43,15 @@ def test_values_may_begin_with_a_minus():
     assert options.hint == (("-5", "1", "red"),)
 
 
+def test_a_tilde_is_the_users_folder(monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, "/home/grandma")
+    words = ["--mode", "predict", "--input=~/photos", "--input", "a~/b", "--output=~/out"]
+    options = parse("color", words)
+    assert options.input == ("/home/grandma/photos", "a~/b")
+    assert options.output == "/home/grandma/out"
+
+
 def test_colours_of_hints_may_hold_commas():
     options = parse(
         "color", ["--mode", "predict", "--hint", "1,2,red", "--hint", "5%,6%,hsl(1,2%,3%)"]

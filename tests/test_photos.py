@@ -66,6 +66,15 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     assert find_photos([f"{folder}/notes.txt"]) == ["gs://bucket/photo.jpg"]
 
 
+def test_addresses_that_file_managers_copy_are_understood(tmp_path):
+    paths = [tmp_path / name for name in ("my photo.jpg", "Süd.jpg", "100%25.jpg", "a#b.jpg")]
+    for path in paths:
+        path.touch()
+    listed = [path.as_uri() for path in paths[:2]] + [f"file://{path}" for path in paths[2:]]
+    (tmp_path / "list.txt").write_text("\n".join(listed))
+    assert find_photos([str(tmp_path / "list.txt")]) == [f"file://{path}" for path in paths]
+
+
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"]
 )

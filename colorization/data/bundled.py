@@ -63,7 +63,7 @@ def bundled_photos(folder: Path) -> Path:
             return folder
         raise UserError(
             f"cannot write the bundled photos to {folder} ({error.strerror}); "
-            "run in a writable folder, or name photos of your own"
+            "run in a writable folder, or name photos of your own, to test on as well"
         ) from error
     return folder
 

@@ -6,6 +6,7 @@ import codecs
 import locale
 import os
 import re
+from urllib.parse import unquote
 
 
 def listed_paths(text: bytes, folder: str) -> list[str]:
@@ -19,6 +20,9 @@ def listed_paths(text: bytes, folder: str) -> list[str]:
 
 
 def _path(line: str, folder: str) -> str:
+    if line.startswith("file://") and not os.path.lexists(line.removeprefix("file://")):
+        # File managers copy addresses, which have %20 for a space.
+        return unquote(line, errors="surrogateescape")
     if "://" in line:
         return line
     path = os.path.join(folder, line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from colorization.errors import UserError
 from colorization.options.consistency import require_consistent
@@ -38,6 +39,12 @@ def _joined(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
+
+
+def _at_home(value: Any) -> Any:
+    """A path in the user's own folder as a shell gives it, which leaves `--output=~/x` as it is."""
+    is_path = isinstance(value, str) and value.startswith("~/")
+    return os.path.expanduser(value) if is_path else value
 
 
 def _fields(group: type, model: str) -> list[dataclasses.Field]:
@@ -82,7 +89,7 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     namespace, unknown = parser.parse_known_args(_joined(arguments))
     parser.refuse_unknown(unknown)
     values = {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(map(_at_home, value)) if isinstance(value, list) else _at_home(value)
         for name, value in vars(namespace).items()
     }
     mode = values.get("mode", "train")
