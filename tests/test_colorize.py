@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from encoding import encoded
+from encoding import encoded, tiff
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -71,6 +71,20 @@ def test_grays_of_8_and_16_bits_and_paths_agree(colorizer, colourful, tmp_path):
     assert deep.dtype == np.uint16
     # The network's input is rounded to bytes where the photo is of bytes.
     assert np.abs(deep / 257 - of_rgb).max() <= 1.5
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_the_order_of_bytes_changes_nothing(colorizer, colourful, order):
+    """Pillow reads TIFF files in the order of bytes that they have."""
+    gray = colourful(40, 30)[..., 0].astype(np.uint16) * 257
+    expected = colorizer.colorize(gray)
+    given = gray.astype(f"{order}u2")
+    stored = np.asarray(Image.open(io.BytesIO(tiff(gray, byteorder=order))))
+    assert stored.dtype == given.dtype
+    for pixels in (given, given[..., None], stored):
+        coloured = colorizer.colorize(pixels)
+        assert coloured.dtype == np.uint16 and coloured.dtype.isnative
+        np.testing.assert_array_equal(coloured, expected)
 
 
 def test_threads_share_it(colorizer, colourful):

@@ -110,7 +110,7 @@ class Colorizer:
         Args:
           image: path of a photo of any kind, or its pixels: uint8 RGB `[height, width, 3]`, of
             which only the lightness is used, or grays `[height, width]` or `[height, width, 1]`
-            of uint8 or uint16, in sRGB.
+            of uint8 or uint16 in either order of bytes, in sRGB.
           hints: what colour some of it was: a list of `(x, y, colour)`, or strokes, uint8 RGBA
             `[height, width, 4]` of the photo's size or proportions or the path of such a picture,
             whose opaque pixels count. X and Y are pixels of the upright photo or per cent, such as
@@ -223,4 +223,5 @@ def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
             "pixels must be RGB [height, width, 3] of uint8 or grays [height, width] of uint8 or "
             f"uint16, not {image.dtype} {list(image.shape)}"
         )
-    return Photo(np.ascontiguousarray(pixels))
+    # What follows hands the bytes on as they are, and takes them for this machine's.
+    return Photo(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("=")))
