@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from encoding import encoded, tiff
-from PIL import Image
+from PIL import Image, features
 from skimage.io import imread
 
 from colorization.errors import UnreadablePhoto
@@ -39,8 +39,59 @@ def test_orientation_date_and_resolution_survive(colourful, kind):
         assert (result.format, result.size) == (target, (20, 30))
         assert result.getexif()[DATE] == "1969:07:20 20:17:40"
         assert result.getexif().get(ORIENTATION, 1) == 1
-        if kind != "WEBP" and target != "WEBP":  # WebP has no place for it
-            assert [round(float(value)) for value in result.info["dpi"]] == [300, 300]
+        if kind != "WEBP":  # Pillow writes none there
+            assert resolution(result) == (300, 300)
+
+
+def resolution(picture):
+    """Pixels per inch of what another program would read: WebP's stand in its EXIF data."""
+    if picture.format == "WEBP":
+        exif = picture.getexif()
+        assert exif[296] == 2
+        return round(float(exif[282])), round(float(exif[283]))
+    return tuple(round(float(value)) for value in picture.info["dpi"])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "HEIF", "JXL"])
+@pytest.mark.parametrize(("unit", "factor"), [(2, 1), (3, 2.54), (None, 1)])
+def test_resolution_told_by_exif_data_survives(colourful, kind, unit, factor):
+    if kind in ("HEIF", "JXL"):
+        pytest.importorskip({"HEIF": "pillow_heif", "JXL": "pillow_jxl"}[kind])
+    elif kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow knows no AVIF")
+    exif = Image.Exif()
+    exif[282], exif[283] = 600.0, 300.0
+    if unit:
+        exif[296] = unit
+    data = encoded(Image.fromarray(colourful(20, 30)), kind, exif=exif.tobytes())
+    photo = decode(data)
+    expected = (round(600 * factor), round(300 * factor))
+    for target in ("JPEG", "PNG", "WEBP", "TIFF", "BMP"):
+        for dtype in (np.uint8, np.uint16):
+            result = opened(encode(photo.pixels.astype(dtype), photo, target, 95))
+            if target == "BMP":
+                assert result.info["dpi"] == pytest.approx(expected, abs=0.1)
+            elif target == "JPEG" or result.mode != "I;16":
+                assert resolution(result) == expected
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_resolution_turns_with_its_picture(colourful, kind, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    data = encoded(Image.fromarray(colourful(20, 30)), kind, exif=exif, dpi=(600, 300))
+    expected = (600, 300) if orientation < 5 else (300, 600)
+    assert decode(data).dpi == pytest.approx(expected, abs=0.1)
+
+
+def test_exif_data_without_resolution_make_none_up(colourful):
+    """Pillow takes 72 pixels per inch then."""
+    exif = Image.Exif()
+    exif[DATE] = "1969:07:20 20:17:40"
+    data = encoded(Image.fromarray(colourful(20, 30)), "JPEG", exif=exif)
+    assert opened(data).info["dpi"] == (72, 72)
+    assert decode(data).dpi is None
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
@@ -238,7 +289,7 @@ def test_large_files_keep_resolution_and_texts(order, dtype):
             extratags=[(ORIENTATION, "H", 1, 6, True)],
         )
     )
-    assert photo.dpi == pytest.approx((762, 508))
+    assert photo.dpi == pytest.approx((508, 762))  # turned
     assert photo.pixels.shape == (6, 4, 3)
     exif = Image.Exif()
     exif.load(photo.exif)

@@ -51,6 +51,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Orientations in which rows become columns.
+_LYING = (5, 6, 7, 8)
 # Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
 # picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
@@ -68,7 +70,7 @@ class Picture:
       alpha: of mode L, 255 where opaque; None if there is none.
       kind: Pillow's name of the file's format.
       exif: EXIF data as they stand in the file.
-      dpi: pixels per inch across and down, unchecked; None if not told.
+      dpi: pixels per inch across and down, of any value; None if not told.
       notes: what the user should hear, such as what was left out.
     """
 
@@ -76,7 +78,7 @@ class Picture:
     alpha: Image.Image | None
     kind: str
     exif: Image.Exif
-    dpi: object = None
+    dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -210,17 +212,17 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
         if broken := why_broken(data, kind):
             raise UnreadablePhoto(f"damaged: {broken}")
-        dpi = picture.info.get("dpi") or (psd.resolution(picture) if kind == "PSD" else None)
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
         notes, profile = _notes(picture, data), stated_profile(data, picture)
+        # Pillow turns TIFF files itself, and tells no more of it then.
+        turned = kind == "TIFF" and picture.tag_v2.get(_ORIENTATION) in _LYING
         samples = _load(picture, data, kind, in_pairs)
         if broken := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {broken}")
         exif, told = _exif(picture)
-        if kind == "TIFF":
-            # Pillow makes one up where a file tells none.
-            dpi = tiff_pages.resolution(exif)
+        dpi = _own_resolution(picture, kind) or tiff_pages.resolution(exif)
+        dpi = dpi[::-1] if dpi and turned else dpi
         if samples is not None:
             image, alpha = to_srgb(replace(samples, profile=profile))
         else:
@@ -268,6 +270,17 @@ def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
     return other.getexif(), (_EXTRAS,)
 
 
+def _own_resolution(picture: Image.Image, kind: str) -> tuple[float, float] | None:
+    """Pixels per inch, across and down, that a file tells outside of its tags and EXIF data."""
+    if kind == "PSD":
+        return psd.resolution(picture)
+    # Where TIFF and JPEG files tell none there, Pillow reads their tags, or makes one up.
+    by_tags = kind == "TIFF" or (kind == "JPEG" and not picture.info.get("jfif_unit"))
+    dpi = None if by_tags else picture.info.get("dpi")
+    # Zeros stand for what is not known.
+    return dpi if isinstance(dpi, tuple) and all(dpi) else None
+
+
 def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
@@ -284,13 +297,15 @@ def _upright(picture: Picture, data: bytes) -> Picture:
     image, alpha = picture.image, picture.alpha
     if doubted := doubt(data, picture.kind, image):
         picture = replace(picture, notes=(*picture.notes, doubted))
-    turn = _TURNS.get(picture.exif.get(_ORIENTATION))
+    orientation = picture.exif.get(_ORIENTATION)
+    turn = _TURNS.get(orientation)
     if turn is None:
         return picture
     return replace(
         picture,
         image=image.transpose(turn),
         alpha=None if alpha is None else alpha.transpose(turn),
+        dpi=picture.dpi[::-1] if picture.dpi and orientation in _LYING else picture.dpi,
     )
 
 

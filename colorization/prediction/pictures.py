@@ -6,7 +6,6 @@ and grays of 16 bits keep their depth.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import struct
@@ -16,13 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, TiffTags
 
 from colorization.data.photos import read_file
 from colorization.decoding.decode import open_picture, page, pages
 from colorization.decoding.png import SIGNATURE
 from colorization.errors import UnreadablePhoto
 from colorization.lab.lab_numpy import to_bytes
+from colorization.prediction import kept_exif
 
 # Ending of names, and Pillow's name of the format, for each value of --format.
 FORMATS = {
@@ -47,16 +47,6 @@ KINDS = frozenset(_ENDINGS.values())
 
 # Quality of JPEG and WebP where none is asked for.
 JPEG_QUALITY = 95
-
-# EXIF tags that are kept: description, maker, model, software, date, artist, copyright, and the
-# settings and position of the camera. What tells how the file's pixels are stored is not.
-_DATE_TIME, _DATE_TIME_ORIGINAL = 0x0132, 0x9003
-_KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
-_EXIF_IFD = 0x8769
-_KEPT_IFDS = (_EXIF_IFD, 0x8825)
-
-# Most bytes of EXIF data in a JPEG segment, which also holds its own length and the name of EXIF.
-_MOST_EXIF = 2**16 - 1 - 2 - 6
 
 # Pixels that are turned from Pillow's memory into an array at once.
 _STRIP_PIXELS = 2**18
@@ -116,7 +106,7 @@ def decode(data: bytes) -> Photo:
     alpha = None if picture.alpha is None else _to_array(picture.alpha)
     if alpha is not None and (alpha == 255).all():
         alpha = None
-    exif, dpi = _exif(picture.exif), _dpi(picture.dpi)
+    exif, dpi = kept_exif.kept(picture.exif), _dpi(picture.dpi)
     return Photo(pixels, alpha, exif, dpi, picture.kind, picture.notes)
 
 
@@ -210,11 +200,14 @@ def _settings(photo: Photo, kind: str, quality: int) -> dict[str, Any]:
     settings: dict[str, Any] = {"dpi": photo.dpi} if photo.dpi else {}
     if kind in ("JPEG", "WEBP"):
         settings["quality"] = quality
-    form = {"JPEG": _short_exif, "WEBP": bytes, "TIFF": _loaded}.get(kind)
-    if photo.exif and form:
-        settings["exif"] = form(photo.exif)
+    exif = photo.exif
+    if kind == "WEBP" and photo.dpi:
+        exif = kept_exif.with_resolution(exif, photo.dpi)
+    form = {"JPEG": kept_exif.short, "WEBP": bytes, "TIFF": kept_exif.loaded}.get(kind)
+    if exif and form:
+        settings["exif"] = form(exif)
     # Pillow compresses TIFF files by libtiff, which takes no nested EXIF data from it.
-    if kind == "TIFF" and not _has_nested(photo.exif):
+    if kind == "TIFF" and not kept_exif.directories(photo.exif):
         settings["compression"] = "tiff_lzw"
     return settings
 
@@ -234,43 +227,14 @@ def join_pages(encoded: Sequence[bytes]) -> bytes:
 
 def further_page(photo: Photo) -> Photo:
     """The photo as a page after the first, where `join_pages` takes no nested EXIF data."""
-    if not photo.exif:
-        return photo
-    found, kept = _loaded(photo.exif), Image.Exif()
-    kept.update((tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS)
-    return replace(photo, exif=kept.tobytes() if len(kept) else b"")
+    return replace(photo, exif=kept_exif.without_directories(photo.exif))
 
 
 def notes(photo: Photo, kind: str) -> tuple[str, ...]:
     """Notes for the user on a photo that is encoded in a format."""
-    if kind == "JPEG" and photo.exif and _short_exif(photo.exif) != photo.exif:
+    if kind == "JPEG" and photo.exif and kept_exif.short(photo.exif) != photo.exif:
         return (*photo.notes, "its EXIF data are too long for JPEG, so the longest are left out")
     return photo.notes
-
-
-def _has_nested(exif: bytes) -> bool:
-    found = _loaded(exif)
-    return any(tag in found for tag in _KEPT_IFDS)
-
-
-def _short_exif(exif: bytes) -> bytes:
-    """The EXIF data that a JPEG file can hold, the shortest values first."""
-    if len(exif) <= _MOST_EXIF:
-        return exif
-    found, kept = _loaded(exif), Image.Exif()
-    values = [(None, tag, value) for tag, value in found.items() if tag not in _KEPT_IFDS]
-    values += [(ifd, tag, value) for ifd in _KEPT_IFDS for tag, value in found.get_ifd(ifd).items()]
-    size = 1024
-    for ifd, tag, value in sorted(values, key=lambda entry: len(_bytes(entry[2]))):
-        size += 16 + len(_bytes(value))
-        if size > _MOST_EXIF:
-            break
-        (kept if ifd is None else kept.get_ifd(ifd))[tag] = value
-    return kept.tobytes()
-
-
-def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _dpi(dpi: object) -> tuple[float, float] | None:
@@ -279,43 +243,6 @@ def _dpi(dpi: object) -> tuple[float, float] | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
-
-
-def _exif(found: Image.Exif) -> bytes:
-    # Cameras and editors do not always write sound values, which is no reason to lose the others.
-    kept = Image.Exif()
-    for tag in (*_KEPT_TAGS, *_KEPT_IFDS):
-        with contextlib.suppress(Exception):
-            value = found.get_ifd(tag) if tag in _KEPT_IFDS else _as_stored(found.get(tag))
-            if value:
-                trial = Image.Exif()
-                trial[tag] = value
-                trial.tobytes()
-                kept[tag] = value
-    return kept.tobytes() if len(kept) else b""
-
-
-def _as_stored(value: object) -> object:
-    """The value of a tag; of texts the bytes, which Pillow reads as Latin-1 but writes as ASCII."""
-    return value.encode("latin-1") if isinstance(value, str) else value
-
-
-def _loaded(exif: bytes) -> Image.Exif:
-    """EXIF data with texts as bytes, so that they can be written again."""
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
-    found.update([(tag, _as_stored(value)) for tag, value in found.items()])
-    return found
-
-
-def _texts(exif: bytes) -> dict[int, bytes]:
-    """Tag -> text of those that are kept; the date is that of the exposure if there is no other."""
-    found = _loaded(exif)
-    texts = {tag: found.get(tag) for tag in _KEPT_TAGS}
-    exposed = found.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
-    texts[_DATE_TIME] = texts[_DATE_TIME] or _as_stored(exposed)
-    return {tag: text for tag, text in texts.items() if text and isinstance(text, bytes)}
 
 
 # Pillow writes neither RGB nor transparency of 16 bits, and PNG slowly.
@@ -368,6 +295,11 @@ def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
 
     # Hardly any program opens grays with alpha.
     rgb = np.dstack([rgb] * 3) if rgb.ndim == 2 else rgb
+    nested = kept_exif.directories(photo.exif)
+    # tifffile takes dates of one form alone, and no text but ASCII.
+    tags = [(tag, "s", 0, text, True) for tag, text in kept_exif.texts(photo.exif).items()]
+    # It takes no tags of EXIF data either, but leaves room for others, at the same places.
+    tags += [(tag - 1, "I", 1, 0, True) for tag in nested]
     with io.BytesIO() as file:
         tifffile.imwrite(
             file,
@@ -379,7 +311,30 @@ def _tiff_of_16_bits(rgb: np.ndarray, photo: Photo) -> bytes:
             software=False,
             metadata=None,
             byteorder="<",
-            # tifffile takes dates of one form alone, and no text but ASCII.
-            extratags=[(tag, "s", 0, text, True) for tag, text in _texts(photo.exif).items()],
+            extratags=tags,
         )
+        _add_directories(file, nested)
         return file.getvalue()
+
+
+def _add_directories(file: io.BytesIO, nested: dict[int, dict[int, object]]) -> None:
+    """Writes EXIF data behind all else of a little-endian TIFF file.
+
+    Args:
+      file: its first page has an entry for each, of the number before its tag.
+      nested: tag -> EXIF data.
+    """
+    import tifffile
+
+    file.seek(0)
+    with tifffile.TiffFile(file) as written:
+        places = {tag: written.pages[0].tags[tag - 1].offset for tag in nested}
+    for tag, values in nested.items():
+        directory = TiffImagePlugin.ImageFileDirectory_v2(group=tag)
+        directory.update(values)
+        # TIFF wants even places, but pixels may end at an odd one.
+        start = file.seek(0, os.SEEK_END) + file.tell() % 2
+        file.seek(start)
+        file.write(directory.tobytes(start))
+        file.seek(places[tag])
+        file.write(struct.pack("<HHII", tag, TiffTags.LONG, 1, start))

@@ -1,0 +1,121 @@
+"""EXIF data (Exif 2.32) of a photo, as far as they hold for its coloured picture."""
+
+from __future__ import annotations
+
+import contextlib
+
+from PIL import Image
+
+# Description, maker, model, software, date, artist, copyright, and the settings and position of the
+# camera.
+_DATE_TIME = 0x0132
+_KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
+_CAMERA, _PLACE = 0x8769, 0x8825
+DIRECTORIES = (_CAMERA, _PLACE)
+
+# Among the settings, what tells how the pixels of the photo's file are stored: order and bits of
+# its channels, width and height, gamma, and the way to the name of a rule, such as R03.
+_OF_FILE = (0x9101, 0x9102, 0xA002, 0xA003, 0xA500, 0xA005)
+# Places of what was photographed, as the picture lies in its file, and how that is.
+_SUBJECT, _ORIENTATION = (0x9214, 0xA214), 0x0112
+_COLOR_SPACE, _SRGB = 0xA001, 1
+# Pixels across and down per unit, and the unit, of which 2 is the inch.
+_RESOLUTIONS, _RESOLUTION_UNIT, _INCH = (0x011A, 0x011B), 0x0128, 2
+
+# Most bytes of EXIF data in a JPEG segment, which also holds its own length and the name of EXIF.
+_MOST_IN_JPEG = 2**16 - 1 - 2 - 6
+
+
+def kept(found: Image.Exif) -> bytes:
+    """What of a photo's EXIF data holds for its upright picture in sRGB; empty if nothing does."""
+    # Cameras and editors do not always write sound values, which is no reason to lose the others.
+    result = Image.Exif()
+    for tag in (*_KEPT_TAGS, *DIRECTORIES):
+        with contextlib.suppress(Exception):
+            value = _directory(found, tag) if tag in DIRECTORIES else _as_stored(found.get(tag))
+            if value:
+                trial = Image.Exif()
+                trial[tag] = value
+                trial.tobytes()
+                result[tag] = value
+    return _encoded(result)
+
+
+def _directory(found: Image.Exif, tag: int) -> dict[int, object]:
+    """Settings or position of the camera."""
+    values = dict(found.get_ifd(tag))
+    if tag == _CAMERA:
+        turned = found.get(_ORIENTATION, 1) != 1
+        for other in (*_OF_FILE, *(_SUBJECT if turned else ())):
+            values.pop(other, None)
+        if _COLOR_SPACE in values:
+            values[_COLOR_SPACE] = _SRGB
+    return values
+
+
+def with_resolution(exif: bytes, dpi: tuple[float, float]) -> bytes:
+    """EXIF data that tell the pixels per inch, across and down."""
+    found = loaded(exif)
+    found.update(zip(_RESOLUTIONS, dpi, strict=True))
+    found[_RESOLUTION_UNIT] = _INCH
+    return _encoded(found)
+
+
+def without_directories(exif: bytes) -> bytes:
+    """EXIF data without settings and position of the camera."""
+    found, result = loaded(exif), Image.Exif()
+    result.update((tag, value) for tag, value in found.items() if tag not in DIRECTORIES)
+    return _encoded(result)
+
+
+def short(exif: bytes) -> bytes:
+    """The EXIF data that a JPEG file can hold, the shortest values first."""
+    if len(exif) <= _MOST_IN_JPEG:
+        return exif
+    found, result = loaded(exif), Image.Exif()
+    values = [(None, tag, value) for tag, value in found.items() if tag not in DIRECTORIES]
+    values += [
+        (ifd, tag, value) for ifd in DIRECTORIES for tag, value in found.get_ifd(ifd).items()
+    ]
+    size = 1024
+    for ifd, tag, value in sorted(values, key=lambda entry: len(_bytes(entry[2]))):
+        size += 16 + len(_bytes(value))
+        if size > _MOST_IN_JPEG:
+            break
+        (result if ifd is None else result.get_ifd(ifd))[tag] = value
+    return result.tobytes()
+
+
+def loaded(exif: bytes) -> Image.Exif:
+    """EXIF data with texts as bytes, so that they can be written again."""
+    found = Image.Exif()
+    if exif:
+        found.load(exif)
+    found.update([(tag, _as_stored(value)) for tag, value in found.items()])
+    return found
+
+
+def directories(exif: bytes) -> dict[int, dict[int, object]]:
+    """Tag -> settings or position of the camera, as far as there are any."""
+    found = loaded(exif)
+    return {tag: dict(found.get_ifd(tag)) for tag in DIRECTORIES if tag in found}
+
+
+def texts(exif: bytes) -> dict[int, bytes]:
+    """Tag -> text of those that are kept."""
+    found = loaded(exif)
+    told = {tag: found.get(tag) for tag in _KEPT_TAGS}
+    return {tag: text for tag, text in told.items() if text and isinstance(text, bytes)}
+
+
+def _as_stored(value: object) -> object:
+    """The value of a tag; of texts the bytes, which Pillow reads as Latin-1 but writes as ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) else value
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _encoded(exif: Image.Exif) -> bytes:
+    return exif.tobytes() if len(exif) else b""
