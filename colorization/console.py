@@ -156,8 +156,12 @@ def import_tensorflow(verbose: bool) -> None:
     # Matplotlib, which comes with Keras, tells about its cache of fonts, none of which is used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # TensorFlow 2.16 and later print a few lines before they have read the level.
-    with captured_stderr(), _without_keras():
-        import tensorflow as tf
+    try:
+        with captured_stderr(), _without_keras():
+            import tensorflow as tf
+    # Of the two small scripts, this comes before `exit_code`.
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     tf.get_logger().setLevel(logging.ERROR)
 
 

@@ -145,6 +145,8 @@ def test_results_are_not_coloured_again(
         assert "Skipping 4 finished" in printed
         assert "that --mode predict has made" in caplog.messages[-1]
         assert names(tmp_path) == written
+    run_predict("--input", f"{output}/predicted/colour0.png", "--output", "elsewhere/out")
+    assert "Coloured 1 photos" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["gray", "predicted", "truth"])

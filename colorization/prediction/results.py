@@ -260,7 +260,7 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
         if "\0" in path:
             return False
         folder = results.folder_of(os.path.realpath(photo_id(path)).replace(os.sep, "/"))
-        return folder is not None and os.path.samefile(folder, output)
+        return bool(folder) and output.exists() and os.path.samefile(folder, output)
 
     kept = [path for path in paths if not is_result(path)]
     if not kept:

@@ -104,7 +104,7 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         loaded = page.load(
             actions.come_back, tab, [tab, *asked], js=_TAB, show_progress="hidden", **_PRIVATE
         )
-        loaded.then(None, tab, js=_NAME_TAB, api_visibility="private")
+        loaded.then(lambda name: None, tab, js=_NAME_TAB, **_PRIVATE)
         # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
         page.unload(lambda: None)
     # Listeners without a limit of their own are quick.
