@@ -6,7 +6,8 @@ import contextlib
 import importlib
 import io
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -72,6 +73,7 @@ class Picture:
       exif: EXIF data as they stand in the file.
       dpi: pixels per inch across and down, of any value; None if not told.
       notes: what the user should hear, such as what was left out.
+      info: what else Pillow tells of the file, `Image.info`; nothing where it has not read it.
     """
 
     image: Image.Image
@@ -80,6 +82,7 @@ class Picture:
     exif: Image.Exif
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    info: Mapping[str, object] = field(default_factory=dict)
 
 
 @within_memory()
@@ -230,7 +233,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             if kind == "PSD" and alpha is not None:
                 picture = psd.without_white(picture, alpha)
             image = _to_srgb(picture, profile)
-        return _upright(Picture(image, alpha, kind, exif, dpi, (*notes, *told)), data)
+        opened = Picture(image, alpha, kind, exif, dpi, (*notes, *told), dict(picture.info))
+        return _upright(opened, data)
 
 
 def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Samples | None:

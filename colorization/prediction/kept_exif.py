@@ -19,6 +19,7 @@ _OF_FILE = (0x9101, 0x9102, 0xA002, 0xA003, 0xA500, 0xA005)
 # Places of what was photographed, as the picture lies in its file, and how that is.
 _SUBJECT, _ORIENTATION = (0x9214, 0xA214), 0x0112
 _COLOR_SPACE, _SRGB = 0xA001, 1
+_DATE_TIME_ORIGINAL = 0x9003
 # Pixels across and down per unit, and the unit, of which 2 is the inch.
 _RESOLUTIONS, _RESOLUTION_UNIT, _INCH = (0x011A, 0x011B), 0x0128, 2
 
@@ -51,6 +52,20 @@ def _directory(found: Image.Exif, tag: int) -> dict[int, object]:
         if _COLOR_SPACE in values:
             values[_COLOR_SPACE] = _SRGB
     return values
+
+
+def is_dated(exif: bytes) -> bool:
+    """Whether EXIF data tell when the photo was taken."""
+    date = str(loaded(exif).get_ifd(_CAMERA).get(_DATE_TIME_ORIGINAL, ""))
+    # Cameras without a clock write zeros, and EXIF has blanks for what is unknown.
+    return bool(date.strip("\0 :0"))
+
+
+def dated(exif: bytes, date: str) -> bytes:
+    """EXIF data with a date of exposure, "YYYY:MM:DD HH:MM:SS"."""
+    found = loaded(exif)
+    found[_CAMERA] = {**found.get_ifd(_CAMERA), _DATE_TIME_ORIGINAL: date}
+    return _encoded(found)
 
 
 def with_resolution(exif: bytes, dpi: tuple[float, float]) -> bytes:

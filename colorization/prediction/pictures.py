@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
 
 from colorization.data.photos import read_file
+from colorization.decoding.capture_date import capture_date
 from colorization.decoding.decode import open_picture, page, pages
 from colorization.decoding.png import SIGNATURE
 from colorization.errors import UnreadablePhoto
@@ -106,8 +107,11 @@ def decode(data: bytes) -> Photo:
     alpha = None if picture.alpha is None else _to_array(picture.alpha)
     if alpha is not None and (alpha == 255).all():
         alpha = None
-    exif, dpi = kept_exif.kept(picture.exif), _dpi(picture.dpi)
-    return Photo(pixels, alpha, exif, dpi, picture.kind, picture.notes)
+    exif = kept_exif.kept(picture.exif)
+    if not kept_exif.is_dated(exif):
+        date = capture_date(data, picture.info)
+        exif = kept_exif.dated(exif, date) if date else exif
+    return Photo(pixels, alpha, exif, _dpi(picture.dpi), picture.kind, picture.notes)
 
 
 def decode_pages(data: bytes, kind: str | None, problems: list[str]) -> Iterator[Photo]:

@@ -1,0 +1,113 @@
+"""Dates of photos that stand outside of their EXIF data: in XMP, IPTC or a text of PNG.
+
+XMP and IPTC data are looked for in the file's bytes, as "XMP Specification Part 3" allows, section
+1.1; so they are found in files of any kind, however they are wrapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate
+
+from colorization.decoding.raw import CameraRaw
+from colorization.decoding.tiff_pages import at_page, is_tiff, open_pages, photo_pages, tag_value
+from colorization.errors import UnreadablePhoto
+
+# XMP and IPTC data of TIFF files.
+_TAGS = (700, 33723)
+_PACKET = re.compile(rb"<rdf:RDF.*?</rdf:RDF>", re.DOTALL)
+# What was put into a picture brings its own dates along.
+_INGREDIENTS = re.compile(rb"<xmpMM:(Pantry|Ingredients)\b.*?</xmpMM:\1>", re.DOTALL)
+# Datasets 55 and 60 of IPTC's record 2, which have 8 and 11 bytes (IIM 4.2, section 6).
+_IPTC_DATE = re.compile(rb"\x1c\x02\x37\x00\x08(\d{8})")
+_IPTC_TIME = re.compile(rb"\x1c\x02\x3c\x00\x0b(\d{6})")
+# ISO 8601, with or without separators, and EXIF's form. Each part may be the last one.
+_PARTS = re.compile(
+    r"(\d{4})(?:[-:]?(\d\d)(?:[-:]?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d))?)?)?)?(?!\d)",
+    re.ASCII,
+)
+_LIMITS = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
+# Texts of PNG that ImageMagick and ExifTool put other metadata into.
+_HEXADECIMAL = "Raw profile type "
+
+
+def capture_date(data: bytes, info: Mapping) -> str | None:
+    """When a photo was taken, as far as its file tells outside of EXIF's own date.
+
+    Args:
+      data: the file's bytes. In TIFF files, whose pages may have dates of their own, the first
+        page with a photo counts.
+      info: what Pillow tells of it, `Image.info`.
+
+    Returns:
+      "YYYY:MM:DD HH:MM:SS", where blanks stand for the digits of parts that are not known (Exif
+      2.32, section 4.6.6, DateTimeOriginal); None if it tells nothing.
+    """
+    parts = _tags(data) if is_tiff(data) else [data, *_texts(info)]
+    packets = (match for match in map(_PACKET.search, parts) if match)
+    packet = next((_INGREDIENTS.sub(b"", match[0]) for match in packets), b"")
+    # When a print was scanned says less than when it was made.
+    told = (
+        _property(packet, rb"exif:DateTimeOriginal"),
+        _property(packet, rb"photoshop:DateCreated"),
+        _iptc_date(parts),
+        _property(packet, rb"(?:xmp|xap):CreateDate"),
+        _iso(str(info.get("Creation Time", ""))),
+    )
+    return next(filter(None, map(_exif_form, told)), None)
+
+
+def _tags(data: bytes) -> list[bytes]:
+    """XMP and IPTC data of the first page with a photo in a TIFF file."""
+    with contextlib.suppress(UnreadablePhoto, CameraRaw):
+        data = at_page(data, next(photo_pages(data)))
+    with contextlib.suppress(UnreadablePhoto), open_pages(data) as pages:
+        page = next(pages)
+        values = (tag_value(page, tag) for tag in _TAGS)
+        return [value for value in values if isinstance(value, bytes)]
+    return []
+
+
+def _texts(info: Mapping) -> Iterator[bytes]:
+    """The texts of a PNG file, in which its other metadata stand."""
+    for name, text in info.items():
+        if isinstance(name, str) and isinstance(text, str):
+            if name.startswith(_HEXADECIMAL):
+                # A name and the number of bytes come before them.
+                digits = "".join(text.split()[2:])
+                yield bytes.fromhex(digits) if re.fullmatch(r"(?:[\da-fA-F]{2})+", digits) else b""
+            else:
+                yield text.encode(errors="replace")
+
+
+def _property(packet: bytes, name: bytes) -> str:
+    """The value of a property of XMP, an attribute or an element; empty if there is none."""
+    match = re.search(rb"[\s<]" + name + rb"(?:\s*=\s*[\"']|[^<>]*>)\s*(\d[^\"'<]*)", packet)
+    return match[1].decode("latin-1") if match else ""
+
+
+def _iptc_date(parts: list[bytes]) -> str:
+    for part in parts:
+        if day := _IPTC_DATE.search(part):
+            time = _IPTC_TIME.search(part)
+            return (day[1] + (b"T" + time[1] if time else b"")).decode()
+    return ""
+
+
+def _iso(text: str) -> str:
+    """A date by RFC 1123, as PNG recommends, or another one as it is."""
+    parts = None if _PARTS.match(text.strip()) else parsedate(text)
+    return "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*parts) if parts else text
+
+
+def _exif_form(text: str) -> str | None:
+    match = _PARTS.match(text.strip())
+    if not match:
+        return None
+    year, *others = (
+        part if part and least <= int(part) <= most else "  "
+        for part, (least, most) in zip(match.groups(), _LIMITS, strict=True)
+    )
+    return None if year == "  " else "{}:{}:{} {}:{}:{}".format(year, *others)
