@@ -1,5 +1,6 @@
 """Colour standards and interlacing of coloured films are those of their sources."""
 
+import struct
 from fractions import Fraction
 
 import pytest
@@ -126,20 +127,19 @@ def test_interlacing_that_webm_does_not_hold_is_named(make_film, painter, tmp_pa
         assert ("no interlacing" in done.changes) == named
 
 
-def parts(make_film, tmp_path, *films):
+def parts(make_film, *films):
     """Films of MPEG-2 one after the other, as television is recorded."""
-    whole = tmp_path / "recorded.ts"
     made = [
-        make_film(f"{number}.ts", pictures="mpeg2video", **settings).read_bytes()
+        make_film(f"{number}.ts", pictures="mpeg2video", **settings)
         for number, settings in enumerate(films)
     ]
-    whole.write_bytes(b"".join(made))
-    return whole
+    made[0].write_bytes(b"".join(part.read_bytes() for part in made))
+    return made[0]
 
 
 def test_films_that_begin_progressive_stay_interlaced(make_film, painter, tmp_path):
     interlaced = {"options": {"flags": "+ilme+ildct"}, "fields": "tff"}
-    source = parts(make_film, tmp_path, {"frames": 15}, {"frames": 30, **interlaced})
+    source = parts(make_film, {"frames": 15}, {"frames": 30, **interlaced})
     target = tmp_path / "results" / "film.mp4"
     done = colorize_film(painter, str(source), target, ignore)
     with av.open(str(target)) as container:
@@ -150,7 +150,7 @@ def test_films_that_begin_progressive_stay_interlaced(make_film, painter, tmp_pa
 def test_a_few_interlaced_pictures_are_named(make_film, painter, tmp_path, monkeypatch):
     monkeypatch.setattr(survey, "_PLACES", 1)
     interlaced = {"options": {"flags": "+ilme+ildct"}, "fields": "tff"}
-    source = parts(make_film, tmp_path, {"frames": 15}, {"frames": 3, **interlaced})
+    source = parts(make_film, {"frames": 15}, {"frames": 3, **interlaced})
     done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
     assert "no interlacing" in done.changes
 
@@ -164,9 +164,7 @@ def test_the_shape_is_that_of_most_pictures(make_film, painter, tmp_path):
     def narrow(film, video, tracks):
         video.codec_context.sample_aspect_ratio = Fraction(1)
 
-    source = parts(
-        make_film, tmp_path, {"frames": 15, "set_up": narrow}, {"frames": 45, "set_up": wide}
-    )
+    source = parts(make_film, {"frames": 15, "set_up": narrow}, {"frames": 45, "set_up": wide})
     target = tmp_path / "results" / "film.mp4"
     done = colorize_film(painter, str(source), target, ignore)
     assert any("black bars" in change for change in done.changes)
@@ -177,3 +175,50 @@ def test_the_shape_is_that_of_most_pictures(make_film, painter, tmp_path):
     barred = [bool(picture[:, :6].mean() < 24) for picture in shown]
     # The decoder may keep the picture at the joint back.
     assert barred in (15 * [True] + 45 * [False], 14 * [True] + 45 * [False])
+
+
+@pytest.mark.parametrize("begin", [3, 15])
+def test_a_beginning_of_another_shape_is_told_from_the_film(make_film, begin):
+    """Whatever FFmpeg says of the shape before anything is decoded."""
+
+    def of_aspect(aspect):
+        def set_up(film, video, tracks):
+            video.codec_context.sample_aspect_ratio = aspect
+
+        return set_up
+
+    for aspects in ((1, Fraction(4, 3)), (Fraction(4, 3), 1)):
+        first, most = ({"set_up": of_aspect(Fraction(aspect))} for aspect in aspects)
+        source = parts(make_film, {"frames": begin, **first}, {"frames": 60, **most})
+        assert survey.survey(str(source)).shape.aspect == aspects[1]
+
+
+def test_films_of_unknown_length_are_read_through(make_film):
+    """Browsers record with a connection that is slow in the beginning."""
+    films = [
+        make_film(f"{number}.h264", frames, size=size, options={"g": "30"}).read_bytes()
+        for number, (frames, size) in enumerate([(20, (48, 64)), (90, (96, 128))])
+    ]
+    whole = make_film("whole.h264", 1)
+    whole.write_bytes(b"".join(films))
+    with av.open(str(whole)) as film:
+        assert not film.duration
+    assert survey.survey(str(whole)).shape[:2] == (128, 96)
+
+
+def test_a_container_may_state_another_shape_than_its_pictures(make_film, painter, tmp_path):
+    """Here a MOV file does, in its box `pasp`."""
+
+    def wide(film, video, tracks):
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    source = make_film("film.mov", 11, set_up=wide)
+    data = source.read_bytes()
+    box = data.index(b"pasp") + 4
+    assert struct.unpack_from(">II", data, box) == (4, 3)
+    source.write_bytes(data[:box] + struct.pack(">II", 3, 2) + data[box + 8 :])
+    target = tmp_path / "results" / "film.mov"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert done.changes == []
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(3, 2)

@@ -144,7 +144,7 @@ class _Film:
         """
         self._film, self._result = film, result
         self._pictures = main_pictures(film)
-        self._aspects = PixelAspects(self._pictures)
+        self._aspects = PixelAspects(self._pictures, known.aspect_scale)
         self._converter = Converter(
             known.first,
             self._pictures.time_base,
