@@ -204,6 +204,14 @@ def test_films_of_unknown_length_are_read_through(make_film):
     with av.open(str(whole)) as film:
         assert not film.duration
     assert survey.survey(str(whole)).shape[:2] == (128, 96)
+    whole.write_bytes(films[1] + films[0])
+    assert survey.survey(str(whole)).shape[:2] == (128, 96)
+
+
+def test_pictures_that_are_made_smaller_are_named(make_film, painter, tmp_path):
+    source = parts(make_film, {"frames": 30}, {"frames": 5, "size": (96, 128)})
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
+    assert "64 x 48 pixels where its pictures are larger" in done.changes
 
 
 def test_a_container_may_state_another_shape_than_its_pictures(make_film, painter, tmp_path):

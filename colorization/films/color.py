@@ -182,7 +182,7 @@ class Converter:
     """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
 
     `turn_left` is by how many degrees they should be turned further than by right angles; `barred`
-    whether some have got black bars.
+    whether some have got black bars, `reduced` whether some are larger than the film.
 
     Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
     """
@@ -207,7 +207,7 @@ class Converter:
         self._set_fields = [("setfield", fields)] if fields else []
         self._shape = shape or Shape(first.width, first.height)
         self._time_base, self._colors = time_base, colors
-        self.barred = False
+        self.barred = self.reduced = False
         self._turns, self.lying, self.turn_left = _turns(first)
         self.turned = bool(self._turns)
         self._into: tuple | None = None
@@ -269,6 +269,7 @@ class Converter:
         if _is_gray(layout) and not full:
             # The filter above knows no gray pictures but those of full range.
             filters.append(("lutrgb", ":".join(f"{name}=(val-16)*255/219+0.5" for name in "rgb")))
+        self.reduced |= frame.width > self._shape.width or frame.height > self._shape.height
         if fitted != self._shape[:2]:
             self.barred = True
             # Even offsets keep the order of fields.

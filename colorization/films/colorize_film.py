@@ -174,6 +174,8 @@ class _Film:
         width, height = self._stored_size
         if width % 2 or height % 2:
             changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
+        if self._converter.reduced:
+            changes.append(f"{width} x {height} pixels where its pictures are larger")
         if self._converter.barred:
             changes.append("black bars where the shape of its pictures changes")
         if self._has_fields and not self._keeps_fields:
