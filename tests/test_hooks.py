@@ -83,7 +83,7 @@ def send(number):
 def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number, handler):
     signals, before = Signals(), handler(number, signal.SIG_DFL)
     hooks = [At(7, send(number)), StopOnSignal(signals, str(tmp_path))]
-    with pytest.raises(Interrupted) as stopped, signals.noted():
+    with pytest.raises(Interrupted) as stopped, signals.recorded():
         estimator(tmp_path).train(numbers, steps=10**6, hooks=hooks)
     assert stopped.value.signal_number == number
     assert 7 <= stopped.value.step <= 8
@@ -96,7 +96,7 @@ def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number, handler)
 def test_a_program_that_shall_outlive_its_window_does(handler):
     signals, (hang_up,) = Signals(), HANG_UP
     handler(hang_up, signal.SIG_IGN)
-    with signals.noted():
+    with signals.recorded():
         signal.raise_signal(hang_up)
     assert signals.number is None
 
@@ -106,7 +106,7 @@ def test_a_signal_stops_an_evaluation(tmp_path):
     trained.train(numbers, steps=5)
     signals = Signals()
     hooks = [At(3, send(signal.SIGTERM)), StopOnSignal(signals, None)]
-    with pytest.raises(Interrupted) as stopped, signals.noted():
+    with pytest.raises(Interrupted) as stopped, signals.recorded():
         trained.evaluate(numbers, steps=10**6, hooks=hooks)
     assert stopped.value.step == 5
     assert steps(tmp_path) == [0, 5]

@@ -30,8 +30,8 @@ from colorization.training.settings import (
 )
 from colorization.training.training import (
     Photos,
-    noted_full_size,
     photos_per_step,
+    stored_full_size_step,
     train_task,
 )
 
@@ -68,9 +68,11 @@ def run(network: Network, options: Options) -> None:
 
 
 @contextlib.contextmanager
-def _started(options: Options, task: tf_estimator.RunConfig, done: int) -> Iterator[Options]:
-    """The options with a checkpoint that TensorFlow can restore for `warm_start`, if it counts."""
-    if done or not options.warm_start:
+def _started(
+    options: Options, task: tf_estimator.RunConfig, trained_steps: int
+) -> Iterator[Options]:
+    """The options with `warm_start` copied to a checkpoint that TensorFlow can restore, if used."""
+    if trained_steps or not options.warm_start:
         yield options
         return
     print(f"Starting from {options.warm_start}.")
@@ -95,36 +97,43 @@ def train_model(
     options = _with_network_settings(options, data)
     train, test = _photos(data, task)
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
-        begin = checkpoint.resume if task.is_chief else checkpoint.trained_steps
-        done = begin(options.model_dir)
-        if done >= options.max_steps and task.task_type != "evaluator":
+        find_steps = checkpoint.resume if task.is_chief else checkpoint.trained_steps
+        trained_steps = find_steps(options.model_dir)
+        if trained_steps >= options.max_steps and task.task_type != "evaluator":
             cluster.report_finished(task)
             print(
-                f"{options.model_dir} has been trained for {done} steps already; "
+                f"{options.model_dir} has been trained for {trained_steps} steps already; "
                 f"to go on, give a larger --{'minutes' if options.minutes else 'max_steps'}"
             )
             return False
-        if options.profile and options.profile <= done:
-            raise UserError(f"--profile {options.profile}: training goes on from step {done}")
-        if done:
-            print(f"Going on from step {done} of {options.model_dir}.")
+        if options.profile and options.profile <= trained_steps:
+            raise UserError(
+                f"--profile {options.profile}: training goes on from step {trained_steps}"
+            )
+        if trained_steps:
+            print(f"Going on from step {trained_steps} of {options.model_dir}.")
             if "half_size_share" not in options.given:
                 options = dataclasses.replace(
-                    options, full_size_from=noted_full_size(options.model_dir)
+                    options, full_size_from=stored_full_size_step(options.model_dir)
                 )
 
-        def note() -> None:
+        def store_notes() -> None:
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
-            tryout.note(options.model_dir, data.bundled, done)
-            if not done:
+            tryout.note(options.model_dir, data.bundled, trained_steps)
+            if not trained_steps:
                 start.note(options)
 
-        with _watched(options, task, train, test), _started(options, task, done) as started:
-            metrics = train_task(network, started, task, done, train, test, note)
+        with (
+            _watched(options, task, train, test),
+            _started(options, task, trained_steps) as start_options,
+        ):
+            metrics = train_task(
+                network, start_options, task, trained_steps, train, test, store_notes
+            )
         cluster.report_finished(task)
     if task.is_chief:
-        _print_outcome(options, task, done, train, test, metrics)
+        _print_outcome(options, task, trained_steps, train, test, metrics)
     return True
 
 
@@ -132,7 +141,7 @@ def _with_network_settings(options: Options, data: Selection) -> Options:
     """The options with all that the network to train is made of."""
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
-    # What a training has begun with may be gone by the time that it goes on.
+    # The starting point may be gone by now, and a resumed training does not need it.
     if options.warm_start and not checkpoint.trained_steps(options.model_dir):
         options = warm_started(options)
     if options.classes:
@@ -173,14 +182,16 @@ def _watched(
 def _print_outcome(
     options: Options,
     task: tf_estimator.RunConfig,
-    done: int,
+    trained_steps: int,
     train: Photos,
     test: Photos,
     metrics: dict[str, Any] | None,
 ) -> None:
-    seen = (options.max_steps - done) * photos_per_step(options, task)
-    few = seen < train.report.usable and not options.patience and not task.cluster_spec
-    print(f"Trained on {f'{seen:,} of ' if few else ''}{train.report}.")
+    photos_seen = (options.max_steps - trained_steps) * photos_per_step(options, task)
+    seen_in_part = (
+        photos_seen < train.report.usable and not options.patience and not task.cluster_spec
+    )
+    print(f"Trained on {f'{photos_seen:,} of ' if seen_in_part else ''}{train.report}.")
     newest = checkpoint.newest_listed(options.model_dir)
     print(f"Checkpoint: {newest}")
     if metrics:

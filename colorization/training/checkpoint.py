@@ -21,10 +21,10 @@ from colorization.files import private_folder
 from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, LOCK
 
-# Endings of the names of Adam's variables.
-_OF_OPTIMIZER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
-# What reading a checkpoint raises that is damaged, or that a training has deleted meanwhile.
-_READING = (tf.errors.OpError, ValueError, RuntimeError, OSError)
+# How the names of Adam's variables end.
+_OPTIMIZER_SUFFIXES = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+# Raised on reading a checkpoint that is damaged, or that a training has just deleted.
+_READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, OSError)
 _MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
 
 _log = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ def latest_checkpoint(model_dir: str, weights_only: bool = False) -> str:
 def best_checkpoint(model_dir: str) -> str:
     """The checkpoint to predict with: that of the lowest evaluation loss, else the newest.
 
-    In a folder without checkpoints it is the file of weights, see `weights`. What the optimizer
-    keeps is not read, because prediction does without it.
+    In a folder without checkpoints it is the file of weights, see `weights`. The optimizer's
+    variables are not read, because prediction does not need them.
 
     Raises:
       UserError: there is none.
@@ -75,17 +75,17 @@ def holds_weights_only(model_dir: str) -> bool:
 
 def is_weight(name: str) -> bool:
     """Whether a variable is used in prediction, unlike those of the optimizer."""
-    return not name.endswith(_OF_OPTIMIZER)
+    return not name.endswith(_OPTIMIZER_SUFFIXES)
 
 
 def tensors(
-    checkpoint: str, wanted: Callable[[str], bool] = lambda name: True
+    checkpoint: str, is_wanted: Callable[[str], bool] = lambda name: True
 ) -> dict[str, np.ndarray]:
     """Values in a checkpoint or a file of weights, by the names of the variables.
 
     Args:
       checkpoint: prefix of the one, or path of the other.
-      wanted: tells names of variables; others are not read from a checkpoint.
+      is_wanted: whether to read the variable of a name from a checkpoint; by default all are read.
 
     Raises:
       UserError: it is damaged, or a training has deleted it.
@@ -95,10 +95,10 @@ def tensors(
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         names = reader.get_variable_to_shape_map().keys()
-        return {name: reader.get_tensor(name) for name in names if wanted(name)}
-    except _READING as error:
+        return {name: reader.get_tensor(name) for name in names if is_wanted(name)}
+    except _READ_ERRORS as error:
         raise UserError(
-            f"{checkpoint} cannot be read ({_first_line(error)}); where a training has replaced "
+            f"{checkpoint} cannot be read ({_error_summary(error)}); where a training has replaced "
             "it, run the same command again"
         ) from error
 
@@ -106,7 +106,7 @@ def tensors(
 def best_tensors(model_dir: str) -> tuple[str, dict[str, np.ndarray]]:
     """The checkpoint to predict with, and its values without those of the optimizer.
 
-    A training may replace it at any time: the newer one is taken then.
+    If a training replaces it while it is read, the newer one is taken.
 
     Raises:
       UserError: there is none.
@@ -122,12 +122,12 @@ def best_tensors(model_dir: str) -> tuple[str, dict[str, np.ndarray]]:
 
 @contextlib.contextmanager
 def restorable(values: dict[str, np.ndarray], folder: str | None = None) -> Iterator[str]:
-    """A checkpoint that nobody deletes for the duration of the body.
+    """Writes a temporary checkpoint, which exists for the duration of the body.
 
     Args:
       values: of the variables, see `tensors`.
-      folder: the model's folder to write it to; by default that of temporary files. `resume`
-        removes what a killed process has left there.
+      folder: the model's folder to write it to; by default the system's temporary one. `resume`
+        removes what a killed process leaves there.
 
     Yields:
       The prefix of the checkpoint.
@@ -154,7 +154,7 @@ def _write(prefix: str, values: dict[str, np.ndarray]) -> None:
 
 
 def starting_point(source: str) -> str:
-    """The checkpoint that a warm start is to take: a model folder's best, or one named itself.
+    """The checkpoint that a warm start takes: the best in a model's folder, or the one named.
 
     Raises:
       UserError: there is none, or it is damaged.
@@ -174,24 +174,25 @@ def starting_point(source: str) -> str:
 
 
 def newest_listed(model_dir: str) -> str | None:
-    """The newest checkpoint by TensorFlow's list, which is not read; None where there is none.
+    """The newest checkpoint in TensorFlow's list; None where there is none.
 
-    For a training that has seen to it with `resume`, or has just saved it.
+    The checkpoint itself is not read. It is known to be whole after `resume`, or when a training
+    has just saved it.
     """
-    listed = _listed(model_dir)
-    return listed[-1] if listed else None
+    checkpoints = _checkpoints(model_dir)
+    return checkpoints[-1] if checkpoints else None
 
 
 def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     """The newest checkpoint that can be read to its last byte.
 
-    A save that was cut short, by a full disk or by the machine going down, leaves a checkpoint that
-    TensorFlow lists but cannot restore. Those are named in a warning and passed over. Reads the
-    newest checkpoint once, one tensor at a time; nothing is written.
+    A full disk or a crash may cut a save short. TensorFlow lists such a checkpoint but cannot
+    restore it; a warning names it, and the next older one is tried. A checkpoint is read once, one
+    tensor at a time; nothing is written.
 
     Args:
       model_dir: folder of the model.
-      weights_only: leave unread what the optimizer keeps, two thirds of a checkpoint.
+      weights_only: skip the optimizer's variables, which are two thirds of a checkpoint.
 
     Returns:
       Its prefix, as `tf.train.latest_checkpoint` gives it, or None where there is no checkpoint.
@@ -199,15 +200,15 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     Raises:
       UserError: there are checkpoints, and all of them are damaged.
     """
-    damaged, listed = [], _listed(model_dir)
-    for checkpoint in reversed(listed):
+    damaged, checkpoints = [], _checkpoints(model_dir)
+    for checkpoint in reversed(checkpoints):
         damage = _damage(checkpoint, weights_only)
         if damage is None:
             for name, reason in damaged:
                 _log.warning("%s is damaged (%s): using %s instead", name, reason, checkpoint)
             return checkpoint
-        if _listed(model_dir) != listed:
-            # A training has put others in its place meanwhile.
+        if _checkpoints(model_dir) != checkpoints:
+            # A training has saved or deleted checkpoints since they were listed.
             return newest_whole(model_dir, weights_only)
         damaged.append((checkpoint, damage))
     if damaged:
@@ -222,11 +223,11 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
 def require_fitting(checkpoint: str, name: str | None = None) -> None:
     """Compares a checkpoint with the variables of the current graph.
 
-    TensorFlow gives variables values of another shape without a word.
+    TensorFlow itself restores values of another shape without complaint.
 
     Args:
       checkpoint: its prefix.
-      name: of what it is a copy of.
+      name: what messages call it, where it is a temporary copy.
 
     Raises:
       UserError: a shape differs.
@@ -247,9 +248,9 @@ def restore(checkpoint: str, values: dict[str, np.ndarray], session: tf.compat.v
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
     if missing:
         raise UserError(f"{checkpoint} does not fit its network: {missing[0]} is missing; {_MEND}")
-    # Initial values are fed in place of their tensors, which adds no operation to the graph.
-    fed = {variable.initializer.inputs[1]: values[variable.op.name] for variable in variables}
-    session.run([variable.initializer for variable in variables], fed)
+    # Feeding the initializers adds no operation to the graph, unlike assigning.
+    feed = {variable.initializer.inputs[1]: values[variable.op.name] for variable in variables}
+    session.run([variable.initializer for variable in variables], feed)
 
 
 def _require_shapes(checkpoint: str, stored: dict[str, list[int]]) -> None:
@@ -265,8 +266,8 @@ def _require_shapes(checkpoint: str, stored: dict[str, list[int]]) -> None:
 def resume(model_dir: str) -> int:
     """Readies a folder for training to go on in it; the caller holds its lock.
 
-    Makes `newest_whole` the one that training restores, by correcting TensorFlow's list of
-    checkpoints where it says otherwise, and clears away what a save that was cut short left behind.
+    TensorFlow's list of checkpoints is cut off after the newest whole one, which training then
+    restores, and the leftovers of interrupted saves are removed.
 
     Returns:
       The step of that checkpoint, 0 where there is none.
@@ -279,20 +280,20 @@ def resume(model_dir: str) -> int:
     whole = newest_whole(model_dir)
     if whole is None:
         return 0
-    listed = _listed(model_dir)
-    kept = listed[: listed.index(whole) + 1]
+    checkpoints = _checkpoints(model_dir)
+    usable = checkpoints[: checkpoints.index(whole) + 1]
     state = _checkpoint_state(model_dir)
-    if state is None or list(state.all_model_checkpoint_paths) != kept:
-        tf.compat.v1.train.update_checkpoint_state(model_dir, whole, kept)
+    if state is None or list(state.all_model_checkpoint_paths) != usable:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, whole, usable)
     return step_of(whole)
 
 
 def discard(model_dir: str, checkpoint: str) -> None:
-    """Removes a checkpoint, from TensorFlow's list of them as well if others are left."""
+    """Removes a checkpoint, also from TensorFlow's list if others remain."""
     tf.compat.v1.train.remove_checkpoint(checkpoint)
-    kept = [listed for listed in _listed(model_dir) if listed != checkpoint]
-    if kept:
-        tf.compat.v1.train.update_checkpoint_state(model_dir, kept[-1], kept)
+    remaining = [path for path in _checkpoints(model_dir) if path != checkpoint]
+    if remaining:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, remaining[-1], remaining)
 
 
 def go_on_from_best(model_dir: str, step: int) -> str:
@@ -300,10 +301,10 @@ def go_on_from_best(model_dir: str, step: int) -> str:
 
     Args:
       model_dir: folder of the model, whose lock the caller holds.
-      step: how many there shall have been.
+      step: number of steps that the copy counts as trained for.
 
     Returns:
-      The best checkpoint, of which there is a copy now.
+      The best checkpoint, from which the copy was made.
 
     Raises:
       UserError: there is none.
@@ -312,7 +313,7 @@ def go_on_from_best(model_dir: str, step: int) -> str:
     best = best_checkpoint(model_dir)
     copy = os.path.join(model_dir, f"{CHECKPOINT}-{step}")
     _write(copy, {**tensors(best), "global_step": np.int64(step)})
-    tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_listed(model_dir), copy])
+    tf.compat.v1.train.update_checkpoint_state(model_dir, copy, [*_checkpoints(model_dir), copy])
     return best
 
 
@@ -323,7 +324,7 @@ def has_model(model_dir: str) -> bool:
 
 def has_checkpoint(model_dir: str) -> bool:
     """Whether a folder holds any checkpoint, be it damaged."""
-    return bool(_listed(model_dir))
+    return bool(_checkpoints(model_dir))
 
 
 def trained_steps(model_dir: str) -> int:
@@ -337,12 +338,12 @@ def step_of(checkpoint: str) -> int:
     return int(tf.train.load_variable(checkpoint, "global_step"))
 
 
-def _listed(model_dir: str) -> list[str]:
+def _checkpoints(model_dir: str) -> list[str]:
     """Prefixes of the checkpoints in a folder, oldest first.
 
-    TensorFlow's list decides; without a readable one, the steps in the names do. Of the list only
-    the names count: its folders are wrong once a model has been moved or copied, and training
-    deletes what it lists.
+    Their order comes from TensorFlow's list or, if that cannot be read, from the steps in their
+    names. Only the names in the list are used: its folders are wrong once a model has been moved.
+    A listed checkpoint may have been deleted.
     """
     state = _checkpoint_state(model_dir)
     if state is not None:
@@ -350,10 +351,9 @@ def _listed(model_dir: str) -> list[str]:
         newest = os.path.basename(state.model_checkpoint_path)
         names = [*(name for name in names if name != newest), newest]
     else:
-        steps = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
-        names = [
-            f"{CHECKPOINT}-{step}" for step in sorted((s for s in steps if s.isdigit()), key=int)
-        ]
+        endings = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
+        steps = sorted((ending for ending in endings if ending.isdigit()), key=int)
+        names = [f"{CHECKPOINT}-{step}" for step in steps]
     return [os.path.join(model_dir, name) for name in names]
 
 
@@ -372,10 +372,9 @@ def _index_files(model_dir: str) -> Iterator[Path]:
 def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
     """Describes the damage of a checkpoint; None if every tensor can be read and is finite.
 
-    The optimizer's tensors are not read if `weights_only`.
-
-    Reading compares each tensor with its checksum. Before that, what the index claims is compared
-    with the size of the data, so that no claim makes the process allocate more than that.
+    The optimizer's tensors are not read if `weights_only`. TensorFlow compares each tensor that it
+    reads with its checksum. The sizes in the index are compared with the data first, so that a
+    damaged index cannot make the process allocate more memory than the data takes.
     """
     try:
         reader = tf.train.load_checkpoint(checkpoint)
@@ -384,22 +383,22 @@ def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
             return "no global_step"
         if not all(dtype.is_floating or dtype.is_integer for dtype in dtypes.values()):
             return "holds something else than numbers"
-        claimed = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items())
+        claimed_bytes = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items())
         folder, name = os.path.split(checkpoint)
-        held = sum(path.stat().st_size for path in Path(folder).glob(f"{name}.data-*"))
-        if claimed > held:
-            return f"{held:,} bytes where its index claims {claimed:,}"
+        stored_bytes = sum(path.stat().st_size for path in Path(folder).glob(f"{name}.data-*"))
+        if claimed_bytes > stored_bytes:
+            return f"{stored_bytes:,} bytes where its index claims {claimed_bytes:,}"
         for variable in shapes:
             if weights_only and not is_weight(variable):
                 continue
             if not np.isfinite(reader.get_tensor(variable)).all():
                 return f"{variable} holds values that are not finite"
-    except _READING as error:
-        return _first_line(error)
+    except _READ_ERRORS as error:
+        return _error_summary(error)
     return None
 
 
-def _first_line(error: Exception) -> str:
+def _error_summary(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].split(" [[")[0]
 
 

@@ -1,7 +1,7 @@
 """The tasks of a TF_CONFIG cluster, and how its parameter servers come to an end.
 
-The Estimator's parameter servers run for ever. Here each chief and worker tells all of them when it
-has finished, and they end when nobody needs them any more.
+The Estimator's parameter servers run for ever. Here the chief and each worker tell them when they
+have finished, and the servers end after the last of these messages.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 
-# Seconds that a parameter server waits for silent workers after the chief has finished. A lost
-# worker stays silent for ever, but one in its last step must not lose its variables.
+# Seconds that a parameter server waits for the workers after the chief has finished. A worker in
+# its last step must not lose its variables, but one that has crashed never reports.
 _GRACE_SECONDS = 120
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 20
@@ -34,7 +34,7 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
 
     Args:
       sync: whether the workers are to train in step.
-      gpus: how many graphics processors a task is to use, if it was said.
+      gpus: number of GPUs that a task is to use, if given.
 
     Returns:
       A RunConfig with `task_type`, `task_id`, `is_chief`, `num_worker_replicas` (the chief counted
@@ -65,7 +65,7 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
 
 
 def run_config(**settings: Any) -> tf_estimator.RunConfig:
-    """A RunConfig; the environment variable TF_CONFIG has its say, unless it is empty.
+    """A RunConfig, which also reads the environment variable TF_CONFIG unless that is empty.
 
     Raises:
       UserError: TF_CONFIG is damaged.
@@ -76,27 +76,27 @@ def run_config(**settings: Any) -> tf_estimator.RunConfig:
     except (ValueError, TypeError, AttributeError) as error:
         if "TF_CONFIG" not in os.environ:
             raise
-        told = str(error).partition("\n")[0].rstrip(":")
+        problem = str(error).partition("\n")[0].rstrip(":")
         if isinstance(error, AttributeError):
-            told = "it is no JSON object with cluster and task"
-        raise UserError(f"the environment variable TF_CONFIG is not usable: {told}") from error
+            problem = "it is no JSON object with cluster and task"
+        raise UserError(f"the environment variable TF_CONFIG is not usable: {problem}") from error
     if config.cluster_spec and config.session_config:
-        # The layers that remapping fuses may be of bfloat16, for which TensorFlow has none that can
-        # be sent to another process.
+        # Remapping fuses layers into operations that, in bfloat16, TensorFlow cannot send to
+        # another process.
         rewriting = config.session_config.graph_options.rewrite_options
         rewriting.remapping = rewriter_config_pb2.RewriterConfig.OFF
     return config
 
 
 def _tidy_environment() -> None:
-    """Takes from TF_CONFIG what templates leave empty, which TensorFlow fails on."""
+    """Removes from TF_CONFIG the jobs that templates leave empty, on which TensorFlow fails."""
     text = os.environ.pop("TF_CONFIG", "")
     with contextlib.suppress(ValueError, AttributeError):
-        stated = json.loads(text)
-        cluster = stated.get("cluster", {})
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
         for job in [job for job, tasks in cluster.items() if not tasks]:
             del cluster[job]
-        text = json.dumps(stated)
+        text = json.dumps(config)
     if text.strip():
         os.environ["TF_CONFIG"] = text
 
@@ -111,8 +111,7 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
     with _mailbox(config, config.task_id, server.target) as (session, queue):
         size, name = queue.size(), queue.dequeue()
         while len(finished) < config.num_worker_replicas and time.monotonic() < give_up_at:
-            # A blocking dequeue would keep signals waiting; between two calls Python deals with
-            # them.
+            # Polling lets Python handle signals, which a blocking dequeue would hold up.
             while session.run(size):
                 finished.add(session.run(name).decode())
                 if "chief 0" in finished or "master 0" in finished:
@@ -135,7 +134,7 @@ def evaluate_until_trained(
             tf_estimator.train_and_evaluate(estimator, train_spec, eval_spec)
             return
         except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
-            # A missing checkpoint raises a ValueError.
+            # TensorFlow raises a ValueError where a checkpoint is missing.
             about_checkpoint = "checkpoint" in str(error)
             if not about_checkpoint or tf.train.latest_checkpoint(estimator.model_dir) == newest:
                 raise

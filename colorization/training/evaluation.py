@@ -18,11 +18,13 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 _log = logging.getLogger(__name__)
 
-_OF_LIVELINESS = ("saturation", "vibrance", "added_saturation")
+_LIVELINESS_FIGURES = ("saturation", "vibrance", "added_saturation")
 
 
 class Liveliness(NamedTuple):
-    """What makes predictions livelier, which are means of what may be and so are pale.
+    """Settings that make predictions livelier.
+
+    A network predicts the mean of the colours that are possible, which is pale.
 
     Attributes:
       saturation: factor on the predicted chroma.
@@ -34,12 +36,12 @@ class Liveliness(NamedTuple):
 
 
 def stored_liveliness(model_dir: str) -> Liveliness:
-    """What the model's best evaluation found best, see `metrics`, or its export has added.
+    """The liveliness that the model's best evaluation measured, see `metrics`.
 
     Returns:
-      The saturation limited to 0.5..2, because that of a model which has learnt nothing yet means
-      nothing, times the one that its export has added; and the vibrance, limited to 0..20. 1 and 0
-      where none is stored, with a warning where there should be an evaluation.
+      The saturation, limited to 0.5..2 because an untrained model measures nonsense, times the
+      factor that an export has added; and the vibrance, limited to 0..20. Without a stored
+      evaluation they are 1 and 0, with a warning if there should be one.
     """
     folder = Path(model_dir)
     # The folder of the best checkpoint is a model's folder itself.
@@ -52,33 +54,33 @@ def stored_liveliness(model_dir: str) -> Liveliness:
             folder,
         )
 
-    def within(name: str, low: float, high: float, default: float) -> float:
+    def limited(name: str, low: float, high: float, default: float) -> float:
         value = (stored or {}).get(name, default)
         return min(max(value, low), high) if math.isfinite(value) else default
 
-    added = within("added_saturation", 1e-3, 1e3, 1.0)
+    added = limited("added_saturation", 1e-3, 1e3, 1.0)
     return Liveliness(
-        within("saturation", 0.5, 2.0, 1.0) * added, within("vibrance", 0.0, 20.0, 0.0)
+        limited("saturation", 0.5, 2.0, 1.0) * added, limited("vibrance", 0.0, 20.0, 0.0)
     )
 
 
 def liveliness_figures(folder: Path) -> dict[str, float]:
     """The figures that `stored_liveliness` reads, as far as a model has them."""
     stored = stored_evaluation(folder / BEST) or stored_evaluation(folder) or {}
-    return {name: stored[name] for name in _OF_LIVELINESS if name in stored}
+    return {name: stored[name] for name in _LIVELINESS_FIGURES if name in stored}
 
 
 def _should_have_evaluation(folder: Path) -> bool:
-    """Whether a model is one that was evaluated: of weights, or with a best checkpoint."""
-    known = (folder / weights.FILE).exists() or (folder / BEST / EVALUATION).exists()
-    return known or folder.name == BEST or any((folder / BEST).glob(f"{CHECKPOINT}-*.index"))
+    """Whether a model must have been evaluated: as a file of weights, or for a best checkpoint."""
+    is_evaluated = (folder / weights.FILE).exists() or (folder / BEST / EVALUATION).exists()
+    return is_evaluated or folder.name == BEST or any((folder / BEST).glob(f"{CHECKPOINT}-*.index"))
 
 
 def stored_evaluation(folder: Path) -> dict[str, float] | None:
-    """The metrics of the checkpoint in a folder, with `evaluations_since` it was the best.
+    """The metrics of the checkpoint in a folder; `evaluations_since` counts those that came after.
 
     Returns:
-      None where none are stored, or what is stored was not written by a training.
+      None where none are stored, or where they were not written by a training.
     """
     try:
         stored = json.loads((folder / EVALUATION).read_bytes())
@@ -89,7 +91,7 @@ def stored_evaluation(folder: Path) -> dict[str, float] | None:
 
 
 def same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
-    """Whether two evaluations were on the same photos: the baselines tell."""
+    """Whether two evaluations used the same photos, judged by the errors of a colourless guess."""
     return all(
         math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
         for name in ("loss_no_colour", "ab_rmse_no_colour")
@@ -99,46 +101,46 @@ def same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
 def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
     """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
 
-    Earlier evaluations on other test photos than this one do not count.
+    An earlier best on other test photos does not count.
 
     Args:
       model_dir: folder of the model.
-      checkpoint: prefix of what was evaluated.
-      metrics: what came out, `loss` among it.
+      checkpoint: prefix of the one evaluated.
+      metrics: of the evaluation, `loss` among them.
 
     Returns:
-      How many evaluations ago the best one was; 0 if it is this one, or if there is none because
-      the checkpoint has been deleted meanwhile.
+      Number of evaluations since the best one. It is 0 if this is the best one, or if there is
+      none because training has deleted the checkpoint.
     """
     folder = Path(model_dir) / BEST
     figures = {name: float(value) for name, value in metrics.items()}
     best = stored_evaluation(folder)
     if best and not same_photos(best, figures):
         best = None
-    better = best is None or figures["loss"] < best["loss"]
-    if not (better and _copied(checkpoint, folder)):
+    is_best = best is None or figures["loss"] < best["loss"]
+    if not (is_best and _copy(checkpoint, folder)):
         if best is None:
             return 0
         since = int(best["evaluations_since"]) + 1
         write_json(folder / EVALUATION, {**best, "evaluations_since": since})
         return since
     name = os.path.basename(checkpoint)
-    kept = str(folder / name)
-    tf.compat.v1.train.update_checkpoint_state(str(folder), kept, [kept])
+    best_prefix = str(folder / name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), best_prefix, [best_prefix])
     write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
-    # Earlier best checkpoints, and leftovers of copying that was cut short, go.
+    # Earlier best checkpoints and the leftovers of interrupted copies are removed.
     for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
         if not file.name.startswith(f"{name}."):
             file.unlink()
     return 0
 
 
-def _copied(checkpoint: str, folder: Path) -> bool:
-    """Copies a checkpoint, unless the training has deleted it meanwhile."""
+def _copy(checkpoint: str, folder: Path) -> bool:
+    """Copies a checkpoint; returns False if training has deleted it meanwhile."""
     folder.mkdir(exist_ok=True)
     index = Path(f"{checkpoint}.index")
-    # The index comes last, because without it there is no checkpoint. TensorFlow also deletes it
-    # first.
+    # The index is copied last, because a checkpoint counts only with its index. TensorFlow deletes
+    # the index first for the same reason.
     try:
         for source in [*index.parent.glob(f"{index.stem}.data*"), index]:
             with atomic_write(folder / source.name) as target:

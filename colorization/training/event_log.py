@@ -27,11 +27,11 @@ class Curves(NamedTuple):
     """Curves and times of a training.
 
     Attributes:
-      losses: of training: step, seconds of training until then, loss.
-      evaluations: likewise, on the test photos.
+      losses: (step, seconds of training until then, training loss).
+      evaluations: the same with the loss on the test photos.
       clock: steps, from 0 on, and the seconds of training until each of them.
-      seconds_per_step: median; None where none are logged, and then seconds are NaN.
-      photos_per_second: median; None likewise.
+      seconds_per_step: median; None where none are logged, in which case all seconds are NaN.
+      photos_per_second: median; None where none are logged.
       hyperparameters: of the last start of training.
     """
 
@@ -50,40 +50,40 @@ class Curves(NamedTuple):
 def read_curves(model_dir: str) -> Curves:
     """Reads the event files of a model's folder.
 
-    Seconds are those in which steps were taken. A crash loses the steps after the last checkpoint;
-    they are taken again and count once.
+    Only the time of training steps counts. Steps that a crash has lost are trained again; they
+    count once.
     """
     # This process may have written events that have not reached the disk yet.
     tf1.summary.FileWriterCache.clear()
     scalars: dict[str, dict[int, float]] = {}
     hyperparameters: dict[str, Any] = {}
     for file in _event_files(model_dir):
-        run, found = _read_file(file)
+        run, run_hyperparameters = _read_file(file)
         if run:
-            first = min(min(points) for points in run.values())
+            first_step = min(min(points) for points in run.values())
             for tag, points in scalars.items():
-                scalars[tag] = {step: value for step, value in points.items() if step < first}
+                scalars[tag] = {step: value for step, value in points.items() if step < first_step}
         for tag, points in run.items():
             scalars.setdefault(tag, {}).update(points)
-        hyperparameters = found or hyperparameters
+        hyperparameters = run_hyperparameters or hyperparameters
     rates = scalars.get(SECONDS_PER_STEP, {})
-    per_step = _median(rates)
+    seconds_per_step = _median(rates)
     clock = _clock(rates)
 
     def timed(points: dict[int, float]) -> list[tuple[int, float, float]]:
         return [
-            (step, _seconds_until(step, clock, per_step), value)
+            (step, _seconds_until(step, clock, seconds_per_step), value)
             for step, value in sorted(points.items())
         ]
 
-    evaluated: dict[int, float] = {}
+    eval_losses: dict[int, float] = {}
     for file in _event_files(os.path.join(model_dir, "eval")):
-        evaluated.update(_read_file(file)[0].get("loss", {}))
+        eval_losses.update(_read_file(file)[0].get("loss", {}))
     return Curves(
         timed(scalars.get("loss", {})),
-        timed(evaluated),
+        timed(eval_losses),
         clock,
-        per_step,
+        seconds_per_step,
         _median(scalars.get(PHOTOS_PER_SECOND, {})),
         hyperparameters,
     )
@@ -115,10 +115,10 @@ def _events(file: Path) -> Iterator[Any]:
 
 
 def _hyperparameters(value: Any) -> dict[str, Any]:
-    found = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    plugin_data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
     return {
         name: getattr(setting, setting.WhichOneof("kind"))
-        for name, setting in found.session_start_info.hparams.items()
+        for name, setting in plugin_data.session_start_info.hparams.items()
     }
 
 
@@ -127,19 +127,19 @@ def _median(points: dict[int, float]) -> float | None:
 
 
 def _clock(rates: dict[int, float]) -> list[tuple[int, float]]:
-    """Steps and the seconds until each; `rates` are seconds per step since the step before."""
+    """Steps and the seconds until each; `rates` are the seconds per step since the previous one."""
     clock = [(0, 0.0)]
     for step, rate in sorted(rates.items()):
-        before, seconds = clock[-1]
-        clock.append((step, seconds + (step - before) * rate))
+        previous, seconds = clock[-1]
+        clock.append((step, seconds + (step - previous) * rate))
     return clock
 
 
 def _seconds_until(step: int, clock: Sequence[tuple[int, float]], per_step: float | None) -> float:
     if per_step is None:
         return math.nan
-    last, seconds = clock[-1]
-    if step > last:
-        return seconds + (step - last) * per_step
+    last_step, seconds = clock[-1]
+    if step > last_step:
+        return seconds + (step - last_step) * per_step
     steps, times = zip(*clock, strict=True)
     return float(np.interp(step, steps, times))

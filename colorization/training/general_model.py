@@ -17,7 +17,7 @@ from colorization.training.tryout import is_tryout
 # Name for `--warm_start`, and beginning of the names for `--model_dir`.
 PRETRAINED = "pretrained"
 
-# Folder of the general models, beside the package wherever the program is started.
+# Folder of the general models, beside the package.
 _PLACE = Path(__file__).resolve().parents[2] / PRETRAINED
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def with_model(options: Options, own_photos: bool = True) -> Options:
 
     Args:
       options: of a run that needs a trained model.
-      own_photos: whether it is for others than the bundled photos, see `own_or_general`.
+      own_photos: whether it is for other photos than the bundled ones, see `own_or_general`.
 
     Raises:
       UserError: there is no model; says how to get one.
@@ -50,7 +50,7 @@ def general_model(model: str) -> str:
       UserError: it is missing; says how to get it.
     """
     folder = _PLACE / model
-    # Without its evaluation the model would be paler than it should, and nobody would be told.
+    # Without its evaluation the model's colours would be too pale, without any warning.
     if checkpoint.holds_weights_only(str(folder)) and stored_evaluation(folder / BEST):
         return str(folder)
     root = _PLACE.parent
@@ -67,17 +67,17 @@ def general_model(model: str) -> str:
 
 def general_models() -> dict[str, str]:
     """Folders of the general models that exist, by names such as `pretrained/color`."""
-    found = {}
+    folders = {}
     for model in settings.MODELS:
         with contextlib.suppress(UserError):
-            found[f"{PRETRAINED}/{model}"] = general_model(model)
-    return found
+            folders[f"{PRETRAINED}/{model}"] = general_model(model)
+    return folders
 
 
 def located(folder: str, model: str) -> str:
     """Turns the name of a general model into its folder; other folders stay as they are.
 
-    A name counts only where the working folder holds no model of that name.
+    A model of that name in the working folder comes first.
 
     Args:
       folder: as the user names it: `pretrained`, `pretrained/color` or anything else.
@@ -97,13 +97,13 @@ def located(folder: str, model: str) -> str:
 def own_or_general(model_dir: str, model: str, own_photos: bool = True) -> str:
     """The folder of the user's own model, or of the general one where there is none yet.
 
-    A model that has seen the bundled photos alone is none for other photos, unless no other is
-    there.
+    A model that was trained on the bundled photos alone is used for other photos only where the
+    general one is missing.
 
     Args:
       model_dir: folder of the user's own model.
       model: the script that it belongs to.
-      own_photos: whether it is for others than the bundled photos.
+      own_photos: whether it is for other photos than the bundled ones.
 
     Raises:
       UserError: there is neither; says how to get one.

@@ -39,59 +39,59 @@ class Interrupted(Exception):
 class TrainProgress(SessionRunHook):
     """Shows step, loss, photos per second, time left and the share of time spent waiting for data.
 
-    Logs seconds per step, photos per second and that share. Only the time in which steps are taken
-    counts; `stop_clock` excludes saving and evaluating. A step waits from its first operation until
-    its batch is there; in truth it waits less, for other operations may come between.
+    Seconds per step, photos per second and that share are logged. Saving and evaluating do not
+    count, see `stop_clock`. A step counts as waiting from its first operation until its batch has
+    arrived, which overstates the wait where other operations run meanwhile.
     """
 
-    def __init__(self, max_steps: int, batch_size: int, model_dir: str, what: str = "training"):
+    def __init__(self, max_steps: int, batch_size: int, model_dir: str, label: str = "training"):
         self._max_steps = max_steps
         self._batch_size = batch_size
         self._model_dir = model_dir
-        self._what = what
-        self._ended: float | None = None
+        self._label = label
+        self._run_ended: float | None = None
 
     def begin(self) -> None:
         self._loss = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.LOSSES)[0]
         self._step = tf.compat.v1.train.get_global_step()
         graph = tf.compat.v1.get_default_graph()
         batches = [op for op in graph.get_operations() if op.type in _NEXT_BATCH]
-        # Where TensorFlow is to be deterministic, it tells no time.
-        unknown = os.environ.get("TF_DETERMINISTIC_OPS", "").lower() in ("1", "true")
-        clock = partial(tf.constant, 0.0, tf.float64) if unknown else tf.timestamp
+        # TensorFlow refuses `tf.timestamp` where its operations have to be deterministic.
+        is_deterministic = os.environ.get("TF_DETERMINISTIC_OPS", "").lower() in ("1", "true")
+        timestamp_op = partial(tf.constant, 0.0, tf.float64) if is_deterministic else tf.timestamp
         with tf.device("/cpu:0"):
-            self._begun = clock()
+            self._step_start_op = timestamp_op()
             with tf.control_dependencies(batches):
-                self._batch_arrived = clock()
+                self._batch_arrival_op = timestamp_op()
 
     def after_create_session(self, session, coord) -> None:
         self._last_step = session.run(self._step)
-        self._seconds = self._waited = 0.0
-        self._waiting = ""
+        self._seconds = self._waited_seconds = 0.0
+        self._wait_text = ""
         # The bar counts photos, not steps, because people compare photos per second.
         self._bar = progress_bar(
             self._max_steps * self._batch_size,
-            self._what,
+            self._label,
             " photos",
             initial=int(self._last_step) * self._batch_size,
         )
 
     def stop_clock(self) -> None:
-        """Ends the time of the current step, before a checkpoint is saved and evaluated."""
-        self._ended = time.perf_counter()
+        """Stops timing the current step, before a checkpoint is saved and evaluated."""
+        self._run_ended = time.perf_counter()
 
     def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs:
-        self._began, self._ended = time.perf_counter(), None
+        self._run_started, self._run_ended = time.perf_counter(), None
         return tf.compat.v1.train.SessionRunArgs(
-            [self._loss, self._step, self._begun, self._batch_arrived]
+            [self._loss, self._step, self._step_start_op, self._batch_arrival_op]
         )
 
     def after_run(self, run_context, run_values) -> None:
-        # Estimator saves and evaluates before the hooks that it was given are called.
-        ended = time.perf_counter() if self._ended is None else self._ended
-        self._seconds += ended - self._began
-        self._loss_value, step, begun, arrived = run_values.results
-        self._waited += max(0.0, arrived - begun)
+        # Estimator saves and evaluates before it calls these hooks; `stop_clock` has run then.
+        run_ended = time.perf_counter() if self._run_ended is None else self._run_ended
+        self._seconds += run_ended - self._run_started
+        self._loss_value, step, step_start, batch_arrival = run_values.results
+        self._waited_seconds += max(0.0, batch_arrival - step_start)
         self._show(int(step))
         if step - self._last_step >= SUMMARY_STEPS:
             self._log_rate(step)
@@ -101,11 +101,11 @@ class TrainProgress(SessionRunHook):
         values = {
             SECONDS_PER_STEP: self._seconds / steps,
             PHOTOS_PER_SECOND: steps * self._batch_size / self._seconds,
-            "data_wait_share": self._waited / self._seconds,
+            "data_wait_share": self._waited_seconds / self._seconds,
         }
-        self._waiting = f", waiting for data {values['data_wait_share']:.1%}"
+        self._wait_text = f", waiting for data {values['data_wait_share']:.1%}"
         self._last_step = step
-        self._seconds = self._waited = 0.0
+        self._seconds = self._waited_seconds = 0.0
         summary = tf.compat.v1.Summary(
             value=[
                 tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
@@ -115,12 +115,12 @@ class TrainProgress(SessionRunHook):
         tf.compat.v1.summary.FileWriterCache.get(self._model_dir).add_summary(summary, step)
 
     def _show(self, step: int) -> None:
-        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}{self._waiting}"
+        state = f"step {step}/{self._max_steps}, loss {self._loss_value:.4f}{self._wait_text}"
         self._bar.set_postfix_str(state, refresh=False)
         self._bar.update(step * self._batch_size - self._bar.n)
 
     def end(self, session) -> None:
-        # The step that a run fetches may be the one before its update.
+        # The step that a run fetches may not have been incremented yet.
         self._show(int(session.run(self._step)))
         self._bar.close()
 
@@ -142,37 +142,37 @@ class EvalProgress(SessionRunHook):
 
 
 class Signals:
-    """Takes note of the signals that ask for an end, for `StopOnSignal` to act on.
+    """Records the signals that ask the program to end, for `StopOnSignal` to act on.
 
     Attributes:
-      number: of the signal that came, or None.
+      number: number of the signal that was received, or None.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     @contextlib.contextmanager
-    def noted(self) -> Iterator[None]:
-        """Takes the signals over for the duration of the body; a second Ctrl-C ends at once."""
+    def recorded(self) -> Iterator[None]:
+        """Records signals for the duration of the body; a second Ctrl-C ends it at once."""
 
-        def note(number: int, frame: FrameType | None) -> None:
+        def record(number: int, frame: FrameType | None) -> None:
             self.number = number
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
 
-        with on_stop_signals(note):
+        with on_stop_signals(record):
             yield
 
 
 class StopOnSignal(SessionRunHook):
-    """Raises `Interrupted` after the step in which a signal came."""
+    """Raises `Interrupted` after the step during which a signal was received."""
 
     def __init__(self, signals: Signals, model_dir: str | None):
-        """Settles where to save.
+        """Initializes the hook.
 
         Args:
-          signals: what came.
-          model_dir: where to save a checkpoint before; None for an evaluation, before which
+          signals: the signals received.
+          model_dir: where to save a checkpoint first; None for an evaluation, before which
             training has just saved one.
         """
         self._signals = signals
@@ -191,7 +191,7 @@ class StopOnSignal(SessionRunHook):
 
 
 class StopWithoutProgress(SessionRunHook):
-    """Ends training after so many evaluations in a row that were no better than the best."""
+    """Ends training after `patience` evaluations in a row without a new best one."""
 
     def __init__(self, evaluations_since_best: Callable[[], float], patience: int):
         self._evaluations_since_best = evaluations_since_best
@@ -203,26 +203,26 @@ class StopWithoutProgress(SessionRunHook):
 
 
 class TraceStep(SessionRunHook):
-    """Traces one step: what each operation took, for the Graphs page of TensorBoard."""
+    """Traces the time and memory of each operation in one step, for TensorBoard's Graphs page."""
 
     def __init__(self, step: int, model_dir: str):
-        """Settles what to trace.
+        """Initializes the hook.
 
         Args:
-          step: its number, from 1, steps of earlier runs counted in.
-          model_dir: where the event files are.
+          step: number of the step, counted from 1 over all runs.
+          model_dir: folder of the event files.
         """
-        self._traced = step
+        self._traced_step = step
         self._model_dir = model_dir
 
     def begin(self) -> None:
         self._step = tf.compat.v1.train.get_global_step()
 
     def after_create_session(self, session, coord) -> None:
-        self._next = int(session.run(self._step)) + 1
+        self._next_step = int(session.run(self._step)) + 1
 
     def before_run(self, run_context) -> tf.compat.v1.train.SessionRunArgs | None:
-        if self._next != self._traced:
+        if self._next_step != self._traced_step:
             return None
         level = tf.compat.v1.RunOptions.FULL_TRACE
         return tf.compat.v1.train.SessionRunArgs(
@@ -230,11 +230,13 @@ class TraceStep(SessionRunHook):
         )
 
     def after_run(self, run_context, run_values) -> None:
-        if self._next == self._traced:
+        if self._next_step == self._traced_step:
             writer = tf.compat.v1.summary.FileWriterCache.get(self._model_dir)
-            writer.add_run_metadata(run_values.run_metadata, f"step {self._traced}", self._traced)
-            tqdm.write(f"Traced step {self._traced}: see the Graphs page of TensorBoard.")
-        self._next += 1
+            writer.add_run_metadata(
+                run_values.run_metadata, f"step {self._traced_step}", self._traced_step
+            )
+            tqdm.write(f"Traced step {self._traced_step}: see the Graphs page of TensorBoard.")
+        self._next_step += 1
 
 
 class FitsCheckpoint(SessionRunHook):
@@ -249,7 +251,7 @@ class FitsCheckpoint(SessionRunHook):
 
 
 class SaveEverySeconds(SessionRunHook):
-    """Saves a checkpoint when none has been saved for some time, whoever saved the last."""
+    """Saves a checkpoint when nothing, Estimator included, has saved one for some time."""
 
     def __init__(self, model_dir: str, seconds: float):
         self._model_dir = model_dir

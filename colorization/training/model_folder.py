@@ -1,6 +1,6 @@
 """The files in a model's folder, beside TensorFlow's own: checkpoints, their list, event files."""
 
-# Beginning of the names of checkpoints.
+# Prefix of the names of checkpoints.
 CHECKPOINT = "model.ckpt"
 # Settings of the network; see `settings`.
 SETTINGS = "settings.json"
@@ -8,15 +8,15 @@ SETTINGS = "settings.json"
 BEST = "best"
 # Metrics: in a model's folder those that `--mode evaluate` measured, in `BEST` those of training.
 EVALUATION = "evaluation.json"
-# Photos that are never trained on; beside it lie the sizes of those that are, see `data.held_out`.
+# Photos that are never trained on. `data.held_out` writes the sizes of the others beside it.
 HELD_OUT = "held_out.json"
-# Its being there says that the model has seen the bundled photos alone; see `tryout`.
+# Exists if the model was trained on the bundled photos alone; see `tryout`.
 TRYOUT = "bundled_photos_alone"
 # What the training began with; see `start`.
 START = "start.json"
-# Step from which on training sees photos at full size, once it does.
+# Step from which the model is trained at full size; written when that stage begins.
 FULL_SIZE = "full_size.json"
-# Steps that fit into the minutes of `--mode compare`; see `step_budget`.
+# Number of steps that fit into `--minutes`; see `step_budget`.
 BUDGET = "budget.json"
 # Photos that training could not open, and why.
 UNREADABLE = "unreadable.txt"

@@ -15,11 +15,11 @@ from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training.checkpoint import has_checkpoint, has_model, starting_point
 from colorization.training.model_folder import SETTINGS
 
-# The scripts whose networks there are.
+# The scripts, each of which has a network of its own.
 MODELS = ("color", "color_global")
 
-# Most characters that `store_settings` writes.
-_MOST_SETTINGS = 100_000
+# `store_settings` never writes more characters than this.
+_MAX_SETTINGS_LENGTH = 100_000
 
 
 def settings_of(options: Options) -> dict[str, Any]:
@@ -37,18 +37,17 @@ def _with_settings(options: Options, settings: dict[str, Any]) -> Options:
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
     """The settings that `store_settings` has written; None where there are none.
 
-    Without a model, they are those of a training that was stopped before its first checkpoint, and
-    bind nobody.
+    Settings without a model are ignored: a training was stopped before its first checkpoint.
 
     Raises:
-      UserError: it is damaged, or missing beside a checkpoint; `model_dir` is no folder.
+      UserError: they are damaged, or missing beside a checkpoint; or `model_dir` is no folder.
     """
     path = Path(model_dir) / SETTINGS
     if os.path.isdir(model_dir) and not has_model(model_dir):
         return None
     try:
         with open(path, encoding="utf-8") as file:
-            stored = json.loads(file.read(_MOST_SETTINGS))
+            stored = json.loads(file.read(_MAX_SETTINGS_LENGTH))
     except FileNotFoundError:
         if has_checkpoint(model_dir):
             raise UserError(
@@ -68,8 +67,8 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
 def warm_started(options: Options) -> Options:
     """The options with the checkpoint that `--warm_start` names, and with its settings.
 
-    Of the settings beside it, all are taken but the loss, the classes and what was asked for
-    otherwise.
+    The settings beside that checkpoint are adopted, except for the loss, the classes and the
+    options that the user gave.
 
     Raises:
       UserError: see `checkpoint.starting_point`; or the settings are damaged.
@@ -77,9 +76,11 @@ def warm_started(options: Options) -> Options:
     source = starting_point(options.warm_start)
     folder = os.path.dirname(source)
     stored = stored_settings(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else {}
-    wanted = settings_of(options)
-    taken = stored.keys() & wanted.keys() - options.given - {"model", "loss", "classes"}
-    settings = {name: stored[name] for name in taken if type(stored[name]) is type(wanted[name])}
+    requested = settings_of(options)
+    adopted = stored.keys() & requested.keys() - options.given - {"model", "loss", "classes"}
+    settings = {
+        name: stored[name] for name in adopted if type(stored[name]) is type(requested[name])
+    }
     return dataclasses.replace(_with_settings(options, settings), warm_start=source)
 
 
@@ -87,39 +88,39 @@ def resolve_settings(options: Options) -> Options:
     """The options with the settings that are stored beside the model's checkpoints, if any are.
 
     Raises:
-      UserError: what is stored belongs to the other script, contradicts an option that was asked
-        for, or is damaged.
+      UserError: the stored settings belong to the other script, contradict an option that the user
+        gave, or are damaged.
     """
-    model_dir, wanted = options.model_dir, settings_of(options)
+    model_dir, requested = options.model_dir, settings_of(options)
     stored = stored_settings(model_dir)
     if stored is None:
         return options
     path = Path(model_dir) / SETTINGS
-    if stored["model"] != wanted["model"]:
+    if stored["model"] != requested["model"]:
         raise UserError(
-            f"{model_dir} holds a model of {stored['model']}.py, not of {wanted['model']}.py; "
+            f"{model_dir} holds a model of {stored['model']}.py, not of {requested['model']}.py; "
             f"choose another --model_dir or run {stored['model']}.py"
         )
-    if stored.keys() != wanted.keys():
+    if stored.keys() != requested.keys():
         raise UserError(f"{path} is of another version of this program; train anew")
     for name, value in stored.items():
-        if not _is_sound(value, wanted[name]):
+        if not _is_sound(value, requested[name]):
             raise UserError(f"{path} is damaged: {name} is {value!r}; restore it or train anew")
     for name in sorted(options.given & stored.keys()):
-        if stored[name] != wanted[name]:
+        if stored[name] != requested[name]:
             raise UserError(
-                f"the model in {model_dir} was trained with --{name} {_spelled(stored[name])}, "
-                f"not {_spelled(wanted[name])}; leave the option out or choose another --model_dir"
+                f"the model in {model_dir} was trained with --{name} {_spelled(stored[name])}, not "
+                f"{_spelled(requested[name])}; leave the option out or choose another --model_dir"
             )
     return _with_settings(options, stored)
 
 
-def _is_sound(value: Any, wanted: Any) -> bool:
-    """Whether a stored value is of the same type as the one that is wanted, and means something."""
+def _is_sound(value: Any, expected: Any) -> bool:
+    """Whether a stored value has the type of the expected one and is in a sensible range."""
     if isinstance(value, list):
-        return isinstance(wanted, list) and all(isinstance(item, str) for item in value)
+        return isinstance(expected, list) and all(isinstance(item, str) for item in value)
     in_range = not isinstance(value, int | float) or 0 < value < math.inf
-    return type(value) is type(wanted) and in_range
+    return type(value) is type(expected) and in_range
 
 
 def _spelled(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a training begins with and goes on by, and the defaults that suit it."""
+"""The model that a training starts from, and the defaults that suit it."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from colorization.training import checkpoint, weights
 from colorization.training.general_model import PRETRAINED, general_model, located
 from colorization.training.model_folder import BEST, START
 
-# Options that give a network another shape or meaning than the general model has.
-_SHAPE = frozenset(NETWORK_SETTINGS) - {"loss"}
-# Defaults for a network that has learnt already; see benchmarks/README.md, "Learning on". A step at
-# full size takes four times as long, hence a quarter of the steps.
+# Options that make a network differ from the general model, so that its weights do not fit.
+_NETWORK_OPTIONS = frozenset(NETWORK_SETTINGS) - {"loss"}
+# Defaults for a network that is already trained; see benchmarks/README.md, "Learning on". All steps
+# are at full size and take four times as long, so there are a quarter as many.
 _LEARNING_RATE = 1e-4
-_SHARE_OF_STEPS = 4
+_FEWER_STEPS = 4
 
 
 def with_starting_point(options: Options, bundled: bool) -> Options:
     """The options with the folder to start training from, and the defaults that suit it.
 
-    That is the general model, unless the options name another one, ask for none or for a network
-    of another shape. Photos bundled with the suite are there to show learning: on them a training
-    starts from nothing. A training that goes on keeps the start that it had.
+    That is the general model, unless the options name another one, ask for none, or ask for a
+    network of another shape. On the bundled photos, which are there to show learning, a training
+    starts from nothing. A resumed training keeps its starting point.
 
     Args:
       options: of a training.
       bundled: whether the photos to train on are bundled.
 
     Raises:
-      UserError: the general model is asked for by name and missing; or another start is asked for
-        than a training had that would go on.
+      UserError: the general model is named but missing, or a resumed training had another starting
+        point than the options ask for.
     """
-    noted = _noted(options.model_dir)
-    if noted is None:
-        start, folder = _chosen(options, bundled)
+    stored = _stored_start(options.model_dir)
+    if stored is None:
+        start, folder = _new_start(options, bundled)
     else:
-        _require_same(options, noted)
-        start = folder = noted
-        # What a training has begun with may be gone by the time that it goes on.
+        _require_same(options, stored)
+        start = folder = stored
+        # The model may be gone by now, and a resumed training does not need it.
         with contextlib.suppress(UserError):
-            folder = located(noted, options.model)
+            folder = located(stored, options.model)
     if not start:
         return options
     return dataclasses.replace(options, warm_start=folder, start=start).with_defaults(
         learning_rate=_LEARNING_RATE,
         half_size_share=0.0,
-        max_steps=max(1, options.max_steps // _SHARE_OF_STEPS),
+        max_steps=max(1, options.max_steps // _FEWER_STEPS),
     )
 
 
 def note(options: Options) -> None:
-    """Notes beside a model what its training begins with.
+    """Stores beside a model what its training started from.
 
     Raises:
       OSError: the folder cannot be written to.
@@ -64,20 +64,20 @@ def note(options: Options) -> None:
     write_json(Path(options.model_dir) / START, {"start": options.start})
 
 
-def _noted(model_dir: str) -> str | None:
-    """What a training began with, "" for nothing; None where there is none, or none tells."""
+def _stored_start(model_dir: str) -> str | None:
+    """What a training started from, "" for nothing; None if nothing was trained or stored."""
     if not checkpoint.has_checkpoint(model_dir):
         return None
     mend = "restore it, or train anew in another --model_dir"
-    return read_json(Path(model_dir) / START, lambda noted: str(noted["start"]), None, mend)
+    return read_json(Path(model_dir) / START, lambda content: str(content["start"]), None, mend)
 
 
-def _chosen(options: Options, bundled: bool) -> tuple[str, str | None]:
-    """What a new training begins with: its name, "" for nothing, and its folder."""
+def _new_start(options: Options, bundled: bool) -> tuple[str, str | None]:
+    """What a new training starts from: its name, "" for nothing, and its folder."""
     if options.warm_start:
         folder = located(options.warm_start, options.model)
-        return _name(options.warm_start, options.model), folder
-    if bundled or options.from_scratch or options.given & _SHAPE:
+        return _start_name(options.warm_start, options.model), folder
+    if bundled or options.from_scratch or options.given & _NETWORK_OPTIONS:
         return "", None
     try:
         folder = general_model(options.model)
@@ -88,12 +88,12 @@ def _chosen(options: Options, bundled: bool) -> tuple[str, str | None]:
     return PRETRAINED, folder
 
 
-def _name(warm_start: str, model: str) -> str:
-    """The same name for a start, however it is spelled."""
+def _start_name(warm_start: str, model: str) -> str:
+    """A name for a starting point that does not depend on how the user spells its path."""
     with contextlib.suppress(UserError, OSError):
         if os.path.samefile(located(warm_start, model), general_model(model)):
             return PRETRAINED
-    # The general model may be gone by the time that a training goes on.
+    # The general model may be gone when a training is resumed.
     if "://" in warm_start or (warm_start == PRETRAINED and not os.path.exists(warm_start)):
         return warm_start.rstrip("/")
     path = Path(os.path.realpath(warm_start))
@@ -101,13 +101,13 @@ def _name(warm_start: str, model: str) -> str:
     return str(path.parent if path.name == BEST else path)
 
 
-def _require_same(options: Options, noted: str) -> None:
-    for asked in options.given & {"warm_start", "from_scratch"}:
-        start = _name(options.warm_start, options.model) if options.warm_start else ""
-        # What a training began with may have been moved since, or named from another folder.
-        unknown = noted not in ("", PRETRAINED) and not os.path.exists(noted)
-        if start != noted and not (unknown and start):
+def _require_same(options: Options, stored: str) -> None:
+    for option in options.given & {"warm_start", "from_scratch"}:
+        start = _start_name(options.warm_start, options.model) if options.warm_start else ""
+        # The starting point may have been moved, or named relative to another folder.
+        may_have_moved = stored not in ("", PRETRAINED) and not os.path.exists(stored)
+        if start != stored and not (may_have_moved and start):
             raise UserError(
-                f"the training in {options.model_dir} began with {noted or 'nothing'}, not with "
-                f"{start or 'nothing'}; leave --{asked} out or choose another --model_dir"
+                f"the training in {options.model_dir} began with {stored or 'nothing'}, not with "
+                f"{start or 'nothing'}; leave --{option} out or choose another --model_dir"
             )

@@ -1,4 +1,4 @@
-"""Steps of training that fit into some minutes."""
+"""The number of training steps that fit into a given time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from colorization.training import hooks
 from colorization.training.model_folder import BUDGET
 from colorization.training.training import make_estimator, scratch_model_dir
 
-# Timing of a training: steps before it begins, steps to time, and the seconds after which fewer of
-# them suffice.
+# Steps before timing begins, steps to time, and the seconds after which fewer timed steps suffice.
 _WARM_UP_STEPS, _TIMED_STEPS, _TIMED_SECONDS = 3, 20, 30.0
 
 
@@ -30,10 +29,10 @@ def steps_in_minutes(
     options: Options,
     data: list[str] | Shards,
 ) -> int:
-    """How many steps fit into some minutes of training; a few steps are timed to find out.
+    """Number of steps that fit into some minutes of training, found by timing a few steps.
 
-    The result is noted in the model's folder, so that a training which is interrupted goes on with
-    the same number of steps.
+    The result is stored in the model's folder, so that an interrupted training goes on with the
+    same number of steps.
 
     Args:
       minutes: of training, evaluations not counted.
@@ -44,7 +43,7 @@ def steps_in_minutes(
     Returns:
       The number of steps, at least 1.
     """
-    noted = Path(options.model_dir) / BUDGET
+    budget_file = Path(options.model_dir) / BUDGET
     budget = {
         "minutes": minutes,
         "batch_size": options.batch_size,
@@ -55,24 +54,24 @@ def steps_in_minutes(
         "xla": options.xla,
     }
     with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
-        stored = json.loads(noted.read_bytes())
+        stored = json.loads(budget_file.read_bytes())
         steps = stored.pop("steps")
         if stored == budget and type(steps) is int and steps > 0:
             return steps
     print("Timing a few steps.", flush=True)
-    share = options.half_size_share
+    half_size_share = options.half_size_share
     seconds = sum(
-        of_steps * _seconds_per_step(network, options, data, half_size)
-        for of_steps, half_size in ((share, True), (1 - share, False))
-        if of_steps
+        share * _seconds_per_step(network, options, data, half_size)
+        for share, half_size in ((half_size_share, True), (1 - half_size_share, False))
+        if share
     )
     steps = max(1, round(60 * minutes / seconds))
-    write_json(noted, {**budget, "steps": steps})
+    write_json(budget_file, {**budget, "steps": steps})
     return steps
 
 
 class _StepTimes(hooks.SessionRunHook):
-    """Times steps until there are enough."""
+    """Times steps and stops when there are enough."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -95,7 +94,7 @@ def _seconds_per_step(
     data: list[str] | Shards,
     half_size: bool,
 ) -> float:
-    """Trains a model that is thrown away."""
+    """Median time of a step, measured on a model that is thrown away."""
     times = _StepTimes()
     batch_size = options.batch_size * options.accumulate_steps
     report = Report(len(data))

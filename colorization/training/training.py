@@ -30,7 +30,7 @@ from colorization.training.general_model import located
 from colorization.training.model_folder import BEST, FULL_SIZE, HELD_OUT
 from colorization.training.settings import copy_settings
 
-# Seconds between two looks of an evaluator for a new checkpoint.
+# Seconds between an evaluator's checks for a new checkpoint.
 _EVALUATOR_THROTTLE_SECS = 5
 
 # Options that TensorBoard lists as hyperparameters, as far as they are set.
@@ -60,12 +60,12 @@ class Photos(NamedTuple):
 
 @contextlib.contextmanager
 def scratch_model_dir() -> Iterator[str]:
-    """A folder for an Estimator whose logs nobody needs, removed in the end."""
+    """A temporary folder for an Estimator whose checkpoints and logs nobody needs."""
     with private_folder() as scratch:
         try:
             yield str(scratch)
         finally:
-            # Windows removes no open file, and the writers of logs keep theirs open.
+            # The writers of logs keep their files open, and Windows removes no open file.
             tf.compat.v1.summary.FileWriterCache.clear()
 
 
@@ -108,7 +108,7 @@ def train_task(
     network: Network,
     options: Options,
     task: tf_estimator.RunConfig,
-    done: int,
+    trained_steps: int,
     train: Photos,
     test: Photos,
     before_saving: Callable[[], object],
@@ -119,7 +119,7 @@ def train_task(
       network: see `color.network`.
       options: of the run, the network's settings among them.
       task: what TF_CONFIG says, as `cluster.read_cluster` gives it.
-      done: steps that earlier runs trained for.
+      trained_steps: number of steps that earlier runs trained for.
       train: this task's share of the photos.
       test: photos to evaluate on.
       before_saving: called before the first checkpoint is saved.
@@ -131,7 +131,7 @@ def train_task(
       hooks.Interrupted: a signal came; a checkpoint has been saved.
       UserError: the loss is no longer finite.
     """
-    estimator = _training_estimator(network, options, done)
+    estimator = _training_estimator(network, options, trained_steps)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
         values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
@@ -141,12 +141,12 @@ def train_task(
     training = _Training(estimator, options, task, train, test, before_saving)
     try:
         if task.task_type == "evaluator":
-            return training.evaluate_until_trained(done)
+            return training.evaluate_until_trained(trained_steps)
         # Workers have nothing to save: a signal ends them at once.
-        with training.signals.noted() if task.is_chief else contextlib.nullcontext():
-            if done < options.half_size_steps:
-                done = training.at_half_size(done)
-            return training.at_full_size(done)
+        with training.signals.recorded() if task.is_chief else contextlib.nullcontext():
+            if trained_steps < options.half_size_steps:
+                trained_steps = training.at_half_size(trained_steps)
+            return training.at_full_size(trained_steps)
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
@@ -173,53 +173,57 @@ class _Training:
         self._before_saving = before_saving
         self._best = _BestCheckpoint()
 
-    def at_half_size(self, done: int) -> int:
-        """Trains the steps at half size; returns how many steps there have been then."""
+    def at_half_size(self, trained_steps: int) -> int:
+        """Trains the steps at half size; returns the number of steps trained by then."""
         options = self._options
-        self._until(options.half_size_steps, done, half_size=True)
+        self._train_until(options.half_size_steps, trained_steps, half_size=True)
         reached = checkpoint.newest_listed(options.model_dir)
         if checkpoint.step_of(reached) < options.half_size_steps:
-            # A model that was trained at half size alone has never seen photos as it will get them.
+            # Patience has ended this stage early. Models are used at full size, so that follows.
             source = checkpoint.go_on_from_best(options.model_dir, options.half_size_steps)
             print(f"Half size no longer gains anything: full size goes on from {source}.")
         return options.half_size_steps
 
-    def at_full_size(self, done: int) -> dict[str, Any] | None:
-        """Trains the other steps; returns the metrics of the last checkpoint."""
+    def at_full_size(self, trained_steps: int) -> dict[str, Any] | None:
+        """Trains the remaining steps; returns the metrics of the last checkpoint."""
         if self._options.half_size_steps:
             self._best.count_anew()
             if self._task.is_chief:
-                note_full_size(self._options.model_dir, self._options.half_size_steps)
-        return self._until(self._options.max_steps, done, half_size=False)
+                store_full_size_step(self._options.model_dir, self._options.half_size_steps)
+        return self._train_until(self._options.max_steps, trained_steps, half_size=False)
 
-    def evaluate_until_trained(self, done: int) -> None:
+    def evaluate_until_trained(self, trained_steps: int) -> None:
         """Does the evaluator's part."""
-        spec = self._train_spec(self._options.max_steps, done, half_size=False)
+        spec = self._train_spec(self._options.max_steps, trained_steps, half_size=False)
         cluster.evaluate_until_trained(self._estimator, spec, self._eval_spec())
 
-    def _until(self, last_step: int, done: int, half_size: bool) -> dict[str, Any] | None:
-        spec = self._train_spec(last_step, done, half_size)
+    def _train_until(
+        self, last_step: int, trained_steps: int, half_size: bool
+    ) -> dict[str, Any] | None:
+        spec = self._train_spec(last_step, trained_steps, half_size)
         result = tf_estimator.train_and_evaluate(self._estimator, spec, self._eval_spec())
         return result[0] if result else None
 
-    def _train_spec(self, last_step: int, done: int, half_size: bool) -> tf_estimator.TrainSpec:
+    def _train_spec(
+        self, last_step: int, trained_steps: int, half_size: bool
+    ) -> tf_estimator.TrainSpec:
         options = self._options
         strategy = self._estimator.config.train_distribute
         replicas = strategy.num_replicas_in_sync if strategy else 1
-        what = "training at half size" if half_size else "training"
+        label = "training at half size" if half_size else "training"
         photos = photos_per_step(options, self._task)
-        progress = hooks.TrainProgress(last_step, photos, options.model_dir, what)
-        # What is cached is called before or after the first checkpoint alone. That one is saved
+        progress = hooks.TrainProgress(last_step, photos, options.model_dir, label)
+        # `cache` makes these listeners run for the first checkpoint only, which Estimator saves
         # before the first step.
         listeners = [hooks.OnSave(cache(self._before_saving)), hooks.OnSave(progress.stop_clock)]
-        if options.warm_start and not done and not self._task.cluster_spec:
+        if options.warm_start and not trained_steps and not self._task.cluster_spec:
             listeners.append(hooks.OnSave(after=cache(self._evaluate_start)))
         return tf_estimator.TrainSpec(
             lambda: dataset.train_dataset(
                 self._train.data,
                 options.batch_size * options.accumulate_steps // replicas,
-                # Each start has a seed of its own, lest going on begin the same epoch again.
-                options.seed + done,
+                # A resumed training needs another seed, or it would repeat its first epoch.
+                options.seed + trained_steps,
                 self._train.report,
                 half_size=half_size,
                 aged=options.aged,
@@ -231,36 +235,36 @@ class _Training:
         )
 
     def _evaluate_start(self) -> None:
-        """Evaluates what the training starts from, so that the best checkpoint is no worse.
+        """Evaluates the model that the training starts from, as a candidate for the best one.
 
-        Estimator itself evaluates no checkpoint that no step has been trained for.
+        Estimator itself does not evaluate the checkpoint of step 0.
         """
         spec = self._eval_spec()
         metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks)
-        # The same weights are to colour as they did.
-        begun_with = located(self._options.start, self._options.model)
-        metrics |= liveliness_figures(Path(begun_with))
+        # The same weights keep the liveliness that they were used with.
+        start_folder = located(self._options.start, self._options.model)
+        metrics |= liveliness_figures(Path(start_folder))
         start = checkpoint.newest_listed(self._options.model_dir)
         self._best.export(self._estimator, None, start, metrics, is_the_final_export=False)
 
     def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
-        """Hooks of the training, the progress first."""
+        """Hooks of the training, the progress bar first."""
         options = self._options
         if not self._task.is_chief:
             return []
-        watching = [
+        train_hooks = [
             progress,
             hooks.StopOnSignal(self.signals, options.model_dir),
             hooks.SaveEverySeconds(options.model_dir, options.save_checkpoints_secs),
             hooks.FitsCheckpoint(checkpoint.newest_listed(options.model_dir)),
         ]
         if options.patience:
-            watching.append(
+            train_hooks.append(
                 hooks.StopWithoutProgress(self._best.evaluations_since, options.patience)
             )
         if options.profile:
-            watching.append(hooks.TraceStep(options.profile, options.model_dir))
-        return watching
+            train_hooks.append(hooks.TraceStep(options.profile, options.model_dir))
+        return train_hooks
 
     def _eval_spec(self) -> tf_estimator.EvalSpec:
         """Evaluation on the test photos, always at full size, because models are used at that."""
@@ -282,18 +286,18 @@ class _Training:
 
 
 def photos_per_step(options: Options, task: tf_estimator.RunConfig) -> int:
-    """Photos of a step on all workers together, as far as they wait for each other."""
+    """Photos that one step takes: those of all workers together where they train in step."""
     workers = task.num_worker_replicas if options.sync else 1
     return options.batch_size * options.accumulate_steps * workers
 
 
-def note_full_size(model_dir: str, step: int) -> None:
-    """Notes beside a model the step from which on it is trained at full size."""
+def store_full_size_step(model_dir: str, step: int) -> None:
+    """Stores beside a model the step from which it is trained at full size."""
     write_json(Path(model_dir) / FULL_SIZE, {"step": step})
 
 
-def noted_full_size(model_dir: str) -> int | None:
-    """The step that `note_full_size` wrote down; None where there is no note.
+def stored_full_size_step(model_dir: str) -> int | None:
+    """The step that `store_full_size_step` wrote down; None where there is no note.
 
     Raises:
       UserError: the note is damaged.
@@ -315,49 +319,51 @@ class _BestCheckpoint(tf_estimator.Exporter):
     name = "best"
 
     def __init__(self) -> None:
-        self._since = 0
-        self._counted = math.inf
+        self._evaluations_since = 0
+        self._evaluations_counted = math.inf
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not math.isfinite(eval_result["loss"]):
-            # Its weights may still be finite, but nobody should go on from them.
+            # Training must not go on from its weights, although they may still be finite.
             checkpoint.discard(estimator.model_dir, checkpoint_path)
             raise tf.compat.v1.train.NanLossDuringTrainingError
         folder = Path(estimator.model_dir)
         copy_settings(estimator.model_dir, folder / BEST)
         held_out.copy(folder / HELD_OUT, folder / BEST / HELD_OUT)
-        self._since = keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
-        self._counted += 1
+        self._evaluations_since = keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+        self._evaluations_counted += 1
 
     def count_anew(self) -> None:
-        """Evaluations up to now no longer count as evaluations since the best one."""
-        self._counted = 0
+        """Starts counting the evaluations since the best one from zero."""
+        self._evaluations_counted = 0
 
     def evaluations_since(self) -> float:
-        return min(self._since, self._counted)
+        return min(self._evaluations_since, self._evaluations_counted)
 
 
-def _training_estimator(network: Network, options: Options, done: int) -> tf_estimator.Estimator:
-    # A training that goes on has weights of its own.
-    warm = options.warm_start and not done
+def _training_estimator(
+    network: Network, options: Options, trained_steps: int
+) -> tf_estimator.Estimator:
+    # A resumed training has weights of its own.
+    is_warm_start = options.warm_start and not trained_steps
     return make_estimator(
         network,
         options,
-        warm_start_from=_warm_start(network, options) if warm else None,
+        warm_start_from=_warm_start(network, options) if is_warm_start else None,
         save_checkpoints_steps=options.save_checkpoints_steps
         or max(1, min(1000, options.max_steps // 5)),
         keep_checkpoint_max=options.keep_checkpoint_max,
         save_summary_steps=hooks.SUMMARY_STEPS,
         log_step_count_steps=hooks.SUMMARY_STEPS,
         train_distribute=gpu_strategy(options.gpus, options.batch_size) if options.gpus else None,
-        # Workers start one after the other, which steadies the beginning. Synchronous workers wait
-        # for each other anyway.
+        # Asynchronous workers start one after the other, which makes the first steps stabler.
+        # Synchronous workers wait for each other anyway.
         experimental_max_worker_delay_secs=0 if options.sync else None,
     )
 
 
 def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSettings:
-    """Settings that take over the variables of the same name and shape from another checkpoint.
+    """Takes over the variables of the same name and shape from another checkpoint.
 
     Raises:
       UserError: nothing fits.
@@ -373,14 +379,14 @@ def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSet
             for variable in tf.compat.v1.global_variables()
             if variable is not step
         }
-    taken = [name for name, shape in shapes.items() if stored.get(name) == shape]
-    if not taken:
+    matching = [name for name, shape in shapes.items() if stored.get(name) == shape]
+    if not matching:
         raise UserError(
             f"--warm_start {options.warm_start} has no variable in common with this network; "
             "name a checkpoint of color.py or color_global.py"
         )
-    print(f"What fits: {len(taken)} of {len(shapes)} variables.")
-    anew = sorted(shapes.keys() - set(taken))
-    if anew:
-        print(f"Starting anew, for want of a match: {', '.join(anew)}.")
-    return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in taken])
+    print(f"What fits: {len(matching)} of {len(shapes)} variables.")
+    initialized = sorted(shapes.keys() - set(matching))
+    if initialized:
+        print(f"Starting anew, for want of a match: {', '.join(initialized)}.")
+    return tf_estimator.WarmStartSettings(source, [f"{re.escape(name)}:0$" for name in matching])

@@ -1,4 +1,4 @@
-"""Models that have seen the bundled photos alone: they show learning and are nobody's own."""
+"""Try-out models, trained on the bundled photos alone to show learning."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def is_tryout(model_dir: str) -> bool:
     return (Path(model_dir) / TRYOUT).exists()
 
 
-def note(model_dir: str, bundled: bool, done: int) -> None:
-    """Notes what a model is trained on.
+def note(model_dir: str, bundled: bool, trained_steps: int) -> None:
+    """Marks a model as a try-out, or takes the mark away.
 
     Args:
       model_dir: its folder, which exists.
       bundled: whether the photos are the bundled ones.
-      done: number of steps that it has been trained for before.
+      trained_steps: number of steps that earlier runs trained for.
 
     Raises:
       OSError: the folder cannot be written to.
@@ -34,7 +34,7 @@ def note(model_dir: str, bundled: bool, done: int) -> None:
     path = Path(model_dir) / TRYOUT
     if not bundled:
         path.unlink(missing_ok=True)
-    elif done == 0:
+    elif trained_steps == 0:
         path.touch()
 
 
@@ -44,32 +44,31 @@ def kept_apart(
 ) -> Iterator[None]:
     """Keeps trainings on bundled photos and on others out of one default folder.
 
-    A model of bundled photos is set aside for a training on others: its folder is renamed. It gets
-    its name back if that training ends before its first checkpoint. A model of other photos is
-    left alone.
+    Before a training on other photos, the folder of a try-out model is renamed. It gets its name
+    back if that training ends before its first checkpoint. A model of other photos is left alone.
 
     Args:
-      options: of the training in the body; a folder that they name is as it was meant.
-      own_photos: whether it is on others than the bundled photos.
-      models: folders below the default folder that models lie in, where it is none itself.
-      may_rename: whether no other machine uses the folder.
+      options: of the training in the body; a folder that the user named is never renamed.
+      own_photos: whether it is on other photos than the bundled ones.
+      models: subfolders that hold the models, if the default folder itself is none.
+      may_rename: False if other machines may use the folder.
 
     Raises:
-      UserError: the photos are bundled, the model is of others; or its folder is in use, or cannot
-        be renamed.
+      UserError: the photos are bundled but the model is of others; or the folder is in use or
+        cannot be renamed.
     """
     model_dir = options.model_dir
     folders = [str(Path(model_dir) / model) for model in models] or [model_dir]
     if "model_dir" in options.given or not all(map(checkpoint.has_model, folders)):
         yield
         return
-    of_bundled = all(map(is_tryout, folders))
-    if not own_photos and not of_bundled:
+    are_tryouts = all(map(is_tryout, folders))
+    if not own_photos and not are_tryouts:
         raise UserError(
             f"{model_dir} has seen other photos, as far as is known, and would see the bundled "
             "ones now; name photos with --train_data, or another folder with --model_dir"
         )
-    if not (own_photos and of_bundled):
+    if not (own_photos and are_tryouts):
         yield
         return
     if not may_rename:
@@ -77,16 +76,16 @@ def kept_apart(
             f"{model_dir} has seen the bundled photos alone; rename it, or name another folder "
             "with --model_dir"
         )
-    aside = _set_aside(model_dir, folders)
+    renamed = _set_aside(model_dir, folders)
     try:
         yield
     finally:
         if any(map(checkpoint.has_model, folders)):
-            print(f"The model of the bundled photos that was in {model_dir} is {aside} now.")
+            print(f"The model of the bundled photos that was in {model_dir} is {renamed} now.")
         else:
-            # What lies there is this training's, which has learnt nothing.
+            # The body has saved no checkpoint, so that nothing of value lies there.
             shutil.rmtree(model_dir, ignore_errors=True)
-            aside.rename(model_dir)
+            renamed.rename(model_dir)
 
 
 def _set_aside(model_dir: str, folders: list[str]) -> Path:
@@ -96,6 +95,6 @@ def _set_aside(model_dir: str, folders: list[str]) -> Path:
             pass
     numbers = itertools.chain([""], itertools.count(2))
     names = (f"{model_dir}_bundled{number}" for number in numbers)
-    free = next(name for name in names if not Path(name).exists())
+    unused = next(name for name in names if not Path(name).exists())
     with writable(str(Path(model_dir).parent), "model_dir"):
-        return Path(model_dir).rename(free)
+        return Path(model_dir).rename(unused)

@@ -1,8 +1,8 @@
 """The weights of a network in one small file, without optimizer slots: `weights.npz`.
 
-The file is NumPy's own format, a zip file of arrays. It holds numbers only, so that reading runs no
-code, and a CRC-32 of each array, which reading compares. Kernels are stored in 8 bits with a scale
-for each output channel; vectors and the number of steps as they are.
+The file has NumPy's own format, a zip file of arrays with a CRC-32 of each. It holds numbers only,
+so that reading it runs no code. Kernels are stored in 8 bits with a scale for each output channel;
+vectors and the number of steps are stored as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def write(path: Path, values: dict[str, np.ndarray]) -> None:
-    """Writes weights, whole or not at all; the folder too if need be.
+    """Writes weights, whole or not at all; creates the folder if need be.
 
     Args:
       path: of the file.
@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
       float32 weights by the names of their variables, and `global_step`, int64.
 
     Raises:
-      UserError: the file is missing, damaged or only a pointer to it.
+      UserError: the file is missing, damaged or only a Git LFS pointer.
     """
     try:
         with open(path, "rb") as file:
@@ -78,19 +78,19 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def compacted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Kernels in 8 bits, each output channel in steps of a 127th of its largest value.
+    """Quantizes kernels to 8 bits; a step is a 127th of the largest weight of an output channel.
 
-    What rounding takes from one weight is added to the next one of its channel, so that the sum of
-    any weights in a row is off by less than a step. Without that, a model trained on for a little
-    from weights of 8 bits would be rounded back to them.
+    The rounding error of each weight is carried over to the next one of its channel, so that the
+    sum of any run of weights is off by less than a step. Plain rounding would undo a short training
+    that started from quantized weights.
 
     Args:
-      values: float32 weights by name; what has two dimensions or more is a kernel, its output
-        channels the last of them.
+      values: float32 weights by name; arrays of two dimensions or more are kernels, with the output
+        channels last.
 
     Returns:
-      For each kernel, int8 under its name and the steps, float32 `[channels]`, under its name with
-      `:scale`; everything else as it is.
+      For each kernel, int8 weights under its name, and float32 steps `[channels]` under its name
+      with `:scale`; everything else unchanged.
     """
     arrays = {}
     for name, value in values.items():
@@ -107,7 +107,7 @@ def compacted(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def expanded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The opposite of `compacted`; what has fewer bits otherwise becomes float32 as well.
+    """The inverse of `compacted`; other floats of fewer bits become float32 as well.
 
     Raises:
       ValueError: a scale does not fit its kernel.
