@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from colorization.data import held_out
 from colorization.data.shards import Shards
-from colorization.data.split import photos_for_testing, photos_for_training, say_what_was_seen
+from colorization.data.split import photos_for_testing, photos_for_training, print_possibly_seen
 from colorization.errors import UserError
 from colorization.options import parse
 
@@ -408,11 +408,11 @@ def test_measuring_says_what_may_have_been_trained_on(photo_folder, capsys):
     capsys.readouterr()
     for arguments, said in (((), ""), (("--test_data", folder), "18 of 20 photos to test on are")):
         options = parse("color", ["--mode", "evaluate", *map(str, arguments)])
-        say_what_was_seen(photos_for_testing(options, NOTE), NOTE)
+        print_possibly_seen(photos_for_testing(options, NOTE), NOTE)
         assert capsys.readouterr().out[: len(said) or None].startswith(said)
     # Held-out photos may be as large as others.
     held_out.write(NOTE, first.held_out, frozenset(held_out.file_sizes(first.test)))
-    say_what_was_seen(first.test, NOTE)
+    print_possibly_seen(first.test, NOTE)
     assert capsys.readouterr().out == ""
 
 
@@ -427,11 +427,11 @@ def test_prepared_photos_count_as_trained_on(photo_folder, capsys):
     assert {Path(path).parent.name for path in selection.test} == {"test"}
 
 
-def test_nameless_photos_are_known_again(photo_folder, tmp_path):
+def test_anonymized_photos_are_known_again(photo_folder, tmp_path):
     folder = photo_folder(20)
     first = select("--train_data", folder)
     remote = held_out.HeldOut("gs://bucket/photo.jpg", -1, "")
-    held_out.write(NOTE, held_out.nameless(held_out.nameless([*first.held_out, remote])))
+    held_out.write(NOTE, held_out.anonymized(held_out.anonymized([*first.held_out, remote])))
     assert str(tmp_path) not in NOTE.read_text() and "bucket" not in NOTE.read_text()
     again = renamed(folder, tmp_path / "again")
     found = held_out.same_content([*map(str, again.iterdir()), remote.path], held_out.read(NOTE))

@@ -1,9 +1,8 @@
 """The photos that were held out for a model, and those that it was trained on.
 
-The list of the first lies beside the model. Whatever they are called later, on whichever machine
-and beside whichever copies and other photos, they are known again by their size and checksum. Of
-the others, which may be a million, only the sizes are noted: a photo of another size is certainly
-none of them.
+The list of held-out photos lies beside the model. Size and checksum identify them under any name,
+on any machine and among copies and other photos. Of the photos trained on, which may be a million,
+only the sizes are stored: a photo of another size is certainly none of them.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from colorization.data.photos import file_checksum, photo_id
 from colorization.data.shards import Shards
 from colorization.files import read_json, write_json
 
-# Sizes of the photos that a model was trained on; the file lies beside the list of the others.
+# Sizes of the photos that a model was trained on; the file lies beside the list of held-out ones.
 _TRAINED_ON = "trained_on.json"
-# In place of the sizes of photos that are remote or prepared.
+# Stands for the size of a photo that is remote or prepared.
 _UNKNOWN = -1
 _MEND = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 _THREADS = 8
 
 
 class HeldOut(NamedTuple):
-    """A photo: where it lay, and what it held. A remote one is known by its address alone.
+    """A held-out photo's path and content. A remote photo is identified by its address alone.
 
     Attributes:
-      path: as `photos.photo_id` gives it; what `nameless` makes of it where that is private.
-      bytes: size of its file; -1 if it is remote or was gone when it was noted.
-      sha256: of its file, hexadecimal; "" likewise.
+      path: as `photos.photo_id` gives it, or what `anonymized` makes of it.
+      bytes: size of its file; -1 if it is remote or was missing when it was identified.
+      sha256: hexadecimal, of its file; "" in the same cases.
     """
 
     path: str
@@ -42,7 +41,7 @@ class HeldOut(NamedTuple):
 
 
 def identify(paths: Sequence[str]) -> list[HeldOut]:
-    """Size and checksum of each of some photos."""
+    """Reads size and checksum of each photo."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_identify, paths))
 
@@ -51,72 +50,82 @@ def _identify(path: str) -> HeldOut:
     path = photo_id(path)
     try:
         return HeldOut(path, os.path.getsize(path), file_checksum(path))
-    # A name with a zero byte raises a ValueError.
+    # A path with a zero byte raises a ValueError.
     except (OSError, ValueError):
         return HeldOut(path, _UNKNOWN, "")
 
 
-def same_content(paths: Sequence[str], others: Iterable[HeldOut]) -> set[str]:
-    """The photos that are, or are copies of, any of some others.
+def same_content(paths: Sequence[str], photos: Iterable[HeldOut]) -> set[str]:
+    """The paths of files that are any of the photos, or copies of one.
 
-    Only photos of equal size are read, so that many photos take little time.
+    Only files of equal size are read, so that a large folder takes little time.
     """
-    others = list(others)
-    addresses = {other.path for other in others}
-    lengths = {other.bytes for other in others if other.sha256}
-    contents = {other.sha256 for other in others if other.sha256}
-    found = {path for path in paths if {photo_id(path), _hashed(photo_id(path))} & addresses}
-    suspects = as_large([path for path in paths if path not in found], frozenset(lengths))
+    photos = list(photos)
+    addresses = {photo.path for photo in photos}
+    file_lengths = {photo.bytes for photo in photos if photo.sha256}
+    contents = {photo.sha256 for photo in photos if photo.sha256}
+    matches = {path for path in paths if {photo_id(path), _hashed(photo_id(path))} & addresses}
+    suspects = with_sizes([path for path in paths if path not in matches], frozenset(file_lengths))
     for path, identity in zip(suspects, identify(suspects), strict=True):
         if identity.sha256 in contents:
-            found.add(path)
-    return found
+            matches.add(path)
+    return matches
 
 
-def sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
-    """Sizes of photos, to note what a model was trained on."""
+def trained_on_sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
+    """Sizes of the photos that a model is trained on, to be stored beside it."""
     return frozenset([_UNKNOWN] if isinstance(photos, Shards) else file_sizes(photos))
 
 
-def as_large(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
-    """The photos that have one of some sizes, so that they may be the same."""
-    known = trained_on - {_UNKNOWN}
-    return [path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known]
+def with_sizes(paths: Sequence[str], sizes: frozenset[int]) -> list[str]:
+    """The photos that have one of the sizes, and so may be the ones that the sizes are of."""
+    known_sizes = sizes - {_UNKNOWN}
+    return [
+        path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known_sizes
+    ]
 
 
-def unlike(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
-    """The photos that are certainly none of those, nor copies of any, that have some sizes."""
+def never_trained_on(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
+    """The photos that a model was certainly not trained on, as none it saw was of their sizes."""
     if not trained_on:
         return list(paths)
     if _UNKNOWN in trained_on:
         return []
-    unfit = trained_on | {_UNKNOWN}
-    return [path for path, size in zip(paths, file_sizes(paths), strict=True) if size not in unfit]
+    excluded = trained_on | {_UNKNOWN}
+    return [
+        path for path, size in zip(paths, file_sizes(paths), strict=True) if size not in excluded
+    ]
 
 
-def untrained(
-    paths: Sequence[str], others: Iterable[HeldOut], trained_on: frozenset[int]
+def safe_to_test_on(
+    paths: Sequence[str], held_out: Iterable[HeldOut], trained_on: frozenset[int]
 ) -> list[str]:
-    """Those of held-out photos that are certainly none of those that have some sizes.
+    """The paths at which a held-out photo still lies, or another one never trained on.
 
-    Where photos have been numbered anew, another one may lie under the path of one held out.
+    Where photos have been renumbered, the path of a held-out photo may lead to another one.
     """
-    contents = {other.sha256 for other in others}
-    new = set(unlike(paths, trained_on))
-    found = zip(paths, identify(paths), strict=True)
-    return [path for path, photo in found if photo.sha256 in contents or path in new]
+    contents = {photo.sha256 for photo in held_out}
+    untrained = set(never_trained_on(paths, trained_on))
+    identities = zip(paths, identify(paths), strict=True)
+    return [path for path, photo in identities if photo.sha256 in contents or path in untrained]
 
 
-def moved(others: Iterable[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
-    """Held-out photos by where they lie now, if their files are among some others by now."""
-    others = list(others)
-    there = {photo[::2] for photo in identify([other.path for other in others if other.path])}
-    now = {photo.sha256: photo for photo in identify(paths) if photo.sha256}
-    return [other if other[::2] in there else now.get(other.sha256, other) for other in others]
+def with_current_paths(held_out: Iterable[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
+    """Held-out photos with new paths, for those that have moved to one of `paths`."""
+    held_out = list(held_out)
+    in_place = {
+        (photo.path, photo.sha256)
+        for photo in identify([photo.path for photo in held_out if photo.path])
+    }
+    by_content = {photo.sha256: photo for photo in identify(paths) if photo.sha256}
+    return [
+        photo if (photo.path, photo.sha256) in in_place else by_content.get(photo.sha256, photo)
+        for photo in held_out
+    ]
 
 
 def file_sizes(paths: Sequence[str]) -> list[int]:
-    """Bytes of each photo's file; -1 of what is remote or cannot be looked at."""
+    """Bytes of each photo's file; -1 if it is remote or cannot be accessed."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_size, paths))
 
@@ -128,8 +137,8 @@ def _size(path: str) -> int:
         return _UNKNOWN
 
 
-def nameless(photos: Iterable[HeldOut]) -> list[HeldOut]:
-    """The photos without the paths, which may be private; by a hash where only that tells them."""
+def anonymized(photos: Iterable[HeldOut]) -> list[HeldOut]:
+    """The photos without their paths, which may be private; a hash where nothing else is known."""
     return [photo._replace(path="" if photo.sha256 else _hashed(photo.path)) for photo in photos]
 
 
@@ -140,68 +149,74 @@ def _hashed(path: str) -> str:
 
 
 def read(file: Path) -> list[HeldOut]:
-    """The list beside a model; empty where there is none.
+    """Reads the list beside a model; empty where there is none.
 
     Raises:
-      UserError: it is damaged, so that nobody knows what must not be trained on.
+      UserError: it is damaged, so that the photos that must not be trained on are unknown.
     """
-    return read_json(file, _listed, [], _MEND)
+    return read_json(file, _parsed, [], _MEND)
 
 
-def _listed(noted: Any) -> list[HeldOut]:
+def _parsed(content: Any) -> list[HeldOut]:
     # Earlier versions listed paths alone.
-    paths = [entry for entry in _as_list(noted) if isinstance(entry, str)]
-    others = [entry for entry in noted if not isinstance(entry, str)]
-    known = [
-        HeldOut(str(other["path"]), int(other["bytes"]), bytes.fromhex(other["sha256"]).hex())
-        for other in others
+    paths = [entry for entry in _as_list(content) if isinstance(entry, str)]
+    records = [entry for entry in content if not isinstance(entry, str)]
+    photos = [
+        HeldOut(str(record["path"]), int(record["bytes"]), bytes.fromhex(record["sha256"]).hex())
+        for record in records
     ]
-    return [*known, *identify(paths)]
+    return [*photos, *identify(paths)]
 
 
-def _as_list(noted: Any) -> list:
-    if not isinstance(noted, list):
+def _as_list(content: Any) -> list:
+    if not isinstance(content, list):
         raise TypeError("no list")
-    return noted
+    return content
 
 
 def read_trained_on(file: Path) -> frozenset[int]:
-    """Sizes of the photos that the model beside a list was trained on; empty where none tells.
+    """Reads the sizes of the photos that a model was trained on; empty where none are stored.
+
+    Args:
+      file: the list of held-out photos, which they lie beside.
 
     Raises:
-      UserError: the note is damaged, so that nobody knows what must not be tested on.
+      UserError: they are damaged, so that the photos that must not be tested on are unknown.
     """
-    note = file.with_name(_TRAINED_ON)
-    return read_json(note, lambda noted: frozenset(map(int, _as_list(noted))), frozenset(), _MEND)
+
+    def parse(content: Any) -> frozenset[int]:
+        return frozenset(map(int, _as_list(content)))
+
+    return read_json(file.with_name(_TRAINED_ON), parse, frozenset(), _MEND)
 
 
 def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:
-    """Notes the photos, and beside them the sizes of others; takes back notes of none.
+    """Writes the held-out photos and the sizes of others; removes the file of an empty list.
 
     Raises:
       OSError: the folder cannot be written to.
     """
-    notes = {
+    contents = {
         file: [photo._asdict() for photo in photos],
         file.with_name(_TRAINED_ON): sorted(trained_on),
     }
-    for path, note in notes.items():
-        if note:
-            write_json(path, note)
+    for path, content in contents.items():
+        if content:
+            write_json(path, content)
         else:
             path.unlink(missing_ok=True)
 
 
-def copy(file: Path, other: Path, private: bool = False) -> None:
-    """Copies the notes of a model to another list and what lies beside it.
+def copy(file: Path, target: Path, private: bool = False) -> None:
+    """Copies the list of held-out photos, and the sizes beside it, to another model.
 
     Args:
       file: the list beside the model.
-      other: where to.
-      private: whether the paths are nobody else's business.
+      target: the list to write.
+      private: leave out the paths.
 
     Raises:
       OSError: the folder cannot be written to.
     """
     photos = read(file)
-    write(other, nameless(photos) if private else photos, read_trained_on(file))
+    write(target, anonymized(photos) if private else photos, read_trained_on(file))

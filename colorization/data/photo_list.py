@@ -1,4 +1,4 @@
-"""The photos that a preparation was begun with, noted for when some have come or gone meanwhile."""
+"""The list of photos that a preparation was begun with, in case the photos have changed since."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PhotoList(NamedTuple):
     """Photos that are prepared together.
 
     Attributes:
-      paths: where they are, or were when they were listed.
+      paths: where the photos are, or were when they were listed.
       names: the paths below `root`, with slashes on every system.
-      sizes: of their files in bytes; -1 of what is remote or cannot be looked at.
+      sizes: of their files in bytes; -1 for what is remote or cannot be accessed.
       root: what all paths begin with, up to a slash.
     """
 
@@ -42,29 +42,30 @@ class PhotoList(NamedTuple):
 
 
 def of(paths: Sequence[str]) -> PhotoList:
-    """The list of some photos, named below the folder that all have in common."""
+    """The list of photos, with names below their common folder."""
     slashed = _slashed(paths)
     root = common_folder(slashed)
-    return PhotoList(paths, _below(root, slashed), file_sizes(paths), root)
+    return PhotoList(paths, _relative_to(root, slashed), file_sizes(paths), root)
 
 
-def note(file: str, photos: PhotoList) -> None:
-    """Writes a list, for `noted`; the file may be anything that `tf.io.gfile` writes."""
+def write(file: str, photos: PhotoList) -> None:
+    """Writes a list; the file may be anything that `tf.io.gfile` writes."""
     write_json(file, {"root": photos.root, "sizes": photos.sizes, "names": photos.names})
 
 
-def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | None:
-    """The list that a file holds.
+def read(file: str, sha256: str, current: PhotoList) -> tuple[PhotoList, str] | None:
+    """Reads the list of an interrupted preparation, if it can go on with the current photos.
 
     Args:
-      file: written by `note`.
-      sha256: of the list.
-      now: the photos that are there now.
+      file: written by `write`.
+      sha256: expected checksum of the list.
+      current: the photos that are named now.
 
     Returns:
-      The list, its paths those of now where the photos are still there; and what has changed since
-      then, in one line. None if there is no such list, it has photos that are there but not named
-      now, now has less than half of its photos as they were, or most of now's are new.
+      The list, with current paths for the photos that still exist; and one line on what has changed
+      since it was written. None if there is no such list, if it has existing photos that are no
+      longer named, if more than half of its photos are missing or changed, or if more than half of
+      the current photos are new.
     """
     try:
         with tf.io.gfile.GFile(file) as opened:
@@ -72,36 +73,37 @@ def noted(file: str, sha256: str, now: PhotoList) -> tuple[PhotoList, str] | Non
         root, names, sizes = stored["root"], stored["names"], stored["sizes"]
     except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
         return None
-    slashed = _slashed(now.paths)
-    # Paths that are told otherwise than then are compared below what they have in common.
+    slashed = _slashed(current.paths)
+    # Under another root than before, the names below the two roots are compared.
     if any(path.startswith(root) for path in slashed):
-        now = now._replace(names=_below(root, slashed))
-    paths = dict(zip(now.names, now.paths, strict=True))
-    sizes_now = dict(zip(now.names, now.sizes, strict=True))
+        current = current._replace(names=_relative_to(root, slashed))
+    paths = dict(zip(current.names, current.paths, strict=True))
+    current_sizes = dict(zip(current.names, current.sizes, strict=True))
     former = PhotoList([paths.get(name, root + name) for name in names], names, sizes, root)
-    known = set(names)
-    new = [name for name in now.names if name not in known]
-    gone = [name for name in names if name not in paths]
-    changed = [
-        name for name, size in zip(names, sizes, strict=True) if sizes_now.get(name, size) != size
-    ]
-    # Photos that are still there, but not named any more, are not wanted. Where most of them have
-    # gone, changed or come, another folder is meant.
-    unnamed = (root + name for name in gone)
-    other = 2 * (len(gone) + len(changed)) > len(names) or 2 * len(new) > len(now.names)
-    if former.sha256 != sha256 or other or any(map(tf.io.gfile.exists, unnamed)):
+    former_names = set(names)
+    added = [name for name in current.names if name not in former_names]
+    missing = [name for name in names if name not in paths]
+    former_sizes = zip(names, sizes, strict=True)
+    changed = [name for name, size in former_sizes if current_sizes.get(name, size) != size]
+    # A photo that exists but is no longer named is not wanted. If most photos are missing, changed
+    # or new, the user means another folder.
+    unnamed = (root + name for name in missing)
+    few_left = 2 * (len(missing) + len(changed)) > len(names)
+    most_are_new = 2 * len(added) > len(current.names)
+    if former.sha256 != sha256 or few_left or most_are_new or any(map(tf.io.gfile.exists, unnamed)):
         return None
-    told = {
-        "new, so that they are left out (prepare them into another --output)": new,
-        "gone": gone,
+    changes = {
+        "new, so that they are left out (prepare them into another --output)": added,
+        "gone": missing,
         "changed, and taken as they are now unless they are done": changed,
     }
-    return former, "; ".join(f"{what}: {a_few(which)}" for what, which in told.items() if which)
+    summary = (f"{change}: {a_few(photos)}" for change, photos in changes.items() if photos)
+    return former, "; ".join(summary)
 
 
 def _slashed(paths: Sequence[str]) -> list[str]:
     return [path.replace(os.sep, "/") for path in paths]
 
 
-def _below(root: str, paths: Sequence[str]) -> list[str]:
+def _relative_to(root: str, paths: Sequence[str]) -> list[str]:
     return [path.removeprefix(root) for path in paths]

@@ -30,83 +30,80 @@ def find_photos(sources: Iterable[str]) -> list[str]:
 
 
 def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
-    """Lists the photos that the sources name, and the films where these are wanted too.
+    """Lists the photos that the sources name, and the films too if these are wanted.
 
     Args:
-      sources: folders (searched recursively, linked ones too, but none twice), globs, single
-        files, or `.txt` files with one path a line, relative to the text file's own folder.
-      films: folders give up their films as well: files whose names end as those of films do, and
-        under other names those that begin as films.
+      sources: folders (searched recursively, through links too, but each folder once), globs,
+        single files, or `.txt` files with one path a line, relative to the text file's own folder.
+      films: list the films in folders too: files that have the name of a film or begin as one.
 
     Returns:
-      Path -> place, in a fixed order, each photo once. A place is the path below the source that
-      names the photo first, with forward slashes: below the folder, below the part of a glob that
-      has no wildcards, or below the text file's folder; of single files the name. It depends on
-      nothing else, neither on other photos nor on the folder in which the program runs. What a text
-      file names elsewhere keeps all of its folders.
-      Folders and globs give up the files whose names end as those of pictures do and those that
-      begin as pictures; what they really are shows when they are opened. Left out are hidden files,
-      companions of photos (`companions`), the pictures of `--mode predict` (`own_results`), and
-      other files whose names end as those of films or pictures do. A folder that cannot be listed
-      stands for what is in it, so that it is named as a photo that cannot be read is.
-      The same, but for hidden files, is left out of several names, which a shell may have made of a
-      wildcard, and of a list; then it is said. What is named alone, or together with such files
-      only, is taken.
+      Path -> place, in a fixed order, each photo once. A place is the path, with forward slashes,
+      below the first source that names the photo: below the folder, below the part of a glob that
+      has no wildcards, or below the text file's folder; for a single file it is the name. It does
+      not depend on other photos. What a text file names elsewhere keeps all of its folders.
+      Folders and globs are searched for files that have the name of a picture or begin as one.
+      Left out are hidden files, companions of photos (`companions`), pictures of `--mode predict`
+      (`own_results`), and files that merely share an ending with films or pictures. A folder that
+      cannot be listed is among the photos, so that it is reported like an unreadable one.
+      Several names may come from a shell's wildcard. Of these and of lists the same files are left
+      out with a warning, but not hidden ones, nor a file named alone or with such files only.
 
     Raises:
-      UserError: a source does not exist or cannot be opened; or holds no candidate, unless files
-        are named beside it, so that a shell may have named it, and any other holds one.
+      UserError: a source does not exist, cannot be opened, or holds no photo. The last is no error
+        where a shell may have named it among files and another source holds a photo.
     """
-    named = _all_named(sources, films)
-    passed_over = _passed_over([name for names in named.values() for name in names], films)
+    named = _expand_all(sources, films)
+    passed_over = _passed_over([path for paths in named.values() for path in paths], films)
     # A shell may have made names of a wildcard if files are among them, but not of folders alone.
-    by_shell = any(_Named(source) in names for source, names in named.items())
+    may_be_from_shell = any(_NamedPath(source) in paths for source, paths in named.items())
     places: dict[str, str] = {}
-    known: set[str] = set()
-    barren: list[str] = []
-    left_out = 0
-    for source, names in named.items():
+    seen_ids: set[str] = set()
+    empty_sources: list[str] = []
+    results_left_out = 0
+    for source, paths in named.items():
         with as_user_error(source):
-            taken = [name for name in names if name.path not in passed_over]
+            searched = [path for path in paths if path.path not in passed_over]
             root = _root(source)
-            found, own = _found(taken, films, root)
-        barren += [] if found else [source]
-        if barren and (not by_shell or barren == list(named)):
-            but = " but what --mode predict has made" if own else ""
+            photos, results = _search(searched, films, root)
+        empty_sources += [] if photos else [source]
+        if empty_sources and (not may_be_from_shell or empty_sources == list(named)):
+            exception = " but what --mode predict has made" if results else ""
             mend = "name a folder, glob, photo or list of photos"
-            raise UserError(f"no photos in {source}{but}; {mend}")
-        left_out += len(own)
-        for path in found:
+            raise UserError(f"no photos in {source}{exception}; {mend}")
+        results_left_out += len(results)
+        for path in photos:
             # The same photo may be named in several ways.
-            if (identity := photo_id(path)) not in known:
-                known.add(identity)
+            if (identity := photo_id(path)) not in seen_ids:
+                seen_ids.add(identity)
                 places[path] = _place(path, root)
-    if passed_over or barren:
-        _say_passed_over(list(dict.fromkeys([*passed_over, *barren])))
-    if left_out:
-        _log.warning("left out: %s pictures that --mode predict has made", f"{left_out:,}")
+    if passed_over or empty_sources:
+        _warn_of_passed_over(list(dict.fromkeys([*passed_over, *empty_sources])))
+    if results_left_out:
+        _log.warning("left out: %s pictures that --mode predict has made", f"{results_left_out:,}")
     return places
 
 
 def places_in_common_folder(paths: Iterable[str]) -> dict[str, str]:
     """Path -> the path below the folder that all of them have in common, with forward slashes."""
-    root = common_folder([_identified(path) for path in paths])
+    root = common_folder([_normalized(path) for path in paths])
     return {path: _place(path, root) for path in paths}
 
 
 def common_folder(paths: Iterable[str]) -> str:
     """The longest folder that all paths begin with; `os.path.commonpath` would spoil URLs."""
     folders = [path[: path.rfind("/") + 1] for path in paths]
-    shared, last = min(folders), max(folders)
-    while not last.startswith(shared):
-        shared = shared[: shared.rfind("/", 0, -1) + 1]
-    return shared
+    # What the first and the last in alphabetical order have in common, all have.
+    folder, greatest = min(folders), max(folders)
+    while not greatest.startswith(folder):
+        folder = folder[: folder.rfind("/", 0, -1) + 1]
+    return folder
 
 
 def in_shard(place: str, shard: tuple[int, int]) -> bool:
     """Whether a photo is in part `shard[0]` of `shard[1]` parts.
 
-    A hash of its place decides, so that no photo goes to another part when others are added.
+    A hash of its place decides, so that a photo stays in its part when others are added.
     """
     index, count = shard
     digest = hashlib.blake2b(os.fsencode(place), digest_size=8).digest()
@@ -114,7 +111,7 @@ def in_shard(place: str, shard: tuple[int, int]) -> bool:
 
 
 def _root(source: str) -> str:
-    """The folder that places of what a source names are told from."""
+    """The folder that the places of a source's photos are relative to."""
     files = file_system(source)
     if files.isdir(source):
         return source
@@ -124,7 +121,7 @@ def _root(source: str) -> str:
 
 
 def _place(path: str, root: str) -> str:
-    path, root = _identified(path), f"{_identified(root).rstrip('/')}/"
+    path, root = _normalized(path), f"{_normalized(root).rstrip('/')}/"
     place = path.removeprefix(root)
     if place == path:
         _, _, place = path.rpartition("://")
@@ -132,14 +129,14 @@ def _place(path: str, root: str) -> str:
     return "/".join(part for part in place.split("/") if part not in ("", ".", ".."))
 
 
-def _identified(path: str) -> str:
+def _normalized(path: str) -> str:
     return photo_id(path).replace(os.sep, "/")
 
 
 def holds_photos(folder: str) -> bool:
     """Whether `find_photos` would find any in a folder."""
     with as_user_error(folder):
-        return any(True for _ in _candidates(_Named(folder, is_folder=True), False))
+        return any(True for _ in _candidates(_NamedPath(folder, is_folder=True), films=False))
 
 
 @contextlib.contextmanager
@@ -155,49 +152,49 @@ def as_user_error(source: str) -> Iterator[None]:
         raise UserError(f"cannot open {source} ({reason(error)}); name another") from error
 
 
-class _Named(NamedTuple):
-    """A path that a source names; `by_wildcard` if a glob does."""
+class _NamedPath(NamedTuple):
+    """A path that a source names; `by_wildcard` if the source is a glob."""
 
     path: str
     is_folder: bool = False
     by_wildcard: bool = False
 
 
-def _all_named(sources: Iterable[str], films: bool) -> dict[str, list[_Named]]:
-    """Source -> what it names."""
-    named: dict[str, list[_Named]] = {}
+def _expand_all(sources: Iterable[str], films: bool) -> dict[str, list[_NamedPath]]:
+    """Source -> the paths that it names."""
+    named: dict[str, list[_NamedPath]] = {}
     for source in sources:
         with as_user_error(source):
-            named[source] = _named(source, films)
+            named[source] = _expand(source, films)
     if len(named) == 1:
         return named
-    # A text of which no line names a photo, as a shell hands it over with photos, is no list.
+    # A shell may name any text file beside photos; it is no list unless a line names a photo.
     return {
-        source: names if any(map(_may_be_meant, names)) else [] for source, names in named.items()
+        source: paths if any(map(_may_name_photo, paths)) else [] for source, paths in named.items()
     }
 
 
-def _named(source: str, films: bool) -> list[_Named]:
+def _expand(source: str, films: bool) -> list[_NamedPath]:
     files = file_system(source)
     if files.isdir(source):
-        return [_Named(source, is_folder=True)]
+        return [_NamedPath(source, is_folder=True)]
     if source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
-            paths = listed_paths(file.read(), os.path.dirname(source))
-        return [_Named(path, "://" not in path and os.path.isdir(path)) for path in paths]
+            lines = listed_paths(file.read(), os.path.dirname(source))
+        return [_NamedPath(line, "://" not in line and os.path.isdir(line)) for line in lines]
     if files.exists(source):
-        return [_Named(source)]
+        return [_NamedPath(source)]
     if not glob.has_magic(source):
         raise UserError(f"{source} does not exist; check the path")
-    root = _identified(_root(source))
-    found = [path for path in sorted(files.glob(source)) if not files.isdir(path)]
-    shown = [path for path in found if not any(map(_is_hidden, _below(path, root)))]
-    # Whoever names nothing but companions means them.
-    photos = _photos_among(shown, root, films) or [p for p in shown if _may_be_photo(p, films)]
-    return [_Named(path, by_wildcard=True) for path in photos]
+    root = _normalized(_root(source))
+    matches = [path for path in sorted(files.glob(source)) if not files.isdir(path)]
+    visible = [path for path in matches if not any(map(_is_hidden, _parts_below(path, root)))]
+    # A glob that matches companions alone is meant to.
+    photos = _photos_among(visible, root, films) or [p for p in visible if _may_be_photo(p, films)]
+    return [_NamedPath(path, by_wildcard=True) for path in photos]
 
 
-def _candidates(named: _Named, films: bool) -> Iterator[str]:
+def _candidates(named: _NamedPath, films: bool) -> Iterator[str]:
     if not named.is_folder:
         yield named.path
         return
@@ -209,30 +206,30 @@ def _candidates(named: _Named, films: bool) -> Iterator[str]:
             for name in subfolders
             if not _is_hidden(name) and not is_companion_folder(parent, name)
         )
-        shown = sorted(name for name in names if not _is_hidden(name))
-        paths = (os.path.join(folder, name) for name in without_companions(shown))
+        visible = sorted(name for name in names if not _is_hidden(name))
+        paths = (os.path.join(folder, name) for name in without_companions(visible))
         yield from (path for path in paths if _may_be_photo(path, films))
     yield from unlisted
 
 
-def _found(named: Iterable[_Named], films: bool, root: str) -> tuple[list[str], list[str]]:
-    """What some names hold, and what of it is left out as pictures of `--mode predict`."""
-    results, above = OwnResults(), f"{_identified(root).rstrip('/')}/"
-    found, own = [], []
-    for name in named:
-        searched = name.is_folder or name.by_wildcard
-        for path in _candidates(name, films):
-            is_own = searched and results.folder_of(_identified(path), above)
-            (own if is_own else found).append(path)
-    return found, own
+def _search(paths: Iterable[_NamedPath], films: bool, root: str) -> tuple[list[str], list[str]]:
+    """The photos below some paths, and the pictures of `--mode predict` that are left out."""
+    own_results, root = OwnResults(), f"{_normalized(root).rstrip('/')}/"
+    photos, results = [], []
+    for named in paths:
+        may_find_results = named.is_folder or named.by_wildcard
+        for path in _candidates(named, films):
+            is_result = may_find_results and own_results.folder_of(_normalized(path), root)
+            (results if is_result else photos).append(path)
+    return photos, results
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _may_be_meant(named: _Named) -> bool:
-    """Whether a line of a text names a photo, be it there or not."""
+def _may_name_photo(named: _NamedPath) -> bool:
+    """Whether a line of a text file may name a photo, even a missing one."""
     return (
         "://" in named.path
         or os.path.lexists(named.path)
@@ -240,70 +237,71 @@ def _may_be_meant(named: _Named) -> bool:
     )
 
 
-def _passed_over(named: Sequence[_Named], films: bool) -> dict[str, None]:
-    """Those of several names, as a shell may make of a wildcard, that are companions or no photos.
+def _passed_over(named_paths: Sequence[_NamedPath], films: bool) -> dict[str, None]:
+    """The paths among several named ones that are companions, results or no photos.
 
-    Whoever names one alone, or such ones only, means them. Hidden ones are meant, too.
+    Nothing is passed over where all paths are such, or where only one is named. Hidden files and
+    files that cannot be read are never passed over.
     """
-    by_name = [name for name in named if not name.by_wildcard]
-    if len(by_name) < 2:
+    named_paths = [named for named in named_paths if not named.by_wildcard]
+    if len(named_paths) < 2:
         return {}
-    root = common_folder([_identified(name.path) for name in by_name])
-    files = [name.path for name in by_name if not name.is_folder]
+    root = common_folder([_normalized(named.path) for named in named_paths])
+    files = [named.path for named in named_paths if not named.is_folder]
     results = OwnResults()
-    kept = {
+    photos = {
         path
         for path in _photos_among(files, root, films)
-        if not results.folder_of(_identified(path), root)
+        if not results.folder_of(_normalized(path), root)
     }
 
-    def is_kept(name: _Named) -> bool:
-        if name.is_folder:
-            return not _in_companion_folder(name.path, root)
-        # What cannot be read is said of each.
-        return name.path in kept or not _is_readable(name.path)
+    def is_taken(named: _NamedPath) -> bool:
+        if named.is_folder:
+            return not _in_companion_folder(named.path, root)
+        # Each file that cannot be read gets a message of its own later.
+        return named.path in photos or not _is_readable(named.path)
 
-    passed_over = [name.path for name in by_name if not is_kept(name)]
-    return {} if len(passed_over) == len(by_name) else dict.fromkeys(passed_over)
+    passed_over = [named.path for named in named_paths if not is_taken(named)]
+    return {} if len(passed_over) == len(named_paths) else dict.fromkeys(passed_over)
 
 
-def _say_passed_over(paths: Sequence[str]) -> None:
+def _warn_of_passed_over(paths: Sequence[str]) -> None:
     _log.warning(
         "passed over, as no photos or companions of some: %s; what is named alone is taken",
         a_few(paths, lambda path: printable(os.path.basename(path.rstrip("/" + os.sep)))),
     )
 
 
-def _photos_among(paths: Iterable[str], root: str, films: bool) -> list[str]:
-    """Those of several files that a search through their common folder would give."""
-    paths = list(paths)
+def _photos_among(paths: Sequence[str], root: str, films: bool) -> list[str]:
+    """The files that a search through their common folder would find."""
     by_folder: dict[str, list[str]] = {}
     for path in paths:
         by_folder.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
-    kept = {
+    photo_names = {
         folder: set() if _in_companion_folder(folder, root) else set(without_companions(names))
         for folder, names in by_folder.items()
     }
     return [
         path
         for path in paths
-        if os.path.basename(path) in kept[os.path.dirname(path)] and _may_be_photo(path, films)
+        if os.path.basename(path) in photo_names[os.path.dirname(path)]
+        and _may_be_photo(path, films)
     ]
 
 
 def _in_companion_folder(folder: str, root: str) -> bool:
     """Whether a folder below a root, or one on the way to it, is a companion."""
-    names = _below(folder, root)
+    names = _parts_below(folder, root)
     return any(
         is_companion_folder("/".join([root.rstrip("/"), *names[:depth]]), name)
         for depth, name in enumerate(names)
     )
 
 
-def _below(path: str, root: str) -> list[str]:
-    """Names of the folders, and of the file, on the way from a root, which is identified."""
-    below = f"{_identified(path)}/".removeprefix(f"{root.rstrip('/')}/")
-    return [name for name in below.split("/") if name]
+def _parts_below(path: str, root: str) -> list[str]:
+    """Names of the folders and of the file below a root, which is a normalized path."""
+    relative = f"{_normalized(path)}/".removeprefix(f"{root.rstrip('/')}/")
+    return [name for name in relative.split("/") if name]
 
 
 def _may_be_photo(path: str, films: bool) -> bool:
@@ -311,19 +309,21 @@ def _may_be_photo(path: str, films: bool) -> bool:
     if film_kinds.has_film_ending(name):
         if films and not film_kinds.shares_ending(name):
             return True
-        start = _start(path)
-        return file_kinds.begins_as_picture(start) or (
-            films and not file_kinds.is_text_or_music(start)
+        first_bytes = _first_bytes(path)
+        return file_kinds.begins_as_picture(first_bytes) or (
+            films and not file_kinds.is_text_or_music(first_bytes)
         )
     if file_kinds.has_photo_ending(name) and not file_kinds.may_be_other(name):
         return True
-    start = _start(path)
-    if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start):
+    first_bytes = _first_bytes(path)
+    if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, first_bytes):
         return True
-    return file_kinds.begins_as_picture(start) or (films and film_kinds.begins_as_film(name, start))
+    return file_kinds.begins_as_picture(first_bytes) or (
+        films and film_kinds.begins_as_film(name, first_bytes)
+    )
 
 
-def _start(path: str) -> bytes:
+def _first_bytes(path: str) -> bytes:
     """The first bytes of a file; none if it cannot be read."""
     try:
         with file_system(path).open(path, "rb") as file:
@@ -340,19 +340,19 @@ def _is_readable(path: str) -> bool:
 
 
 def is_film(path: str) -> bool:
-    """Whether a file is a film by its name, or by its first bytes where that tells nothing.
+    """Whether a file is a film: by its name, or by its first bytes if the name says nothing.
 
-    Films whose bytes say that they are pictures are none.
+    A file that has the name of a film but begins as a picture is none.
     """
     name = os.path.basename(path)
-    named = film_kinds.has_film_ending(name)
-    if not named and file_kinds.has_photo_ending(name):
+    is_named_film = film_kinds.has_film_ending(name)
+    if not is_named_film and file_kinds.has_photo_ending(name):
         return False
     if film_kinds.begins_as_its_pictures(name):
         return True
-    start = _start(path)
-    return not file_kinds.begins_as_picture(start) and (
-        named or film_kinds.begins_as_film(name, start)
+    first_bytes = _first_bytes(path)
+    return not file_kinds.begins_as_picture(first_bytes) and (
+        is_named_film or film_kinds.begins_as_film(name, first_bytes)
     )
 
 
@@ -363,14 +363,14 @@ def photo_id(path: str) -> str:
         return path
     if os.path.splitdrive(local[1:])[0]:
         local = local[1:]  # of file:///C:/photo.jpg
-    drive, rest = os.path.splitdrive(os.path.abspath(local))
-    return drive.upper() + rest
+    drive, path_on_drive = os.path.splitdrive(os.path.abspath(local))
+    return drive.upper() + path_on_drive
 
 
 def folder_name(path: str) -> str:
     """Name of the folder that a photo lies in, which is its class; "" where the path names none.
 
-    Prepared photos may have been prepared under another system than this one.
+    Photos may have been prepared on another system, so either kind of slash is understood.
     """
     windows = os.name == "nt" or "/" not in path
     return (PureWindowsPath if windows else PurePosixPath)(path).parent.name
@@ -406,7 +406,7 @@ def read_file(path: str) -> bytes:
 
 
 class Version(NamedTuple):
-    """Version of a photo, by which it is told from other contents of the same path.
+    """Version of a photo, which differs where the same path has got other content.
 
     Attributes:
       size: in bytes.
@@ -436,7 +436,7 @@ def file_version(path: str) -> Version:
     Raises:
       UnreadablePhoto: it cannot be read.
     """
-    # The time is taken first: whatever changes from then on has a later one.
+    # The time is read first, so that any change from now on has a later one.
     size, time = size_and_time(path)
     return Version(size, time, file_checksum(path))
 

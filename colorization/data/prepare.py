@@ -1,11 +1,11 @@
 """Photos to shards of sheets: the slow part of reading photos, done once.
 
 Photos are taken in a fixed random order, block by block. A block fills one shard, or a train and a
-test shard, and is noted as done once they have their final names: whatever is killed whenever, the
-blocks noted are whole, and the others come out the same when they are done again.
+test shard, and is recorded once they have their final names. However a run is killed, the recorded
+blocks are whole, and the others come out the same when they are prepared again.
 
 Several processes, on any machines, may each prepare a part of the photos into the same folder; the
-one that finishes last joins what all of them have noted into one manifest.
+one that finishes last joins the records of all of them into one manifest.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ JPEG_QUALITY = 95
 PHOTOS_PER_SHARD = 1024
 UNREADABLE = "unreadable.txt"
 
-# Notes in the folder of the progress, beside those of blocks and of shards that are done.
-_SETTINGS, _PHOTOS = "settings", "photos"
-# Settings that tell of the photos, not how they are prepared.
-_OF_LIST = ("photos_listed", "list_sha256")
+# Names of files in the progress folder, beside the records of finished blocks and shards.
+_SETTINGS_NOTE, _PHOTOS_NOTE = "settings", "photos"
+# Settings that identify the photos, unlike those that say how to prepare them.
+_LIST_SETTINGS = ("photos_listed", "list_sha256")
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def prepare(
     """Prepares photos; goes on where an earlier, interrupted call has stopped.
 
     Args:
-      paths: photos. Those that an interrupted call had are gone on with, where `photo_list.noted`
+      paths: photos. An interrupted call goes on with the photos that it had, if `photo_list.read`
         finds that these are nearly the same.
       output: folder for the shards and their manifest, local or anything that `tf.io.gfile` writes;
         with a split, they go to its subfolders `train` and `test`.
@@ -63,13 +63,13 @@ def prepare(
       shard: which part of how many to prepare, see `photos.in_shard`; all calls list all photos.
 
     Returns:
-      What became of the photos of this part; the unreadable ones of all parts stand in
-      `output/unreadable.txt` too. None if earlier calls have finished all of it.
+      What became of the photos of this part, or None if earlier calls have finished it. The
+      unreadable photos of all parts are listed in `output/unreadable.txt`.
 
     Raises:
-      UserError: the folder holds something else, or shards that have changed; it cannot be
-        written, or another call is writing to it (which is not noticed where it is remote); or more
-        than half of the photos are unreadable.
+      UserError: the folder holds something else or shards that have changed, cannot be written, or
+        is being written to by another call (which is noticed in local folders only); or more than
+        half of the photos are unreadable.
     """
     photos, report = photo_list.of(paths), None
     settings = {
@@ -87,10 +87,10 @@ def prepare(
                 read_manifest(os.path.join(output, part))
         else:
             _require_unclaimed(output, settings, photos)
-            with _begun(output, settings, photos, shard), writable(output, "output"):
-                # The call that had the lock may have finished meanwhile.
+            with _claimed(output, settings, photos, shard), writable(output, "output"):
+                # Another call may have finished while this one waited.
                 if not _finished(output, settings):
-                    settings, photos = _gone_on_with(output, settings, photos)
+                    settings, photos = _resumed(output, settings, photos)
                     report = _prepare_rest(photos, output, settings, progress, shard)
         if _finished(output, settings):
             _remove(progress_folder(output))
@@ -113,45 +113,50 @@ def _prepare_rest(
 ) -> Report:
     """Prepares what no earlier call has finished."""
     paths, names = photos.paths, photos.names
-    own = np.array([n for n, name in enumerate(names) if in_shard(name, shard)], np.int64)
-    report = Report(len(own))
+    positions = np.array([i for i, name in enumerate(names) if in_shard(name, shard)], np.int64)
+    report = Report(len(positions))
     photos_per_shard = settings["photos_per_shard"]
-    blocks = _noted_blocks(output, shard)
+    blocks = _finished_blocks(output, shard)
     for block in blocks.values():
-        _count(block, paths, report)
+        _add_to_report(block, paths, report)
         progress(block["listed"])
-    order = own[np.random.default_rng(0).permutation(len(own))][len(blocks) * photos_per_shard :]
-    opened = _opened(paths, names, order)
-    for number in range(len(blocks), -(-len(own) // photos_per_shard)):
-        some = itertools.islice(opened, photos_per_shard)
+    order = positions[np.random.default_rng(0).permutation(len(positions))]
+    remaining = order[len(blocks) * photos_per_shard :]
+    photos_opened = _opened_photos(paths, names, remaining)
+    for number in range(len(blocks), -(-len(positions) // photos_per_shard)):
+        block_photos = itertools.islice(photos_opened, photos_per_shard)
         name = _block_name(number, shard)
-        block = _write_block(some, output, name, settings["split"], progress)
-        _count(block, paths, report)
+        block = _write_block(block_photos, output, name, settings["split"], progress)
+        _add_to_report(block, paths, report)
         if shard[1] == 1 and report.too_many_unreadable:
             report.write_unreadable(os.path.join(output, UNREADABLE))
             report.require_readable()
         write_json(_progress_file(output, name), block)
     write_json(_progress_file(output, _done_name(shard)), {})
-    # Another call may have joined and tidied up meanwhile, so that files are missing.
+    # Files are missing if another call has written the manifests and tidied up meanwhile.
     with contextlib.suppress(tf.errors.NotFoundError):
-        _join(paths, output, settings, shard, report)
+        _write_manifests(paths, output, settings, shard, report)
     return report
 
 
-def _join(
-    paths: Sequence[str], output: str, settings: dict, shard: tuple[int, int], told: Report
+def _write_manifests(
+    paths: Sequence[str], output: str, settings: dict, shard: tuple[int, int], shard_report: Report
 ) -> None:
-    """Writes the manifests, unless other shards are still at work; `told` is that of this one."""
-    shards = [(index, shard[1]) for index in range(shard[1])]
-    done = (_progress_file(output, _done_name(each)) for each in shards)
-    if not all(map(tf.io.gfile.exists, done)):
+    """Writes the manifests and the full report, unless other shards are still being prepared."""
+    all_shards = [(index, shard[1]) for index in range(shard[1])]
+    markers = (_progress_file(output, _done_name(each_shard)) for each_shard in all_shards)
+    if not all(map(tf.io.gfile.exists, markers)):
         return
-    blocks = {name: block for each in shards for name, block in _noted_blocks(output, each).items()}
+    blocks = {
+        name: block
+        for each_shard in all_shards
+        for name, block in _finished_blocks(output, each_shard).items()
+    }
     report = Report(len(paths))
-    # What is known already is not said again.
-    report.unreadable.update(told.unreadable)
+    # Copying the known ones keeps the report from warning of them again.
+    report.unreadable.update(shard_report.unreadable)
     for block in blocks.values():
-        _count(block, paths, report)
+        _add_to_report(block, paths, report)
     report.write_unreadable(os.path.join(output, UNREADABLE))
     report.require_readable()
     for part in _parts(settings["split"]):
@@ -174,7 +179,7 @@ def _finished(output: str, settings: dict) -> bool:
     try:
         manifests = [_read_json(os.path.join(output, part, MANIFEST)) for part in parts]
         expected = (FORMAT, settings)
-        return all((found["format"], found["settings"]) == expected for found in manifests)
+        return all((manifest["format"], manifest["settings"]) == expected for manifest in manifests)
     except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
         return False
 
@@ -186,93 +191,95 @@ def _remove(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _begun(
+def _claimed(
     output: str, settings: dict, photos: PhotoList, shard: tuple[int, int]
 ) -> Iterator[None]:
-    """Keeps preparations of anything else out of a folder; where it is remote, nothing can."""
+    """Keeps preparations of anything else out of a folder; only local folders can be locked."""
 
-    def begin() -> None:
+    def create() -> None:
         # Another preparation may have begun or ended since the folder was looked at.
         if not _finished(output, settings):
             _require_unclaimed(output, settings, photos)
-            _begin(output, settings, photos)
+            _create(output, settings, photos)
 
     if "://" in output:
-        begin()
+        create()
         yield
         return
     name = "lock" if shard[1] == 1 else f"lock-{shard[0]:05d}"
-    with locked(Path(progress_folder(output)) / name, output, "preparation", "output", begin=begin):
+    lock = Path(progress_folder(output)) / name
+    with locked(lock, output, "preparation", "output", begin=create):
         yield
 
 
 def _require_unclaimed(output: str, settings: dict, photos: PhotoList) -> None:
-    """Stops where a folder holds anything but the beginning of the same preparation."""
-    noted = _noted_settings(output)
-    if noted == settings:
+    """Refuses a folder that holds anything but the beginning of the same preparation."""
+    stored = _stored_settings(output)
+    if stored == settings:
         return
     if is_finished(output, settings["split"]):
         raise UserError(
             f"{output} was prepared from other photos, with other options or by another version; "
             "train on that, or remove it, or choose another --output"
         )
-    if noted is not None:
-        mine = _is_bare(output, noted, settings) or _begun_with(output, noted, settings, photos)
-        if not mine:
+    if stored is not None:
+        is_replaceable = _has_nothing_finished(output, stored, settings)
+        if not is_replaceable and _resumable_photos(output, stored, settings, photos) is None:
             raise UserError(
                 f"{output} holds the beginning of a preparation with other photos or options, or "
                 f"of another version; repeat those to finish it, or remove {output}, or choose "
                 "another --output"
             )
     elif tf.io.gfile.isdir(output):
-        found = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
-        if found - {os.path.basename(progress_folder(output))}:
+        names = {name.rstrip("/") for name in tf.io.gfile.listdir(output)}
+        if names - {os.path.basename(progress_folder(output))}:
             raise UserError(f"{output} is not empty; remove it or choose another --output")
 
 
-def _is_bare(output: str, noted: dict, settings: dict) -> bool:
-    """Whether a preparation has finished nothing yet, and nobody else can be at it.
+def _has_nothing_finished(output: str, stored: dict, settings: dict) -> bool:
+    """Whether a local preparation of one shard has finished nothing, so that it may be replaced.
 
-    Those of several shards have a lock each, and remote ones have none.
+    Others may be in use: shards have a lock each, and remote folders have none.
     """
-    if "shards" in {**noted, **settings} or "://" in output:
+    if "shards" in {**stored, **settings} or "://" in output:
         return False
-    finished = (Path(output, part, MANIFEST) for part in (*_parts(0), *_parts(1)))
-    return not (_noted_blocks(output, (0, 1)) or any(map(Path.exists, finished)))
+    manifests = (Path(output, part, MANIFEST) for part in (*_parts(0), *_parts(1)))
+    return not (_finished_blocks(output, (0, 1)) or any(map(Path.exists, manifests)))
 
 
-def _begun_with(
-    output: str, noted: dict, settings: dict, photos: PhotoList
+def _resumable_photos(
+    output: str, stored: dict, settings: dict, photos: PhotoList
 ) -> tuple[PhotoList, str] | None:
-    """What `photo_list.noted` gives of a preparation with these settings, noted in a folder.
+    """The photos and changes that `photo_list.read` gives for the preparation in a folder.
 
-    None if it has other options than these, or other photos.
+    None if that has other options or other photos.
     """
-    if noted == settings:
+    if stored == settings:
         return photos, ""
-    if {**settings, **{name: noted.get(name) for name in _OF_LIST}} != noted:
+    same_options = {**settings, **{name: stored.get(name) for name in _LIST_SETTINGS}}
+    if stored != same_options:
         return None
-    return photo_list.noted(_progress_file(output, _PHOTOS), noted["list_sha256"], photos)
+    return photo_list.read(_progress_file(output, _PHOTOS_NOTE), stored["list_sha256"], photos)
 
 
-def _gone_on_with(output: str, settings: dict, photos: PhotoList) -> tuple[dict, PhotoList]:
-    """Settings and photos of a preparation that may have been begun with others than these."""
-    noted = _noted_settings(output)
-    photos, told = _begun_with(output, noted, settings, photos)
-    if told:
-        _log.warning("the preparation goes on with the photos that it was begun with; %s", told)
-    return noted, photos
+def _resumed(output: str, settings: dict, photos: PhotoList) -> tuple[dict, PhotoList]:
+    """Settings and photos of the preparation in a folder, perhaps begun with other photos."""
+    stored = _stored_settings(output)
+    photos, changes = _resumable_photos(output, stored, settings, photos)
+    if changes:
+        _log.warning("the preparation goes on with the photos that it was begun with; %s", changes)
+    return stored, photos
 
 
-def _begin(output: str, settings: dict, photos: PhotoList) -> None:
-    """Makes the folders and notes what is prepared there."""
+def _create(output: str, settings: dict, photos: PhotoList) -> None:
+    """Creates the folders and stores the settings and photos."""
     tf.io.gfile.makedirs(progress_folder(output))
-    noted = _noted_settings(output)
-    if noted is None or (noted != settings and _is_bare(output, noted, settings)):
-        if noted is not None:
-            _remove_unfinished(output, noted)
-        photo_list.note(_progress_file(output, _PHOTOS), photos)
-        write_json(_progress_file(output, _SETTINGS), settings)
+    stored = _stored_settings(output)
+    if stored is None or (stored != settings and _has_nothing_finished(output, stored, settings)):
+        if stored is not None:
+            _remove_unfinished(output, stored)
+        photo_list.write(_progress_file(output, _PHOTOS_NOTE), photos)
+        write_json(_progress_file(output, _SETTINGS_NOTE), settings)
     for part in _parts(settings["split"]):
         tf.io.gfile.makedirs(os.path.join(output, part))
 
@@ -288,8 +295,8 @@ def _remove_unfinished(output: str, settings: dict) -> None:
                 folder.rmdir()
 
 
-def _noted_blocks(output: str, shard: tuple[int, int]) -> dict[str, dict]:
-    """Name -> what went into it, of the blocks that a shard has finished."""
+def _finished_blocks(output: str, shard: tuple[int, int]) -> dict[str, dict]:
+    """Name -> record of each block that a shard has finished, see `_write_block`."""
     blocks: dict[str, dict] = {}
     while tf.io.gfile.exists(_progress_file(output, _block_name(len(blocks), shard))):
         name = _block_name(len(blocks), shard)
@@ -305,7 +312,7 @@ def _done_name(shard: tuple[int, int]) -> str:
     return f"done-{shard[0]:05d}"
 
 
-def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> Iterator[dict]:
+def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> Iterator[dict]:
     """Opens photos with all cores, in order.
 
     Args:
@@ -314,17 +321,17 @@ def _opened(paths: Sequence[str], names: Sequence[str], order: np.ndarray) -> It
       order: int64 positions in `paths`.
 
     Yields:
-      `index`, `state` ("colour", "gray", "toned" or why it is unreadable), `folder` (name of the
-      one it lies in), `record` and `sha256`.
+      `index`, `state` ("colour", "gray", "toned" or why the photo is unreadable), `folder` (name of
+      its folder), `record` and `sha256`.
     """
-    nothing = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
+    blank = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
 
     def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
         try:
             data = read_file(paths[index])
             sheet, kind = lab_planes.from_file(data)
         except UnreadablePhoto as error:
-            return nothing, b"", os.fsencode(str(error))
+            return blank, b"", os.fsencode(str(error))
         return sheet, hashlib.sha256(data).digest(), kind.encode()
 
     def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -357,7 +364,7 @@ def _write_block(
     split: float,
     progress: Callable[[int], object],
 ) -> dict:
-    """Writes one shard for each part, and says what went into them."""
+    """Writes one shard for each part; returns a record of what went into them."""
     parts = _parts(split)
     shards = [os.path.join(output, part, f"{name}.tfrecord") for part in parts]
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
@@ -371,7 +378,7 @@ def _write_block(
         elif photo["state"] != "colour":
             block["unreadable"][photo["index"]] = photo["state"]
         else:
-            # Photos of the same content go to the same side.
+            # The content decides, so that copies of a photo go to the same part.
             held_out = int.from_bytes(photo["sha256"][:8], "big") < split * 2**64
             writers[held_out].write(photo["record"])
             counts[held_out] += 1
@@ -394,9 +401,9 @@ def _write_block(
     return block
 
 
-def _count(block: dict, paths: Sequence[str], report: Report) -> None:
+def _add_to_report(block: dict, paths: Sequence[str], report: Report) -> None:
     for kind in ("gray", "toned"):
-        # Earlier versions knew no toned prints and listed none.
+        # Earlier versions did not record toned prints.
         for index in block.get(kind, []):
             report.add_without_color(paths[index], kind)
     for index, reason in block["unreadable"].items():
@@ -420,9 +427,9 @@ def _manifest(blocks: dict[str, dict], part: str, settings: dict) -> dict:
     }
 
 
-def _noted_settings(output: str) -> dict | None:
-    """Settings of the preparation that was begun in a folder; None where there is none."""
-    file = _progress_file(output, _SETTINGS)
+def _stored_settings(output: str) -> dict | None:
+    """Settings of the preparation that was begun in a folder; None if there is none."""
+    file = _progress_file(output, _SETTINGS_NOTE)
     return _read_json(file) if tf.io.gfile.exists(file) else None
 
 

@@ -40,7 +40,7 @@ def run(network: Network, options: Options) -> None:
     options = resolve_settings(options)
     noted = Path(options.model_dir) / HELD_OUT
     data = split.photos_for_testing(options, noted)
-    split.say_what_was_seen(data, noted)
+    split.print_possibly_seen(data, noted)
     report = Report(len(data))
     split.require_usable(data)
     metrics = measure(best, values, network, options, data, report)
