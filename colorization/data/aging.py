@@ -1,7 +1,7 @@
 """Aging: lightness as old prints have it, faded, soft, grainy, dusty and scratched.
 
-Only the lightness ages; the chroma to learn stays that of the photo. Each photo ages by a seed of
-its own. TensorFlow's stateless generators turn the same seed into the same print on every machine.
+Only the lightness ages; the chroma to learn stays that of the photo. Each photo has a seed, which
+TensorFlow's stateless generators turn into the same print on every machine.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import math
 
 import tensorflow as tf
 
-# Side of a photo, in pixels, that the lengths below are meant for. At half size they are halved.
+# The lengths below are in pixels of a photo with this side; other sizes scale them.
 _SIDE = 224
 
 # Number of random numbers that `_Draws` can hand out for one photo.
-_MOST_DRAWS = 48
+_MAX_DRAWS = 48
 
 
 class _Draws:
     """Random numbers for one photo, each float32 `[]`, in the order in which they are asked for."""
 
     def __init__(self, seed: tf.Tensor):
-        self._left = iter(tf.unstack(tf.random.stateless_uniform([_MOST_DRAWS], seed)))
+        self._remaining = iter(tf.unstack(tf.random.stateless_uniform([_MAX_DRAWS], seed)))
 
     def uniform(self, low: float, high: float) -> tf.Tensor:
-        return low + (high - low) * next(self._left)
+        return low + (high - low) * next(self._remaining)
 
     def log_uniform(self, low: float, high: float) -> tf.Tensor:
         return tf.exp(self.uniform(math.log(low), math.log(high)))
 
     def happens(self, probability: float) -> tf.Tensor:
         """1 with a probability, else 0."""
-        return tf.cast(next(self._left) < probability, tf.float32)
+        return tf.cast(next(self._remaining) < probability, tf.float32)
 
 
 def aged_batch(
@@ -49,15 +49,15 @@ def aged_batch(
       L* in 0..100, float32 `[batch, height, width, 1]`.
     """
 
-    def one(values: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def age_some(values: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         lightness, chroma, seed = values
-        chosen = tf.random.stateless_uniform([], tf.stack([seed, 1])) < share
+        is_aged = tf.random.stateless_uniform([], tf.stack([seed, 1])) < share
         return tf.cond(
-            chosen, lambda: aged(lightness, chroma, tf.stack([seed, 2])), lambda: lightness
+            is_aged, lambda: aged(lightness, chroma, tf.stack([seed, 2])), lambda: lightness
         )
 
     return tf.map_fn(
-        one,
+        age_some,
         (lightness, chroma, seeds),
         fn_output_signature=tf.TensorSpec(lightness.shape[1:], tf.float32),
         parallel_iterations=1,

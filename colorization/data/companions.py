@@ -1,8 +1,8 @@
-"""Companions of photos, told by name: what programs and devices make of photos or leave beside.
+"""Companions of photos, recognized by name: files that programs and devices make beside photos.
 
-What people may keep photos in, or call a photo, is none: a rule is an ending, a name or a folder
-that only a program gives, or takes the folder above or a file beside into account. Hidden files and
-folders, whose names begin with a dot, are companions only where no person gives that name.
+A rule matches only what no person would call a photo or a folder of photos: an ending, name or
+folder that a program gives, or one that is told by the folder above or a file beside it. The same
+holds for hidden files and folders, whose names begin with a dot.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FOLDERS = re.compile(
     r"|(?!mobile downloads\.).*\.lrdata|.*\.lrcat-data",
     re.DOTALL,
 )
-# Folders that are told by those above them.
+# Folders that are recognized together with the folders above them.
 _PATHS = re.compile(
     # Libraries of Photos and Capture One: all but the photos in them.
     r"\.(photoslibrary/(?!(originals|masters)$)|cocatalog/(?!originals$))[^/]+$"
@@ -57,9 +57,9 @@ _PATHS = re.compile(
     r"|/misc/thm$|/contents/icon$|/m4root/sub$",
     re.DOTALL,
 )
-# Endings that are added to the name of a photo when a copy of it is put aside.
-_PUT_ASIDE = (".orig", ".original", ".backup", ".bkp", ".sav", ".save")
-# What phones of Google put behind the number of a photo that is stored as a raw file, too.
+# Endings that are added to the name of a photo for a backup copy of it.
+_BACKUP_ENDINGS = (".orig", ".original", ".backup", ".bkp", ".sav", ".save")
+# Google's phones add this to the name of a photo that is stored as a raw file, too.
 _PIXEL_RAW = re.compile(r"\.RAW-\d\d(\.[A-Z]+)*$")
 
 
@@ -75,20 +75,20 @@ def is_companion_folder(parent: str, name: str) -> bool:
 
 
 def without_companions(names: Iterable[str]) -> list[str]:
-    """The names of files in a folder, in order, but those of companions.
+    """The names of files in a folder, in order, without those of companions.
 
-    A camera's raw file is one beside the picture that the camera has made of it.
+    A raw file is a companion of the picture that the camera has made of it.
     """
     names = list(names)
-    beside = set(names)
+    siblings = set(names)
     developed = {_stem(name) for name in names if has_photo_ending(name) and not is_raw_name(name)}
 
     def is_companion(name: str) -> bool:
-        kept, ending = os.path.splitext(name)
+        stem, ending = os.path.splitext(name)
         return (
             bool(_FILES.fullmatch(name.lower()))
-            or (ending.lower() in _PUT_ASIDE and kept in beside)
-            or (kept.endswith("_thumb") and kept.removesuffix("_thumb") in beside)
+            or (ending.lower() in _BACKUP_ENDINGS and stem in siblings)
+            or (stem.endswith("_thumb") and stem.removesuffix("_thumb") in siblings)
             or (is_raw_name(name) and _stem(name) in developed)
         )
 

@@ -50,15 +50,15 @@ def _opened(
     Args:
       paths: all photos.
       indices: int64 positions in `paths`, in the order in which to open them.
-      report: takes note of the photos left out.
-      color_only: leave gray photos and toned prints out, and stop when more than half are
-        unreadable.
-      memory: remembers position -> sheet, or None for a photo that was left out; what it has
-        already is not opened again.
+      report: records the photos left out.
+      color_only: leave out gray photos and toned prints, and stop when more than half of the
+        photos are unreadable.
+      memory: keeps the sheet of each position, or None for a photo that was left out, so that no
+        photo is opened twice.
 
     Returns:
-      A data set of a few `(sheets, paths)` at a time: uint8 `[n, 384, 256]`, string `[n]`; with a
-      `memory`, of `(positions, paths)`, the sheets being there. To be rebatched.
+      A data set of small batches `(sheets, paths)`, to be rebatched: uint8 `[n, 384, 256]`, string
+      `[n]`. With a `memory`, which holds the sheets, batches are `(positions, paths)` instead.
     """
     # Positions instead of paths keep the graph small with millions of photos.
     table = np.array(paths, dtype=object)
@@ -77,25 +77,25 @@ def _opened(
         return sheet
 
     def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        known = {} if memory is None else memory
+        sheets = {} if memory is None else memory
         for index in indices.tolist():
-            if index not in known:
-                known[index] = open_sheet(table[index])
-        kept = np.array([index for index in indices if known[index] is not None], np.int64)
-        names = np.array([os.fsencode(table[index]) for index in kept], dtype=object)
+            if index not in sheets:
+                sheets[index] = open_sheet(table[index])
+        usable = np.array([index for index in indices if sheets[index] is not None], np.int64)
+        names = np.array([os.fsencode(table[index]) for index in usable], dtype=object)
         if memory is not None:
-            return kept, names
-        found = np.array([known[index] for index in kept], np.uint8)
-        return found.reshape(-1, *SHEET_SHAPE), names
+            return usable, names
+        planes = np.array([sheets[index] for index in usable], np.uint8)
+        return planes.reshape(-1, *SHEET_SHAPE), names
 
     def load_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         dtype, shape = (tf.uint8, SHEET_SHAPE) if memory is None else (tf.int64, [])
-        found, names = tf.numpy_function(load, [indices], [dtype, tf.string])
-        return tf.ensure_shape(found, [None, *shape]), tf.ensure_shape(names, [None])
+        planes, names = tf.numpy_function(load, [indices], [dtype, tf.string])
+        return tf.ensure_shape(planes, [None, *shape]), tf.ensure_shape(names, [None])
 
-    # Each call takes several photos, because a call of Python costs as much as a fifth of a photo.
+    # Each call takes several photos, because calling Python costs as much as a fifth of a photo.
     opened = indices.batch(_PHOTOS_AT_A_TIME).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
-    return opened.filter(lambda found, names: tf.size(names) > 0)
+    return opened.filter(lambda planes, names: tf.size(names) > 0)
 
 
 def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Dataset:
@@ -118,30 +118,32 @@ def _records(shards: Shards, report: Report, seed: int | None) -> tf.data.Datase
         )
 
     if seed is None:
-        return _kept(files.flat_map(read).shard(shards.step, shards.first), shards.left_out)
-    # Records are numbered in an order of files that is the same for every worker, then shuffled.
+        return _without_left_out(
+            files.flat_map(read).shard(shards.step, shards.first), shards.left_out
+        )
+    # Workers number the records in the same order of files, and shuffle only afterwards.
     if shards.step > 1:
         records = files.flat_map(read).shard(shards.step, shards.first)
     else:
         records = files.shuffle(len(shards.photos), seed).interleave(
             read, cycle_length=_SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
         )
-    return _kept(records, shards.left_out).shuffle(_SHUFFLED_RECORDS, seed)
+    return _without_left_out(records, shards.left_out).shuffle(_SHUFFLED_RECORDS, seed)
 
 
-def _kept(records: tf.data.Dataset, left_out: frozenset[bytes]) -> tf.data.Dataset:
+def _without_left_out(records: tf.data.Dataset, left_out: frozenset[bytes]) -> tf.data.Dataset:
     """The records of photos that are not left out."""
     if not left_out:
         return records
     digests = tf.constant(sorted(left_out))
 
-    def is_kept(record: tf.Tensor) -> tf.Tensor:
+    def is_wanted(record: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(RECORD_SCOPE):
             digest = tf.io.parse_single_example(record, FEATURES)["sha256"]
-        # In graphs such as the Estimator's, `!=` would compare tensors and not what they hold.
+        # In a graph, `!=` compares the tensor objects and not their values.
         return tf.reduce_all(tf.not_equal(digest, digests))
 
-    return records.filter(is_kept)
+    return records.filter(is_wanted)
 
 
 def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
@@ -166,7 +168,7 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
 
 def _fits_into_memory(photos: int) -> bool:
     memory = psutil.virtual_memory().total
-    # A container may have less memory than its machine. "max" stands for no limit of its own.
+    # A container may have less memory than its machine; the file says "max" if it has no limit.
     with suppress(OSError, ValueError):
         memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
     return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory
@@ -175,7 +177,7 @@ def _fits_into_memory(photos: int) -> bool:
 def _cropped_from(
     memory: Mapping[int, np.ndarray], positions: np.ndarray, randoms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`lab_planes.cropped` of those that lie at some positions in memory."""
+    """`lab_planes.cropped` of the sheets at some positions in memory."""
     return lab_planes.cropped([memory[position] for position in positions.tolist()], randoms)
 
 
@@ -204,19 +206,19 @@ def _examples(
             names = (folder_name(os.fsdecode(path)) for path in paths)
             return np.array([number.get(name, -1) for name in names], np.int32)
 
-        found = tf.numpy_function(classes, [paths], tf.int32)
-        labels["class"] = tf.ensure_shape(found, paths.shape)
+        class_numbers = tf.numpy_function(classes, [paths], tf.int32)
+        labels["class"] = tf.ensure_shape(class_numbers, paths.shape)
     return features, labels
 
 
-def _whole_lightness(found: tf.Tensor) -> tf.Tensor:
+def _whole_lightness(sheets: tf.Tensor) -> tf.Tensor:
     """Encoded L* of whole photos, `[batch, 224, 224, 1]`, from sheets `[batch, 384, 256]`."""
-    return tf.image.resize(found[:, : lab_planes.SIZE, :, None], [LIGHTNESS_SIZE] * 2)
+    return tf.image.resize(sheets[:, : lab_planes.SIZE, :, None], [LIGHTNESS_SIZE] * 2)
 
 
-def _whole_chroma(found: tf.Tensor) -> tf.Tensor:
+def _whole_chroma(sheets: tf.Tensor) -> tf.Tensor:
     """Encoded a*b* of whole photos, `[batch, 112, 112, 2]`, from sheets `[batch, 384, 256]`."""
-    a_and_b = tf.stack(tf.split(found[:, lab_planes.SIZE :], 2, axis=2), axis=-1)
+    a_and_b = tf.stack(tf.split(sheets[:, lab_planes.SIZE :], 2, axis=2), axis=-1)
     return tf.image.resize(a_and_b, [CHROMA_SIZE] * 2)
 
 
@@ -228,25 +230,25 @@ def _halved(values: tf.Tensor) -> tf.Tensor:
 def _planes_to_crop(
     data: Sequence[str] | Shards, batch_size: int, seed: int, report: Report
 ) -> tuple[tf.data.Dataset, Callable]:
-    """Endless batches of `(planes, paths)` of photos in random order, and what crops such planes.
+    """Endless batches `(planes, paths)` of photos in random order, and the function to crop planes.
 
-    The planes are positions in memory where all photos fit into it, and then the function knows it.
+    Planes are sheets, or positions in memory if all sheets fit into it. The function knows which.
     """
     crop = lab_planes.cropped
     if isinstance(data, Shards):
         # Repeating the records and not the sheets leaves no gap between two epochs.
-        found = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
+        batches = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
         if _fits_into_memory(len(data)):
             memory: dict[int, np.ndarray | None] = {}
-            found = _opened(data, indices, report, True, memory)
+            batches = _opened(data, indices, report, True, memory)
             crop = partial(_cropped_from, memory)
         else:
-            found = _opened(data, indices, report, True)
-        # Repeating after the filter lets a set without any usable photo end, not go round for ever.
-        found = found.repeat().rebatch(batch_size, drop_remainder=True)
-    return found, crop
+            batches = _opened(data, indices, report, True)
+        # Repeating after the filter lets a data set without usable photos end.
+        batches = batches.repeat().rebatch(batch_size, drop_remainder=True)
+    return batches, crop
 
 
 def train_dataset(
@@ -265,7 +267,7 @@ def train_dataset(
       data: photos, or prepared ones.
       batch_size: examples in a batch; every batch is full.
       seed: fixes order, crops, mirroring and aging.
-      report: takes note of the photos left out.
+      report: records the photos left out.
       half_size: shrink the crops, by means over 2 x 2.
       aged: share of the examples that look like old prints, see `aging`.
       class_names: names of the folders that photos of each class lie in, if classes are learnt.
@@ -279,11 +281,11 @@ def train_dataset(
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
-    found, crop = _planes_to_crop(data, batch_size, seed, report)
+    batches, crop = _planes_to_crop(data, batch_size, seed, report)
 
-    def examples(found: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
-        places, paths = found
-        lightness, chroma = tf.numpy_function(crop, [places, randoms], [tf.uint8] * 2)
+    def examples(batch: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
+        planes, paths = batch
+        lightness, chroma = tf.numpy_function(crop, [planes, randoms], [tf.uint8] * 2)
         lightness = tf.ensure_shape(lightness, [batch_size, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         chroma = tf.ensure_shape(chroma, [batch_size, CHROMA_SIZE, CHROMA_SIZE, 2])
         if half_size:
@@ -291,7 +293,7 @@ def train_dataset(
         return _examples(lightness, chroma, paths, class_names, aged, randoms)
 
     return (
-        tf.data.Dataset.zip((found, tf.data.Dataset.random(seed).batch(batch_size)))
+        tf.data.Dataset.zip((batches, tf.data.Dataset.random(seed).batch(batch_size)))
         .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -307,24 +309,24 @@ def eval_dataset(
 ) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
-    The last batch may be smaller. A share `aged` of the photos looks like old prints, the same ones
-    each time.
+    The last batch may be smaller. A share `aged` of the photos, always the same ones, looks like
+    old prints.
     """
     if isinstance(data, Shards):
-        found = _prepared(_records(data, report, None)).batch(batch_size)
+        batches = _prepared(_records(data, report, None)).batch(batch_size)
     else:
         opened = _opened(data, tf.data.Dataset.range(len(data)), report, True)
-        found = opened.rebatch(batch_size)
+        batches = opened.rebatch(batch_size)
 
-    def examples(batch: tf.Tensor, opened: tuple[tf.Tensor, tf.Tensor]) -> tuple[dict, dict]:
-        found, paths = opened
-        # A photo's place among the usable ones decides how it ages, whatever the batch size.
-        places = batch * batch_size + tf.range(tf.size(paths, tf.int64))
-        lightness, chroma = _whole_lightness(found), _whole_chroma(found)
-        return _examples(lightness, chroma, paths, class_names, aged, places)
+    def examples(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[dict, dict]:
+        sheets, paths = batch
+        # The position among the usable photos seeds aging, so that the batch size does not matter.
+        seeds = number * batch_size + tf.range(tf.size(paths, tf.int64))
+        lightness, chroma = _whole_lightness(sheets), _whole_chroma(sheets)
+        return _examples(lightness, chroma, paths, class_names, aged, seeds)
 
     return (
-        found.enumerate()
+        batches.enumerate()
         .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -333,8 +335,8 @@ def eval_dataset(
 def predict_dataset(paths: Sequence[str], batch_size: int, report: Report) -> tf.data.Dataset:
     """Batches for `Estimator.predict`: as `eval_dataset`, with gray photos, without labels."""
 
-    def features(found: tf.Tensor, paths: tf.Tensor) -> dict:
-        return {"lightness": _to_lightness(_whole_lightness(found)), "path": paths}
+    def features(sheets: tf.Tensor, paths: tf.Tensor) -> dict:
+        return {"lightness": _to_lightness(_whole_lightness(sheets)), "path": paths}
 
     return (
         _opened(paths, tf.data.Dataset.range(len(paths)), report, False)

@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 
 def file_system(path: str) -> _Local | _Remote:
-    """The calls to open a path with; TensorFlow's own know no local names that are no UTF-8."""
+    """The calls to open a path with. TensorFlow's own fail for local names that are not UTF-8."""
     return _Remote() if "://" in path else _Local()
 
 
 class _Local:
-    """The calls of `tf.io.gfile` that are needed, without its detours and for any name."""
+    """The calls of `tf.io.gfile` that are needed, for local files of any name."""
 
     exists = staticmethod(os.path.exists)
     isdir = staticmethod(os.path.isdir)
@@ -23,8 +23,8 @@ class _Local:
     @staticmethod
     def size_and_time(path: str) -> tuple[int, int]:
         """Bytes, and nanoseconds from 1970 to the last change."""
-        found = os.stat(path)
-        return found.st_size, found.st_mtime_ns
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
 
     @staticmethod
     def open(path: str, mode: str) -> BinaryIO:
@@ -33,7 +33,7 @@ class _Local:
         if kind not in (stat.S_IFREG, stat.S_IFDIR):
             raise OSError("not a file")
         if kind == stat.S_IFDIR:
-            # Of a folder that cannot be listed, this tells why.
+            # For a folder that cannot be listed, this raises the reason.
             os.listdir(path)
         return open(path, mode)
 
@@ -41,24 +41,24 @@ class _Local:
     def walk(top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
         """Walks as `os.walk` does, then through linked folders, but through no folder twice.
 
-        `unlisted` takes the folders that cannot be listed.
+        Folders that cannot be listed are added to `unlisted`.
         """
 
-        def note(error: OSError) -> None:
-            # Windows keeps links to folders under their old names, which may not be listed.
+        def handle_error(error: OSError) -> None:
+            # Windows keeps old names of folders as links that nobody may list; they are no loss.
             if os.path.lexists(error.filename) and not getattr(
                 os.lstat(error.filename), "st_reparse_tag", 0
             ):
                 unlisted.append(error.filename)
 
-        seen, tops = set(), [top]
+        visited, tops = set(), [top]
         for start in tops:
-            for folder, subfolders, names in os.walk(start, onerror=note):
+            for folder, subfolders, names in os.walk(start, onerror=handle_error):
                 real = os.path.realpath(folder)
-                if real in seen:
+                if real in visited:
                     subfolders.clear()
                     continue
-                seen.add(real)
+                visited.add(real)
                 yield folder, subfolders, names
                 paths = (os.path.join(folder, name) for name in subfolders)
                 tops += filter(os.path.islink, paths)
@@ -79,7 +79,7 @@ class _Remote:
         self._stat, self._walk = tf.io.gfile.stat, tf.io.gfile.walk
 
     def walk(self, top: str, unlisted: list[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walks through a folder; its errors name no folder, so that the first one ends it."""
+        """Walks through a folder; the first error ends it, because errors name no folder."""
 
         def fail(error: Exception) -> None:
             raise error
@@ -87,5 +87,5 @@ class _Remote:
         return self._walk(top, onerror=fail)
 
     def size_and_time(self, path: str) -> tuple[int, int]:
-        found = self._stat(path)
-        return found.length, found.mtime_nsec
+        status = self._stat(path)
+        return status.length, status.mtime_nsec

@@ -2,7 +2,7 @@
 
 A sheet is uint8 `[384, 256]`: L* of a 256 x 256 picture, below it a* on the left and b* on the
 right, each 128 x 128. In eight bits as ICC.1 stores CIELAB: 255 / 100 L*, a* + 128, b* + 128.
-Everything dear is done by then; cut and mirrored, it becomes an example by multiplying and adding.
+All expensive work is done by then: cropping, mirroring and scaling turn a sheet into an example.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:
       Its sheet, and what it is at 256 x 256: "gray" (`lab_numpy.is_gray`), "toned"
       (`toning.is_toned`) or "colour".
     """
-    # The mean over areas, and where there are too few pixels for that, what lies between them.
+    # Shrinking averages over areas; a photo too small for that is interpolated.
     shrinks = min(photo.size) >= SIZE
     method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
     pixels = np.frombuffer(photo.resize((SIZE, SIZE), method).tobytes("raw", "RGBX"), np.uint8)
@@ -76,8 +76,8 @@ def to_sheet(photo: Image.Image) -> tuple[np.ndarray, str]:
     sheet = np.empty(SHEET_SHAPE, np.uint8)
     sheet[:SIZE] = lab_numpy.lightness_bytes(pixels)
     sheet[SIZE:, :_HALF], sheet[SIZE:, _HALF:] = lab_numpy.halved_chroma_bytes(pixels)
-    # The mean of four grays lies near zero, as they do. Most photos have others, which spares them
-    # the slower test.
+    # The chroma of a gray photo stays near zero when it is averaged. This quick test spares most
+    # colour photos the slower one.
     chroma = sheet[SIZE:]
     if chroma.max() <= 131 and chroma.min() >= 125 and lab_numpy.is_gray(pixels[..., :3]):
         return sheet, "gray"
@@ -90,17 +90,17 @@ def cropped(sheets: Sequence[np.ndarray], randoms: np.ndarray) -> tuple[np.ndarr
 
     Args:
       sheets: uint8 `[384, 256]` each.
-      randoms: int64 `[batch]`; decide where, at even places, and whether.
+      randoms: int64 `[batch]`; decide where to crop, at even offsets, and whether to mirror.
 
     Returns:
       Encoded L*, uint8 `[batch, 224, 224, 1]`, and encoded a*b*, uint8 `[batch, 112, 112, 2]`.
     """
-    places = (SIZE - LIGHTNESS_SIZE) // 2 + 1
+    offsets = (SIZE - LIGHTNESS_SIZE) // 2 + 1
     lightness = np.empty([len(sheets), LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], np.uint8)
     chroma = np.empty([len(sheets), CHROMA_SIZE, CHROMA_SIZE, 2], np.uint8)
     for i, (sheet, random) in enumerate(zip(sheets, randoms.tolist(), strict=True)):
-        top, left = random % places, random // places % places
-        columns = slice(None, None, -1 if random // places**2 % 2 else 1)
+        top, left = random % offsets, random // offsets % offsets
+        columns = slice(None, None, -1 if random // offsets**2 % 2 else 1)
         crop = sheet[2 * top : 2 * top + LIGHTNESS_SIZE, 2 * left : 2 * left + LIGHTNESS_SIZE]
         lightness[i, ..., 0] = crop[:, columns]
         rows = sheet[SIZE + top : SIZE + top + CHROMA_SIZE]

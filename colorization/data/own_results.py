@@ -1,4 +1,4 @@
-"""Pictures that `--mode predict` has made, told from photos wherever its results folders lie."""
+"""Tells pictures that `--mode predict` has made from photos, wherever its results folders lie."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# Folder -> what is in it, as the gallery names it. `unhinted` is what the network says alone, of
-# photos that are predicted with hints.
+# Folder -> its title in the gallery. `unhinted` holds what the network predicts without the hints,
+# for photos that have some.
 VIEWS = {
     "gray": "Gray",
     "unhinted": "Without hints",
     "predicted": "Predicted",
     "truth": "Truth",
 }
-# Folder beside those for the gallery's small pictures.
+# Folder for the gallery's small pictures, beside those above.
 THUMBNAILS = "thumbnails"
-# Beginnings of the names of records, of finished pictures and of those that were begun.
+# How the names of records begin: those of finished pictures, and of pictures that were begun.
 FINISHED, BEGUN = "finished", ".begun"
-# Errors that reading a damaged line of a record may raise.
-NONSENSE = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
+# Raised on reading a damaged line of a record.
+RECORD_ERRORS = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
 
 class OwnResults:
-    """Results folders that have been met; each is looked at once."""
+    """Recognizes results folders and their pictures; reads the records of each folder once."""
 
     def __init__(self):
         self._recorded: dict[str, frozenset[str]] = {}
 
     def folder_of(self, path: str, root: str = "") -> str | None:
-        """The results folder that a picture belongs to; None where it is somebody else's.
+        """The results folder that a picture belongs to; None if it is not this program's.
 
         Args:
-          path: of a file of this machine, with forward slashes.
-          root: only folders in this one count, up to a slash; by default all.
+          path: of a local file, with forward slashes.
+          root: ends in a slash; only results folders below it count. By default all count.
         """
-        above, (*folders, name) = path[: len(root)], path[len(root) :].split("/")
+        prefix, (*folders, name) = path[: len(root)], path[len(root) :].split("/")
         for depth, view in enumerate(folders):
             if view in (*VIEWS, THUMBNAILS):
-                folder = above + "/".join(folders[:depth])
+                folder = prefix + "/".join(folders[:depth])
                 picture = "/".join([*folders[depth + 1 :], name])
                 if self._is_result(folder, view, picture):
                     return folder
@@ -63,7 +63,7 @@ def record_lines(folder: Path, kind: str) -> Iterator[bytes]:
 
 
 def is_thumbnail(name: str) -> bool:
-    """Whether a path below `THUMBNAILS` is that of a thumbnail, and no stranger's."""
+    """Whether a path below `THUMBNAILS` has the form of a thumbnail's name."""
     return re.fullmatch(rf"({'|'.join(VIEWS)})/[0-9a-f]{{20}}\.(jpg|png)", name) is not None
 
 
@@ -71,5 +71,5 @@ def _recorded_names(folder: Path) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for kind in (FINISHED, BEGUN):
             for line in record_lines(folder, kind):
-                with contextlib.suppress(*NONSENSE):
+                with contextlib.suppress(*RECORD_ERRORS):
                     yield str(json.loads(line)["picture"])

@@ -27,7 +27,7 @@ class Report:
 
     Attributes:
       total: photos listed.
-      problem: what the user has to mend, once it has stopped the reading; see `as_user_error`.
+      problem: the error that stopped the reading, if any; see `as_user_error`.
       gray: paths of the photos left out because they have no colour.
       toned: paths of those left out because their colour is that of a toned print.
       unreadable: path -> reason for the photos that could not be opened.
@@ -42,18 +42,18 @@ class Report:
         self._lock = threading.Lock()
 
     def add_without_color(self, path: str, kind: str) -> None:
-        """Notes that a photo is left out, "gray" or "toned" as `lab_planes.to_sheet` has it."""
+        """Records that a photo is left out as "gray" or "toned", see `lab_planes.to_sheet`."""
         with self._lock:
             {"gray": self.gray, "toned": self.toned}[kind].add(path)
 
     def add_unreadable(self, path: str, reason: str, in_part: bool = False) -> None:
-        """Notes why a photo, or a part of it, cannot be used; warns of it the first time."""
+        """Records why a photo, or a part of it, cannot be used; warns of it the first time."""
         with self._lock:
-            known = path in self.unreadable
+            was_known = path in self.unreadable
             self.unreadable[path] = reason
-        if not known:
-            what = "left out of" if in_part else "skipped"
-            _log.warning("%s %s: %s", what, printable(path), reason)
+        if not was_known:
+            outcome = "left out of" if in_part else "skipped"
+            _log.warning("%s %s: %s", outcome, printable(path), reason)
 
     def stop(self, problem: UserError) -> NoReturn:
         """Ends the reading for a reason that the user should hear."""
@@ -66,7 +66,7 @@ class Report:
         return 2 * len(self.unreadable) > self.total
 
     def require_readable(self) -> None:
-        """Stops when too many are unreadable."""
+        """Stops the reading when too many photos are unreadable."""
         if self.too_many_unreadable:
             reasons = named_reasons(self.unreadable)
             self.stop(
@@ -78,7 +78,7 @@ class Report:
 
     @contextmanager
     def as_user_error(self) -> Iterator[None]:
-        """Turns what TensorFlow makes of a `problem` that stopped the reading back into it."""
+        """Raises the `problem` that stopped the reading, instead of TensorFlow's error about it."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -124,7 +124,7 @@ class Report:
 def named_reasons(unreadable: Mapping[str, str]) -> str:
     """A few unreadable photos with their reasons, and how many more there are."""
 
-    def shown(path: str) -> str:
+    def with_reason(path: str) -> str:
         return f"{printable(os.path.basename(path))} ({unreadable[path]})"
 
-    return a_few(sorted(unreadable), shown)
+    return a_few(sorted(unreadable), with_reason)

@@ -23,7 +23,7 @@ from colorization.errors import UserError
 MANIFEST = "manifest.json"
 FORMAT = 2
 
-# Workers read files of their own if the uneven rest is small against what each of them gets.
+# Workers read files of their own if there are so many that uneven division matters little.
 _SHARDS_PER_WORKER = 4
 
 FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("sheet", "path", "sha256")}
@@ -37,9 +37,9 @@ class Shards:
       photos: path of a shard -> how many it holds.
       checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
       folders: names of the folders that the photos lay in.
-      left_out: SHA-256 of photos that are passed over, though they count in the length.
-      first: the first record to read of all of them together.
-      step: from each record to the next one to read.
+      left_out: SHA-256 of photos that are skipped, although they count in the length.
+      first: number of the first record to read, counted over all shards.
+      step: read every so many records.
     """
 
     photos: dict[str, int]
@@ -53,10 +53,10 @@ class Shards:
         return len(range(self.first, sum(self.photos.values()), self.step))
 
     def holds_any(self) -> bool:
-        """Whether there is any photo that is not left out; reads on until the first."""
+        """Whether any photo is not left out; reads records until the first such one."""
         records = tf.data.TFRecordDataset(sorted(self.photos))
         digests = records.map(lambda record: tf.io.parse_single_example(record, FEATURES)["sha256"])
-        # Training says which shard is damaged.
+        # Training will report a damaged shard.
         with contextlib.suppress(tf.errors.OpError):
             return any(digest not in self.left_out for digest in digests.as_numpy_iterator())
         return True
@@ -76,8 +76,8 @@ class Shards:
 def divided(data: list[str] | Shards, worker: int, workers: int) -> list[str] | Shards:
     """The part of the data that one of several workers reads; no two of them read the same photo.
 
-    Shards are divided as files where each worker gets several, else record by record, so that none
-    is left with nothing.
+    Shards are divided file by file if each worker gets several, else record by record, so that no
+    worker is left without photos.
 
     Raises:
       UserError: there are fewer photos than workers.
@@ -117,8 +117,8 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     Shards are compared with their manifests by size here, and by checksum when they are read.
 
     Raises:
-      UserError: a source does not exist, cannot be opened, holds nothing, is damaged or only half
-        prepared, or prepared folders and photos are mixed.
+      UserError: a source does not exist, cannot be opened, holds no photos, is damaged or is only
+        half prepared; or prepared folders and photos are mixed.
     """
     sources = list(sources)
     prepared = []
@@ -129,15 +129,16 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     if not prepared:
         return find_photos(sources)
     if len(prepared) < len(sources):
-        (other, *_) = (source for source in sources if source not in prepared)
+        (unprepared, *_) = (source for source in sources if source not in prepared)
         raise UserError(
-            f"{prepared[0]} holds prepared photos and {other} does not; prepare both or neither"
+            f"{prepared[0]} holds prepared photos and {unprepared} does not; "
+            "prepare both or neither"
         )
     facts = {shard: facts for folder in prepared for shard, facts in read_manifest(folder).items()}
     shards = Shards(
-        photos={shard: known.photos for shard, known in facts.items()},
-        checksums={shard: known.sha256 for shard, known in facts.items()},
-        folders=frozenset(name for known in facts.values() for name in known.folders),
+        photos={shard: shard_facts.photos for shard, shard_facts in facts.items()},
+        checksums={shard: shard_facts.sha256 for shard, shard_facts in facts.items()},
+        folders=frozenset(name for shard_facts in facts.values() for name in shard_facts.folders),
     )
     if not len(shards):
         raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
@@ -164,7 +165,7 @@ def is_prepared(source: str) -> bool:
 
 
 def progress_folder(output: str) -> str:
-    """Folder in which `--mode prepare` notes how far it is; removed when it is done."""
+    """Folder in which `--mode prepare` stores its progress; removed when it is done."""
     return os.path.join(output, ".progress")
 
 
@@ -208,9 +209,9 @@ def read_manifest(folder: str) -> dict[str, ShardFacts]:
         ) from error
     for shard, facts in shards.items():
         with as_user_error(shard):
-            found = files.size_and_time(shard)[0] if files.exists(shard) else None
-        if found is None:
+            size = files.size_and_time(shard)[0] if files.exists(shard) else None
+        if size is None:
             raise UserError(_altered(shard, "it is missing"))
-        if found != facts.bytes:
-            raise UserError(_altered(shard, f"{found:,} bytes instead of {facts.bytes:,}"))
+        if size != facts.bytes:
+            raise UserError(_altered(shard, f"{size:,} bytes instead of {facts.bytes:,}"))
     return shards

@@ -39,11 +39,11 @@ from colorization.prediction.results import (
     add_begun,
     add_finished,
     claimed,
+    existing,
     is_up_to_date,
     picture_names,
     read_known,
     require_own_page,
-    still_there,
     without_results,
 )
 from colorization.training.general_model import with_model
@@ -77,7 +77,7 @@ def run(network: Network, options: Options) -> None:
         require_own_page(output)
     with claimed(output, options.shard):
         known = read_known(output)
-        finished = still_there(known, output)
+        finished = existing(known, output)
         # Names come from the photos of all shards, so that none depends on what other machines do.
         names = picture_names(places, options.format, known)
         _say_which_names_change(places, names)

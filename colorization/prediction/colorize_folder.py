@@ -1,4 +1,4 @@
-"""Many photos to pictures on disk, several at the same time."""
+"""Colours many photos, several at the same time, and writes the pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Pixels of the rows that are looked at together for colour.
+# Number of pixels that are checked for colour at a time.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
 
@@ -63,23 +63,23 @@ def colorize_photos(
       colorizer: the model.
       names: path -> name of the picture, from `picture_names`.
       output: folder; pictures go to `gray/NAME` and `predicted/NAME`, for photos with hints also
-        to `unhinted/NAME`, for photos that have colour to `truth/NAME`. That one, or `gray/NAME`
-        of a photo without colour, has the photo's own bytes where its format is kept and nothing
-        is left out. Each is written under a temporary name and renamed, `predicted` last; then it
-        is added to the record of `results`.
-      report: takes note of photos that cannot be opened, or not be written in their format or
-        under their name, and of what is left out of others, such as pages.
+        to `unhinted/NAME`, for photos that have colour to `truth/NAME`. `truth/NAME`, or
+        `gray/NAME` of a photo without colour, is a copy of the photo's file if its format is kept
+        and nothing is left out. Each file is written under a temporary name and renamed,
+        `predicted` last; then the photo is added to the record of `results`.
+      report: records photos that cannot be opened or written, and parts of others that are left
+        out, such as pages.
       progress: called after each photo.
-      workers: photos to work on at the same time, at most; there are never more than processor
-        cores and one. Opening, the network, merging and writing of different photos overlap.
+      workers: most photos to work on at the same time; there is at most one more than processor
+        cores. Opening, predicting, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
-      hints: path -> what colour some of the photo was, for those of which it is known.
-      keep: "all", or "predicted" to write those pictures alone.
-      shard: in whose record finished photos are noted; see `results.add_finished`.
+      hints: path -> hints, for photos that have some.
+      keep: "all", or "predicted" to write only those pictures.
+      shard: the shard to whose record finished photos are added; see `results.add_finished`.
 
     Returns:
       Name -> `rmse` (of a* and b*, in CIE units) and `psnr` (of the RGB picture, in dB), over at
-      most some 128 x 128 evenly spaced pixels; empty where there is no truth.
+      most about 128 x 128 evenly spaced pixels; empty if the photo has no colour.
 
     Raises:
       UserError: hints make no sense for the only photo.
@@ -94,16 +94,16 @@ def colorize_photos(
             progress()
 
     remove_left_behind(output)
-    # One more than cores, for one mostly waits for Python or the disk.
+    # There is one more than cores, because one usually waits for Python or the disk.
     workers = min(workers, 1 + (os.cpu_count() or 1))
     scores: dict[str, dict[str, float]] = {}
-    for found in _in_parallel(colorize, names, workers):
-        scores.update(found)
+    for photo_scores in _in_parallel(colorize, names, workers):
+        scores.update(photo_scores)
     return scores
 
 
 class _Run(NamedTuple):
-    """What is the same for all photos of a run; see `colorize_photos`."""
+    """The arguments that all photos of a run share; see `colorize_photos`."""
 
     colorizer: Colorizer
     output: Path
@@ -115,25 +115,27 @@ class _Run(NamedTuple):
     def colorize_file(
         self, path: str, name: str, hints: Hints | None
     ) -> dict[str, dict[str, float]]:
-        """Name -> scores of one photo, whose pictures are written and noted; {} if it fails."""
+        """Writes and records a photo's pictures; returns name -> scores, {} if it fails."""
         try:
             size, time = size_and_time(path)
             data = read_file(path)
             version = Version(size, time, hashlib.sha256(data).hexdigest())
             views, scores = self._views(path, data, format_of_name(name), hints)
             add_begun(self.output, name, path, self.shard)
-            # `predicted` comes last, because it tells that the photo is done.
+            # `predicted` comes last, because its presence means that the photo is done.
             for view in sorted(VIEWS, key=lambda view: view == "predicted"):
                 if view in views:
                     write_file(self.output / view / name, views[view])
                 else:
-                    # The file may be that of a photo which this one has taken the place of.
+                    # A file there was made from an earlier photo of the same place.
                     (self.output / view / name).unlink(missing_ok=True)
-            # What lacks a page is coloured anew, and complained of, by every run.
-            done = None if path in self.report.unreadable else version
-            add_finished(self.output, name, path, done, scores, digest(hints), self.shard)
+            # Without a version, every run colours and reports a photo with unreadable pages.
+            recorded_version = None if path in self.report.unreadable else version
+            add_finished(
+                self.output, name, path, recorded_version, scores, digest(hints), self.shard
+            )
         except (UnreadablePhoto, CannotEncode, UserError, MemoryError, OSError) as error:
-            # Hints that make no sense stop a run of one photo; of many, the others go on.
+            # Wrong hints end the run of a single photo; in a run of many, the others go on.
             if isinstance(error, UserError) and self.report.total == 1:
                 raise
             self.report.add_unreadable(path, why_not_coloured(error, name))
@@ -143,15 +145,15 @@ class _Run(NamedTuple):
     def _views(
         self, path: str, data: bytes, kind: str, hints: Hints | None
     ) -> tuple[dict[str, bytes], dict[str, float]]:
-        """A photo's encoded pictures, all pages in each, by view; and the scores of its first page.
+        """A photo's encoded pictures by view, with all pages; and the scores of its first page.
 
         Raises:
-          UnreadablePhoto, CannotEncode: see there.
+          UnreadablePhoto, CannotEncode: the photo cannot be opened or written.
         """
         pages: dict[str, list[bytes]] = {view: [] for view in VIEWS}
         problems: list[str] = []
         scores: dict[str, float] = {}
-        colored, has_hints = False, hints is not None
+        has_truth, has_hints = False, hints is not None
         for photo in decode_pages(data, kind, problems):
             if pages["predicted"]:
                 photo, hints = further_page(photo), None
@@ -164,41 +166,41 @@ class _Run(NamedTuple):
             if has_hints:
                 unhinted = predicted if hints is None else self.colorizer.colorize(photo.pixels)
                 pages["unhinted"].append(encode(unhinted, photo, kind, self.quality))
-            # Not every viewer knows every kind of TIFF, so that TIFF files are always encoded anew.
-            same = photo.kind == kind != "TIFF" and not photo.notes
-            content = color_kind(photo.pixels)
-            if content == "gray" and same:
+            # TIFF files are always encoded anew, because viewers do not open every kind of TIFF.
+            can_copy = photo.kind == kind != "TIFF" and not photo.notes
+            color = color_kind(photo.pixels)
+            if color == "gray" and can_copy:
                 gray = data
             else:
                 gray = encode(self.colorizer.gray(photo.pixels), photo, kind, self.quality)
             truth = gray
-            if content == "colour":
-                colored, scores = True, scores or _scores(predicted, photo.pixels)
-                truth = data if same else encode(photo.pixels, photo, kind, self.quality)
+            if color == "colour":
+                has_truth, scores = True, scores or _scores(predicted, photo.pixels)
+                truth = data if can_copy else encode(photo.pixels, photo, kind, self.quality)
             pages["gray"].append(gray)
             pages["truth"].append(truth)
         if problems:
             self.report.add_unreadable(path, "; ".join(problems), in_part=True)
         views = {view: join_pages(encoded) for view, encoded in pages.items() if encoded}
-        if not colored:
+        if not has_truth:
             views.pop("truth", None)
         return views, scores
 
 
 def _in_parallel(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """Results of a function for each item, in order, worked out by threads.
+    """Applies a function to each item in threads; yields the results in order.
 
-    Few items are begun before they are asked for; an error cancels those that have not begun.
+    Only a few items are begun ahead of the consumer. An error cancels items not yet begun.
     """
     pool = ThreadPoolExecutor(workers)
     try:
-        begun: deque[Future] = deque()
+        futures: deque[Future] = deque()
         for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > workers:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            futures.append(pool.submit(function, item))
+            if len(futures) > workers:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -212,17 +214,17 @@ def color_kind(pixels: np.ndarray) -> str:
     if all(lab_numpy.is_gray(strip) for strip in strips):
         return "gray"
     _, kind = to_sheet(Image.fromarray(pixels))
-    # A few pixels with colour can be lost when the photo is reduced.
+    # A few coloured pixels may vanish when the photo is reduced; they still count as colour.
     return "toned" if kind == "toned" else "colour"
 
 
 def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     height, width, _ = truth.shape
-    places = np.s_[:: -(-height // _SCORED_SIDE), :: -(-width // _SCORED_SIDE)]
-    predicted, truth = predicted[places], truth[places]
+    sampled = np.s_[:: -(-height // _SCORED_SIDE), :: -(-width // _SCORED_SIDE)]
+    predicted, truth = predicted[sampled], truth[sampled]
     difference = lab_numpy.chroma(predicted) - lab_numpy.chroma(truth)
-    square = np.mean(np.square(predicted.astype(np.float32) - truth))
+    mean_square = np.mean(np.square(predicted.astype(np.float32) - truth))
     return {
         "rmse": float(np.sqrt(np.mean(np.square(difference)))),
-        "psnr": float(20 * np.log10(255) - 10 * np.log10(square)) if square else np.inf,
+        "psnr": float(20 * np.log10(255) - 10 * np.log10(mean_square)) if mean_square else np.inf,
     }

@@ -126,7 +126,7 @@ def export_tflite(trained: TrainedNetwork, path: Path) -> None:
       UserError: the result differs from TensorFlow's.
     """
     graph_def, lightness, expected = _frozen(trained, batch=1)
-    # Both converter and interpreter chat, whatever TensorFlow has been told.
+    # Converter and interpreter print messages whatever TensorFlow's log level.
     with captured_stderr(), tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
         tf.import_graph_def(graph_def, name="")
         inputs, outputs = (
@@ -153,19 +153,19 @@ def export_weights(
     Args:
       model_dir: folder of the model.
       folder: to write to; made if need be.
-      saturation: factor on the predicted chroma, beside the one that the model's evaluation found.
+      saturation: factor on the predicted chroma, on top of the one that the evaluation measured.
       vibrance: see `evaluation.Liveliness`; None is the model's.
 
     Raises:
-      UserError: there is none, or no evaluation to store the others in.
+      UserError: there is no checkpoint, or no evaluation to store saturation and vibrance in.
       OSError: the folder cannot be written to.
     """
     _, values = checkpoint.best_tensors(model_dir)
-    # The evaluation comes first, because the weights make the folder a model's.
+    # The evaluation is written first, because the weights turn the folder into a model.
     evaluation = stored_evaluation(Path(model_dir) / BEST)
     livelier = {} if vibrance is None else {"vibrance": vibrance}
     if saturation != 1:
-        # What evaluations find is limited when it is read, what is asked for is not.
+        # Reading limits the measured saturation, but not the one that the user asked for.
         livelier["added_saturation"] = saturation * (evaluation or {}).get("added_saturation", 1.0)
     if evaluation is not None:
         write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})

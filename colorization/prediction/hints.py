@@ -1,4 +1,4 @@
-"""Hints: what colour something was, said at single points or by strokes of a brush."""
+"""Hints: known colours of a photo, given at single points or by strokes of a brush."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Point = tuple[float | str, float | str, Sequence[int] | str]
 # Strokes: the opaque pixels of an RGBA picture, or of the file at a path.
 Hints = str | os.PathLike | np.ndarray | Sequence[Point]
 
-# Least alpha of a pixel that is a hint.
+# Pixels of strokes count as hints from this alpha on.
 _OPAQUE = 128
-# Pixels of the rows of strokes that are looked at together.
+# Number of pixels of strokes that are processed at a time.
 _STRIP_PIXELS = 2**20
 
 
@@ -47,9 +47,9 @@ def with_hints(
       UserError: see `hinted_chroma`.
     """
     rows, columns, _ = chroma.shape
-    known, is_known = hinted_chroma(hints, size, (rows, columns))
-    at_cells = lightness.reshape(rows, 2, columns, 2).mean(axis=(1, 3))
-    return propagate(at_cells, chroma, known, is_known)
+    hinted, is_hinted = hinted_chroma(hints, size, (rows, columns))
+    cell_lightness = lightness.reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+    return propagate(cell_lightness, chroma, hinted, is_hinted)
 
 
 def hinted_chroma(
@@ -60,12 +60,12 @@ def hinted_chroma(
     Args:
       hints: points, or strokes of the photo's size or proportions: uint8 RGBA
         `[rows, columns, 4]`, or the path of such a picture. Pixels whose alpha is below 128 are no
-        hints; an empty list and strokes without a hint say nothing.
+        hints; there may be no hint at all.
       size: height and width of the upright photo in pixels.
       grid: height and width of the grid.
 
     Returns:
-      a*b* in CIE units, float32 `[*grid, 2]`, the mean over the hints in each cell, that of strokes
+      a*b* in CIE units, float32 `[*grid, 2]`, the mean over the hints in each cell, with strokes
       weighted by alpha; and which cells hold a hint, bool `[*grid]`.
 
     Raises:
@@ -91,8 +91,7 @@ def parse_point(
 ) -> tuple[tuple[int, int], tuple[int, int, int]]:
     """Row and column of a point's pixel, and its colour as red, green and blue in 0..255.
 
-    Without the `size` of the photo, height and width, a point is only checked for what makes no
-    sense for any photo.
+    `size` is the photo's height and width. Without it, only what is wrong for any photo is refused.
 
     Raises:
       UserError: see `hinted_chroma`.
@@ -131,16 +130,16 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     """Finds the photo that each file of strokes in a folder is for.
 
     Args:
-      folder: searched through; what may be no picture is left alone.
+      folder: searched recursively for pictures.
       places: path -> place of a photo below the folder it was found in.
 
     Returns:
-      Path of a photo -> path of its strokes, which have its place in their folder, in any capitals
-      and whatever their ending. A photo's own ending may stand before it: `beach.jpg.png`. Strokes
-      with the whole name of a photo are for none that has another ending.
+      Path of a photo -> path of its strokes. These have the same place in their folder as the
+      photo in its own, apart from capitals and the ending. They may add an ending to the photo's
+      whole name, as `beach.jpg.png` does, and are then for photos with that ending only.
 
     Raises:
-      UserError: there are only other files, or no photo for some strokes.
+      UserError: the folder holds only files of other kinds, or strokes without a photo.
     """
     if all(name.startswith(".") or name.lower() == "desktop.ini" for name in os.listdir(folder)):
         print(f"{folder} is empty: no photo has hints any more.")
@@ -150,21 +149,21 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     for photo, place in places.items():
         by_place.setdefault(place.casefold(), []).append(photo)
         by_stem.setdefault(_stem(place), []).append(photo)
-    found: dict[str, str] = {}
+    strokes_by_photo: dict[str, str] = {}
     unused: list[str] = []
-    # Longer names first, because they say more exactly which photo is meant.
+    # Longer names come first, because they identify their photo more exactly.
     strokes = sorted(find_places([folder]).items(), key=lambda item: (-len(item[1]), item[0]))
     for path, place in strokes:
         stem = _stem(place)
         photos = by_place.get(stem) or by_place.get(place.casefold()) or by_stem.get(stem) or []
-        meant = [photo for photo in photos if photo not in found]
-        found.update(dict.fromkeys(meant, path))
-        if not meant:
+        unmatched = [photo for photo in photos if photo not in strokes_by_photo]
+        strokes_by_photo.update(dict.fromkeys(unmatched, path))
+        if not unmatched:
             unused.append(path)
     if unused:
         more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
         raise UserError(f"no photo has the name of {min(unused)}{more}; name strokes like photos")
-    return found
+    return strokes_by_photo
 
 
 def _stem(place: str) -> str:
@@ -185,29 +184,31 @@ def digest(hints: Hints | None) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _pixel(place: float | str, side: int | None, axis: str) -> int:
-    """The pixel of a place along one side of the photo, which may not be known yet."""
-    is_share = isinstance(place, str) and place.strip().endswith("%")
+def _pixel(coordinate: float | str, side: int | None, axis: str) -> int:
+    """The pixel that a coordinate means; `side` is None if the photo is not known yet."""
+    is_share = isinstance(coordinate, str) and coordinate.strip().endswith("%")
     try:
-        value = float(place.strip().removesuffix("%") if isinstance(place, str) else place)
+        value = float(
+            coordinate.strip().removesuffix("%") if isinstance(coordinate, str) else coordinate
+        )
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if is_share:
         if not 0 <= value <= 100:
-            raise UserError(f"{axis} of a hint must be from 0% to 100%, not {place}")
+            raise UserError(f"{axis} of a hint must be from 0% to 100%, not {coordinate}")
         return 0 if side is None else min(int(value / 100 * side), side - 1)
     if not 0 <= value < (2**31 if side is None else side):
         limit = "" if side is None else f" up to {side - 1} in this photo"
         raise UserError(
-            f"{axis} of a hint must be a pixel from 0 on{limit}, or per cent, not {place}"
+            f"{axis} of a hint must be a pixel from 0 on{limit}, or per cent, not {coordinate}"
         )
     return int(value)
 
 
 def _rgb(colour: Sequence[int] | str) -> tuple[int, int, int]:
     try:
-        named = isinstance(colour, str)
-        values = np.asarray(ImageColor.getrgb(colour.strip())[:3] if named else colour)
+        is_name = isinstance(colour, str)
+        values = np.asarray(ImageColor.getrgb(colour.strip())[:3] if is_name else colour)
     except ValueError:  # an unknown name, or lists of different lengths
         values = np.empty(0)
     if values.shape != (3,) or values.dtype.kind not in "iu" or not (values % 256 == values).all():
@@ -239,21 +240,21 @@ def _strokes(hints: str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np
     return strokes
 
 
-def _parts(side: int, cells: int) -> int:
-    """Parts that each pixel along a side is cut into, so that there are no fewer than cells."""
+def _subdivisions(side: int, cells: int) -> int:
+    """Parts to cut each pixel of a side into, so that there are at least as many parts as cells."""
     return -(-cells // side)
 
 
 def _covered(pixel: int, side: int, cells: int) -> np.ndarray:
-    """Cells along a side that a pixel covers, several where the photo is smaller than the grid."""
-    parts = _parts(side, cells)
+    """Cells that a pixel covers along a side: several if the photo is smaller than the grid."""
+    parts = _subdivisions(side, cells)
     return np.unique((pixel * parts + np.arange(parts)) * cells // (side * parts))
 
 
 def _add_strokes(sums: np.ndarray, strokes: np.ndarray, grid: tuple[int, int]) -> None:
     """Adds a*, b* and 1 of all hints, times their alpha, to the sums of their cells."""
     for axis in (0, 1):
-        parts = _parts(strokes.shape[axis], grid[axis])
+        parts = _subdivisions(strokes.shape[axis], grid[axis])
         strokes = strokes if parts == 1 else strokes.repeat(parts, axis)
     height, width = strokes.shape[:2]
     rows = max(1, _STRIP_PIXELS // width)

@@ -1,8 +1,8 @@
-"""Names that every file system takes: those of Windows, memory sticks and network shares as well.
+"""Names that every file system accepts, including Windows, memory sticks and network shares.
 
-One rule for all systems, so that a photo's picture has the same name wherever it is coloured, and a
-results folder can be copied to any disk. What is refused follows Microsoft's "Naming Files, Paths,
-and Namespaces", and the 255 bytes of a name that Linux has.
+One rule applies on all systems, so that a photo's picture has the same name wherever it is
+coloured, and a results folder can be copied to any disk. The rule follows Microsoft's "Naming
+Files, Paths, and Namespaces" and Linux's limit of 255 bytes.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ _REFUSED_AT_END = re.compile(r"[. ]+$")
 _DEVICE = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|$))", re.I
 )
-_MOST_BYTES = 255
+_MAX_BYTES = 255
 
 
 def portable(stem: str, ending: str = "") -> str:
-    """The name that comes nearest to `stem + ending` and that every file system takes.
+    """The name closest to `stem + ending` that every file system accepts.
 
     Args:
       stem: relative, with slashes.
-      ending: what the name ends in, even where it has to be shortened.
+      ending: kept at the end of the name even if that has to be shortened.
 
     Returns:
-      Characters that are refused replaced by `_`, which names of devices get added, and what is too
-      long cut where a `~` stands. Other names stay as they are.
+      The name with `_` in place of refused characters and after the names of devices, and with `~`
+      where it was cut because it is too long. Other names are unchanged.
     """
-    *folders, last = stem.split("/")
-    return "/".join([*(_part(folder, "") for folder in folders), _part(last, ending)])
+    *folders, file_name = stem.split("/")
+    parts = [_portable_part(folder, "") for folder in folders]
+    return "/".join([*parts, _portable_part(file_name, ending)])
 
 
-def _part(stem: str, ending: str) -> str:
+def _portable_part(stem: str, ending: str) -> str:
     stem, ending = _REFUSED.sub("_", stem), _REFUSED.sub("_", ending)
-    stem = _shortened(stem, _MOST_BYTES - len(ending.encode()))
+    stem = _shortened(stem, _MAX_BYTES - len(ending.encode()))
     name = _REFUSED_AT_END.sub(lambda end: "_" * len(end[0]), stem + ending)
     device = _DEVICE.match(name)
     return f"{device[0]}_{name[device.end() :]}" if device else name
 
 
-def _shortened(stem: str, most: int) -> str:
-    if len(stem.encode()) <= most:
+def _shortened(stem: str, max_bytes: int) -> str:
+    if len(stem.encode()) <= max_bytes:
         return stem
-    # Characters of several bytes are not cut in two.
-    return stem.encode()[: most - 1].decode(errors="ignore") + "~"
+    # Decoding drops a character whose bytes were cut.
+    return stem.encode()[: max_bytes - 1].decode(errors="ignore") + "~"

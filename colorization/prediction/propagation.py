@@ -1,8 +1,7 @@
-"""Colours that are known in a few places, spread over the things they lie on.
+"""Spreads colours that are known in a few places over the objects they lie on.
 
 Colorization by optimization (Levin, Lischinski and Weiss, *Colorization Using Optimization*,
-SIGGRAPH 2004) with a network's prediction as the prior: where nothing is known, the prediction
-stays.
+SIGGRAPH 2004) with a network's prediction as the prior, which stays where no colour is known.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Steps of L* and of predicted a*b* at which two neighbours begin to count as different things, and
-# the weight that remains across an edge between black and white, beside 1 within a thing.
-# benchmarks/hints.py measured them on photos that it does not report on.
+# Steps of L* and of predicted a*b* from which neighbours count as different objects, and the weight
+# that remains across an edge between black and white; within an object it is 1. They were tuned
+# with benchmarks/hints.py on other photos than those it reports on.
 LIGHTNESS_STEP = 4.0
 CHROMA_STEP = 1.5
 EDGE_WEIGHT = 3e-4
 # Weight of the prediction far from hints, times the number of cells.
 PRIOR_WEIGHT = 8.0
-# Distance from a hint, as a share of the side of the grid, up to which the prediction counts less,
-# and the step of L* that makes the way to a neighbour twice as long.
+# Distance from a hint, as a share of the grid's side, within which the prediction counts less; and
+# the step of L* that doubles the distance to a neighbour.
 REACH = 0.3
 REACH_STEP = 8.0
 
 
 def propagate(
-    lightness: np.ndarray, predicted: np.ndarray, known: np.ndarray, is_known: np.ndarray
+    lightness: np.ndarray, predicted: np.ndarray, known_chroma: np.ndarray, is_known: np.ndarray
 ) -> np.ndarray:
     """Changes predicted chroma so that it has known values where there are any.
 
@@ -39,20 +38,20 @@ def propagate(
         w_ij |u_i - u_j - t_ij (p_i - p_j)|^2    plus over all cells    v_i |u_i - p_i|^2,
 
     where p is the prediction and u is fixed in the known cells. Neighbours of similar lightness
-    and predicted colour have a large weight w, so a colour fills the thing that it lies on; the
-    paper, which predicts nothing, goes by lightness alone. Weight v of the prediction and trust t
-    in its differences are nothing at a hint and grow with the distance from it, which is measured
-    along similar lightness. Far from all hints, the prediction satisfies all of it.
+    and predicted colour have a large weight w, so that a colour fills the object that it lies on;
+    the paper, which has no prediction, uses lightness alone. Weight v of the prediction and trust t
+    in its differences are zero at a hint and grow with the distance from it, which is longer across
+    edges in lightness. Far from all hints, the prediction itself is the minimum.
 
     Args:
       lightness: L* in 0..100, float `[rows, columns]`.
       predicted: a*b* in CIE units, float32 `[rows, columns, 2]`.
-      known: a*b* in CIE units, float `[rows, columns, 2]`; what stands in other cells is ignored.
+      known_chroma: a*b* in CIE units, float `[rows, columns, 2]`; ignored in other cells.
       is_known: which cells have known values, bool `[rows, columns]`.
 
     Returns:
-      a*b* in CIE units, float32 `[rows, columns, 2]`; equal to `known` where it is known, and to
-      `predicted`, bit for bit, if nothing is known.
+      a*b* in CIE units, float32 `[rows, columns, 2]`; equal to `known_chroma` in known cells, and
+      exactly `predicted` if there are none.
     """
     from scipy.sparse.linalg import splu
 
@@ -62,11 +61,11 @@ def propagate(
     free = ~fixed
     prior = predicted.reshape(-1, 2).astype(np.float64)
     result = prior.copy()
-    result[fixed] = known[is_known]
+    result[fixed] = known_chroma[is_known]
     if free.any():
         matrix, right_side = _system(lightness.astype(np.float64), prior, fixed)
         rows = matrix[free]
-        # The matrix is positive definite, so that no pivot has to be looked for.
+        # The matrix is positive definite, so that no pivoting is needed.
         factors = splu(
             rows[:, free].tocsc(),
             permc_spec="MMD_AT_PLUS_A",
@@ -80,7 +79,7 @@ def propagate(
 def _system(
     lightness: np.ndarray, prior: np.ndarray, fixed: np.ndarray
 ) -> tuple[csr_array, np.ndarray]:
-    """The minimum's linear equations for all cells, the fixed ones not yet taken out.
+    """The linear equations of the minimum for all cells, the fixed ones included.
 
     Args:
       lightness: float64 `[rows, columns]`.
@@ -99,8 +98,8 @@ def _system(
     difference = (step / LIGHTNESS_STEP) ** 2 + (chroma_step / CHROMA_STEP) ** 2
     weights = diags_array((EDGE_WEIGHT + np.exp(-difference / 2)) / squared_length)
 
-    ways = np.sqrt(squared_length) * (1 + (step / REACH_STEP) ** 2)
-    graph = csr_array((ways, (first, second)), shape=(cells, cells))
+    lengths = np.sqrt(squared_length) * (1 + (step / REACH_STEP) ** 2)
+    graph = csr_array((lengths, (first, second)), shape=(cells, cells))
     hints = np.flatnonzero(fixed)
     distance = csgraph.dijkstra(graph, directed=False, indices=hints, min_only=True)
     trust = 1 - np.exp(-((distance / (REACH * np.sqrt(cells))) ** 2))
@@ -128,4 +127,5 @@ def _neighbours(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.nda
         (cells[:-1, 1:], cells[1:, :-1], 2),
     )
     first, second = (np.concatenate([pair[end].reshape(-1) for pair in pairs]) for end in (0, 1))
-    return first, second, np.concatenate([np.full(one.size, squared) for one, _, squared in pairs])
+    squared_length = np.concatenate([np.full(starts.size, length) for starts, _, length in pairs])
+    return first, second, squared_length

@@ -1,11 +1,10 @@
 """The record of a results folder: which photo each picture was made from, and its figures.
 
-`finished.jsonl` grows by a line with every picture, so that a run that is cut short loses none. A
-line that makes no sense, such as one that was cut short itself, says nothing about the others. A
-picture without a line is not finished, whoever left it there. `.begun.jsonl` names each picture
-before it is written: a file that neither names is somebody else's, and nothing takes its place.
-Each shard of a run has records of its own, because file systems that machines share mix up what two
-of them append to one file.
+`finished.jsonl` gets a line for every finished picture, so that an interrupted run loses none.
+Lines that cannot be read, such as one cut short, are skipped. A picture without a line is not
+finished. `.begun.jsonl` names each picture before it is written: a file that neither record names
+is not this program's and is never replaced. Each shard of a run has its own records, because shared
+file systems may mix up what two machines append to one file.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 from colorization.data.own_results import (
     BEGUN,
     FINISHED,
-    NONSENSE,
+    RECORD_ERRORS,
     VIEWS,
     OwnResults,
     record_lines,
@@ -60,10 +59,10 @@ class Finished(NamedTuple):
     """Record of a finished picture.
 
     Attributes:
-      photo: it was made from, as `photos.photo_id` gives it.
-      version: of the photo; None where the record does not tell, or the picture was only begun.
-      scores: its figures.
-      hints: it was made with, as `hints.digest` gives them; empty if there were none.
+      photo: the photo it was made from, as `photos.photo_id` gives it.
+      version: of the photo; None if it was not recorded, or if the picture was only begun.
+      scores: see `colorize_folder.colorize_photos`.
+      hints: digest of its hints, see `hints.digest`; empty if there were none.
     """
 
     photo: str
@@ -76,29 +75,29 @@ class Finished(NamedTuple):
 def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
     """Keeps other runs out of a results folder, which is made if need be.
 
-    Only the shards of one run, which are equally many, write to it at the same time: no two of them
-    give a picture the same name.
+    Shards of one run may write to it at the same time, as they never give two pictures one name.
+    Locks of another number of shards belong to other runs.
 
     Raises:
       UserError: another run is writing to it, or it cannot be written.
     """
-    own = output / f".run{_of_shard(shard)}.lock"
+    own_lock = output / f".run{_shard_suffix(shard)}.lock"
 
-    def of_other_runs() -> Iterator[Path]:
+    def locks_of_other_runs() -> Iterator[Path]:
         for lock in output.glob(".run*.lock"):
-            if lock != own and (shard[1] == 1 or not lock.stem.endswith(f"-of-{shard[1]}")):
+            if lock != own_lock and (shard[1] == 1 or not lock.stem.endswith(f"-of-{shard[1]}")):
                 yield lock
 
-    with locked(own, str(output), "run", "output", others=of_other_runs):
-        (output / f"{FINISHED}{_of_shard(shard)}.jsonl").touch()
+    with locked(own_lock, str(output), "run", "output", others=locks_of_other_runs):
+        (output / f"{FINISHED}{_shard_suffix(shard)}.jsonl").touch()
         yield
 
 
 def require_own_page(output: Path) -> None:
-    """Finds out whether the gallery would take the place of somebody else's page.
+    """Refuses a folder whose `index.html` is not this program's, as the gallery would replace it.
 
     Raises:
-      UserError: it would.
+      UserError: there is such a page.
     """
     page = output / "index.html"
     if page.exists() and not any(output.glob(f"{FINISHED}*.jsonl")):
@@ -109,7 +108,7 @@ def require_own_page(output: Path) -> None:
 
 
 def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1)) -> None:
-    """Notes that a picture is being written, whose files are this program's from now on.
+    """Records that a picture is being written, so that its files count as this program's.
 
     Args:
       output, name, path, shard: see `add_finished`.
@@ -118,7 +117,7 @@ def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1
       OSError: the record cannot be written.
     """
     facts = {"picture": name, "photo": photo_id(path), "scores": {}}
-    _add(output / f"{BEGUN}{_of_shard(shard)}.jsonl", facts)
+    _add(output / f"{BEGUN}{_shard_suffix(shard)}.jsonl", facts)
 
 
 def add_finished(
@@ -136,10 +135,10 @@ def add_finished(
       output: the results folder.
       name: of the picture, below `predicted`.
       path: of its photo.
-      version: of the photo when it was read; None if it is to be coloured anew.
+      version: of the photo when it was read; None to have later runs colour it again.
       scores: see `colorize_folder.colorize_photos`.
       hints: see `Finished`.
-      shard: whose record.
+      shard: the shard to whose record it is added.
 
     Raises:
       OSError: the record cannot be written.
@@ -153,7 +152,7 @@ def add_finished(
     }
     if hints:
         facts["hints"] = hints
-    _add(output / f"{FINISHED}{_of_shard(shard)}.jsonl", facts)
+    _add(output / f"{FINISHED}{_shard_suffix(shard)}.jsonl", facts)
 
 
 def _add(record: Path, facts: dict[str, Any]) -> None:
@@ -162,82 +161,83 @@ def _add(record: Path, facts: dict[str, Any]) -> None:
     with _lock, open(record, "a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
-            # A new line begins after one that was cut short.
+            # If the last line was cut short, the new one begins on a line of its own.
             line = line if file.read() == b"\n" else b"\n" + line
         file.write(line)
 
 
 def read_finished(output: Path) -> dict[str, Finished]:
-    """Name -> what the records say last about it, for pictures that still exist."""
-    return still_there(_recorded(output, FINISHED), output)
+    """Name -> latest record of it, for finished pictures that still exist."""
+    return existing(_read_record(output, FINISHED), output)
 
 
-def still_there(known: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
-    """Those pictures of this program that still exist."""
+def existing(records: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
+    """The pictures of this program that still exist."""
     return {
         name: picture
-        for name, picture in known.items()
+        for name, picture in records.items()
         if picture and os.path.exists(output / "predicted" / name)
     }
 
 
 def read_known(output: Path) -> dict[str, Finished | None]:
-    """Name -> what the records say last about it, for all files in the folders of results.
-
-    None for a file that they do not name.
-    """
-    # Files first: others that write to the same folder note a picture before they write it.
-    present = {_key(name): name for name in _present(output)}
-    recorded = _all_recorded(output)
-    known = {name: picture for name, picture in recorded.items() if _key(name) in present}
-    for name in known:
-        present.pop(_key(name), None)
-    return known | dict.fromkeys(present.values())
-
-
-def _all_recorded(output: Path) -> dict[str, Finished]:
-    return _recorded(output, BEGUN) | _recorded(output, FINISHED)
+    """Name -> latest record of it, for all files in a results folder; None without a record."""
+    # Files are listed first, because other shards record a picture before they write it.
+    present_names = {_comparison_key(name): name for name in _existing_names(output)}
+    recorded = _read_records(output)
+    known_pictures = {
+        name: picture
+        for name, picture in recorded.items()
+        if _comparison_key(name) in present_names
+    }
+    for name in known_pictures:
+        present_names.pop(_comparison_key(name), None)
+    return known_pictures | dict.fromkeys(present_names.values())
 
 
-def _present(output: Path) -> Iterator[str]:
+def _read_records(output: Path) -> dict[str, Finished]:
+    return _read_record(output, BEGUN) | _read_record(output, FINISHED)
+
+
+def _existing_names(output: Path) -> Iterator[str]:
     for view in VIEWS:
         for folder, _, names in os.walk(output / view):
             for name in names:
                 yield (Path(folder) / name).relative_to(output / view).as_posix()
 
 
-def _recorded(output: Path, kind: str) -> dict[str, Finished]:
-    noted: dict[str, float] = {}
+def _read_record(output: Path, kind: str) -> dict[str, Finished]:
+    recorded_at: dict[str, float] = {}
     pictures: dict[str, Finished] = {}
     for line in record_lines(output, kind):
-        with contextlib.suppress(*NONSENSE):
+        with contextlib.suppress(*RECORD_ERRORS):
             facts = json.loads(line)
-            name, when = str(facts["picture"]), float(facts.get("noted", 0))
+            name, time_recorded = str(facts["picture"]), float(facts.get("noted", 0))
             picture = Finished(
                 str(facts["photo"]),
                 _version(facts.get("version")),
-                _believable(facts["scores"]),
+                _valid_scores(facts["scores"]),
                 str(facts.get("hints", "")),
             )
-            if when >= noted.get(name, 0):
-                noted[name], pictures[name] = when, picture
+            if time_recorded >= recorded_at.get(name, 0):
+                recorded_at[name], pictures[name] = time_recorded, picture
     return pictures
 
 
-def _of_shard(shard: tuple[int, int]) -> str:
-    """What the names of a shard's records end with."""
+def _shard_suffix(shard: tuple[int, int]) -> str:
+    """The suffix in the names of a shard's records."""
     index, count = shard
     return "" if count == 1 else f"-{index}-of-{count}"
 
 
 def _version(facts: object) -> Version | None:
-    with contextlib.suppress(*NONSENSE):
+    with contextlib.suppress(*RECORD_ERRORS):
         return Version(int(facts["size"]), int(facts["time"]), str(facts["sha256"]))
     return None
 
 
-def _believable(scores: object) -> dict[str, float]:
-    """RMSE and PSNR are never negative; the PSNR of equals is infinite."""
+def _valid_scores(scores: object) -> dict[str, float]:
+    """The scores that are possible: RMSE and PSNR are never negative, but PSNR may be infinite."""
     if not isinstance(scores, Mapping):
         return {}
     return {
@@ -248,36 +248,36 @@ def _believable(scores: object) -> dict[str, float]:
 
 
 def without_results(paths: Sequence[str], output: Path) -> list[str]:
-    """The photos that are no pictures of a results folder, so that none is coloured again.
+    """The photos without the pictures of a results folder, so that none is coloured again.
 
     Raises:
-      UserError: there are none.
+      UserError: nothing else is left.
     """
     results = OwnResults()
 
     def is_result(path: str) -> bool:
-        # No file has such a name, which a list of photos may hold and `realpath` cannot bear.
+        # A list of photos may hold zero bytes, on which `realpath` fails; no file has such a name.
         if "\0" in path:
             return False
         folder = results.folder_of(os.path.realpath(photo_id(path)).replace(os.sep, "/"))
         return bool(folder) and output.exists() and os.path.samefile(folder, output)
 
-    kept = [path for path in paths if not is_result(path)]
-    if not kept:
+    photos = [path for path in paths if not is_result(path)]
+    if not photos:
         raise UserError(
             f"no photos but the pictures in {output}; name others or choose another --output"
         )
-    return kept
+    return photos
 
 
 def thumbnail_name(name: str) -> str:
-    """What the thumbnails of a picture are named, but for the ending."""
-    # The name has a fixed length and plain characters, and `a.png` and `a.jpg` do not meet.
+    """The name of a picture's thumbnails, without the ending."""
+    # A hash has a fixed length and plain characters, and tells `a.png` from `a.jpg`.
     return hashlib.blake2b(os.fsencode(name), digest_size=10).hexdigest()
 
 
 def film_name(name: str) -> str:
-    """The name of a coloured film: the film's own, with `.mp4` added to containers of old."""
+    """The name of a coloured film: the film's own, with `.mp4` added to outdated containers."""
     return name if Path(name).suffix.lower() in CONTAINERS else f"{name}.mp4"
 
 
@@ -294,53 +294,62 @@ def picture_names(
       known: what the results folder holds, from `read_known`.
 
     Returns:
-      path -> name: the photo's place, whatever other photos there are. The format's ending is added
-      to names that have another one, `.png` to names of formats that hold no coloured photo,
-      `.mp4` to those of films in containers of old. Only where this name is another photo's
-      already, in `places` or in the results folder, or a folder's, or a file there that is nobody's
-      picture, it gets a number. No two names are equal, not even on file systems that know no
-      capitals, and every file system takes all of them, see `portable_names`.
+      path -> name: the photo's place, whatever other photos there are. An ending is added to names
+      that have another one than the format's: `.png` where the photo's own format cannot hold a
+      coloured one, `.mp4` to films in outdated containers. A name gets a number only if it already
+      belongs to another photo, in `places` or in the results folder, to a folder, or to a file
+      that is not this program's. Names differ even where capitals do not count, and every file
+      system takes them, see `portable_names`.
     """
-    wanted = (FORMATS[format][1],) if format else KINDS
+    kinds = (FORMATS[format][1],) if format else KINDS
     ending = FORMATS[format or "png"][0]
 
-    def own_name(path: str, place: str) -> str:
+    def preferred_name(path: str, place: str) -> str:
         if is_film(path):
             return film_name(place)
-        return place if format_of_name(place) in wanted else f"{place}{ending}"
+        return place if format_of_name(place) in kinds else f"{place}{ending}"
 
-    own = {path: os.path.splitext(own_name(path, place)) for path, place in places.items()}
+    preferred = {
+        path: os.path.splitext(preferred_name(path, place)) for path, place in places.items()
+    }
     names: dict[str, str] = {}
     # No picture may have the name of a folder.
-    taken = {_key(folder) for folder in _folders(portable(*parts) for parts in own.values())}
-    others = {_key(name): picture for name, picture in (known or {}).items()}
+    taken_keys = {
+        _comparison_key(folder)
+        for folder in _folders(portable(*parts) for parts in preferred.values())
+    }
+    known_pictures = {_comparison_key(name): picture for name, picture in (known or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
-        key = _key(name)
-        if key in taken:
+        key = _comparison_key(name)
+        if key in taken_keys:
             return False
-        return key not in others or (others[key] is not None and is_of_photo(others[key], path))
+        return key not in known_pictures or (
+            known_pictures[key] is not None and is_of_photo(known_pictures[key], path)
+        )
 
-    # Pictures that keep their names come first, so that no other takes one of these.
-    for path in sorted(places, key=lambda path: portable(*own[path]) != places[path]):
-        stem, its_ending = own[path]
-        endings = (f" ({number}){its_ending}" for number in itertools.count(2))
-        tries = (portable(stem, added) for added in itertools.chain([its_ending], endings))
-        names[path] = next(name for name in tries if is_free(name, path))
-        taken.add(_key(names[path]))
+    # Photos whose names need no change come first, so that no other photo takes their names.
+    for path in sorted(places, key=lambda path: portable(*preferred[path]) != places[path]):
+        stem, own_ending = preferred[path]
+        numbered_endings = (f" ({number}){own_ending}" for number in itertools.count(2))
+        candidates = (
+            portable(stem, added) for added in itertools.chain([own_ending], numbered_endings)
+        )
+        names[path] = next(name for name in candidates if is_free(name, path))
+        taken_keys.add(_comparison_key(names[path]))
     return {path: names[path] for path in places}
 
 
 def _folders(names: Iterable[str]) -> set[str]:
-    """The folders that files of these names lie in, with those above."""
+    """The folders that files of these names lie in, and the folders above them."""
     folders = {name.rpartition("/")[0] for name in names}
     return folders | {
-        folder[: place.start()] for folder in folders for place in re.finditer("/", folder)
+        folder[: slash.start()] for folder in folders for slash in re.finditer("/", folder)
     }
 
 
-def _key(name: str) -> str:
-    """A key that names share if some file system takes them for the same."""
+def _comparison_key(name: str) -> str:
+    """A key that two names share if some file system regards them as the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -352,13 +361,13 @@ def is_of_photo(picture: Finished, path: str) -> bool:
 def is_up_to_date(picture: Finished, path: str) -> bool:
     """Whether a picture was made from the content that a photo has now.
 
-    A photo of the same path, size and time counts as the same; else its content is compared.
+    The same path, size and time are taken as proof; otherwise the content is compared.
     """
     if picture.version is None:
         return False
     with contextlib.suppress(UnreadablePhoto):
         size, time = size_and_time(path)
         if size == picture.version.size:
-            same = picture.photo == photo_id(path) and time == picture.version.time
-            return same or file_version(path).sha256 == picture.version.sha256
+            looks_unchanged = picture.photo == photo_id(path) and time == picture.version.time
+            return looks_unchanged or file_version(path).sha256 == picture.version.sha256
     return False

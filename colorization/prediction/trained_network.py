@@ -26,12 +26,12 @@ _USUAL_SPREAD = 8.0
 class TrainedNetwork:
     """The network of a model folder, to be built into any number of graphs.
 
-    Kernels that batch normalization and the precision have already been worked into are kept as
-    NumPy arrays. Computing them in every step, as a training graph does, costs a single photo a
-    third of the network's time.
+    Batch normalization and the precision are folded into the kernels once, which are kept as NumPy
+    arrays. A training graph computes them in every step, which takes a third of the network's time
+    for a single photo.
 
     Attributes:
-      has_global_features: whether the network takes any, so that it can take another photo's style.
+      has_global_features: whether the network computes any, so that a style photo can replace them.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class TrainedNetwork:
           network: its network; by default that of the script which the model's settings name,
             `color.py` or `color_global.py`, which must then be importable.
           precision: "float32", "bfloat16", or "auto" for the faster one on this machine.
-          separate_whole: global features come from a lightness of their own, so that photos may
+          separate_whole: take global features from a second lightness input, so that photos may
             have another photo's style.
-          saturation: factor on the predicted chroma, beside the one that is stored with the model.
-          vibrance: see `livelier`; None is the one that is stored with the model.
+          saturation: factor on the predicted chroma, on top of the one stored with the model.
+          vibrance: see `livelier`; by default the one stored with the model.
 
         Raises:
           UserError: the folder holds no trained model, or one that its settings do not fit.
@@ -62,7 +62,7 @@ class TrainedNetwork:
         settings = stored_settings(model_dir)
         if settings is None:
             raise UserError(f"{model_dir} holds no settings.json; name a trained model's folder")
-        # Settings that are damaged or of another version are refused here.
+        # This refuses settings that are damaged or of another version.
         resolve_settings(Options(model=settings["model"], model_dir=model_dir))
         network = network or _network_of(settings)
         precision = working_precision(precision)
@@ -75,12 +75,12 @@ class TrainedNetwork:
                 whole = tf1.placeholder(tf.float32, shape, "whole")
             params = {**settings, "precision": precision}
             nn = Layers(False, params, whole)
-            # Programs that use Estimators may have gone back to TensorFlow 1's kind of variables.
+            # The calling program may have switched to TensorFlow 1's reference variables.
             with tf1.variable_scope(tf1.get_variable_scope(), use_resource=True):
                 logits, _ = network(nn, lightness, params)
             self.has_global_features = nn.has_global_features
-            self._separate = separate_whole and nn.has_global_features
-            inputs = [lightness, whole] if self._separate else [lightness]
+            self._separate_whole = separate_whole and nn.has_global_features
+            inputs = [lightness, whole] if self._separate_whole else [lightness]
             stored = stored_liveliness(model_dir)
             chroma = logits * (settings["chroma_scale"] * stored.saturation)
             chroma = livelier(chroma, stored.vibrance if vibrance is None else vibrance)
@@ -95,8 +95,8 @@ class TrainedNetwork:
         self._transpose_dense_weights()
 
     def _transpose_dense_weights(self) -> None:
-        # One photo is a matrix of one row. Its product takes half the time if the weights of each
-        # output lie side by side.
+        # A single photo is a matrix of one row, whose product takes half the time if the weights of
+        # each output are contiguous.
         transposed = set()
         for node in self._graph_def.node:
             if node.op == "MatMul" and (name := f"{node.input[1]}:0") in self._weights:
@@ -108,13 +108,13 @@ class TrainedNetwork:
     def build(self) -> tuple[Callable[..., tf.Tensor], Callable[[tf1.Session], None]]:
         """Makes the weights part of the current graph.
 
-        Kernels of convolutions become constants, which oneDNN lays out to its liking once instead
-        of in every step; the large matrices of dense layers become variables.
+        Kernels of convolutions become constants, which oneDNN reorders once instead of in every
+        step; the large matrices of dense layers become variables.
 
         Returns:
           `(predict, load)`. `predict(lightness, whole)` adds the network to the graph: L* in
-          0..100, float32 `[batch, 224, 224, 1]`, and that which global features are taken from
-          (ignored unless `separate_whole`), to a*b* in CIE units, float32 `[batch, 112, 112, 2]`.
+          0..100, float32 `[batch, 224, 224, 1]`, and another for the global features (ignored
+          unless `separate_whole`), to a*b* in CIE units, float32 `[batch, 112, 112, 2]`.
           The last bits of a photo may depend on the size of its batch. `load(session)` gives the
           variables their values.
         """
@@ -131,16 +131,16 @@ class TrainedNetwork:
                     initializer=tf1.initializers.zeros(),
                     use_resource=True,
                 )
-                fed = tf1.placeholder(dtype, value.shape)
+                feed = tf1.placeholder(dtype, value.shape)
                 variables[name] = variable
-                assignments.append(variable.assign(fed).op)
-                values[fed] = value
+                assignments.append(variable.assign(feed).op)
+                values[feed] = value
 
         def predict(lightness: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
             inputs = {"lightness:0": lightness}
-            if self._separate:
+            if self._separate_whole:
                 inputs["whole:0"] = whole
-            # Constants are made where they are used, which may be the body of a loop.
+            # Constants have to be created in the graph that uses them, which may be a loop's body.
             inputs.update((name, tf.constant(value)) for name, value in kernels.items())
             inputs.update((name, variable.read_value()) for name, variable in variables.items())
             (chroma,) = tf.import_graph_def(self._graph_def, inputs, ["chroma:0"], name="network")
@@ -153,13 +153,14 @@ class TrainedNetwork:
 
 
 def livelier(chroma: tf.Tensor, vibrance: float) -> tf.Tensor:
-    """Pulls the colours of a picture apart, those of pale pictures more.
+    """Increases the spread of a picture's colours, more so for pale pictures.
 
     Deviations from the mean colour grow by 1 + vibrance / (s + 8), where s is their root mean
-    square. Colourfulness (Hasler and Süsstrunk 2003) is for the most part the spread of colours, so
-    that pulling them apart gains more of it for the same squared error than strengthening all. It
-    is linear in the spread and the error quadratic: equal steps are the cheapest, which the factor
-    tends to. The 8, a usual spread, keeps what is nearly gray from blotches.
+    square. Colourfulness (Hasler and Süsstrunk 2003) depends mostly on the spread of colours, so
+    that increasing the spread gains more of it for the same squared error than raising saturation.
+    Colourfulness is linear in the spread and the error quadratic, so that adding the same amount to
+    every spread is cheapest; for a large s the factor does that. The 8, a usual spread, keeps
+    nearly gray pictures from becoming blotchy.
 
     Args:
       chroma: a*b* in CIE units, float32 `[batch, height, width, 2]`.
@@ -177,7 +178,7 @@ def livelier(chroma: tf.Tensor, vibrance: float) -> tf.Tensor:
 
 
 def has_global_features(settings: dict[str, Any]) -> bool:
-    """Whether a network takes any, by building it once without weights.
+    """Whether a network computes global features; builds it once without weights to find out.
 
     Args:
       settings: of the network, as stored with a model.
@@ -207,11 +208,10 @@ def _network_of(settings: dict[str, Any]) -> Network:
 
 
 def _derived_from_variables(graph: tf.Graph, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Tensors that depend on variables alone and are used together with what depends on inputs."""
+    """Tensors that depend on variables alone and feed operations that depend on inputs."""
     of_inputs = {tensor.op for tensor in inputs}
     of_variables = set()
-    # Operations are listed in the order in which they were made, so that producers come before
-    # consumers.
+    # Operations are listed in order of creation, so that producers come before consumers.
     for operation in graph.get_operations():
         producers = {tensor.op for tensor in operation.inputs}
         if producers & of_inputs:
