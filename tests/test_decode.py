@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
 from colorization.decoding import refusals
-from colorization.decoding.decode import open_photo
+from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.pictures import decode
 
@@ -116,14 +116,51 @@ def test_integers_have_their_full_range_unless_all_would_be_black():
 
 
 def test_a_files_own_range_counts():
-    values = np.array([[100, 2148, 4195]], np.uint16)
+    values = np.array([[1124, 2148, 3172]], np.uint16)
     tags = [(340, "H", 1, 100, True), (341, "H", 1, 4195, True)]
     opened = np.asarray(open_photo(tiff(values, photometric="minisblack", extratags=tags)))
-    np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+    np.testing.assert_array_equal(opened[0, :, 0], [64, 128, 191])
     values = np.array([[-2, 0, 2]], np.float32)
     tags = [(340, "f", 1, -2.0, True), (341, "f", 1, 2.0, True)]
     opened = np.asarray(open_photo(tiff(values, photometric="minisblack", extratags=tags)))
     np.testing.assert_array_equal(opened[0, :, 0], [0, 128, 255])
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint32])
+@pytest.mark.parametrize("smallest", [None, 0, 37])
+def test_white_of_fewer_bits_than_are_stored_counts(photometric, dtype, smallest):
+    """Cameras of 12 bits, whose least and largest value may be the picture's own."""
+    count = 3 if photometric == "rgb" else 1
+    tags = [(341, "I", count, (4095,) * count, True)]
+    if smallest is not None:
+        tags.append((340, "I", count, (smallest,) * count, True))
+    for levels in ([smallest or 0, 2048, 4095], [500, 2048, 3000]):
+        values = np.repeat(np.array([levels], dtype)[..., None], count, 2)
+        data = tiff(
+            values if count == 3 else values[..., 0], photometric=photometric, extratags=tags
+        )
+        black = 0 if levels[-1] == 4095 else smallest or 0
+        expected = [255 * (level - black) / (4095 - black) for level in levels]
+        np.testing.assert_allclose(np.asarray(open_photo(data))[0, :, 1], expected, atol=0.51)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize("bounds", [(3000, 30250), (4000, 20000), (0, 20000), (4000, 32767)])
+def test_statistics_stretch_nothing(dtype, bounds):
+    """What TIFF 6.0 means by least and largest value, or what is not true of the picture."""
+    values = np.linspace(3000, 30250, 200).astype(np.int64)
+    bounds = np.array(bounds)
+    if dtype == np.uint8:
+        values, bounds = values >> 8, bounds >> 8
+    values = values.astype(dtype).reshape(10, 20)
+    tags = [(340, "H", 1, int(bounds[0]), True), (341, "H", 1, int(bounds[1]), True)]
+    plain = tiff(values, photometric="minisblack")
+    with_tags = tiff(values, photometric="minisblack", extratags=tags)
+    expected, opened = (np.asarray(open_picture(data).image) for data in (plain, with_tags))
+    np.testing.assert_array_equal(opened, expected)
+    if dtype == np.uint16:
+        np.testing.assert_array_equal(opened, np.asarray(Image.open(io.BytesIO(with_tags))))
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])

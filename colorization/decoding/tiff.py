@@ -322,14 +322,34 @@ def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
     return numbers.astype(f"=u{size}")
 
 
-def _limits(page: TiffPage, layout: _Layout) -> tuple[float, float] | None:
-    """The values of black and white; None where the type of the samples decides."""
+def _limits(page: TiffPage, layout: _Layout, values: np.ndarray) -> tuple[float, float] | None:
+    """The values of black and white; None where the type of the samples decides.
+
+    Args:
+      values: of the colours, `[height, width, channels]`.
+    """
     # Tags of type SHORT or LONG come as integers, which must not lose digits.
     smallest = tag_numbers(page, _SMALLEST, (0,))[: _CHANNELS[layout.space]]
     largest = tag_numbers(page, _LARGEST, ())[: _CHANNELS[layout.space]]
     if largest and np.isfinite([*smallest, *largest]).all() and min(smallest) < max(largest):
-        return min(smallest), max(largest)
+        stated = min(smallest), max(largest)
+        limits = stated if layout.kind == "f" else _declared(stated, values)
+        if limits:
+            return limits
     return None if layout.bits in (8, 16, 32, 64) else (0, 2**layout.bits - 1)
+
+
+def _declared(stated: tuple[float, float], values: np.ndarray) -> tuple[float, float] | None:
+    """The range of integers that a file's least and largest value declare; None if they do not.
+
+    TIFF 6.0 means the picture's own ones, which say nothing about black and white, so that libtiff
+    and ImageMagick pass them over. Others write the range that is possible there: it is wider, or
+    it ends with what a number of bits can hold, where the picture has white.
+    """
+    own = int(values.min()), int(values.max())
+    if stated != own:
+        return stated if stated[0] <= own[0] and own[1] <= stated[1] else None
+    return (0, own[1]) if own[1] & (own[1] + 1) == 0 else None
 
 
 def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
@@ -350,7 +370,7 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
     left_out = layout.channels - channels - (alpha is not None)
     several = layout.space == "gray" and left_out > 1
     notes = (f"its {left_out} further channels are left out",) if several else ()
-    values = values[..., :channels]
+    stored = values = values[..., :channels]
     if layout.space == "lab":
         values = _lab(values, layout)
     profile = tag_value(page, _PROFILE)
@@ -361,7 +381,7 @@ def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
         alpha_white=white,
         premultiplied=alpha is not None and extra[found[0]] == _ASSOCIATED,
         inverted=layout.photometric == 0,
-        limits=_limits(page, layout),
+        limits=_limits(page, layout, stored),
         profile=profile if isinstance(profile, bytes) else None,
         notes=notes,
     )
