@@ -7,7 +7,7 @@ import pytest
 
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
-from colorization.films.file_end import holds_hole
+from colorization.films.file_end import has_zeros_inside
 from colorization.films.wholeness import require_whole
 
 av = pytest.importorskip("av")
@@ -171,9 +171,9 @@ def test_packets_of_silence_are_no_hole(tmp_path):
     path = tmp_path / "film.vob"
     # The first bytes put the middles of sectors at even places.
     path.write_bytes(b"\1" * 600 + (b"\0\0\1\xba" + bytes(range(28)) + bytes(2016)) * 500)
-    assert not holds_hole(str(path), "mpeg")
+    assert not has_zeros_inside(str(path), "mpeg")
     path.write_bytes(path.read_bytes() + bytes(2**17) + b"\1" * 4096)
-    assert holds_hole(str(path), "mpeg")
+    assert has_zeros_inside(str(path), "mpeg")
 
 
 def test_edits_may_begin_with_a_pause_and_leave_the_end_out(make_film):

@@ -1,4 +1,4 @@
-"""The colours of films: pictures of any video standard to upright sRGB, and coloured ones back.
+"""Converts pictures of any video standard to upright sRGB, and coloured ones back.
 
 Codes of primaries, transfer and matrix are those of ITU-T H.273, tables 2 to 4, in which FFmpeg
 and all containers store them.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 _RGB, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 2, 3, 6
-# FFmpeg's own numbers for no statement and the ranges 16..235 and 0..255.
+# FFmpeg's numbers for an unstated range, for 16..235 and for 0..255.
 _UNSTATED_RANGE, _LIMITED_RANGE, _FULL_RANGE = range(3)
 
-# Names that FFmpeg's scale filter has for matrices. BT.470 and SMPTE 170M are both BT.601.
+# FFmpeg's names of the matrices for its scale filter. BT.470 and SMPTE 170M are both BT.601.
 _MATRICES = {
     1: "bt709",
     4: "fcc",
@@ -34,7 +34,7 @@ _MATRICES = {
     9: "bt2020",
 }
 
-# Curves that no display of standard range decodes.
+# Curves that displays of standard range do not decode.
 _REFUSED_TRANSFERS = {
     8: "linear light",
     9: "a logarithmic curve",
@@ -44,14 +44,14 @@ _REFUSED_TRANSFERS = {
     18: "HDR (HLG)",
 }
 
-# Codecs whose decoders tell of each picture whether it is interlaced, so that no word of the
-# container is needed; and FFmpeg's numbers for the field that is shown first by the container.
+# Codecs whose decoders report for each picture whether it is interlaced, so that the container need
+# not; and FFmpeg's numbers for the container's field order.
 PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
 PICTURES_TELL_FIELDS += ("dvvideo", "prores")
 _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
-# Codecs whose standard gives gray pictures the limited range where nothing is stated (H.264 and
-# H.265, annex E, AV1, section 6.4.2). What other codecs store as gray are pixels as they are.
+# Codecs whose standard gives gray pictures of unstated range the limited one (H.264 and H.265,
+# annex E; AV1, section 6.4.2). Other codecs store gray pixels in full range.
 _GRAY_IS_LIMITED = ("h264", "hevc", "libx264", "libx265", "av1", "libdav1d", "libaom-av1")
 
 # Matrices that FFmpeg's filter does not undo.
@@ -64,7 +64,7 @@ _REFUSED_MATRICES = {
 # Beginnings of FFmpeg's names for pixel formats with chroma.
 _YUV = ("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2", "ayuv", "vuy", "vyu", "uyv")
 _YUV += ("v30x", "xv")
-# Difference between proportions that is rounding, or the margin of a tape's picture.
+# Smaller differences between proportions come from rounding or the margin of a tape's picture.
 _SAME_SHAPE = 0.03
 _LINEAR = lab_numpy.linear(255)
 _SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
@@ -75,13 +75,14 @@ class UnreadableFilm(Exception):
 
 
 class Colors(NamedTuple):
-    """How a film's colours are stored: codes of H.273, and whether black and white are 0 and 255.
+    """How a film's colours are stored, in codes of H.273.
 
     Attributes:
       primaries, transfer: codes.
-      matrix: a code; of the coloured film where the source itself is RGB.
-      full_range: of the coloured film, which is limited where the source states none.
-      gray_is_full: whether gray pictures that state no range have the full one.
+      matrix: code; for a source in RGB, that of the coloured film.
+      full_range: whether black and white are 0 and 255 in the coloured film; not if the source
+        states no range.
+      gray_is_full: whether gray pictures of unstated range have the full one.
     """
 
     primaries: int
@@ -100,7 +101,7 @@ class Shape(NamedTuple):
 
 
 class StatedColors(NamedTuple):
-    """Codes of primaries, transfer and matrix as they are stated, or that they are not."""
+    """Stated codes of primaries, transfer and matrix; `_UNSPECIFIED` by default."""
 
     primaries: int = _UNSPECIFIED
     transfer: int = _UNSPECIFIED
@@ -108,7 +109,7 @@ class StatedColors(NamedTuple):
 
 
 def stated_colors(context: VideoCodecContext) -> StatedColors:
-    """What is known of colours: before anything is decoded, what the container states."""
+    """The stated colours: those of the container, or of the stream once a picture is decoded."""
     codes = (context.color_primaries, context.color_trc, context.colorspace)
     return StatedColors(*map(int, codes))
 
@@ -116,25 +117,23 @@ def stated_colors(context: VideoCodecContext) -> StatedColors:
 def stored_colors(context: VideoCodecContext, container: StatedColors | None = None) -> Colors:
     """How the pictures of a film are stored, once the first is decoded.
 
-    What the stream itself does not state is taken from the container. What that does not state is
-    decided as players do: primaries and transfer are BT.709's, the matrix is BT.709's from 1280
-    columns or 577 rows on and BT.601's below, the range is limited, of gray pictures only where the
-    codec's standard says so.
+    What the stream does not state is taken from the container, and otherwise from the defaults of
+    players: primaries and transfer of BT.709; the matrix of BT.709 from 1280 columns or 577 rows
+    on, else that of BT.601; limited range, for gray pictures only if the codec's standard says so.
 
     Raises:
-      UnreadableFilm: HDR, or another kind that no display of standard range shows as it is.
+      UnreadableFilm: HDR, or another kind that is not for displays of standard range.
     """
-    # The code of RGB, too, says nothing where there are planes of chroma.
+    # The code of RGB is meaningless as well, because there are planes of chroma.
+    unstated = (_RGB, _UNSPECIFIED, _RESERVED)
+    codes = zip(stated_colors(context), container or StatedColors(), strict=True)
     primaries, transfer, matrix = (
-        by_stream if by_stream not in (_RGB, _UNSPECIFIED, _RESERVED) else by_container
-        for by_stream, by_container in zip(
-            stated_colors(context), container or StatedColors(), strict=True
-        )
+        by_container if by_stream in unstated else by_stream for by_stream, by_container in codes
     )
     if transfer in _REFUSED_TRANSFERS:
         kind = _REFUSED_TRANSFERS[transfer]
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
-    if matrix in (_RGB, _UNSPECIFIED, _RESERVED) or not _is_yuv(context.pix_fmt):
+    if matrix in unstated or not _is_yuv(context.pix_fmt):
         large = context.width >= 1280 or context.height > 576
         matrix = BT709 if large else _SMPTE170M
     if matrix not in _MATRICES:
@@ -150,28 +149,28 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
 
 
 def tag(context: VideoCodecContext, colors: Colors) -> None:
-    """Tells an encoder how the colours of its pictures are stored."""
+    """Sets the colours of an encoder's pictures."""
     context.color_primaries, context.color_trc = colors.primaries, colors.transfer
     context.colorspace = colors.matrix
     context.color_range = _FULL_RANGE if colors.full_range else _LIMITED_RANGE
 
 
 def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
-    """ "tff" or "bff", the field that is shown first; None for progressive pictures."""
+    """The field that is shown first, "tff" or "bff"; None for progressive pictures."""
     if not frame.interlaced_frame:
         return None
     bottom_first = ("select", "eq(interlace_type,BOTTOMFIRST)")
     try:
         _graph(frame, time_base, [bottom_first])(frame)
-    except BlockingIOError:  # The filter keeps all other pictures back.
+    except BlockingIOError:  # The filter drops all other pictures.
         return "tff"
     return "bff"
 
 
 def stated_fields(context: VideoCodecContext) -> str | None:
-    """ "tff" or "bff" as a container states it of pictures that cannot tell themselves, or None.
+    """The container's field order, "tff" or "bff", for codecs that do not report it; else None.
 
-    PyAV before 18.1 does not tell.
+    PyAV before 18.1 does not provide it.
     """
     if context.name in PICTURES_TELL_FIELDS:
         return None
@@ -179,12 +178,16 @@ def stated_fields(context: VideoCodecContext) -> str | None:
 
 
 class Converter:
-    """Decoded pictures of a film to upright ones in sRGB, and coloured ones back.
+    """Converts decoded pictures of a film to upright sRGB, and coloured ones back.
 
-    `turn_left` is by how many degrees they should be turned further than by right angles; `barred`
-    whether some have got black bars, `reduced` whether some are larger than the film.
+    Times, order of fields and captions of a picture are kept both ways.
 
-    Both ways all fields of a picture but its pixels stay: times, order of fields, captions.
+    Attributes:
+      lying: whether the stored pictures lie on their side.
+      turned: whether pictures are turned or mirrored to be upright.
+      turn_left: degrees that remain after turning by right angles.
+      barred: whether some pictures have got black bars.
+      reduced: whether some pictures are larger than the film.
     """
 
     def __init__(
@@ -201,34 +204,33 @@ class Converter:
           first: the first decoded picture.
           time_base: the unit of its times.
           colors: how its colours are stored.
-          fields: "tff" or "bff" for interlaced pictures that do not tell so themselves.
-          shape: that all pictures are given before they are turned; by default that of the first.
+          fields: "tff" or "bff" for interlaced pictures that do not report it themselves.
+          shape: to scale all pictures to before they are turned; by default that of the first.
         """
-        self._set_fields = [("setfield", fields)] if fields else []
+        self._field_filters = [("setfield", fields)] if fields else []
         self._shape = shape or Shape(first.width, first.height)
         self._time_base, self._colors = time_base, colors
         self.barred = self.reduced = False
         self._turns, self.lying, self.turn_left = _turns(first)
         self.turned = bool(self._turns)
-        self._into: tuple | None = None
-        self._back: Callable[[VideoFrame], VideoFrame] | None = None
+        self._to_upright: tuple | None = None
+        self._to_stored: Callable[[VideoFrame], VideoFrame] | None = None
         to_xyz, srgb_to_xyz = _relative_xyz(colors.primaries), _relative_xyz(BT709)
         self._to_srgb = None
         if not np.allclose(to_xyz, srgb_to_xyz, atol=1e-3):
             self._to_srgb = np.linalg.solve(srgb_to_xyz, to_xyz)
 
     def upright(self, frame: VideoFrame, aspect: Fraction = Fraction(1)) -> VideoFrame:
-        """The picture as it is to be shown, RGB in the film's primaries, its sides even.
+        """The picture as it is shown: RGB in the film's primaries, with even sides.
 
         Args:
-          frame: of any size; it is scaled to the film's, with black bars where it would be
-            stretched.
+          frame: of any size; scaled to the film's, with black bars if its proportions differ.
           aspect: width of its pixels over their height.
         """
         kind = (frame.width, frame.height, frame.format.name, aspect)
-        if self._into is None or self._into[0] != kind:
-            self._into = kind, self._graph_into(frame, aspect)
-        return self._into[1](frame)
+        if self._to_upright is None or self._to_upright[0] != kind:
+            self._to_upright = kind, self._upright_graph(frame, aspect)
+        return self._to_upright[1](frame)
 
     def srgb(self, upright: VideoFrame) -> np.ndarray:
         """Pixels of an upright picture, sRGB, uint8 `[height, width, 3]`."""
@@ -241,19 +243,19 @@ class Converter:
         Args:
           upright: what `upright` gave; its pixels are overwritten.
           pixels: sRGB, uint8 `[height, width, 3]`.
-          width: that the picture is to be scaled to.
+          width: to scale the picture to.
         """
         if self._to_srgb is not None:
             pixels = _with_primaries(pixels, np.linalg.inv(self._to_srgb))
         upright.make_writable()
         _pixels(upright)[:] = pixels
-        # The source's choice of key frames is no business of the encoder.
+        # The encoder chooses its own key frames.
         upright.pict_type = 0
-        if self._back is None:
-            self._back = self._graph_back(upright, width)
-        return self._back(upright)
+        if self._to_stored is None:
+            self._to_stored = self._stored_graph(upright, width)
+        return self._to_stored(upright)
 
-    def _graph_into(
+    def _upright_graph(
         self, frame: VideoFrame, aspect: Fraction
     ) -> Callable[[VideoFrame], VideoFrame]:
         layout = frame.format.name
@@ -265,9 +267,9 @@ class Converter:
         if _is_yuv(layout):
             scaling += f":in_color_matrix={_MATRICES[self._colors.matrix]}"
             scaling += f":in_range={'full' if full else 'limited'}"
-        filters = [*self._set_fields, ("scale", scaling), ("format", "rgb24")]
+        filters = [*self._field_filters, ("scale", scaling), ("format", "rgb24")]
         if _is_gray(layout) and not full:
-            # The filter above knows no gray pictures but those of full range.
+            # The scale filter takes every gray picture for one of full range.
             filters.append(("lutrgb", ":".join(f"{name}=(val-16)*255/219+0.5" for name in "rgb")))
         self.reduced |= frame.width > self._shape.width or frame.height > self._shape.height
         if fitted != self._shape[:2]:
@@ -279,7 +281,7 @@ class Converter:
         even = ("crop", "trunc(iw/2)*2:trunc(ih/2)*2:0:0")
         return _graph(frame, self._time_base, [*filters, even])
 
-    def _graph_back(self, upright: VideoFrame, width: int) -> Callable[[VideoFrame], VideoFrame]:
+    def _stored_graph(self, upright: VideoFrame, width: int) -> Callable[[VideoFrame], VideoFrame]:
         scaling = (
             f"{width}:{upright.height}:{_SCALING}"
             f":out_color_matrix={_MATRICES[self._colors.matrix]}"
@@ -302,40 +304,42 @@ def _has_full_range(layout: str, tagged: int) -> bool:
 
 
 def _fitted(picture: Shape, film: Shape) -> tuple[int, int]:
-    """Even width and height that a picture has in a film of another shape, as large as possible."""
+    """The largest even width and height that fit a picture into a film of another shape."""
     width, height = film.width, film.height
-    shown, room = (shape.aspect * shape.width / shape.height for shape in (picture, film))
-    if abs(shown / room - 1) < _SAME_SHAPE:
+    picture_ratio, film_ratio = (
+        shape.aspect * shape.width / shape.height for shape in (picture, film)
+    )
+    if abs(picture_ratio / film_ratio - 1) < _SAME_SHAPE:
         return width, height
-    if shown < room:
-        return max(2, 2 * round(width * shown / room / 2)), height
-    return width, max(2, 2 * round(height * room / shown / 2))
+    if picture_ratio < film_ratio:
+        return max(2, 2 * round(width * picture_ratio / film_ratio / 2)), height
+    return width, max(2, 2 * round(height * film_ratio / picture_ratio / 2))
 
 
 def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
-    """What turns a picture upright.
+    """How to turn a picture upright.
 
     Returns:
-      Filters; whether the picture's rows are stored as columns; the degrees that are left.
+      The filters; whether rows are stored as columns; and the degrees that remain.
     """
     stored = frame.side_data.get("DISPLAYMATRIX")
-    # A stored pixel's (x, y, 1) times this is where it is shown.
+    # The matrix maps the stored (x, y, 1) of a pixel to where it is shown.
     matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
     (a, b, _), (c, d, _), _ = matrix.astype(float)
-    lying = bool(abs(b) > abs(a))
+    is_lying = bool(abs(b) > abs(a))
     along, across = max(abs(a), abs(b)), min(abs(a), abs(b))
-    left = round(math.degrees(math.atan2(across, along)))
+    remaining_degrees = round(math.degrees(math.atan2(across, along)))
     turns = []
-    if lying:
+    if is_lying:
         turns, a, d = [("transpose", "cclock_flip")], c, b
     turns += [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0)
-    return turns, lying, left
+    return turns, is_lying, remaining_degrees
 
 
 def _graph(
     frame: VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]
 ) -> Callable[[VideoFrame], VideoFrame]:
-    """What sends pictures like this one through FFmpeg's filters, one out for each one in."""
+    """A function that sends a picture of this kind through FFmpeg's filters."""
     from av.filter import Graph
 
     graph = Graph()
@@ -353,19 +357,19 @@ def _graph(
 
 
 def _pixels(frame: VideoFrame) -> np.ndarray:
-    """The pixels of an RGB picture themselves, uint8 `[height, width, 3]`."""
+    """The pixels of an RGB picture, not copied, uint8 `[height, width, 3]`."""
     plane = frame.planes[0]
     lines = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
     return lines[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
 def _relative_xyz(primaries: int) -> np.ndarray:
-    """Linear RGB to X, Y and Z over those of white, `[3, 3]`, so that white stays white."""
+    """Matrix `[3, 3]` from linear RGB to X, Y and Z relative to white, which maps white to 1."""
     matrix = xyz_from_rgb(PRIMARIES[primaries])
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
 def _with_primaries(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Pixels in other primaries, uint8; colours that these cannot show are clipped."""
+    """Pixels in other primaries, uint8; colours outside of these are clipped."""
     linear = _LINEAR[pixels] @ (lab_numpy.ONE * matrix.T).astype(np.float32)
     return lab_numpy.encoded(linear, np.dtype(np.uint8))

@@ -1,4 +1,4 @@
-"""Sound that is encoded anew, with all channels that the new codec can hold."""
+"""Re-encodes sound with as many of its channels as the new codec can hold."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ if TYPE_CHECKING:
     from av import AudioFrame, AudioLayout, AudioStream, Packet
     from av.container import OutputContainer
 
-# Sound becomes AAC, or Opus in WebM, of so many bits a second for each channel.
+# Bits per second and channel of AAC, or of Opus in WebM.
 _BITS_PER_CHANNEL = 96_000
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-# Layouts that have a number of their own in AAC (ISO/IEC 14496-3, table 1.19) and Opus (RFC 7845,
-# 5.1.1.2), so that all players know them; from few channels to many.
+# Layouts that AAC (ISO/IEC 14496-3, table 1.19) and Opus (RFC 7845, 5.1.1.2) give a number, so that
+# all players know them; from few channels to many.
 _AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
-def new_layout(layout: AudioLayout, held: tuple[str, ...]) -> tuple[str, str]:
-    """The layout that takes all channels of another one, or most of them.
+def new_layout(layout: AudioLayout, layouts: tuple[str, ...]) -> tuple[str, str]:
+    """The smallest layout of a codec that holds all channels of another one, or most of them.
 
     Args:
-      layout: that of the source.
-      held: the names of those that the new codec holds, from few channels to many.
+      layout: of the source.
+      layouts: names of the new codec's layouts, from few channels to many.
 
     Returns:
-      One of `held`, and what is mixed or left out, in a few words; empty if nothing is.
+      The name of a layout, and a few words on what is mixed or left out; empty if nothing is.
     """
     import av
 
     count = layout.nb_channels
     if count <= 2:
-        return held[max(count, 1) - 1], ""
-    enough = [name for name in held if av.AudioLayout(name).nb_channels >= count]
+        return layouts[max(count, 1) - 1], ""
+    large_enough = [name for name in layouts if av.AudioLayout(name).nb_channels >= count]
     if _is_unordered(layout):
-        named = enough[0] if enough else held[-1]
-        kept = av.AudioLayout(named).nb_channels
-        return named, "" if enough else f"the first {kept} of {count} channels"
-    for name in enough:
+        nearest = large_enough[0] if large_enough else layouts[-1]
+        kept_channels = av.AudioLayout(nearest).nb_channels
+        return nearest, "" if large_enough else f"the first {kept_channels} of {count} channels"
+    for name in large_enough:
         if _places(layout) <= _places(av.AudioLayout(name)):
             return name, ""
-    named = enough[0] if enough else held[-1]
-    return named, f"{layout.name} mixed to {named}"
+    nearest = large_enough[0] if large_enough else layouts[-1]
+    return nearest, f"{layout.name} mixed to {nearest}"
 
 
 def _is_unordered(layout: AudioLayout) -> bool:
-    """Whether nothing tells which channel is where."""
+    """Whether the positions of the channels are unknown."""
     return any(channel.name == "NONE" for channel in layout.channels)
 
 
 def _places(layout: AudioLayout) -> set[str]:
-    """The loudspeakers of a layout; those at the sides count as those at the back if alone."""
+    """The loudspeakers of a layout; side speakers count as back speakers if there are no others."""
     names = {channel.name for channel in layout.channels}
     if not names & {"BL", "BR"}:
         names = {{"SL": "BL", "SR": "BR"}.get(name, name) for name in names}
@@ -61,38 +61,38 @@ def _places(layout: AudioLayout) -> set[str]:
 
 
 class SoundEncoder:
-    """A track of sound that is decoded and encoded anew; gaps become silence."""
+    """Decodes and re-encodes a track of sound; gaps become silence."""
 
-    def __init__(self, result: OutputContainer, track: AudioStream, name: str, as_opus: bool):
-        """Adds the track to the result; `name` is that of its old codec."""
+    def __init__(self, result: OutputContainer, track: AudioStream, old_codec: str, as_opus: bool):
+        """Adds the track to the result; `old_codec` is a name for messages."""
         codec, new_name = ("libopus", "opus") if as_opus else ("aac", "aac")
         rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
-        layout, mixed = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
-        self._name = name
-        self._changes = [f"sound {name} as {new_name}", *([mixed] if mixed else [])]
+        layout, mixing = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
+        self._old_codec = old_codec
+        self._changes = [f"sound {old_codec} as {new_name}", *([mixing] if mixing else [])]
         self.track = result.add_stream(codec, rate=rate, layout=layout)
         self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
         self._graph: Callable | None = None
-        self._kind: tuple | None = None
+        self._format: tuple | None = None
         self._damaged: list[str] = []
-        self._next = 0
+        self._next_pts = 0
 
     @property
     def change(self) -> str:
         """What has become of the sound so far, in a few words."""
         if not self._damaged:
             return ", ".join(self._changes)
-        if self._kind is None:
-            return f"no sound {self._name} ({self._damaged[0]})"
+        if self._format is None:
+            return f"no sound {self._old_codec} ({self._damaged[0]})"
         return ", ".join([*self._changes, f"{len(self._damaged):,} times damaged"])
 
     def packets(self, packet: Packet) -> Iterator[Packet]:
-        """What becomes of a packet; an empty one ends the track."""
+        """The new packets for one of the source; an empty one ends the track."""
         for frame in decoded([packet], self._damaged):
-            kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
-            if kind != self._kind:
+            frame_format = frame.sample_rate, frame.layout.nb_channels, frame.format.name
+            if frame_format != self._format:
                 yield from self._encoded(self._graph, None)
-                self._kind, self._graph = kind, self._resampler(frame)
+                self._format, self._graph = frame_format, self._resampler(frame)
             yield from self._encoded(self._graph, frame)
         if not packet.size:
             yield from self._encoded(self._graph, None)
@@ -101,9 +101,9 @@ class SoundEncoder:
     def _encoded(self, graph: Callable | None, frame: AudioFrame | None) -> Iterator[Packet]:
         if graph is not None:
             for resampled in graph(frame):
-                # Where a film was put together, its parts may overlap.
-                resampled.pts = max(resampled.pts or 0, self._next)
-                self._next = resampled.pts + resampled.samples
+                # The parts of a spliced film may overlap.
+                resampled.pts = max(resampled.pts or 0, self._next_pts)
+                self._next_pts = resampled.pts + resampled.samples
                 yield from self.track.encode(resampled)
 
     def _resampler(self, frame: AudioFrame) -> Callable[[AudioFrame | None], Iterable[AudioFrame]]:
@@ -118,19 +118,21 @@ class SoundEncoder:
             channel_layout=frame.layout.name,
             time_base=str(frame.time_base),
         )
-        ordered = []
+        panning = []
         if _is_unordered(frame.layout):
             count = min(frame.layout.nb_channels, context.layout.nb_channels)
-            same = (f"c{number}=c{number}" for number in range(count))
-            ordered = [graph.add("pan", "|".join([context.layout.name, *same]))]
-        steady = graph.add("aresample", "async=1")
-        wanted = graph.add(
+            channel_map = (f"c{number}=c{number}" for number in range(count))
+            panning = [graph.add("pan", "|".join([context.layout.name, *channel_map]))]
+        gap_filler = graph.add("aresample", "async=1")
+        converter = graph.add(
             "aformat",
             sample_fmts=context.format.name,
             sample_rates=str(context.sample_rate),
             channel_layouts=context.layout.name,
         )
-        graph.link_nodes(source, *ordered, steady, wanted, graph.add("abuffersink")).configure()
+        graph.link_nodes(
+            source, *panning, gap_filler, converter, graph.add("abuffersink")
+        ).configure()
 
         def resampled(frame: AudioFrame | None) -> Iterator[AudioFrame]:
             graph.push(frame)

@@ -1,4 +1,4 @@
-"""Films as they are read: opened by name only, checked to be whole, times that go on from zero."""
+"""Reading of films: opening, decoding past damage, and times that run on from zero."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-# FFmpeg's flag for containers whose times may start anew, such as those of tapes and discs.
+# FFmpeg's flag for containers whose clock may restart, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
-# Containers whose clock of 33 bits wraps every 26.5 hours. FFmpeg gives what is before the wrap
-# times below zero.
+# Containers whose 33-bit clock wraps every 26.5 hours. FFmpeg gives negative times to what lies
+# before the wrap.
 _CLOCK_WRAPS = ("mpegts", "mpeg")
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
-# Seconds ahead of all tracks, or back in one, that are a clock started anew.
+# A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
-# The first version that has all that is asked of it, as in requirements-video.txt.
+# The first version with all that is used here; the same as in requirements-video.txt.
 _OLDEST_PYAV = 17
 
 
 def require_pyav() -> None:
-    """Finds out whether films can be opened at all.
+    """Checks that films can be opened.
 
     Raises:
       UserError: PyAV is not installed, or is too old.
@@ -47,11 +47,11 @@ def require_pyav() -> None:
 
 
 def open_film(path: str) -> InputContainer:
-    """Opens a film; its name is never taken for an address, whatever is in it.
+    """Opens a film; its name is never taken for an address.
 
     Raises:
       UserError: PyAV is not installed.
-      UnreadableFilm: there is no such file here; pipes may never end, or wait for a writer.
+      UnreadableFilm: there is no such file, or it is a pipe, which may never end.
       av.FFmpegError: the file is no film.
     """
     require_pyav()
@@ -62,17 +62,17 @@ def open_film(path: str) -> InputContainer:
         raise UnreadableFilm("no file" if os.path.exists(path) else "no such file on this computer")
     if not os.path.getsize(path):
         raise UnreadableFilm("empty file")
-    # Metadata that is no UTF-8 is no reason to fail.
+    # Metadata that is not UTF-8 is no reason to fail.
     return av.open(address(path), metadata_errors="replace")
 
 
 def local_path(path: str) -> str:
-    """The path of a file that may be given as `file://` and a path."""
+    """The path without a leading `file://`, unless a file has that very name."""
     return path if os.path.exists(path) else path.removeprefix("file://")
 
 
 def address(path: str | os.PathLike) -> str:
-    """What FFmpeg takes for this file, where `pipe:0.mp4` or `10:30.mp4` is something else."""
+    """The address of a file for FFmpeg, which takes names like `pipe:0.mp4` for something else."""
     return f"file:{os.fspath(path)}"
 
 
@@ -82,7 +82,7 @@ def film_path(film: InputContainer) -> str:
 
 
 def main_pictures(film: InputContainer) -> VideoStream:
-    """The stream of pictures that players show, which is no cover.
+    """The stream of pictures that players show; never a cover.
 
     Raises:
       UnreadableFilm: there is none.
@@ -109,46 +109,46 @@ def container_name(film: InputContainer) -> str:
 
 
 class Clock:
-    """Moves the times of a film's packets so that it begins at zero and no time is left out.
+    """Shifts the times of a film's packets so that they start at zero and have no gaps.
 
-    Tapes and discs that were recorded in several goes start their clock anew with each.
+    On tapes and discs, the clock restarts with every recording.
     """
 
     def __init__(self, film: InputContainer):
         start = film.start_time or 0
         if container_name(film) not in _CLOCK_WRAPS:
-            # Pictures before zero are there for decoders to begin with, and no player shows them.
+            # Pictures before zero only get decoders started; no player shows them.
             start = max(0, start)
         self._offset = -Fraction(start, _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
         self._next: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
-        """Changes the times of the next packet."""
-        # FFmpeg knows no decoding times of the first packets in Matroska and NUT, which store none.
+        """Shifts the times of the next packet."""
+        # Matroska and NUT store no decoding times, and FFmpeg does not know those of first packets.
         if self._jumps and packet.dts is not None and packet.stream.type in ("video", "audio"):
-            now = packet.dts * packet.time_base + self._offset
+            time = packet.dts * packet.time_base + self._offset
             index = packet.stream.index
-            jump = now - self._next.get(index, now)
-            # A track that has paused, or shows a still, goes on where others have come already.
-            reached = max(self._next.values(), default=now)
-            if now > reached + _JUMP_AHEAD or jump < -_JUMP_BACK:
+            jump = time - self._next.get(index, time)
+            # A track that has paused or shown a still may catch up with the others.
+            furthest = max(self._next.values(), default=time)
+            if time > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
                 self._offset -= jump
-                now -= jump
-            self._next[index] = now + (packet.duration or 0) * packet.time_base
-        moved = round(self._offset / packet.time_base)
+                time -= jump
+            self._next[index] = time + (packet.duration or 0) * packet.time_base
+        offset = round(self._offset / packet.time_base)
         if packet.dts is not None:
-            packet.dts += moved
+            packet.dts += offset
         if packet.pts is not None:
-            packet.pts += moved
+            packet.pts += offset
 
 
 def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFrame]:
-    """The pictures of packets; where some are damaged, notes why and goes on, as players do."""
+    """The pictures of packets; as in players, damage is added to `damaged` and decoding goes on."""
     import av
 
     for packet in packets:
-        # One that is empty but has a time repeats the picture before; one without flushes.
+        # An empty packet with a time repeats the previous picture; one without a time flushes.
         if not packet.size and (packet.dts, packet.pts) != (None, None):
             continue
         if packet.is_corrupt:
@@ -161,24 +161,24 @@ def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFram
         except (EOFError, MemoryError):
             raise
         except av.FFmpegError as error:
-            damaged.append(told(error))
+            damaged.append(ffmpeg_reason(error))
 
 
 def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
-    """Pictures whose times grow; where one has none, `step` seconds after the one before."""
-    last = None
+    """Pictures with increasing times; one without a time comes `step` seconds after the last."""
+    previous = None
     for frame in frames:
         pts = frame.dts if frame.pts is None else frame.pts
         if pts is None:
-            pts = 0 if last is None else last + max(1, round(step / frame.time_base))
-        frame.pts = pts if last is None else max(pts, last + 1)
-        last = frame.pts
+            pts = 0 if previous is None else previous + max(1, round(step / frame.time_base))
+        frame.pts = pts if previous is None else max(pts, previous + 1)
+        previous = frame.pts
         yield frame
 
 
 @contextlib.contextmanager
-def explained(path: str) -> Iterator[None]:
-    """Turns what goes wrong with a film into an `UnreadableFilm`; what does elsewhere stays.
+def as_unreadable_film(path: str) -> Iterator[None]:
+    """Turns errors about a film into an `UnreadableFilm`, but not those about other files.
 
     Raises:
       UnreadableFilm: FFmpeg cannot read the film.
@@ -192,13 +192,13 @@ def explained(path: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.filename not in (None, address(local_path(path))):
             written = os.fspath(error.filename).removeprefix("file:")
             raise OSError(error.errno, error.strerror, written) from error
-        raise UnreadableFilm(told(error)) from error
+        raise UnreadableFilm(ffmpeg_reason(error)) from error
 
 
-def told(error: Exception) -> str:
-    """What FFmpeg says of a film that it cannot read, in a few words.
+def ffmpeg_reason(error: Exception) -> str:
+    """FFmpeg's reason for not reading a film, in a few words.
 
-    Some of its decoders use codes of the operating system that mean something else there.
+    Some of its decoders use error codes of the operating system with another meaning.
     """
     if getattr(error, "errno", None) in (errno.EPERM, errno.EAGAIN):
         return "invalid data found when processing input"

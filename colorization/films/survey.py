@@ -1,6 +1,6 @@
-"""What a film's pictures tell of it before it is coloured: looked at here and there.
+"""Samples a film's pictures before it is coloured, to learn their shape, colours and fields.
 
-Recordings of television begin with the end of something else, and many films with a still or black.
+The beginning alone would mislead: many films start with black, a still or the end of another film.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from colorization.films.color import (
     stated_fields,
     stored_colors,
 )
-from colorization.films.source import decoded, explained, main_pictures, open_film
+from colorization.films.source import as_unreadable_film, decoded, main_pictures, open_film
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-# Number of places that are looked at, and of pictures at each.
+# Number of places that are sampled, and of pictures at each.
 _PLACES, _PICTURES = 8, 10
 
 
@@ -35,12 +35,12 @@ class Survey(NamedTuple):
     """What is known of a film's pictures.
 
     Attributes:
-      first: the first picture as it is decoded.
-      shape: that most of the pictures have.
-      aspect_scale: what the container makes of the pixel aspect that the stream itself states.
+      first: the first decoded picture.
+      shape: the shape of most pictures.
+      aspect_scale: the container's pixel aspect over the one that the stream itself states.
       colors: how the colours are stored.
-      fields: the order of fields, see `field_order`, of the first picture that is interlaced.
-      only_stated: whether the container alone states that order, and the pictures do not.
+      fields: the order of fields of the first interlaced picture, see `field_order`.
+      only_stated: whether only the container states that order, and not the pictures.
     """
 
     first: VideoFrame
@@ -52,17 +52,17 @@ class Survey(NamedTuple):
 
 
 def survey(path: str, places: int = _PLACES) -> Survey:
-    """Decodes some pictures of a film: the first ones, and those at other places of equal distance.
+    """Decodes a few pictures at the beginning of a film and at other, evenly spaced places.
 
     Raises:
-      UnreadableFilm: it has none, or none that a display of standard range shows as they are.
+      UnreadableFilm: it has no pictures, or its colours are not for displays of standard range.
       UserError: PyAV is not installed.
     """
-    with explained(path), open_film(path) as film:
+    with as_unreadable_film(path), open_film(path) as film:
         pictures = main_pictures(film)
         context = pictures.codec_context
         stated_aspect = pictures.sample_aspect_ratio
-        # Decoders put in what the stream itself says.
+        # Both are read before decoding, which overwrites them with what the stream itself states.
         stated, fields = stated_colors(context), stated_fields(context)
         damaged: list[str] = []
         first, colors, by_pictures, shapes = None, None, None, Counter()
@@ -75,8 +75,8 @@ def survey(path: str, places: int = _PLACES) -> Survey:
     if first is None:
         raise UnreadableFilm(" ".join(["holds no pictures", *(f"({why})" for why in damaged[:1])]))
     shape, scale = shapes.most_common(1)[0][0], Fraction(1)
-    # A container that states what some of the pictures do has it from there.
-    if stated_aspect and all(stated_aspect != one.aspect for one in shapes):
+    # If the container states the aspect of some picture, it merely repeats the stream.
+    if stated_aspect and all(stated_aspect != shape_seen.aspect for shape_seen in shapes):
         scale = stated_aspect / shape.aspect
     return Survey(
         first,
@@ -89,34 +89,35 @@ def survey(path: str, places: int = _PLACES) -> Survey:
 
 
 class PixelAspects:
-    """Width over height of a film's pixels, from picture to picture."""
+    """The aspect of a film's pixels, width over height, which may change between pictures."""
 
     def __init__(self, pictures: VideoStream, scale: Fraction = Fraction(1)):
-        """Begins before anything is decoded.
+        """Starts with the container's aspect; nothing may be decoded yet.
 
         Args:
           pictures: of the film.
-          scale: what the container makes of the aspect that the stream states.
+          scale: see `Survey.aspect_scale`.
         """
         self._context, self._scale = pictures.codec_context, scale
-        self._now = pictures.sample_aspect_ratio or Fraction(1)
+        self._current = pictures.sample_aspect_ratio or Fraction(1)
 
     def of(self, frame: VideoFrame) -> Fraction:
-        """The aspect of the pixels in the picture that was decoded last."""
-        own = self._context.sample_aspect_ratio
-        # Decoders are told of another aspect before they have given all pictures of the former one.
-        if own and frame.key_frame:
-            self._now = own * self._scale
-        return self._now
+        """The aspect of the pixels in the picture decoded last."""
+        stated_by_stream = self._context.sample_aspect_ratio
+        # Decoders report a new aspect before they have returned all pictures of the old one; key
+        # frames are where it really changes.
+        if stated_by_stream and frame.key_frame:
+            self._current = stated_by_stream * self._scale
+        return self._current
 
 
 def _pictures_at(
     film: InputContainer, pictures: VideoStream, places: int, damaged: list[str]
 ) -> Iterator[VideoFrame]:
-    """The first pictures, and those at other places as far as the film can be read from there.
+    """The first pictures, and those at other places until one cannot be read.
 
-    Films that state no length, such as those that browsers record, are read through: for each of
-    their pictures, the last key frame is given.
+    Films that state no length, such as recordings by browsers, are read through: for each of their
+    packets, the last key frame is yielded.
     """
     import av
 
@@ -125,10 +126,10 @@ def _pictures_at(
     with contextlib.suppress(av.FFmpegError, EOFError):
         if places > 1 and not length:
             pictures.codec_context.skip_frame = "NONKEY"
-            last: list[VideoFrame] = []
+            last_frame: list[VideoFrame] = []
             for packet in film.demux(pictures):
-                last = [*last, *decoded([packet], [])][-1:]
-                yield from last
+                last_frame = [*last_frame, *decoded([packet], [])][-1:]
+                yield from last_frame
         for place in range(1, places if length else 1):
             film.seek(start + length * place // places)
             yield from itertools.islice(decoded(film.demux(pictures), []), _PICTURES)

@@ -1,4 +1,4 @@
-"""The layers both networks are built from; precision and normalization are decided here alone."""
+"""The layers that both networks are built from, including their precision and normalization."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import tensorflow as tf
 from colorization.errors import UserError
 from upsample import upsample_conv
 
-# Decay of moving averages. `update_average` reaches it after some 1000 steps.
+# Decay of moving averages, which `update_average` reaches after about 1000 steps.
 _MOVING_AVERAGE_DECAY = 0.99
 _VARIANCE_EPSILON = 1e-3
 
 # Instruction sets, by oneDNN's names, that have no bfloat16.
-_WITHOUT_BFLOAT16 = (
+_ISA_WITHOUT_BFLOAT16 = (
     *("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"),
     *("AVX512_CORE", "AVX512_CORE_VNNI"),
 )
@@ -29,22 +29,23 @@ _SMALL = tf.compat.v1.initializers.random_normal(stddev=0.01)
 def fast_precision() -> str:
     """The faster of "float32" and "bfloat16" on this machine.
 
-    Graphics processors from compute capability 8.0 (Ampere) on and processors with AVX-512 BF16
-    or AMX multiply bfloat16 numbers at least twice as fast.
+    GPUs with compute capability 8.0 (Ampere) or higher, and CPUs with AVX-512 BF16 or AMX, multiply
+    bfloat16 numbers at least twice as fast.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        capable = all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+        is_fast = all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
     else:
-        capable = not _slow_limit() and bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
-    return "bfloat16" if capable else "float32"
+        has_bfloat16 = bool({"avx512_bf16", "amx_bf16"} & _processor_flags())
+        is_fast = has_bfloat16 and not _limit_without_bfloat16()
+    return "bfloat16" if is_fast else "float32"
 
 
 def new_graph() -> tf.Graph:
-    """A graph to build a network in whose initial values are never used.
+    """A graph to build a network in, for uses that never run its initializers.
 
-    They need a seed nonetheless where TensorFlow is to be deterministic (TF_DETERMINISTIC_OPS).
+    With TF_DETERMINISTIC_OPS, TensorFlow refuses initializers without a seed even so.
     """
     graph = tf.Graph()
     with graph.as_default():
@@ -59,20 +60,19 @@ def working_precision(precision: str) -> str:
       precision: one of them, or "auto" for the faster one on this machine.
 
     Raises:
-      UserError: there is no such precision, or the environment keeps TensorFlow from computing in
-        it.
+      UserError: there is no such precision, or the environment forbids TensorFlow to use it.
     """
     if precision == "auto":
         return fast_precision()
     if precision not in ("float32", "bfloat16"):
         raise UserError(f"--precision must be float32, bfloat16 or auto, not {precision}")
-    limit = _slow_limit()
+    limit = _limit_without_bfloat16()
     # With AVX-512 alone, oneDNN emulates bfloat16.
-    emulated = limit.startswith("AVX512")
+    is_emulated = limit.startswith("AVX512")
     if (
         precision == "bfloat16"
         and limit
-        and not emulated
+        and not is_emulated
         and not tf.config.list_physical_devices("GPU")
     ):
         raise UserError(
@@ -82,11 +82,11 @@ def working_precision(precision: str) -> str:
     return precision
 
 
-def _slow_limit() -> str:
-    """The instruction set that oneDNN is limited to, if it has no bfloat16; empty if it may."""
+def _limit_without_bfloat16() -> str:
+    """The instruction set that oneDNN is limited to, if that has no bfloat16; else empty."""
     names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
     limit = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
-    return limit if limit in _WITHOUT_BFLOAT16 else ""
+    return limit if limit in _ISA_WITHOUT_BFLOAT16 else ""
 
 
 def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
@@ -101,20 +101,20 @@ def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
     )
 
 
-def update_average(average: tf.Variable, value: tf.Tensor, anew_from: int = 0) -> tf.Tensor:
-    """The moving average with this step's value; an update operation of the step stores it.
+def update_average(average: tf.Variable, value: tf.Tensor, restart_step: int = 0) -> tf.Tensor:
+    """The moving average with this step's value; one of the step's update operations stores it.
 
-    The average begins with a small decay, so that its initial value is soon forgotten. It begins
-    that way again at the step `anew_from`.
+    The decay is small at first, so that the initial value is soon forgotten, and small again from
+    the step `restart_step` on.
     """
     step = tf.compat.v1.train.get_or_create_global_step()
-    step = tf.cast(tf.where(step < anew_from, step, step - anew_from), tf.float32)
+    step = tf.cast(tf.where(step < restart_step, step, step - restart_step), tf.float32)
     decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
-    # A second reading might come after the update.
-    before = tf.identity(average)
-    change = (value - before) * (1 - decay)
+    # The variable is read once, because a second reading could come after the update.
+    previous = tf.identity(average)
+    change = (value - previous) * (1 - decay)
     tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, average.assign_add(change))
-    return before + change
+    return previous + change
 
 
 def _processor_flags() -> set[str]:
@@ -128,38 +128,38 @@ def _processor_flags() -> set[str]:
 class Layers:
     """Makes layers and their variables in the current graph.
 
-    Variables are float32 whatever the precision; activations have it. Every hidden layer ends in
-    ReLU, after normalization if that is asked for, else after a bias.
+    Variables are always float32; activations have the working precision. Every hidden layer ends in
+    ReLU, after normalization or, without it, a bias.
 
     Attributes:
       training: whether layers behave as in training.
-      has_global_features: whether the network has asked for features of the whole photo.
+      has_global_features: whether the network uses features of the whole photo.
     """
 
     def __init__(
         self, training: bool, params: dict[str, Any], whole_lightness: tf.Tensor | None = None
     ):
-        """Settles what all layers have in common.
+        """Initializes what all layers share.
 
         Args:
           training: normalize by the batch's own statistics and update the moving averages;
-            otherwise by the moving averages.
+            otherwise normalize by the moving averages.
           params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
-            `half_size_steps`, after which the photos, and so their statistics, change;
+            `half_size_steps`, after which photos get larger and their statistics change;
             `warm_start` if weights come from another training, whose averages are then kept
-            where it is gone on at full size.
-          whole_lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`, that global features are
-            taken from, for photos of another size or with the style of another photo; by default
-            what the network sees.
+            if all steps are at full size.
+          whole_lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`, to take global features
+            from, for photos of another size or in the style of another photo; by default the
+            network's own input.
         """
         self.has_global_features = False
         self._whole_lightness = whole_lightness
         self.training = training
         self._dtype = tf.as_dtype(params["precision"])
-        self._normalized = params["normalization"] == "batch"
+        self._is_normalized = params["normalization"] == "batch"
         self._half_size_steps = params.get("half_size_steps", 0)
         keeps_averages = bool(params.get("warm_start")) and not self._half_size_steps
-        self._by_averages = not training or keeps_averages
+        self._uses_averages = not training or keeps_averages
 
     def input(self, lightness: tf.Tensor) -> tf.Tensor:
         """L* in 0..100 to -1..1 in the working precision, same shape."""
@@ -206,12 +206,12 @@ class Layers:
     def of_whole_photo(
         self, part: Callable[[Layers, tf.Tensor], tf.Tensor], features: tf.Tensor, size: int
     ) -> tf.Tensor:
-        """Features of the whole photo by a part of the network, for global features.
+        """Input for global features: what a part of the network makes of the whole photo.
 
         Args:
-          part: `part(nn, x)`, which has made its layers already.
-          features: what it made of the photo that the network sees, `[batch, height, width,
-            channels]`; taken over unless the whole photo has a lightness of its own.
+          part: `part(nn, x)`, whose variables exist already.
+          features: its result for the network's own input, `[batch, height, width, channels]`;
+            used as it is unless the whole photo has a lightness of its own.
           size: height and width of the result.
 
         Returns:
@@ -234,12 +234,12 @@ class Layers:
     def dense(self, x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
         """Matrix product, then ReLU: `[batch, in]` to `[batch, channels]`.
 
-        Normalized, if at all, over the channels of each photo (Ba, Kiros and Hinton, "Layer
-        normalization", 2016): a batch of photos is too small a sample for a vector each.
+        Normalization is over the channels of each photo (Ba, Kiros and Hinton, "Layer
+        normalization", 2016), because a batch has too few vectors for statistics of each channel.
         """
         with tf.compat.v1.variable_scope(name):
             product = tf.linalg.matmul(x, self._cast(self._kernel([x.shape[-1], channels])))
-            if not self._normalized:
+            if not self._is_normalized:
                 return self._biased(product, channels)
             product = tf.cast(product, tf.float32)
             mean, variance = tf.nn.moments(product, axes=[1], keepdims=True)
@@ -272,15 +272,16 @@ class Layers:
         Returns:
           `[batch, height, width, channels]`.
         """
-        # Programs that use Estimators may have gone back to TensorFlow 1's kind of shapes.
+        # The calling program may have switched to TensorFlow 1's shapes, which hold no integers.
         inputs = [tf.compat.dimension_value(x.shape[-1]) for x in (local, global_features)]
         with tf.compat.v1.variable_scope(name):
             kernel = self._kernel([sum(inputs), channels])
 
             def product(kernel: tf.Tensor) -> tf.Tensor:
-                of_local, of_global = tf.split(self._cast(kernel), inputs)
-                added = tf.linalg.matmul(global_features, of_global)
-                return tf.nn.conv2d(local, of_local[None, None], 1, "SAME") + added[:, None, None]
+                local_kernel, global_kernel = tf.split(self._cast(kernel), inputs)
+                global_part = tf.linalg.matmul(global_features, global_kernel)
+                local_part = tf.nn.conv2d(local, local_kernel[None, None], 1, "SAME")
+                return local_part + global_part[:, None, None]
 
             return self._activated(channels, kernel, product)
 
@@ -307,15 +308,15 @@ class Layers:
 
     def _activated(self, channels: int, kernel: tf.Tensor, product) -> tf.Tensor:
         """`product(kernel)`, normalized or shifted, through ReLU."""
-        if not self._normalized:
+        if not self._is_normalized:
             return self._biased(product(kernel), channels)
 
         scale = self._vector("scale", channels, 1.0)
         offset = self._vector("offset", channels, 0.0)
         mean = moving_average("moving_mean", [channels], 0.0)
         variance = moving_average("moving_variance", [channels], 1.0)
-        if self._by_averages:
-            # Normalization is linear here, so that the kernel can take it instead of the product.
+        if self._uses_averages:
+            # Normalization by averages is linear, so that it can be folded into the kernel.
             factor = scale * tf.math.rsqrt(variance + _VARIANCE_EPSILON)
             bias = self._cast(offset - mean * factor)
             return tf.nn.relu(tf.nn.bias_add(product(kernel * factor), bias))
@@ -332,6 +333,6 @@ class Layers:
         return tf.nn.relu(tf.nn.bias_add(x, self._cast(bias)))
 
 
-# A network: layers, lightness and the model's parameters to logits of the chroma code and, if there
-# are any, of the classes; see `color_global.network`.
+# A network maps layers, lightness and the model's parameters to logits of the chroma code, and to
+# those of the classes or None; see `color_global.network`.
 Network = Callable[[Layers, tf.Tensor, dict[str, Any]], tuple[tf.Tensor, tf.Tensor | None]]

@@ -10,8 +10,8 @@ import tensorflow as tf
 from colorization.model.layers import moving_average, update_average
 
 # Histogram of Zhang, Isola and Efros, "Colorful Image Colorization" (2016), section 2.2. Cells of
-# a*b* are 10 units wide, and sRGB can display 313 of them. Half of the weight's denominator is the
-# same for all colours. A Gaussian of 5 units smooths the frequencies.
+# a*b* are 10 units wide, and sRGB can display 313 of them. A uniform distribution makes up half of
+# the weight's denominator. A Gaussian of 5 units smooths the frequencies.
 _CELL = 10.0
 _CELLS = 22  # along each axis, from -110 to 110
 _DISPLAYABLE_CELLS = 313
@@ -27,7 +27,7 @@ def color_losses(
 ) -> tf.Tensor:
     """Mean squared error of the chroma code (paper, equation 6, up to a factor).
 
-    With `loss` "rebalanced", each pixel counts the more the rarer its true colour is.
+    With `loss` "rebalanced", pixels of rare colours count more.
 
     Args:
       logits: of the code, float32 `[batch, height, width, 2]`.
@@ -36,7 +36,7 @@ def color_losses(
       training: whether colour frequencies follow the batch.
 
     Returns:
-      Of each example, `[batch]`.
+      Loss of each example, `[batch]`.
     """
     errors = tf.math.squared_difference(tf.sigmoid(logits), labels["code"])
     if params.get("loss") == "rebalanced":
@@ -45,7 +45,7 @@ def color_losses(
 
 
 def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
-    """Weight of each pixel: the rarer its colour is in the training photos, the larger.
+    """Weight of each pixel, larger for colours that are rarer in the training photos.
 
     After Zhang, Isola and Efros 2016, equation 4: w = 1 / ((1 - l) p + l / Q), scaled so that its
     mean over all pixels is 1. The frequencies p are a moving average over batches, kept in the
@@ -76,8 +76,8 @@ def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
 def _smoothed(frequencies: tf.Tensor) -> tf.Tensor:
     """A histogram `[height, width]` after a Gaussian, cut off at four standard deviations."""
     offsets = [offset * _CELL for offset in range(-2, 3)]
-    bell = tf.constant([math.exp(-((offset / _SMOOTHING) ** 2) / 2) for offset in offsets])
-    kernel = bell[:, None] * bell / tf.reduce_sum(bell) ** 2
+    gaussian = tf.constant([math.exp(-((offset / _SMOOTHING) ** 2) / 2) for offset in offsets])
+    kernel = gaussian[:, None] * gaussian / tf.reduce_sum(gaussian) ** 2
     return tf.nn.conv2d(frequencies[None, ..., None], kernel[..., None, None], 1, "SAME")[0, ..., 0]
 
 
@@ -86,11 +86,11 @@ def classification_losses(class_logits: tf.Tensor, classes: tf.Tensor) -> tf.Ten
 
     Args:
       class_logits: float32 `[batch, classes]`.
-      classes: int32 `[batch]`; -1 where the class is not known, which costs nothing.
+      classes: int32 `[batch]`; -1 where the class is not known, for which the loss is 0.
 
     Returns:
-      Of each example, `[batch]`.
+      Loss of each example, `[batch]`.
     """
-    known = classes >= 0
+    is_labelled = classes >= 0
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(classes, 0), class_logits)
-    return _CLASSIFICATION_WEIGHT * tf.where(known, losses, tf.zeros_like(losses))
+    return _CLASSIFICATION_WEIGHT * tf.where(is_labelled, losses, tf.zeros_like(losses))

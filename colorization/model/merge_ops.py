@@ -1,8 +1,7 @@
 """Merging as TensorFlow ops: lightness at full size and small chroma become a finished picture.
 
-The ops take one picture of any size and work strip by strip, which needs a few megabytes beside the
-picture. Exported models are made of them. The twin `merge_numpy` does the same faster where there
-is Python.
+The ops take one picture of any size and work strip by strip, which needs only a few megabytes
+besides the picture. They are for exported models; in Python, `merge_numpy` does the same faster.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import lab_convert
 import upsample
 from colorization.lab.merge_numpy import GUIDE_EPSILON, GUIDE_RADIUS
 
-# Pixels of a strip: planes of so many float32 values stay in a processor's cache from one op to the
-# next.
+# Pixels of a strip, few enough for its float32 planes to stay in the processor's cache between ops.
 _STRIP_PIXELS = 2**17
 
 
@@ -39,10 +37,10 @@ def small_lightness(picture: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def merge(picture: tf.Tensor, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
-    """Gives a picture colours, at its own size and with its own lightness.
+    """Colours a picture at its own size, keeping its own lightness.
 
-    Chroma is enlarged by the fast guided filter under the guidance of the full-size lightness.
-    Colours that sRGB cannot show lose chroma, never lightness.
+    The fast guided filter enlarges the chroma, guided by the full-size lightness. Colours outside
+    of sRGB lose chroma, never lightness.
 
     Args:
       picture: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -59,33 +57,35 @@ def merge(picture: tf.Tensor, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Ten
     guide = tf.nn.avg_pool2d(lightness[None], 2, 2, "VALID")
     coefficients = upsample.guided_coefficients(chroma[None], guide, GUIDE_RADIUS, GUIDE_EPSILON)
     coefficients = tf.transpose(tf.concat(coefficients, axis=-1)[0], [0, 2, 1])
-    wide = tf.linalg.matmul(tf.reshape(coefficients, [rows * 4, columns]), across, transpose_b=True)
-    wide = tf.reshape(wide, [rows, 4 * width])
+    widened = tf.linalg.matmul(
+        tf.reshape(coefficients, [rows * 4, columns]), across, transpose_b=True
+    )
+    widened = tf.reshape(widened, [rows, 4 * width])
 
-    def merged(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+    def merged_strip(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         down = upsample.interpolation(rows, start, stop, height)
-        enlarged = tf.reshape(tf.linalg.matmul(down, wide), [-1, 4, width])
+        enlarged = tf.reshape(tf.linalg.matmul(down, widened), [-1, 4, width])
         slope_a, slope_b, offset_a, offset_b = tf.unstack(enlarged, axis=1)
         strip = _full_lightness(picture[start:stop])
         a, b = slope_a * strip + offset_a, slope_b * strip + offset_b
         return lab_convert.planes_to_rgb(strip, a, b, picture.dtype)
 
-    return _by_strips(merged, height, width, picture.dtype)
+    return _by_strips(merged_strip, height, width, picture.dtype)
 
 
 def _by_strips(
-    strip: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    make_strip: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     height: tf.Tensor,
     width: tf.Tensor,
     dtype: tf.DType,
 ) -> tf.Tensor:
-    """Joins what `strip(first row, row behind the last)` gives for all rows of an RGB picture."""
+    """Joins the strips `make_strip(first row, row after the last)` of an RGB picture."""
     step = tf.maximum(1, _STRIP_PIXELS // width)
     count = -(-height // step)
 
     def write(number: tf.Tensor, strips: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         start = number * step
-        return number + 1, strips.write(number, strip(start, tf.minimum(start + step, height)))
+        return number + 1, strips.write(number, make_strip(start, tf.minimum(start + step, height)))
 
     strips = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, 3])
     _, strips = tf.while_loop(

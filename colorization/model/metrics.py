@@ -12,8 +12,8 @@ Metrics = dict[str, tuple[tf.Tensor, tf.Operation]]
 def colourfulness(pictures: tf.Tensor) -> tf.Tensor:
     """Colourfulness after Hasler and Süsstrunk, "Measuring colourfulness in natural images", 2003.
 
-    With rg = R - G and yb = (R + G) / 2 - B in 0..255: the length of their standard deviations plus
-    0.3 times the length of their means. 0 is gray, about 15 slightly, 45 averagely, 80 highly
+    With rg = R - G and yb = (R + G) / 2 - B in 0..255, it is the norm of their standard deviations
+    plus 0.3 times the norm of their means. 0 is gray, about 15 slightly, 45 averagely and 80 highly
     colourful.
 
     Args:
@@ -54,8 +54,8 @@ def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
 
     Returns:
       `ab_rmse`, `ab_rmse_no_colour` and `ab_rmse_mean_colour` for an EstimatorSpec; `saturation`,
-      the factor on the predicted chroma that makes the error smallest, and `ab_rmse_saturated`,
-      the error that is left with it.
+      the factor on the predicted chroma that minimizes the error, and `ab_rmse_saturated`, the
+      error with that factor.
     """
     rmse = tf.compat.v1.metrics.root_mean_squared_error(truth, predicted)
     return {
@@ -66,20 +66,20 @@ def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
 
 
 def _saturated(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
-    """The least squares of truth - factor * predicted, in closed form."""
+    """The factor that minimizes the squares of truth - factor * predicted, in closed form."""
     products = (truth * predicted, predicted * predicted, truth * truth)
     means, updates = zip(*map(tf.compat.v1.metrics.mean, products), strict=True)
-    across, of_predicted, of_truth = means
-    left = of_truth - tf.math.divide_no_nan(across**2, of_predicted)
+    cross_mean, predicted_mean, truth_mean = means
+    remaining_error = truth_mean - tf.math.divide_no_nan(cross_mean**2, predicted_mean)
     update = tf.group(*updates)
     return {
-        "saturation": (tf.math.divide_no_nan(across, of_predicted), update),
-        "ab_rmse_saturated": (tf.sqrt(tf.maximum(left, 0)), update),
+        "saturation": (tf.math.divide_no_nan(cross_mean, predicted_mean), update),
+        "ab_rmse_saturated": (tf.sqrt(tf.maximum(remaining_error, 0)), update),
     }
 
 
 def classification_metrics(classes: tf.Tensor, class_logits: tf.Tensor) -> Metrics:
-    """Share of the photos whose class is found, among those of known class.
+    """Share of correctly classified photos among those of known class.
 
     Args:
       classes: int32 `[batch]`, -1 where not known.
@@ -88,18 +88,18 @@ def classification_metrics(classes: tf.Tensor, class_logits: tf.Tensor) -> Metri
     Returns:
       `accuracy`, and `labelled`, the share of photos of known class, for an EstimatorSpec.
     """
-    known = tf.cast(classes >= 0, tf.float32)
-    found = tf.argmax(class_logits, axis=1, output_type=tf.int32)
+    is_labelled = tf.cast(classes >= 0, tf.float32)
+    predicted_classes = tf.argmax(class_logits, axis=1, output_type=tf.int32)
     return {
-        "accuracy": tf.compat.v1.metrics.accuracy(classes, found, known),
-        "labelled": tf.compat.v1.metrics.mean(known),
+        "accuracy": tf.compat.v1.metrics.accuracy(classes, predicted_classes, is_labelled),
+        "labelled": tf.compat.v1.metrics.mean(is_labelled),
     }
 
 
 def baselines(
     name: str, truth: tf.Tensor, no_colour: float, of_mean_square: Callable[[tf.Tensor], tf.Tensor]
 ) -> Metrics:
-    """A metric for a prediction of no colour, and for the single colour that fits all photos best.
+    """A metric of two constant predictions: no colour, and the colour that fits all photos best.
 
     Args:
       name: of the metric.
@@ -116,7 +116,7 @@ def baselines(
         tf.reduce_mean(truth, axis=[0, 1, 2]), weights=tf.cast(tf.shape(truth)[0], tf.float32)
     )
     updates = tf.group(update_square, update_mean)
-    # The mean is the best constant. The variance is the error that it leaves.
+    # The mean is the best constant prediction, and the variance is its squared error.
     variance = tf.maximum(square - tf.reduce_mean(tf.square(mean)), 0)
     return {
         f"{name}_no_colour": (of_mean_square(square), updates),

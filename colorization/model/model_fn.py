@@ -23,12 +23,12 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
         `color_global.network`.
 
     Returns:
-      A `model_fn`. Its `features` and `labels` are those of `data.dataset`; its `params` hold
-      `chroma_scale`, what the network and `model.loss` want, and for training
-      what `learning_rate` wants, `clip_norm` (the largest norm of all gradients together),
-      `accumulate_steps` (the parts that each batch is worked through in) and, in a cluster whose
-      workers train in step, `sync`. Predictions are `chroma`, a*b* in CIE units, float32
-      `[batch, 112, 112, 2]`, and the features' `path`.
+      A `model_fn`. Its `features` and `labels` are those of `data.dataset`. Its `params` hold
+      `chroma_scale` and the parameters of the network and of `model.loss`; for training also those
+      of `learning_rate`, `clip_norm` (the largest global norm of gradients), `accumulate_steps`
+      (the number of parts that each batch is processed in) and, in a cluster whose workers train in
+      step, `sync`. Predictions are `chroma`, a*b* in CIE units, float32 `[batch, 112, 112, 2]`, and
+      the features' `path`.
     """
 
     def model_fn(features: dict, labels: dict, mode: str, params: dict, config: Any):
@@ -50,7 +50,7 @@ def make_model_fn(network: Network) -> Callable[..., tf_estimator.EstimatorSpec]
 
 
 def _chroma(logits: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
-    # The logits give a*b* directly, because the inverse of a saturated sigmoid is lost.
+    # Logits are a*b* but for the scale; decoding the sigmoid would lose saturated values.
     return params["chroma_scale"] * logits
 
 
@@ -75,7 +75,7 @@ def _evaluation(
     with tf.compat.v1.name_scope("metrics"):
         truth = to_rgb(lightness, labels["chroma"])
         predicted = to_rgb(lightness, chroma)
-        measured = {
+        eval_metrics = {
             "average_loss": tf.compat.v1.metrics.mean_squared_error(
                 labels["code"], tf.sigmoid(logits)
             ),
@@ -84,17 +84,17 @@ def _evaluation(
             **metrics.picture_metrics(truth, predicted),
         }
         if class_logits is not None:
-            measured.update(metrics.classification_metrics(labels["class"], class_logits))
-    # The baselines' loss is a mean squared error and cannot be compared with another loss.
+            eval_metrics.update(metrics.classification_metrics(labels["class"], class_logits))
+    # The baselines' loss is a mean squared error, which other losses cannot be compared with.
     tags = ("ab_rmse",) if params.get("loss") == "rebalanced" else ("loss", "ab_rmse")
     baselines = {
-        name: {tag: measured[f"{tag}_{name}"][0] for tag in tags}
+        name: {tag: eval_metrics[f"{tag}_{name}"][0] for tag in tags}
         for name in ("no_colour", "mean_colour")
     }
     return tf_estimator.EstimatorSpec(
         tf_estimator.ModeKeys.EVAL,
         loss=tf.reduce_mean(losses),
-        eval_metric_ops=measured,
+        eval_metric_ops=eval_metrics,
         evaluation_hooks=[
             summaries.pictures_hook(
                 lightness, truth, predicted, labels["chroma"], chroma, f"{config.model_dir}/eval"
@@ -120,7 +120,7 @@ def to_rgb(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
 def _training(
     network: Network, features: dict, labels: dict, params: dict[str, Any], config: Any
 ) -> tuple[tf.Tensor, tf.Operation, list[tf.compat.v1.train.SessionRunHook]]:
-    """Loss of the batch, the operation that takes one step, and hooks it needs."""
+    """Loss of the batch, the operation that takes one step, and the hooks it needs."""
     step = tf.compat.v1.train.get_or_create_global_step()
     with tf.compat.v1.name_scope("schedule"):
         rate = learning_rate(step, params)
@@ -132,26 +132,28 @@ def _training(
 
     parts = params.get("accumulate_steps", 1)
     total, gradients, updates = 0.0, [], []
-    # Number of update operations before ours: other replicas add theirs to the same graph.
-    others = len(tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
+    # Other replicas add their update operations to the same graph; these are not ours.
+    previous_updates = len(tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
     for part in range(parts):
-        # Parts run one after the other, so that only one takes memory at a time.
+        # Running one part after the other takes the memory of a single part.
         with (
             tf.control_dependencies([*gradients, *updates]),
             tf.compat.v1.variable_scope(tf.compat.v1.get_variable_scope(), reuse=part > 0),
         ):
-            ours, theirs = (_part(values, part, parts) for values in (features, labels))
-            losses, *_ = _losses(network, ours, theirs, params, training=True)
+            part_features, part_labels = (
+                _part(values, part, parts) for values in (features, labels)
+            )
+            losses, *_ = _losses(network, part_features, part_labels, params, training=True)
             mean = tf.reduce_mean(losses) / parts
-            found, variables = zip(*optimizer.compute_gradients(mean), strict=True)
+            part_gradients, variables = zip(*optimizer.compute_gradients(mean), strict=True)
         total += mean
-        gradients = (
-            [sum(pair) for pair in zip(gradients, found, strict=True)] if gradients else found
-        )
+        if gradients:
+            part_gradients = [sum(pair) for pair in zip(gradients, part_gradients, strict=True)]
+        gradients = part_gradients
         # Updates of the moving averages of batch normalization.
-        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[others:]
+        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[previous_updates:]
     if params.get("clip_norm"):
-        # Gradients of all replicas are summed, so that each gets its share of the limit.
+        # Gradients of all replicas are summed, so that each replica gets a share of the limit.
         limit = params["clip_norm"] / tf.distribute.get_strategy().num_replicas_in_sync
         gradients, _ = tf.clip_by_global_norm(gradients, limit)
     train_op = optimizer.apply_gradients(zip(gradients, variables, strict=True), step)

@@ -15,9 +15,9 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
 
     Args:
       step: number of the update, from 0.
-      params: `learning_rate` (the peak), `learning_rate_schedule`, `max_steps`, `warmup_steps` (a
-        fifth of `max_steps` at most) and `half_size_steps`. Along the cosine, each half-size step
-        counts a quarter.
+      params: `learning_rate` (the peak), `learning_rate_schedule`, `max_steps`, `warmup_steps`
+        (limited to a fifth of `max_steps`) and `half_size_steps`, each of which counts as a quarter
+        of a step along the cosine.
 
     Returns:
       float32 scalar.
@@ -26,14 +26,13 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
     warmup = min(params["warmup_steps"], params["max_steps"] // 5)
     rate = tf.constant(params["learning_rate"], tf.float32)
     if params["learning_rate_schedule"] == "cosine":
-        small = float(params.get("half_size_steps", 0))
-        # Progress counts pixels, not steps, because what was learnt at half size has yet to settle
-        # at full size.
-        begin, now, end = (
-            tf.minimum(count, small) / 4 + tf.maximum(count - small, 0)
+        half_size_steps = float(params.get("half_size_steps", 0))
+        # Progress counts pixels, not steps, so that the rate is still high when full size begins.
+        start, current, end = (
+            tf.minimum(count, half_size_steps) / 4 + tf.maximum(count - half_size_steps, 0)
             for count in (float(warmup), step, float(params["max_steps"]))
         )
-        progress = tf.clip_by_value((now - begin) / (end - begin), 0, 1)
+        progress = tf.clip_by_value((current - start) / (end - start), 0, 1)
         rate *= (1 + tf.cos(math.pi * progress)) / 2
     return rate * tf.minimum((step + 1) / (warmup + 1), 1)
 
@@ -41,7 +40,7 @@ def learning_rate(step: tf.Tensor, params: dict[str, Any]) -> tf.Tensor:
 def synchronous(
     optimizer: tf.compat.v1.train.Optimizer, config: tf_estimator.RunConfig
 ) -> tuple[tf.compat.v1.train.Optimizer, tf.compat.v1.train.SessionRunHook]:
-    """An optimizer that applies the mean gradient of all workers once each has given its own.
+    """An optimizer that waits for the gradients of all workers and applies their mean.
 
     Returns:
       The optimizer, and a hook that each worker's training needs.
@@ -52,10 +51,10 @@ def synchronous(
 
 
 class _InStep(tf.compat.v1.train.SessionRunHook):
-    """The optimizer's own hook, without waiting for its thread in the end.
+    """The optimizer's own hook, but without joining its thread at the end.
 
-    After the last step the thread waits for gradients that never come. Closing the session would
-    then take two minutes.
+    After the last step that thread waits for gradients that never come, so that closing the session
+    would take two minutes.
     """
 
     def __init__(self, hook: tf.compat.v1.train.SessionRunHook):

@@ -38,15 +38,14 @@ def pictures_hook(
     ]
     for channel, name in enumerate("ab"):
         for kind, chroma in (("truth", truth_chroma), ("predicted", predicted_chroma)):
-            # TensorFlow fails to draw histograms of other numbers. That the loss is not finite says
-            # enough.
+            # TensorFlow's histograms fail for other numbers, which the loss reports anyway.
             finite = tf.where(tf.math.is_finite(chroma), chroma, tf.zeros_like(chroma))
             summaries.append(
                 tf.compat.v1.summary.histogram(
                     f"chroma/{name}_{kind}", finite[..., channel], collections=[]
                 )
             )
-    # A distance between steps so large that only the first batch is drawn.
+    # With so many steps between two summaries, only the first batch is drawn.
     return tf.compat.v1.train.SummarySaverHook(
         save_steps=10**9, output_dir=folder, summary_op=tf.compat.v1.summary.merge(summaries)
     )
@@ -59,11 +58,11 @@ class BaselinesHook(tf.compat.v1.train.SessionRunHook):
     """
 
     def __init__(self, curves: dict[str, dict[str, tf.Tensor]], model_dir: str):
-        """Settles what is drawn at the end of each evaluation.
+        """Initializes the hook.
 
         Args:
           curves: name of the baseline -> tag of the chart -> its value.
-          model_dir: the curves go into `eval_NAME` in there.
+          model_dir: folder of the model; curves go to its subfolders `eval_NAME`.
         """
         self._curves = curves
         self._model_dir = Path(model_dir)
@@ -84,7 +83,7 @@ class BaselinesHook(tf.compat.v1.train.SessionRunHook):
 
 def write_hyperparameters(values: dict[str, Any], model_dir: str) -> None:
     """Lists the hyperparameters of a run on TensorBoard's HParams page."""
-    # The suffix keeps two event files of one second apart. Without it they would share a name.
+    # Two event files of the same second would share a name without the suffix.
     suffix = ".hyperparameters"
     with (
         tf.Graph().as_default(),
