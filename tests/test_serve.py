@@ -114,9 +114,9 @@ def test_the_general_models_are_among_those_to_choose(models, tmp_path, monkeypa
     assert offered.colorizer("pretrained/color_global")
     alone = jobs.Models(str(tmp_path / "color_global"), PRECISION)
     assert alone.default == "pretrained/color_global"
-    assert alone.named("color_global") == "pretrained/color_global"
-    assert offered.named("color_global") == "color_global"
-    assert alone.named(["nonsense"]) == ["nonsense"]
+    assert alone.full_name("color_global") == "pretrained/color_global"
+    assert offered.full_name("color_global") == "color_global"
+    assert alone.full_name(["nonsense"]) == ["nonsense"]
     assert sorted(alone.names) == general
 
 

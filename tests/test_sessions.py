@@ -77,7 +77,7 @@ def test_results_stay_for_a_minute_however_many_there_are(folder, monkeypatch):
     assert len({request.folder for request in requests}) == 30
     in_a(MINUTE, monkeypatch)
     requests.append(begin(sessions, "a", [put(folder, "hash30/photo.png")]))
-    kept = [request for request in requests if not request.gone]
+    kept = [request for request in requests if not request.is_gone]
     assert kept == requests[-8:]
     assert len(list(folder.iterdir())) == 2 * 8
     sessions.end("a")
@@ -96,7 +96,7 @@ def test_a_request_that_runs_or_waits_is_kept(folder, monkeypatch):
             begin(sessions, "a", [put(folder, f"hash{number}/photo.png"), awaited])
         in_a(MINUTE, monkeypatch)
         begin(sessions, "a", [])
-        assert not long.gone
+        assert not long.is_gone
         assert upload.exists()
         assert awaited.exists()
         in_a(HOUR, monkeypatch)
@@ -115,9 +115,9 @@ def test_a_session_may_end_before_its_requests(folder):
     sessions = Sessions(folder)
     running, waiting = (sessions.expect("a", {put(folder)}) for _ in range(2))
     with sessions.running(running):
-        assert not running.gone
+        assert not running.is_gone
         sessions.end("a")
-        assert running.gone
+        assert running.is_gone
         assert files(folder) == []
     assert sessions.latest("a") == []
     with pytest.raises(FileNotFoundError), sessions.running(waiting):
@@ -132,14 +132,14 @@ def test_a_session_ends_when_all_have_left_and_nobody_comes_back(folder, monkeyp
             request = begin(sessions, "a", [put(folder)])
         in_a(MINUTE, monkeypatch)
         sessions.sweep()
-        assert not request.gone
+        assert not request.is_gone
     with sessions.visit("a"):
         in_a(MINUTE, monkeypatch)
         sessions.sweep()
-        assert not request.gone
+        assert not request.is_gone
     in_a(MINUTE, monkeypatch)
     sessions.sweep()
-    assert not request.gone
+    assert not request.is_gone
     in_a(WHILE, monkeypatch)
     sessions.sweep()
     assert files(folder) == []
@@ -150,7 +150,7 @@ def test_a_tab_that_is_loaded_anew_gets_what_it_had(folder, monkeypatch):
     assert sessions.come_back("tab", "a") == []
     with sessions.visit("a"):
         request = begin(sessions, "a", [photo := put(folder)])
-        request.asked = [photo], "color", 1.5, None
+        request.inputs = [photo], "color", 1.5, None
         request.results = ["result"]
         # Somebody is still there, in a tab that this one is a copy of.
         assert sessions.come_back("tab", "b") is None
@@ -160,7 +160,7 @@ def test_a_tab_that_is_loaded_anew_gets_what_it_had(folder, monkeypatch):
     assert sessions.come_back("other tab", "d") == []
     in_a(WHILE, monkeypatch)
     sessions.sweep()
-    assert not request.gone
+    assert not request.is_gone
     sessions.end("c")
     assert files(folder) == []
     sessions.sweep()
@@ -171,8 +171,8 @@ def test_requests_without_a_session_are_nobody_elses(folder):
     sessions = Sessions(folder)
     first, second = (begin(sessions, None, [put(folder)]) for _ in range(2))
     sessions.end(first.session)
-    assert first.gone
-    assert not second.gone
+    assert first.is_gone
+    assert not second.is_gone
 
 
 def test_equal_uploads_stay_until_nobody_needs_them(folder):
@@ -239,8 +239,8 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     assert former.key != result.key
     assert sessions.strokes("ada", photo) == first
     assert sessions.strokes("ada", folder / "other.png") == ()
-    (changed,) = sessions.update("ada", result, strokes=second, after=folder / "new.jpg")
-    assert changed == result._replace(strokes=second, after=folder / "new.jpg")
+    (changed,) = sessions.update("ada", result, strokes=second, coloured=folder / "new.jpg")
+    assert changed == result._replace(strokes=second, coloured=folder / "new.jpg")
     assert sessions.strokes("ada", photo) == second
     # The preview made with the first stroke comes too late.
     assert sessions.update("ada", result, picture=folder / "late.png") == []

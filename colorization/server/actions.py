@@ -1,4 +1,4 @@
-"""What happens on the page: listeners that colour, paint and show."""
+"""The listeners of the page, which colour, paint and show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from colorization.server.painting import painted_picture, painted_preview, strok
 from colorization.server.request_filter import expected_request
 from colorization.server.sessions import Request, Result, Sessions
 
-_GONE = "That picture is no longer here; colour the photo once more."
+_PICTURE_GONE = "That picture is no longer here; colour the photo once more."
 
 
 class Actions:
@@ -48,7 +48,7 @@ class Actions:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Any]:
-        """Colours photos, showing each that is done; without photos, empties the page."""
+        """Colours photos and shows each result; without photos, empties the page."""
         if not photos:
             self._sessions.end(_session(request))
             yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
@@ -56,15 +56,15 @@ class Actions:
         job = parse_job(self._models, self._sessions, photos, model, saturation, style)
         job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
-        with self._running(request) as begun:
-            begun.asked = job.photos, model, saturation, style["path"] if style else None
-            for finished, problems in colorize_all(job, begun, progress):
+        with self._running(request) as job_request:
+            job_request.inputs = job.photos, model, saturation, style["path"] if style else None
+            for finished, problems in colorize_all(job, job_request, progress):
                 archive = None
-                if finished and len(begun.results) > 1:
-                    archive = write_zip(begun.results, begun.folder / "coloured.zip")
-                # Later results do not replace what may be looked at already.
-                shown = _show(begun.results[0]) if shown is None else [gr.skip()] * len(shown)
-                yield *shown, _archive(archive), _strip(begun.results)
+                if finished and len(job_request.results) > 1:
+                    archive = write_zip(job_request.results, job_request.folder / "coloured.zip")
+                # The first result stays in view when later ones come.
+                shown = _show(job_request.results[0]) if shown is None else [gr.skip()] * len(shown)
+                yield *shown, _archive(archive), _strip(job_request.results)
                 if finished and problems:
                     gr.Warning(html.escape(named_problems(problems), quote=False), duration=None)
 
@@ -86,21 +86,21 @@ class Actions:
           Paths of the pictures; and the names of photos that could not be coloured, with reasons.
         """
         job = parse_job(self._models, self._sessions, photos, model, saturation, style, hints)
-        with self._running(request) as begun:
-            *_, (_, problems) = colorize_all(job, begun, progress)
-        return [str(result.picture) for result in begun.results], problems
+        with self._running(request) as job_request:
+            *_, (_, problems) = colorize_all(job, job_request, progress)
+        return [str(result.picture) for result in job_request.results], problems
 
     @contextlib.contextmanager
     def _running(self, request: gr.Request) -> Iterator[Request]:
-        """A request that stops without a traceback when its session ends."""
-        expected = expected_request(request.request.scope)
-        if expected is None:  # a result is coloured once more
-            expected = self._sessions.expect(_session(request), set())
+        """Runs the request for the duration of the body; the end of its session is no traceback."""
+        job_request = expected_request(request.request.scope)
+        if job_request is None:  # a result is coloured once more
+            job_request = self._sessions.expect(_session(request), set())
         try:
-            with self._sessions.running(expected):
-                yield expected
+            with self._sessions.running(job_request):
+                yield job_request
         except OSError as error:
-            if expected.gone:
+            if job_request.is_gone:
                 raise refusal("The session has ended.") from error
             _refuse_trouble_of_disk(error)
             raise
@@ -109,18 +109,18 @@ class Actions:
         """Shows the picture of the strip that was clicked."""
         results = self._sessions.latest(_session(request))
         if not isinstance(chosen.index, int) or not 0 <= chosen.index < len(results):
-            raise refusal(_GONE)
+            raise refusal(_PICTURE_GONE)
         return _show(results[chosen.index])
 
     def paint(self, painted: Any, request: gr.Request) -> tuple:
-        """Shows the picture as it is with the strokes that a visitor has painted."""
+        """Shows the preview with the strokes that a visitor has painted."""
         session = _session(request)
         result = self._find(session, painted)
         strokes = painted["strokes"]
-        after = result.next_version("after").with_suffix(".jpg")
-        with _still_there():
-            after.write_bytes(painted_preview(result, strokes))
-        changes = {"after": after, "strokes": strokes}
+        preview = result.next_version("preview").with_suffix(".jpg")
+        with _explained_removal():
+            preview.write_bytes(painted_preview(result, strokes))
+        changes = {"coloured": preview, "strokes": strokes}
         results = self._sessions.update(session, result, **changes)
         if not results:
             return (gr.skip(),) * 4
@@ -133,11 +133,11 @@ class Actions:
         result = self._find(session, painted)
         folder = result.next_version("picture")
         finished = result._replace(picture=folder / result.picture.name)
-        with _still_there():
-            finished.drawn.parent.mkdir(parents=True)
+        with _explained_removal():
+            finished.strokes_file.parent.mkdir(parents=True)
             finished.picture.write_bytes(painted_picture(result))
             if finished.strokes:
-                finished.drawn.write_bytes(strokes_as_png(result))
+                finished.strokes_file.write_bytes(strokes_as_png(result))
             results = self._sessions.update(session, result, picture=finished.picture)
             if not results:
                 return (gr.skip(),) * 3
@@ -149,13 +149,13 @@ class Actions:
         """The result that a visitor paints on.
 
         Raises:
-          gr.Error: there is none, or what was sent are no strokes.
+          gr.Error: it no longer exists, or the client sent no strokes.
         """
         if not isinstance(painted, dict) or not are_strokes(painted.get("strokes")):
             raise refusal("These are no strokes, or too many.")
         result = self._sessions.find(session, painted.get("photo"))
         if result is None:
-            raise refusal(_GONE)
+            raise refusal(_PICTURE_GONE)
         return result
 
     def try_example(self, number: Any) -> list[str]:
@@ -165,47 +165,47 @@ class Actions:
         return [self._examples[number]]
 
     def come_back(self, tab: Any, request: gr.Request) -> tuple:
-        """Puts photos and settings back that stood on the page before it was loaded anew.
+        """Restores the photos and settings of a page that was reloaded.
 
         Returns:
-          The name of the tab from now on, and values of photos and settings.
+          The new name of the tab, and values for the photos and settings.
         """
         requests = None
         for _ in range(20 if isinstance(tab, str) else 0):
             requests = self._sessions.come_back(tab, _session(request))
             if requests is not None:
                 break
-            # That the former page has gone may not be known yet.
+            # The server may not have noticed yet that the former page is closed.
             time.sleep(0.1)
         if requests is None:
-            # The tab that this one is a copy of keeps the name.
+            # This tab is a copy of another one, which keeps the name.
             tab = secrets.token_urlsafe()
             requests = self._sessions.come_back(tab, _session(request))
-        asked = [one.asked for one in requests if one.asked]
-        if not asked:
+        inputs = [former.inputs for former in requests if former.inputs]
+        if not inputs:
             return tab, *(gr.skip(),) * 4
-        photos, *settings = asked[-1]
+        photos, *settings = inputs[-1]
         return tab, list(map(str, photos)), *settings
 
     def offer_style(self, model: Any) -> Any:
-        """Asks for a style where the model can take one."""
+        """Shows the field for a style photo if the model can take one."""
         return gr.update(visible=model in self._models.with_style)
 
 
 def _show(result: Result) -> tuple:
-    """Values of slider, brush and the buttons that download a picture and its strokes."""
-    picture, after = result.picture, str(result.after)
+    """Values of the slider, the brush and the download buttons of a picture and its strokes."""
+    picture, preview = result.picture, str(result.coloured)
     value = {
         "photo": result.key,
-        "picture": FileData(path=after).model_dump(),
+        "picture": FileData(path=preview).model_dump(),
         "strokes": list(result.strokes),
     }
-    button = gr.update(
+    download = gr.update(
         value=str(picture), label=f"Download {picture.name}", visible=True, interactive=True
     )
-    drawn = str(result.drawn) if result.drawn.exists() else None
-    strokes = gr.update(value=drawn, visible=drawn is not None)
-    return (str(result.before), after), value, button, strokes
+    strokes_file = str(result.strokes_file) if result.strokes_file.exists() else None
+    strokes = gr.update(value=strokes_file, visible=strokes_file is not None)
+    return (str(result.gray), preview), value, download, strokes
 
 
 def _archive(archive: Path | None) -> Any:
@@ -213,24 +213,25 @@ def _archive(archive: Path | None) -> Any:
 
 
 def _strip(results: Sequence[Result]) -> Any:
-    many = len(results) > 1
-    return gr.update(value=[str(one.after) for one in results] if many else None, visible=many)
+    is_visible = len(results) > 1
+    previews = [str(result.coloured) for result in results]
+    return gr.update(value=previews if is_visible else None, visible=is_visible)
 
 
 @contextlib.contextmanager
-def _still_there() -> Iterator[None]:
-    """Explains that files have gone, with their session or after an hour."""
+def _explained_removal() -> Iterator[None]:
+    """Explains that files were removed, with their session or after an hour."""
     try:
         yield
     except (FileNotFoundError, UnreadablePhoto) as error:
-        raise refusal(_GONE) from error
+        raise refusal(_PICTURE_GONE) from error
     except OSError as error:
         _refuse_trouble_of_disk(error)
         raise
 
 
 def _refuse_trouble_of_disk(error: OSError) -> None:
-    """Tells the visitor what the server's disk is in want of, if that is the error."""
+    """Raises an explanation for the visitor if the error is about the server's disk."""
     if (trouble := trouble_of_disk(error)) is not None:
         raise refusal(f"On the server, {trouble}.") from error
 

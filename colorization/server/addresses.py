@@ -1,4 +1,4 @@
-"""Under which addresses the page is served: on this machine, to others, through a proxy."""
+"""The addresses that the page is served at: on this machine, to others, through a proxy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Address(NamedTuple):
 
     Attributes:
       scheme: `http` or `https`.
-      host: name or IP address, in lower case, of IPv6 without brackets.
-      port: the scheme's own if none is given.
-      path: of the folder that the page stands in, without a slash at its end.
+      host: name or IP address in lower case; IPv6 addresses without brackets.
+      port: the scheme's default if none is given.
+      path: of the folder that holds the page, without a trailing slash.
     """
 
     scheme: str
@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address | None:
-    """Reads an address as people and browsers write it; None where it is none."""
+    """Parses an address as people and browsers write it; None if it is none."""
     try:
         url = urlsplit(text)
         host = (url.hostname or "").rstrip(".")
@@ -50,7 +50,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_public_url(text: str) -> Address:
-    """Reads what `--public_url` names.
+    """Parses the address that `--public_url` gives.
 
     Raises:
       UserError: it is no address of a page.
@@ -73,29 +73,31 @@ def is_local(host: str) -> bool:
 
 
 def foreign_address(headers: Mapping[bytes, str], public_url: Address | None) -> str | None:
-    """Looks for signs that a browser asks for another page than this one, or on its behalf.
+    """The address of another site that a request seems to be meant for or sent by.
 
-    A site could have its name point to this machine (DNS rebinding), or have a visitor's browser
-    send requests to it. A proxy in front of the page looks the same, unless `public_url` says so.
+    A site may point its name to this machine (DNS rebinding), or make a visitor's browser send
+    requests here. A proxy in front of the page looks the same unless `public_url` names it.
 
     Args:
-      headers: of the request, their names in lower case.
+      headers: of the request, with names in lower case.
       public_url: where a proxy shows the page, if one does.
 
     Returns:
-      The other address, as far as it can be told; None if there is no such sign.
+      The other address, as far as it is known; None if there are no such signs.
     """
     scheme = headers.get(b"x-forwarded-proto", "").partition(",")[0].strip().lower() or "http"
     host = headers.get(b"host", "")
-    asked = headers.get(b"x-forwarded-host", "").partition(",")[0].strip() or host
+    requested_host = headers.get(b"x-forwarded-host", "").partition(",")[0].strip() or host
     origin = headers.get(b"origin")
     sender = parse_address(origin or "")
-    here = [parse_address(f"{scheme}://{name}") for name in (asked, host)]
-    local = [address for address in here if address is not None and is_local(address.host)]
+    own_addresses = [parse_address(f"{scheme}://{name}") for name in (requested_host, host)]
+    local_addresses = [
+        address for address in own_addresses if address is not None and is_local(address.host)
+    ]
     if public_url is not None:
-        # Proxies rewrite the other headers as they like; browsers do not let sites leave out this.
-        allowed = [public_url._replace(path=""), *local]
+        # Proxies may rewrite the other headers, but browsers do not let sites omit the origin.
+        allowed = [public_url._replace(path=""), *local_addresses]
         return None if origin is None or sender in allowed else origin
-    if len(local) < len(here):
-        return origin if sender is not None else f"{scheme}://{asked}"
-    return None if origin is None or sender == here[0] else origin
+    if len(local_addresses) < len(own_addresses):
+        return origin if sender is not None else f"{scheme}://{requested_host}"
+    return None if origin is None or sender == own_addresses[0] else origin

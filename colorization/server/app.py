@@ -1,7 +1,7 @@
-"""Serves the page to colour photos on, and the same as an API; what `--mode serve` runs.
+"""Serves the page to colour photos on and its API, for `--mode serve`.
 
-`page` is built on Gradio. Around it stand `request_filter`, which decides what reaches it, and
-`sessions`, which keeps and removes the files.
+`page` is built with Gradio. `request_filter` decides which requests reach it, and `sessions` keeps
+and removes its files.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from colorization.server.sessions import Sessions
 # Most bytes of an uploaded file. The most pixels are `refusals.MAX_PIXELS`.
 MAX_UPLOAD = 256 * 2**20
 
-# Seconds between two looks for files that can go.
+# Seconds between two searches for files to remove.
 _SWEEP_SECONDS = 5
-# Number of sessions whose last input Gradio keeps, for listeners of another kind than ours.
+# Number of sessions whose last input Gradio keeps, which our listeners do not use.
 _SESSIONS_REMEMBERED = 16
 
 
@@ -41,28 +41,28 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
     """User names and passwords, from lines `user:password` of a file or of COLORIZE_AUTH.
 
     Args:
-      path: of the file; without one, the environment variable counts.
+      path: of the file; without one, the environment variable is used.
 
     Returns:
-      Nothing where neither is given.
+      Nothing if neither is given.
 
     Raises:
       UserError: the file cannot be read, or one of them holds something else.
     """
-    where = f"--auth_file {path}" if path else "COLORIZE_AUTH"
+    source = f"--auth_file {path}" if path else "COLORIZE_AUTH"
     try:
         text = Path(path).read_text("utf-8-sig") if path else os.environ.get("COLORIZE_AUTH", "")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no text"
-        raise UserError(f"cannot read {where} ({reason}); name a text file") from error
+        raise UserError(f"cannot read {source} ({reason}); name a text file") from error
     accounts = []
     for line in filter(None, map(str.strip, text.splitlines())):
         user, _, password = line.partition(":")
         if not user or not password:
-            raise UserError(f"{where} must hold lines of the form user:password")
+            raise UserError(f"{source} must hold lines of the form user:password")
         accounts.append((user, password))
     if path and not accounts:
-        raise UserError(f"{where} is empty; write a line of the form user:password into it")
+        raise UserError(f"{source} is empty; write a line of the form user:password into it")
     return accounts
 
 
@@ -78,15 +78,15 @@ def serving(
 ) -> Iterator[str]:
     """Serves the page for the duration of the body.
 
-    Only one at a time: it sets the environment variables of `_environment`.
+    There must be only one at a time, because it changes environment variables.
 
     Args:
       models: what to colour with.
       examples: photos to try, by name: uint8 grays `[height, width]`.
       host: address to listen on.
-      port: likewise.
+      port: port to listen on.
       public_url: where people open the page, if a proxy stands in front of it.
-      accounts: user names and passwords; without any, whoever reaches the address is served.
+      accounts: user names and passwords; without any, the page is open to everyone.
 
     Yields:
       The page's address.
@@ -131,7 +131,7 @@ def _launch(
     accounts: Sequence[tuple[str, str]],
     middleware: list[Middleware],
 ) -> None:
-    """Starts to serve, in a thread of its own and without whatever asks other hosts."""
+    """Starts to serve in a new thread, without any features that contact other hosts."""
     page.launch(
         server_name=name,
         server_port=port,
@@ -158,21 +158,21 @@ def _launch(
 @contextlib.contextmanager
 def _environment(folder: Path) -> Iterator[Path]:
     """Tells Gradio to keep its files in a folder and to send nothing anywhere."""
-    wanted = {
+    variables = {
         "GRADIO_TEMP_DIR": str(folder),
         "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_RUN_HISTORY": "False",
-        # Gradio makes statistics of all requests anew after each, and nobody can see them.
+        # Gradio would recompute statistics of all requests after each one, for nobody to see.
         "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
         "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "HF_HUB_OFFLINE": "1",
-        # Gradio asks itself, and nobody else, whether it has started. A proxy would get in the way.
+        # Gradio contacts only itself, to learn whether it has started; a proxy would interfere.
         "no_proxy": "*",
     }
-    former = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    # Gradio has read this variable already, when it was imported.
+    former = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    # Gradio has read this variable when it was imported.
     gr.routes.DEFAULT_TEMP_DIR = str(folder)
     try:
         yield folder
@@ -185,7 +185,7 @@ def _environment(folder: Path) -> Iterator[Path]:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Tries the address; Gradio reports any trouble as a port in use.
+    """Tries to listen on the address, because Gradio reports every problem as a port in use.
 
     Raises:
       UserError: it cannot be listened on.
@@ -206,9 +206,9 @@ def _require_free(host: str, port: int) -> None:
 def _sweep(page: gr.Blocks, sessions: Sessions, ended: threading.Event) -> None:
     while not ended.wait(_SWEEP_SECONDS):
         sessions.sweep()
-        # Gradio notes the name of every file, to remove it some day, and forgets none.
-        for noted in page.temp_file_sets:
-            noted.clear()
+        # Gradio collects the names of all files to remove some day, and would never drop any.
+        for files in page.temp_file_sets:
+            files.clear()
 
 
 def _write_examples(photos: Mapping[str, np.ndarray], folder: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""The brush of the page: strokes that say what colour something was.
+"""The brush of the page, for strokes that show which colour something was.
 
-`brush.html`, `brush.css` and `brush.js` are what happens in the browser.
+`brush.html`, `brush.css` and `brush.js` are its part in the browser.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from PIL import Image, ImageDraw
 
 from colorization.server.sessions import Strokes
 
-# Colours to paint with: those that people need most, and a gray for what had no colour. Lightness
-# is the photo's own.
+# The colours that people need most, and a gray for what had no colour. Lightness stays the photo's.
 PALETTE = (
     ("fair skin", "#e8c0a4"),
     ("tanned skin", "#c68e6a"),
@@ -34,15 +33,15 @@ PALETTE = (
     ("no colour", "#808080"),
 )
 
-_MOST_STROKES = 1000
-_MOST_POINTS = 100_000
+_MAX_STROKES = 1000
+_MAX_POINTS = 100_000
 
 
 def brush(**settings: Any) -> gr.HTML:
-    """The component; its value is a dict of `photo`, `picture` and `strokes`.
+    """The brush as a component; its value is a dict of `photo`, `picture` and `strokes`.
 
-    `photo` is a string that tells photos apart, `picture` the file to paint on. Its event `input`
-    follows each change of the strokes.
+    `photo` is a key of the photo, `picture` the file to paint on. The event `input` follows each
+    change of the strokes.
     """
     html, css, javascript = (
         Path(__file__).with_name(f"brush.{kind}").read_text("utf-8")
@@ -64,9 +63,11 @@ def brush(**settings: Any) -> gr.HTML:
 
 def are_strokes(sent: Any) -> bool:
     """Whether what a client sent is a list of strokes: dicts of `colour`, `width` and `points`."""
-    if not isinstance(sent, list) or len(sent) > _MOST_STROKES:
+    if not isinstance(sent, list) or len(sent) > _MAX_STROKES:
         return False
-    return all(map(_is_stroke, sent)) and sum(len(one["points"]) for one in sent) <= _MOST_POINTS
+    if not all(map(_is_stroke, sent)):
+        return False
+    return sum(len(stroke["points"]) for stroke in sent) <= _MAX_POINTS
 
 
 def _is_stroke(sent: Any) -> bool:
@@ -92,7 +93,7 @@ def _are_shares(sent: Any, count: int) -> bool:
 
 
 def draw_strokes(strokes: Strokes, size: tuple[int, int]) -> np.ndarray:
-    """The strokes on a transparent picture, later ones on top.
+    """Draws strokes on a transparent picture, later ones on top.
 
     Args:
       strokes: see `are_strokes`.

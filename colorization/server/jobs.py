@@ -42,7 +42,7 @@ from colorization.training.general_model import general_models
 from colorization.training.settings import stored_settings
 
 MAX_SATURATION = 3.0
-_MOST_MODELS = 4
+_MAX_MODELS = 4
 # Seconds between two updates of a page that waits for many photos.
 _UPDATE_SECONDS = 1.0
 
@@ -50,14 +50,14 @@ _log = logging.getLogger(__name__)
 
 
 class Models:
-    """The trained models that a page offers. Each is loaded once, when it is first asked for.
+    """The trained models that a page offers. Each is loaded when it is first used.
 
-    The general ones that ship with the suite are among them, as `pretrained/color` and the like.
+    The general models that ship with the suite are included, as `pretrained/color` and so on.
 
     Attributes:
-      default: name of the one that the server was started with.
-      names: of all.
-      with_style: names of those that can take the style of another photo.
+      default: name of the model that the server was started with.
+      names: names of all models.
+      with_style: names of the models that can take the style of another photo.
     """
 
     def __init__(self, model_dir: str, precision: str = "auto"):
@@ -66,29 +66,29 @@ class Models:
         Raises:
           UserError: there is no trained model in `model_dir`.
         """
-        folders = _folders(Path(model_dir))
+        folders = _model_folders(Path(model_dir))
         self.default = next(iter(folders))
         self._precision = precision
         self._folders = folders
         self._loaded: OrderedDict[tuple[str, bool], Colorizer] = OrderedDict()
         self._lock = threading.Lock()
         self.colorizer(self.default)
-        settings = _settings(folders, self.default)
+        settings = _usable_settings(folders, self.default)
         self._folders = {name: folders[name] for name in settings}
         self.names = list(settings)
         takes_style = {
             script: has_global_features({**settings[self.default], "model": script})
-            for script in {found["model"] for found in settings.values()}
+            for script in {stored["model"] for stored in settings.values()}
         }
         self.with_style = [name for name in settings if takes_style[settings[name]["model"]]]
 
-    def named(self, name: object) -> object:
-        """The name of a model; of a general one, what stands behind the folder is enough."""
+    def full_name(self, name: object) -> object:
+        """A model's full name; the name of a general model may lack `pretrained/`."""
         general = f"pretrained/{name}"
         return general if name not in self.names and general in self.names else name
 
     def colorizer(self, name: str, style: np.ndarray | None = None) -> Colorizer:
-        """The model of that name; given any style, one that can take styles.
+        """The model of that name; with a style, an instance that takes styles.
 
         Raises:
           UserError: it cannot be loaded.
@@ -99,52 +99,52 @@ class Models:
                 self._loaded[key] = Colorizer(
                     self._folders[name], precision=self._precision, style=style
                 )
-                if len(self._loaded) > _MOST_MODELS:
+                if len(self._loaded) > _MAX_MODELS:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(key)
             return self._loaded[key]
 
 
-def _folders(chosen: Path) -> dict[str, str]:
-    """Folders by name: of a model, of those beside it, of the general ones."""
-    general = general_models()
-    for name, folder in general.items():
+def _model_folders(chosen: Path) -> dict[str, str]:
+    """Name -> folder of the chosen model, of those beside it and of the general ones."""
+    general_folders = general_models()
+    for name, folder in general_folders.items():
         if os.path.abspath(chosen) == folder:
-            return {name: folder, **general}
-    # The path is absolute only where it must be. The working folder may have a [ in its name, and
-    # TensorFlow finds no checkpoint below such a folder.
+            return {name: folder, **general_folders}
+    # The path is made absolute only if it must be: TensorFlow finds no checkpoint below a folder
+    # with a [ in its name, which the working folder may have.
     if chosen.name in ("", ".."):
         chosen = Path(os.path.abspath(chosen))
-    beside = sorted(path.parent for path in chosen.parent.glob("*/settings.json"))
-    own = [chosen, *(folder for folder in beside if has_model(str(folder)))]
-    return {**{folder.name: str(folder) for folder in own}, **general}
+    sibling_folders = sorted(path.parent for path in chosen.parent.glob("*/settings.json"))
+    own_folders = [chosen, *(folder for folder in sibling_folders if has_model(str(folder)))]
+    return {**{folder.name: str(folder) for folder in own_folders}, **general_folders}
 
 
-def _settings(folders: dict[str, str], chosen: str) -> dict[str, dict[str, Any]]:
-    """Settings by name, of those models that are of the same version as the chosen one."""
-    own = stored_settings(folders[chosen])
-    found = {}
+def _usable_settings(folders: dict[str, str], chosen: str) -> dict[str, dict[str, Any]]:
+    """Name -> settings of the models that are of the same version as the chosen one."""
+    chosen_settings = stored_settings(folders[chosen])
+    settings_by_name = {}
     for name, folder in folders.items():
         try:
             settings = stored_settings(folder)
         except UserError as error:
             _log.warning("%s is left out: %s", folder, error)
             continue
-        if settings is not None and settings.keys() == own.keys():
-            found[name] = settings
-    return found
+        if settings is not None and settings.keys() == chosen_settings.keys():
+            settings_by_name[name] = settings
+    return settings_by_name
 
 
 class Job(NamedTuple):
     """A checked request to colour photos.
 
     Attributes:
-      photos: to be coloured, in this order.
+      photos: the photos to colour, in this order.
       colorizer: the model.
       saturation: factor of a* and b*.
-      style: the style photo's `Colorizer.small_lightness`; None for that of each photo itself.
-      hints: points of each photo, as `hints.with_hints` takes them.
-      strokes: gives those that have been painted on a photo before.
+      style: the style photo's `Colorizer.small_lightness`; None to use each photo's own.
+      hints: points of each photo, see `hints.with_hints`.
+      strokes: returns the strokes that were painted on a photo before.
     """
 
     photos: list[Path]
@@ -164,10 +164,10 @@ def parse_job(
     style: Any,
     hints: Any = None,
 ) -> Job:
-    """Makes sense of what a client sent, whatever it sent.
+    """Checks what a client sent, which may be anything.
 
     Raises:
-      gr.Error: there is none in it.
+      gr.Error: it is not a job.
     """
     if not photos:
         raise refusal("Send one photo or more.")
@@ -175,7 +175,7 @@ def parse_job(
         _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
     ]
     style = _upload(sessions, style) if style else None
-    model = models.named(model)
+    model = models.full_name(model)
     if model not in models.names:
         raise refusal(f"There is no model {model!r}; choose from {', '.join(models.names)}.")
     if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
@@ -194,8 +194,8 @@ def parse_job(
         raise refusal(f"{error}.") from error
 
 
-def _upload(sessions: Sessions, sent: Any) -> Path:
-    path = sessions.upload(sent.get("path") if isinstance(sent, dict) else None)
+def _upload(sessions: Sessions, file_data: Any) -> Path:
+    path = sessions.upload(file_data.get("path") if isinstance(file_data, dict) else None)
     if path is None:
         raise refusal("A photo is no longer here; drop it once more.")
     return path
@@ -235,15 +235,15 @@ def colorize_all(
     """Colours the photos, adding to the results of the request.
 
     Yields:
-      Now and then False, at the end True; and the names of the files that could not be coloured,
-      or not wholly, with the reasons.
+      Whether all photos are done, False now and then and True at the end; and name -> reason for
+      photos that could not be coloured, or only in part.
 
     Raises:
       FileNotFoundError: the session has ended.
-      gr.Error: none could be coloured.
+      gr.Error: no photo could be coloured.
     """
     problems: dict[str, str] = {}
-    shown = time.monotonic()
+    updated_at = time.monotonic()
     labels = _labels(job.photos)
     names = picture_names({label: label for label in labels})
     for number, (path, label) in enumerate(zip(job.photos, labels, strict=True)):
@@ -251,18 +251,18 @@ def colorize_all(
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
             strokes = job.strokes(path)
-            files, told = _colorize(job, path, name, job.hints[number], strokes)
+            files, remarks = _colorize(job, path, name, job.hints[number], strokes)
         except (UnreadablePhoto, CannotEncode, UserError) as error:
-            if request.gone:
+            if request.is_gone:
                 raise FileNotFoundError(path) from error
             problems[label] = str(error)
             continue
         except MemoryError:
             problems[label] = NO_MEMORY
             continue
-        if told:
-            problems[label] = "; ".join(told)
-        # Each picture has a folder of its own, because people see its name in their downloads.
+        if remarks:
+            problems[label] = "; ".join(remarks)
+        # Each picture has a folder of its own, so that its download keeps the photo's name.
         result = Result(
             request.folder / str(number) / name,
             request.folder / f"{number}-gray.jpg",
@@ -279,9 +279,9 @@ def colorize_all(
             problems[label] = f"on the server, {trouble}"
             continue
         request.results.append(result)
-        if time.monotonic() - shown > _UPDATE_SECONDS:
+        if time.monotonic() - updated_at > _UPDATE_SECONDS:
             yield False, problems
-            shown = time.monotonic()
+            updated_at = time.monotonic()
     if not request.results:
         raise refusal(named_problems(problems))
     yield True, problems
@@ -290,62 +290,64 @@ def colorize_all(
 def _colorize(
     job: Job, path: Path, name: str, points: list[Any], strokes: Strokes
 ) -> tuple[tuple[bytes, bytes, bytes, bytes], list[str]]:
-    """The first files of a `Result`, and what the user should hear.
+    """Contents of the first four files of a `Result`, and remarks for the user.
 
-    The picture is what `--mode predict` writes, of several pages the first.
+    The picture is the one that `--mode predict` writes, but only the first of several pages.
     """
     data = read_file(str(path))
     photo = decode(data)
-    told = list(notes(photo, format_of_name(name)))
-    if more := len(pages(data)) - 1:
-        told.append(f"its {more} further pages are left out here; --mode predict colours them")
+    remarks = list(notes(photo, format_of_name(name)))
+    if further_pages := len(pages(data)) - 1:
+        remarks.append(
+            f"its {further_pages} further pages are left out here; --mode predict colours them"
+        )
     colorizer = job.colorizer
     small = colorizer.small_lightness(photo.pixels)
     whole = small if job.style is None else job.style
     planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
-    before = colorizer.gray(reduced(photo.pixels))
-    hints = points or draw_strokes(strokes, before.shape[1::-1])
+    gray = colorizer.gray(reduced(photo.pixels))
+    hints = points or draw_strokes(strokes, gray.shape[1::-1])
     coloured = planes.merge(photo.pixels, hints)
     picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
-    previews = preview(before, photo), preview(reduced(coloured), photo)
-    return (picture, *previews, planes.to_bytes()), told
+    previews = preview(gray, photo), preview(reduced(coloured), photo)
+    return (picture, *previews, planes.to_bytes()), remarks
 
 
 def _write(result: Result, files: Sequence[bytes]) -> None:
-    """Writes what `_colorize` gave, and the strokes; nothing is left where that fails."""
+    """Writes the files from `_colorize` and the strokes, or none if that fails."""
     result.picture.parent.mkdir()
     try:
-        for where, data in zip(result, files, strict=False):
-            where.write_bytes(data)
+        for path, data in zip(result, files, strict=False):
+            path.write_bytes(data)
         if result.strokes:
-            result.drawn.parent.mkdir()
-            result.drawn.write_bytes(strokes_as_png(result))
+            result.strokes_file.parent.mkdir()
+            result.strokes_file.write_bytes(strokes_as_png(result))
     except OSError:
         shutil.rmtree(result.picture.parent, ignore_errors=True)
-        for where, _ in zip(result, files, strict=False):
-            where.unlink(missing_ok=True)
+        for path, _ in zip(result, files, strict=False):
+            path.unlink(missing_ok=True)
         raise
 
 
 def _labels(photos: Sequence[Path]) -> list[str]:
-    """Names of the photos, those that some share with a number, so that all are different."""
+    """Names of the photos; equal ones get a number, so that all are different."""
     labels: list[str] = []
-    taken = {path.name for path in photos}
+    used = {path.name for path in photos}
     for path in photos:
         label = path.name
         if label in labels:
-            more = (f"{path.stem} ({number}){path.suffix}" for number in itertools.count(2))
-            label = next(one for one in more if one not in taken)
-            taken.add(label)
+            candidates = (f"{path.stem} ({number}){path.suffix}" for number in itertools.count(2))
+            label = next(candidate for candidate in candidates if candidate not in used)
+            used.add(label)
         labels.append(label)
     return labels
 
 
 def named_problems(problems: Mapping[str, str]) -> str:
-    """A few file names with what was wrong with them, and how many more there are."""
-    some = [f"{name}: {reason}" for name, reason in list(problems.items())[:5]]
-    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-    return f"{'; '.join(some)}{more}."
+    """A few file names with their problems, and how many more there are."""
+    listed = [f"{name}: {reason}" for name, reason in list(problems.items())[:5]]
+    rest = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return f"{'; '.join(listed)}{rest}."
 
 
 def write_zip(results: Sequence[Result], path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The page that people colour photos on: what stands on it; what happens there is in `actions`."""
+"""The components of the page that people colour photos on; `actions` holds their listeners."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from colorization.server.brush import brush
 from colorization.server.jobs import MAX_SATURATION, Models
 from colorization.server.sessions import Sessions
 
-# Jobs at the same time: enough that a few long ones hold up no short one, few enough that large
-# photos fit in memory.
+# Number of jobs at the same time: enough for short ones not to wait for long ones, few enough for
+# large photos to fit in memory.
 _JOBS_AT_ONCE = 4
 _JOBS_WAITING = 200
 _JOB_LIMITS: dict[str, Any] = {"concurrency_id": "colour", "concurrency_limit": _JOBS_AT_ONCE}
-# Listeners get what the client sends as it is (`preprocess=False`) and check it themselves:
-# Gradio would open files to do so.
+# Listeners get unchecked values (`preprocess=False`) and check them, because Gradio would open
+# files to do so.
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
 
 # On wide screens, photos and settings are at the left and the result at the right. On narrow ones
@@ -36,7 +36,7 @@ footer .divider { display: none; }
 """
 
 
-# A page that is shown at another address than the server knows does not work, and says why.
+# A page at another address than the server knows does not work; this script explains it.
 HEAD = """<script>
 {
   const here = location.origin + location.pathname.replace(/\\/$/, "");
@@ -54,14 +54,14 @@ HEAD = """<script>
 </script>"""
 
 
-# The name of a browser's tab, which it keeps when the page is loaded anew: by hand, after the
-# connection broke off, or because a phone needed the memory. `Actions.come_back` gives the first.
+# A browser's tab keeps its name, which `Actions.come_back` gives it, when the page is reloaded: by
+# hand, after losing the connection, or because a phone needed the memory.
 _TAB = '() => sessionStorage.getItem("tab")'
 _NAME_TAB = '(name) => sessionStorage.setItem("tab", name)'
 
 
 def theme() -> gr.themes.Base:
-    """Colours and letters of the page."""
+    """Colours and fonts of the page."""
     # Gradio's own theme loads its fonts from Google.
     return gr.themes.Default(
         primary_hue="teal",
@@ -69,7 +69,7 @@ def theme() -> gr.themes.Base:
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     ).set(
-        # Shades that are dark enough to read white letters on.
+        # White letters need shades as dark as these.
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
@@ -90,45 +90,47 @@ def build_page(models: Models, sessions: Sessions, examples: Sequence[str]) -> g
         gr.Markdown("# Let there be colour")
         with gr.Row(elem_id="layout"):
             with gr.Column(min_width=280):
-                photos, tried = _photo_inputs(examples)
+                photos, examples_field = _photo_inputs(examples)
             with gr.Column(min_width=280, elem_id="result"):
                 outputs = _result()
             with gr.Column(min_width=280):
                 settings = _settings(models)
-        asked = [photos, *settings]
-        _colour_on_change(actions, asked, outputs)
+        inputs = [photos, *settings]
+        _colour_on_change(actions, inputs, outputs)
         _paint_on_input(actions, outputs)
-        _add_api(actions, asked)
-        tried.click(actions.try_example, tried, photos, **_PRIVATE)
+        _add_api(actions, inputs)
+        examples_field.click(actions.try_example, examples_field, photos, **_PRIVATE)
         tab = gr.Textbox(visible=False)
         loaded = page.load(
-            actions.come_back, tab, [tab, *asked], js=_TAB, show_progress="hidden", **_PRIVATE
+            actions.come_back, tab, [tab, *inputs], js=_TAB, show_progress="hidden", **_PRIVATE
         )
         loaded.then(lambda name: None, tab, js=_NAME_TAB, **_PRIVATE)
-        # Browsers stay in touch only where something happens at the end; `Sessions.visit` hears it.
+        # Only pages with an unload event keep the heartbeat that `Sessions.visit` needs.
         page.unload(lambda: None)
-    # Listeners without a limit of their own are quick.
+    # Listeners without a limit of their own are quick and need none.
     page.queue(max_size=_JOBS_WAITING, default_concurrency_limit=None, api_open=False)
     return page
 
 
 def require_sense(page: gr.Blocks, function: object, values: object) -> None:
-    """Checks what a client sends as Gradio does later, which would log at length what is wrong.
+    """Checks values from a client before Gradio does, which would log a traceback for wrong ones.
 
     Args:
       page: as `build_page` gives it.
-      function: its number or its name.
+      function: number or name of the listener.
       values: its arguments, as a list or by name.
 
     Raises:
       ValueError: there is no such function, or it takes other values.
     """
-    found = [one for one in page.fns.values() if function in (one._id, one.api_name)]
-    if not found or not isinstance(values, list | dict):
+    matches = [
+        listener for listener in page.fns.values() if function in (listener._id, listener.api_name)
+    ]
+    if not matches or not isinstance(values, list | dict):
         raise ValueError(function)
-    inputs = found[0].inputs
+    inputs = matches[0].inputs
     if isinstance(values, dict):
-        names = list(inspect.signature(found[0].fn).parameters)[: len(inputs)]
+        names = list(inspect.signature(matches[0].fn).parameters)[: len(inputs)]
         values = [values.get(name) for name in names]
     if len(values) < len(inputs):
         raise ValueError(values)
@@ -139,9 +141,9 @@ def require_sense(page: gr.Blocks, function: object, values: object) -> None:
 
 
 def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
-    """The field that photos are dropped on, and the examples below it."""
+    """The field to drop photos on, and the examples below it."""
     photos = gr.File(label="Photos", file_count="multiple", height=170, elem_id="photos")
-    tried = gr.Dataset(
+    examples_field = gr.Dataset(
         components=[gr.Image(visible=False)],
         samples=[[example] for example in examples],
         label="Or try one of these",
@@ -149,11 +151,11 @@ def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
         visible=bool(examples),
         elem_id="examples",
     )
-    return photos, tried
+    return photos, examples_field
 
 
 class _Result(NamedTuple):
-    """Components that show results: a picture beside its gray photo or under the brush; a strip."""
+    """Components for results: a picture beside its gray photo, one to paint on, and a strip."""
 
     slider: gr.ImageSlider
     brush: gr.HTML
@@ -197,7 +199,7 @@ def _result() -> _Result:
 
 
 def _settings(models: Models) -> tuple[gr.Dropdown, gr.Slider, gr.Image]:
-    """Model, saturation and the photo whose style is taken."""
+    """The fields for model, saturation and style photo."""
     model = gr.Dropdown(models.names, value=models.default, label="Model", filterable=False)
     saturation = gr.Slider(
         0.1, MAX_SATURATION, 1, step=0.1, label="Saturation", elem_id="saturation"
@@ -214,9 +216,9 @@ def _settings(models: Models) -> tuple[gr.Dropdown, gr.Slider, gr.Image]:
 
 
 def _colour_on_change(actions: Actions, inputs: Sequence[Any], outputs: _Result) -> None:
-    """Colours anew when a photo or a setting changes; a click in the strip shows that picture."""
+    """Recolours when a photo or setting changes; a click in the strip shows that picture."""
     photos, model, saturation, style = inputs
-    shown = [outputs.slider, outputs.brush, outputs.download, outputs.strokes]
+    result_fields = [outputs.slider, outputs.brush, outputs.download, outputs.strokes]
     gr.on(
         [photos.change, model.change, saturation.release, style.change],
         actions.colour,
@@ -228,11 +230,11 @@ def _colour_on_change(actions: Actions, inputs: Sequence[Any], outputs: _Result)
         **_PRIVATE,
     )
     model.change(actions.offer_style, model, style, show_progress="hidden", **_PRIVATE)
-    outputs.strip.select(actions.choose, None, shown, **_PRIVATE)
+    outputs.strip.select(actions.choose, None, result_fields, **_PRIVATE)
 
 
 def _paint_on_input(actions: Actions, outputs: _Result) -> None:
-    """Lets the picture follow each stroke, first the one that is looked at, then at full size."""
+    """Recolours after each stroke, first the preview and then the picture at full size."""
     painting: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
     outputs.brush.input(
         actions.paint,
@@ -253,7 +255,7 @@ def _paint_on_input(actions: Actions, outputs: _Result) -> None:
 
 
 def _add_api(actions: Actions, inputs: Sequence[Any]) -> None:
-    """The call for programs, `/colorize`, behind a button that nobody sees."""
+    """Adds the API call `/colorize`, behind an invisible button."""
     button = gr.Button(visible=False)
     hints = gr.JSON(visible=False, label="hints")
     pictures = gr.File(visible=False, file_count="multiple", label="pictures")

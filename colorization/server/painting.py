@@ -1,4 +1,4 @@
-"""Colouring a finished photo anew after strokes of the brush, without its network."""
+"""Recolours a finished photo by strokes of the brush, without running the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Planes(NamedTuple):
 
     Attributes:
       lightness: see `Colorizer.small_lightness`.
-      chroma: see `Colorizer.predict`; times the saturation.
+      chroma: see `Colorizer.predict`; multiplied by the saturation.
     """
 
     lightness: np.ndarray
@@ -47,32 +47,32 @@ def _stored_planes(result: Result) -> Planes:
 
 
 def painted_preview(result: Result, strokes: Strokes) -> bytes:
-    """`Result.after` with other strokes, in a time that does not depend on the photo's size."""
-    before = read_photo(result.before)
-    drawn = draw_strokes(strokes, before.pixels.shape[1::-1])
-    return preview(_stored_planes(result).merge(before.pixels, drawn), before)
+    """A new `Result.coloured` for other strokes; takes as long for large photos as for small."""
+    gray = read_photo(result.gray)
+    hints = draw_strokes(strokes, gray.pixels.shape[1::-1])
+    return preview(_stored_planes(result).merge(gray.pixels, hints), gray)
 
 
 def painted_picture(result: Result) -> bytes:
-    """`Result.picture` with its strokes."""
+    """A new `Result.picture` with the result's strokes."""
     photo = read_photo(result.photo)
-    coloured = _stored_planes(result).merge(photo.pixels, _drawn(result))
+    coloured = _stored_planes(result).merge(photo.pixels, _drawn_strokes(result))
     return encode(coloured, photo, format_of_name(result.picture.name), JPEG_QUALITY)
 
 
 def strokes_as_png(result: Result) -> bytes:
-    """The strokes of a result, of the size of `Result.before`; for `--hints`."""
-    drawn = _drawn(result)
-    return encode(drawn[..., :3], Photo(drawn, drawn[..., 3]), "PNG", JPEG_QUALITY)
+    """The strokes of a result, of the size of `Result.gray`; for `--hints`."""
+    picture = _drawn_strokes(result)
+    return encode(picture[..., :3], Photo(picture, picture[..., 3]), "PNG", JPEG_QUALITY)
 
 
-def _drawn(result: Result) -> np.ndarray:
-    with Image.open(result.before) as before:
-        return draw_strokes(result.strokes, before.size)
+def _drawn_strokes(result: Result) -> np.ndarray:
+    with Image.open(result.gray) as gray:
+        return draw_strokes(result.strokes, gray.size)
 
 
 def reduced(pixels: np.ndarray) -> np.ndarray:
-    """uint8 `[height, width, channels]`, of at most 1600 pixels a side."""
+    """Reduces a picture to 1600 pixels a side at most: uint8 `[height, width, channels]`."""
     if pixels.dtype == np.uint16:
         pixels = to_bytes(pixels)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
@@ -81,7 +81,7 @@ def reduced(pixels: np.ndarray) -> np.ndarray:
 
 
 def preview(pixels: np.ndarray, photo: Photo) -> bytes:
-    """A reduced picture as JPEG, what is transparent in the photo over white."""
+    """A reduced picture as JPEG; transparent parts of the photo become white."""
     alpha = photo.alpha
     if alpha is not None:
         alpha = np.asarray(Image.fromarray(alpha).resize(pixels.shape[1::-1]))

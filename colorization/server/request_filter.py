@@ -1,4 +1,4 @@
-"""A filter between the network and Gradio that lets through only what the page needs."""
+"""Filters requests before they reach Gradio; only what the page needs may pass."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from colorization.server.addresses import Address, foreign_address, parse_addres
 from colorization.server.sessions import Request, Sessions
 
 _PREFIX = "/gradio_api/"
-# Routes of Gradio's that the page and its own client use. Left out are calls that go past the
-# queue, fetch from other hosts, or serve development.
+# Gradio's routes that the page and Gradio's client use. The others bypass the queue, fetch from
+# other hosts or are for development.
 _PAGES = (
     "/",
     "/config",
@@ -47,24 +47,24 @@ _CALLS = (
     "upload_progress",
     "user",
 )
-# Most bytes of a request other than an upload.
-_MOST_BYTES = 4 * 2**20
+# Largest size in bytes of a request other than an upload.
+_MAX_BYTES = 4 * 2**20
 _HEARTBEAT = f"{_PREFIX}heartbeat/"
 _FILE = f"{_PREFIX}file="
-# Status and text of answers.
+# Status and text of responses.
 _NOT_UNDERSTOOD = (400, "not understood")
 _REFUSED = (403, "refused")
 _NO_PAGE = (404, "no such page")
 _TOO_LONG = (413, "too long")
 _FAILED = (500, "failed")
-# Fields that Gradio's page sends with a call, and with the event that it is for.
+# Fields that Gradio's page sends in a call, and in the description of its event.
 _CALL_NAMES = ("data", "fn_index", "session_hash", "trigger_id")
 _EVENT_NAMES = ("index", "value", "selected")
-# Key under which the scope of a request that names uploads holds its `Request`.
+# Key of the `Request` in the scope of an HTTP request that names uploads.
 _REQUEST_KEY = "colorization.request"
 
 _HEADERS = [
-    # Policy by which the browser refuses whatever a page of ours might ask for elsewhere.
+    # The browser refuses to load or send anything elsewhere.
     (
         b"content-security-policy",
         b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
@@ -72,7 +72,7 @@ _HEADERS = [
     ),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
-    # Header that lets proxies pass on progress as it comes.
+    # Proxies pass on progress without buffering.
     (b"x-accel-buffering", b"no"),
 ]
 
@@ -84,14 +84,15 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 
 class RequestFilter:
-    """ASGI middleware that refuses
+    """ASGI middleware that refuses requests and informs `Sessions`.
+
+    It refuses
 
     - routes that the page does not need;
-    - paths, in addresses and in what is sent, that lead anywhere but into the folder of uploads
-      and results, and addresses in their place;
-    - unless everybody is let in, requests that another site makes the browser send;
+    - files, in addresses and in calls, outside of the folder of uploads and results;
+    - requests that another site makes the browser send, unless the page is open to all.
 
-    and tells `Sessions` who is there, and which uploads are waited for.
+    `Sessions` learns from it which visitors are there, and which uploads are still needed.
     """
 
     def __init__(
@@ -106,12 +107,12 @@ class RequestFilter:
         """Wraps an application.
 
         Args:
-          app: what answers the other requests.
-          folder: of uploads and results, given by its real path.
-          sessions: what lies in there.
-          require_sense: given a function, by its number or its name, and the values for it, raises
-            ValueError where these are none that it takes.
-          open_to_all: whether it does not matter under which name the page is asked for.
+          app: handles the requests that pass.
+          folder: real path of the folder of uploads and results.
+          sessions: owner of that folder.
+          require_sense: takes the number or name of a function and its values, and raises
+            ValueError if the function does not take these.
+          open_to_all: let requests pass whatever address they were sent to or from.
           public_url: where a proxy shows the page, if one does.
         """
         self._app = app
@@ -123,17 +124,17 @@ class RequestFilter:
         self._warned = False
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Passes a request on or answers it with 400, 403, 404, 413, 500 or 507."""
+        """Passes a request on, or responds with 400, 403, 404, 413, 500 or 507."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})  # nothing here speaks that
+            await send({"type": "websocket.close"})  # not used by the page
         else:
             scope = self._without_folder(scope)
             path: str = scope["path"]
             refusal = self._refusal(scope)
             if refusal is None and scope["method"] == "POST" and _is_call(path):
-                refusal, receive, scope = await self._read(scope, receive)
+                refusal, receive, scope = await self._read_call(scope, receive)
             if refusal is None:
                 with self._visit(path):
                     await self._pass_on(scope, receive, send)
@@ -141,7 +142,7 @@ class RequestFilter:
                 await _answer(send, *refusal)
 
     async def _pass_on(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Lets the application answer; what it makes of nonsense is no news for the log."""
+        """Lets the application respond; its errors about nonsense are logged for debugging only."""
         started = False
 
         async def send_with_headers(message: _Message) -> None:
@@ -159,17 +160,17 @@ class RequestFilter:
                 _log.warning("%s: %s", self._folder, trouble)
             _log.debug("%s %s", scope["method"], scope["path"], exc_info=True)
             if started:
-                # Fails where the answer has been promised to be longer; the connection ends then.
+                # This fails if a longer body was announced; the connection is closed then.
                 with contextlib.suppress(RuntimeError):
                     await send({"type": "http.response.body", "body": b""})
             elif trouble is not None:
                 await _answer(send, 507, f"on the server, {trouble}")
             else:
-                # Gradio does not check all it is sent before it uses it.
+                # Gradio does not check all input, so that an error may come from nonsense.
                 await _answer(send, *(_NOT_UNDERSTOOD if scope["method"] == "POST" else _FAILED))
 
     def _without_folder(self, scope: _Message) -> _Message:
-        """The scope as if the proxy showed the page at the top, where it does not itself do so."""
+        """The scope without the folder of the public address, which not all proxies remove."""
         folder = self._public_url.path if self._public_url else ""
         if not folder or not f"{scope['path']}/".startswith(f"{folder}/"):
             return scope
@@ -177,7 +178,7 @@ class RequestFilter:
         return {**scope, "path": path, "raw_path": quote(path).encode()}
 
     def _visit(self, path: str) -> contextlib.AbstractContextManager:
-        """Someone is there as long as this connection, which says nothing else, stands."""
+        """Counts a visitor of a session for as long as a heartbeat connection lasts."""
         call = path.removeprefix(_HEARTBEAT)
         return self._sessions.visit(call) if call != path else contextlib.nullcontext()
 
@@ -185,95 +186,100 @@ class RequestFilter:
         path: str = scope["path"]
         call = path.removeprefix(_PREFIX)
         if call == path:
-            known = path in _PAGES or path.startswith(_FOLDERS)
+            is_known = path in _PAGES or path.startswith(_FOLDERS)
         else:
-            known = any(
-                call.startswith(one) if one[-1] in "/=" else call.rstrip("/") == one
-                for one in _CALLS
+            is_known = any(
+                call.startswith(route) if route[-1] in "/=" else call.rstrip("/") == route
+                for route in _CALLS
             )
-        if not known:
+        if not is_known:
             return _NO_PAGE
         if path.startswith(_FILE) and not self._is_ours(path.removeprefix(_FILE)):
             return _REFUSED
-        # The page's own files are no secret, and the page explains better what is wrong.
+        # The page's own files are public, and the page explains the problem better.
         if self._open_to_all or path.startswith(_FOLDERS):
             return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        other = foreign_address(headers, self._public_url)
-        return None if other is None else (403, self._explanation(other))
+        foreign = foreign_address(headers, self._public_url)
+        return None if foreign is None else (403, self._explanation(foreign))
 
-    def _explanation(self, other: str) -> str:
-        """The answer to requests from another page; the log has it too, the first time."""
-        address = parse_address(other)
-        known = str(address) if address else "another address"
+    def _explanation(self, foreign: str) -> str:
+        """The response to requests for or from another site; the first one is also logged."""
+        address = parse_address(foreign)
+        shown = str(address) if address else "another address"
         if self._public_url:
-            said = f"refused: asked for at {known}, but --public_url is {self._public_url}"
+            message = f"refused: asked for at {shown}, but --public_url is {self._public_url}"
         else:
-            said = (
-                f"refused: asked for at {known}; if a proxy shows the page there, start it with "
-                f"--public_url {address or 'ADDRESS'} (with the folder, if it shows it in one)"
+            message = (
+                f"refused: asked for at {shown}; if a proxy shows the page there, start it "
+                f"with --public_url {address or 'ADDRESS'} (with the folder, if it shows it in one)"
             )
         if not self._warned:
             self._warned = True
-            _log.warning("%s", said)
-        return said
+            _log.warning("%s", message)
+        return message
 
     def _is_ours(self, path: object) -> bool:
         if not isinstance(path, str) or "\0" in path:
             return False
         return os.path.realpath(path).startswith(self._folder + os.sep)
 
-    async def _read(
+    async def _read_call(
         self, scope: _Message, receive: _Receive
     ) -> tuple[tuple[int, str] | None, _Receive, _Message]:
-        """The whole body, checked, to be received once more; and the scope that goes with it."""
+        """Reads and checks a call.
+
+        Returns:
+          A refusal or None; a function that receives the checked call again; and the scope, which
+          holds the expected `Request` if the call names uploads.
+        """
         body = b""
-        more = True
-        while more:
+        has_more = True
+        while has_more:
             message = await receive()
             if message["type"] != "http.request":
                 return _NOT_UNDERSTOOD, receive, scope
             body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > _MOST_BYTES:
+            has_more = message.get("more_body", False)
+            if len(body) > _MAX_BYTES:
                 return _TOO_LONG, receive, scope
         try:
-            sent = json.loads(body)
-            if not all(map(self._is_ours, _paths(sent))):
+            call = json.loads(body)
+            if not all(map(self._is_ours, _paths(call))):
                 return _REFUSED, receive, scope
-            sent = self._understood(scope["path"], sent)
+            call = self._checked_fields(scope["path"], call)
         except (ValueError, RecursionError):
             return _NOT_UNDERSTOOD, receive, scope
-        uploads = self._sessions.uploads(_paths(sent))
+        uploads = self._sessions.uploads(_paths(call))
         if uploads:
-            expected = self._sessions.expect(sent.get("session_hash"), uploads)
-            scope = {**scope, _REQUEST_KEY: expected}
-        # The call is written anew, so that nobody reads anything else into it.
-        messages = iter([{"type": "http.request", "body": json.dumps(sent).encode()}])
+            request = self._sessions.expect(call.get("session_hash"), uploads)
+            scope = {**scope, _REQUEST_KEY: request}
+        # The call is serialized again, so that the application cannot parse it differently.
+        messages = iter([{"type": "http.request", "body": json.dumps(call).encode()}])
 
         async def receive_again() -> _Message:
             return next(messages, None) or await receive()
 
         return None, receive_again, scope
 
-    def _understood(self, path: str, sent: object) -> dict[str, Any]:
-        """The fields of a call that the application gets to see.
+    def _checked_fields(self, path: str, call: object) -> dict[str, Any]:
+        """The fields of a call that are passed to the application.
 
         Raises:
           ValueError: the call makes no sense.
         """
-        if not isinstance(sent, dict) or not isinstance(sent.get("session_hash"), str | None):
-            raise ValueError(sent)
-        call = path.removeprefix(_PREFIX).rstrip("/")
-        if call.startswith("call/v2/"):
-            self._require_sense(call.removeprefix("call/v2/"), sent)
-            return sent
-        function = sent.get("fn_index") if call == "queue/join" else call.removeprefix("call/")
-        self._require_sense(function, sent.get("data"))
-        event = sent.get("event_data")
+        if not isinstance(call, dict) or not isinstance(call.get("session_hash"), str | None):
+            raise ValueError(call)
+        route = path.removeprefix(_PREFIX).rstrip("/")
+        if route.startswith("call/v2/"):
+            self._require_sense(route.removeprefix("call/v2/"), call)
+            return call
+        function = call.get("fn_index") if route == "queue/join" else route.removeprefix("call/")
+        self._require_sense(function, call.get("data"))
+        event = call.get("event_data")
         event = event if isinstance(event, dict) else {}
-        understood = {name: sent[name] for name in _CALL_NAMES if name in sent}
-        return {**understood, "event_data": {name: event.get(name) for name in _EVENT_NAMES}}
+        fields = {name: call[name] for name in _CALL_NAMES if name in call}
+        return {**fields, "event_data": {name: event.get(name) for name in _EVENT_NAMES}}
 
 
 def expected_request(scope: _Message) -> Request | None:
@@ -281,15 +287,15 @@ def expected_request(scope: _Message) -> Request | None:
     return scope.get(_REQUEST_KEY)
 
 
-def _paths(sent: object) -> Iterator[object]:
-    """Everything that a client sent as the path of a file."""
-    if isinstance(sent, dict):
-        if sent.get("path") is not None:
-            yield sent["path"]
-        sent = list(sent.values())
-    if isinstance(sent, list):
-        for one in sent:
-            yield from _paths(one)
+def _paths(value: object) -> Iterator[object]:
+    """Everything in a client's value that stands for the path of a file."""
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _paths(item)
 
 
 def _is_call(path: str) -> bool:

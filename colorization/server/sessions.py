@@ -1,4 +1,4 @@
-"""Files of the people who use the page: uploads and results, in one private folder."""
+"""Uploads and results of the people who use the page, in one private folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Number of requests of a session whose results stay whatever their age.
-_MOST_REQUESTS = 8
-# Seconds in which results can be fetched, however many more come after them.
+# Number of a session's latest requests that are kept when there are more.
+_MAX_REQUESTS = 8
+# Seconds for which results can be fetched, however many requests follow.
 _FETCH_SECONDS = 60
-# Seconds for a visitor whose connection broke off to come back: phones end it when they are locked.
+# Seconds for a visitor to come back after losing the connection, as phones do when they are locked.
 _AWAY_SECONDS = 600
-# Seconds after which what nobody has asked for since is removed.
+# Seconds after which files are removed if nobody has asked for them.
 _KEEP_SECONDS = 3600
 
 # Painted lines, from first to last; see `brush.are_strokes`.
@@ -31,17 +31,17 @@ class Result(NamedTuple):
     """Files of a coloured photo, and what has been painted on it.
 
     Attributes:
-      picture: at full size.
-      before: smaller and gray, to look at.
-      after: likewise, in colour.
-      planes: what the network saw and predicted, see `painting`.
+      picture: the coloured picture at full size.
+      gray: preview in gray.
+      coloured: preview in colour.
+      planes: input and output of the network, see `painting.Planes`.
       photo: the upload.
-      strokes: that the picture and the one to look at in colour have been made with.
+      strokes: those that the picture and its preview were made with.
     """
 
     picture: Path
-    before: Path
-    after: Path
+    gray: Path
+    coloured: Path
     planes: Path
     photo: Path
     strokes: Strokes = ()
@@ -52,34 +52,34 @@ class Result(NamedTuple):
         return f"{self.planes.parent.name}/{self.planes.stem}"
 
     @property
-    def drawn(self) -> Path:
+    def strokes_file(self) -> Path:
         """Path of the strokes as a PNG, if there are any."""
         return self.picture.parent / "strokes" / f"{self.picture.stem}.png"
 
-    def next_version(self, what: str) -> Path:
-        """A path for another version of one of its files; all but the last one are removed.
+    def next_version(self, kind: str) -> Path:
+        """A path for a new version of one of its files; removes all older ones but the last.
 
         The last one may still be on its way to the visitor.
         """
-        stem = f"{self.planes.stem}-{what}-"
+        stem = f"{self.planes.stem}-{kind}-"
         versions = sorted(self.planes.parent.glob(f"{stem}*"))
-        for old in versions[:-1]:
-            _remove(old)
+        for version in versions[:-1]:
+            _remove(version)
         number = 1 + int(versions[-1].stem.removeprefix(stem)) if versions else 0
         return self.planes.with_name(f"{stem}{number:06}")
 
 
 class Request:
-    """One request of a session: it waits for its turn, runs, and has ended.
+    """A request of a session, which first waits, then runs and ends.
 
     Attributes:
-      session: that it belongs to.
-      folder: for its results; made when it begins; its name cannot be guessed.
+      session: the session that it belongs to.
+      folder: for its results; created when it begins; its name cannot be guessed.
       uploads: the files that it names.
-      asked: for what the page asked: photos in order, model, saturation, path of the photo for the
-        style or None; None before it has begun, or where another program asked.
-      results: of the photos coloured so far.
-      begun: whether it has had its turn.
+      inputs: values of the page's fields: photos in order, model, saturation, and path of the style
+        photo or None. None before the request has begun, or if it does not come from the page.
+      results: those of the photos coloured so far.
+      has_begun: whether it has had its turn.
       running: whether more results may come.
     """
 
@@ -87,41 +87,41 @@ class Request:
         self.session = session
         self.folder = folder
         self.uploads = uploads
-        self.asked: tuple[list[Path], str, float, str | None] | None = None
+        self.inputs: tuple[list[Path], str, float, str | None] | None = None
         self.results: list[Result] = []
-        self.begun = self.running = False
+        self.has_begun = self.running = False
         self.time = time.time()  # of its last change
 
     @property
-    def gone(self) -> bool:
-        """Whether its session has ended, and with it the folder."""
+    def is_gone(self) -> bool:
+        """Whether its session has ended and its folder was removed."""
         return not self.folder.exists()
 
 
 class Sessions:
-    """Knows which files belong to which session, and removes what is no longer needed.
+    """Knows which files belong to which session, and removes those no longer needed.
 
-    A session is whatever sends the same name: a browser's tab, or a client. All methods may be
-    called from several threads at the same time.
+    Requests with the same name form a session, for example those of a browser's tab. All methods
+    are thread-safe.
     """
 
     def __init__(self, folder: Path):
-        """Takes charge of a folder, given by its real path, into which Gradio puts uploads."""
+        """Takes charge of the folder that Gradio puts uploads into, given by its real path."""
         self._folder = folder
         # Requests by session, the oldest first.
         self._requests: dict[str, list[Request]] = {}
-        # Times at which the uploads of these requests were made, in nanoseconds.
-        self._made: dict[Path, int] = {}
+        # Upload -> time of its last change in nanoseconds, for uploads of these requests.
+        self._upload_times: dict[Path, int] = {}
         self._visitors: Counter[str] = Counter()
-        # The session that each tab has now, by the tab's own name.
+        # Name of a tab -> its current session.
         self._tabs: dict[str, str] = {}
-        # Times at which the last visitor of a session left.
-        self._left: dict[str, float] = {}
+        # Session -> time at which its last visitor left.
+        self._left_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._permanent: set[Path] = set()
 
     def permanent_folder(self) -> Path:
-        """A folder for files that stay as long as the server does."""
+        """Creates a folder for files that stay as long as the server runs."""
         folder = self._folder / secrets.token_urlsafe(24)
         folder.mkdir()
         self._permanent.add(folder)
@@ -136,14 +136,14 @@ class Sessions:
 
     @contextlib.contextmanager
     def visit(self, session: str) -> Iterator[None]:
-        """Someone is there for the duration of the body.
+        """Counts a visitor of a session for the duration of the body.
 
-        A session ends some minutes after the last one has left, unless someone comes back or asks
-        for something.
+        A session ends some minutes after its last visitor has left, unless there is a new visitor
+        or request.
         """
         with self._lock:
             self._visitors[session] += 1
-            self._left.pop(session, None)
+            self._left_at.pop(session, None)
         try:
             yield
         finally:
@@ -151,38 +151,40 @@ class Sessions:
                 self._visitors[session] -= 1
                 if not self._visitors[session]:
                     del self._visitors[session]
-                    self._left[session] = time.time()
+                    self._left_at[session] = time.time()
 
     def uploads(self, paths: Iterable[object]) -> set[Path]:
         """The uploads among the files that a client named, without the results."""
-        found = {path for path in map(self.upload, paths) if path is not None}
+        files = {path for path in map(self.upload, paths) if path is not None}
         with self._lock:
-            others = self._permanent.union(one.folder for one in self._all_requests())
-        return {path for path in found if others.isdisjoint(path.parents)}
+            other_folders = self._permanent.union(
+                request.folder for request in self._all_requests()
+            )
+        return {path for path in files if other_folders.isdisjoint(path.parents)}
 
     def expect(self, session: str | None, uploads: set[Path]) -> Request:
-        """A request that waits for its turn; its uploads stay until it has ended.
+        """Adds a request that waits for its turn; its uploads stay until it has ended.
 
         Args:
-          session: None for one that nobody shares.
-          uploads: as `uploads` gives them.
+          session: None for a session of its own.
+          uploads: from `uploads`.
         """
         name = secrets.token_urlsafe(24)
         request = Request(session or name, self._folder / name, uploads)
         with self._lock:
-            self._left.pop(session, None)
+            self._left_at.pop(session, None)
             for path in uploads:
                 with contextlib.suppress(OSError):
-                    self._made[path] = path.stat().st_mtime_ns
+                    self._upload_times[path] = path.stat().st_mtime_ns
                     os.utime(path.parent)
             self._requests.setdefault(request.session, []).append(request)
         return request
 
     @contextlib.contextmanager
     def running(self, request: Request) -> Iterator[None]:
-        """The request runs as long as the body; its files stay unless the session ends.
+        """Lets a request run for the duration of the body; its files stay unless the session ends.
 
-        Those of requests that ended some time ago may be removed.
+        Surplus requests that ended some time ago are removed.
 
         Raises:
           FileNotFoundError: the session has ended.
@@ -191,7 +193,7 @@ class Sessions:
             if request not in self._requests.get(request.session, ()):
                 raise FileNotFoundError(request.folder)
             request.folder.mkdir()
-            request.begun = request.running = True
+            request.has_begun = request.running = True
             self._remove_surplus(request.session)
         try:
             yield
@@ -200,18 +202,18 @@ class Sessions:
                 request.running, request.time = False, time.time()
 
     def come_back(self, tab: str, session: str) -> list[Request] | None:
-        """Gives a tab that was loaded anew what belongs to the session that it had before.
+        """Gives a reloaded tab the requests of the session that it had before.
 
         Returns:
-          The requests of that session, the oldest first; None if somebody is still there, who may
-          be looking at another tab of that name, where one was copied.
+          The requests of that session, the oldest first; None if it still has a visitor, perhaps
+          in a tab that this one is a copy of.
         """
         with self._lock:
             former = self._tabs.get(tab)
             if former in self._visitors:
                 return None
             self._tabs[tab] = session
-            self._left.pop(former, None)
+            self._left_at.pop(former, None)
             requests = self._requests.pop(former, [])
             for request in requests:
                 request.session, request.time = session, time.time()
@@ -220,15 +222,17 @@ class Sessions:
             return requests
 
     def latest(self, session: str) -> list[Result]:
-        """Results of the last request of a session that has begun; empty if there is none."""
+        """Results of the latest request of a session that has begun; empty if there is none."""
         with self._lock:
-            begun = [one for one in self._requests.get(session, ()) if one.begun]
-            return list(begun[-1].results) if begun else []
+            begun_requests = [
+                request for request in self._requests.get(session, ()) if request.has_begun
+            ]
+            return list(begun_requests[-1].results) if begun_requests else []
 
     def find(self, session: str, key: object) -> Result | None:
-        """The result of a session with that key, if it is still there."""
+        """The result of a session with that key, if it still exists."""
         with self._lock:
-            self._left.pop(session, None)
+            self._left_at.pop(session, None)
             for request in self._requests.get(session, ()):
                 for result in request.results:
                     if result.key == key:
@@ -240,19 +244,19 @@ class Sessions:
         """The strokes that were last painted on a photo of a session."""
         with self._lock:
             requests = self._requests.get(session, ())
-            found = [
+            painted = [
                 result.strokes
                 for request in requests
                 for result in request.results
                 if result.photo == photo
             ]
-            return found[-1] if found else ()
+            return painted[-1] if painted else ()
 
     def update(self, session: str, result: Result, **changes: Any) -> list[Result]:
-        """Replaces fields of a result, unless other strokes have been painted on it since.
+        """Replaces fields of a result, unless other strokes have been painted on it meanwhile.
 
         Returns:
-          All results of its request; none if nothing was replaced.
+          All results of its request; empty if nothing was replaced.
         """
         with self._lock:
             for request in self._requests.get(session, ()):
@@ -268,43 +272,45 @@ class Sessions:
             self._end(session)
 
     def sweep(self) -> None:
-        """Removes the files of sessions that were left, and those nobody asked for in an hour."""
+        """Removes the files of abandoned sessions, and those nobody has asked for in an hour."""
         now = time.time()
         with self._lock:
-            for session, left in list(self._left.items()):
-                if left < now - _AWAY_SECONDS:
+            for session, left_at in list(self._left_at.items()):
+                if left_at < now - _AWAY_SECONDS:
                     self._end(session)
-            before = now - _KEEP_SECONDS
+            expiry = now - _KEEP_SECONDS
             for request in list(self._all_requests()):
-                if not request.running and request.time < before:
+                if not request.running and request.time < expiry:
                     self._remove(request)
             self._tabs = {
                 tab: session
                 for tab, session in self._tabs.items()
                 if session in self._visitors or session in self._requests
             }
-            kept = set(self._permanent)
+            needed = set(self._permanent)
             for request in self._all_requests():
-                kept |= {request.folder, *(path.parent for path in request.uploads)}
-            for path in set(self._folder.iterdir()) - kept:
+                needed |= {request.folder, *(path.parent for path in request.uploads)}
+            for path in set(self._folder.iterdir()) - needed:
                 with contextlib.suppress(OSError):
-                    if path.stat().st_mtime < before:
+                    if path.stat().st_mtime < expiry:
                         _remove(path)
 
     def _all_requests(self) -> Iterator[Request]:
         return itertools.chain.from_iterable(self._requests.values())
 
     def _end(self, session: str) -> None:
-        self._left.pop(session, None)
+        self._left_at.pop(session, None)
         for request in list(self._requests.get(session, ())):
             self._remove(request)
 
     def _remove_surplus(self, session: str) -> None:
-        """Removes the oldest requests that have ended, as far as there are too many."""
-        begun = [one for one in self._requests[session] if one.begun]
-        before = time.time() - _FETCH_SECONDS
-        ended = [one for one in begun if not one.running and one.time < before]
-        for request in ended[: max(0, len(begun) - _MOST_REQUESTS)]:
+        """Removes the oldest requests that have ended, if there are too many."""
+        begun_requests = [request for request in self._requests[session] if request.has_begun]
+        expiry = time.time() - _FETCH_SECONDS
+        ended = [
+            request for request in begun_requests if not request.running and request.time < expiry
+        ]
+        for request in ended[: max(0, len(begun_requests) - _MAX_REQUESTS)]:
             self._remove(request)
 
     def _remove(self, request: Request) -> None:
@@ -313,10 +319,10 @@ class Sessions:
         if not requests:
             del self._requests[request.session]
         _remove(request.folder)
-        for path in request.uploads.difference(*(one.uploads for one in self._all_requests())):
-            # One that has changed was uploaded anew, for a request that has yet to come.
+        for path in request.uploads.difference(*(other.uploads for other in self._all_requests())):
+            # A changed file was uploaded again, for a request that is yet to come.
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime_ns == self._made.pop(path, None):
+                if path.stat().st_mtime_ns == self._upload_times.pop(path, None):
                     path.unlink()
                     path.parent.rmdir()
 
