@@ -7,12 +7,12 @@ import io
 from PIL import Image
 
 _END = b"\0\1"
-# Commands behind a zero; larger numbers count the pixels that follow.
+# Commands after a zero; larger numbers count the pixels that follow.
 _NEXT_ROW, _MOVE = 0, 2
 
 
 def mend_runs(picture: Image.Image, data: bytes) -> None:
-    """Has Pillow read the pixels from their run lengths, where the file has such.
+    """Decodes run lengths, if the file has any, so that Pillow reads plain pixels.
 
     Args:
       picture: opened, not loaded yet.
@@ -30,30 +30,30 @@ def mend_runs(picture: Image.Image, data: bytes) -> None:
     picture.tile = [tile._replace(codec_name="raw", offset=0, args=(mode, 0, step))]
 
 
-def _unpacked(data: bytes, at: int, size: tuple[int, int], bits: int) -> bytearray:
-    """A byte for each pixel, zero where nothing is told of it; rows as they are stored."""
+def _unpacked(data: bytes, offset: int, size: tuple[int, int], bits: int) -> bytearray:
+    """A byte for each pixel, zero for skipped ones; rows in stored order."""
     width, height = size
     pixels, x, y, rows = bytearray(width * height), 0, 0, 0
     colors = [bytes([code >> 4, code & 15] if bits == 4 else [code]) for code in range(256)]
-    while y < height and at + 2 <= len(data) and data[at : at + 2] != _END:
-        count, code = data[at : at + 2]
-        at, run = at + 2, b""
+    while y < height and offset + 2 <= len(data) and data[offset : offset + 2] != _END:
+        count, code = data[offset : offset + 2]
+        offset, run = offset + 2, b""
         if count:
             run = (colors[code] * count)[:count]
         elif code == _NEXT_ROW:
             x, y = 0, y + 1
         elif code == _MOVE:
-            x, y, at = x + data[at], y + data[at + 1], at + 2
+            x, y, offset = x + data[offset], y + data[offset + 1], offset + 2
         else:
-            packed = data[at : at + -(-code * bits // 8)]
+            packed = data[offset : offset + -(-code * bits // 8)]
             run = b"".join(colors[byte] for byte in packed)[:code]
-            # What follows begins at an even place.
-            at += len(packed) + len(packed) % 2
-        place, kept = y * width + x, run[: max(0, width - x)]
-        pixels[place : place + len(kept)] = kept
+            # The next command is aligned to two bytes.
+            offset += len(packed) + len(packed) % 2
+        position, visible = y * width + x, run[: max(0, width - x)]
+        pixels[position : position + len(visible)] = visible
         x, rows = x + len(run), y + 1 if run else rows
-    # Zeros in place of what has not arrived end one row after the other.
-    whole = rows == height and (y >= height or x >= width)
-    if data[at : at + 2] != _END and not whole:
+    # Missing bytes that are zeros would end one row after the other.
+    is_complete = rows == height and (y >= height or x >= width)
+    if data[offset : offset + 2] != _END and not is_complete:
         raise OSError("image file is truncated")
     return pixels

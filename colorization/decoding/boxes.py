@@ -6,86 +6,86 @@ import re
 import struct
 from collections.abc import Iterator
 
-# Types of items that are coded pictures: HEVC and AV1.
+# Types of items that hold coded pictures: HEVC and AV1.
 _CODED = (b"hvc1", b"av01")
 # An entry of the item information box up to its type: version, flags, number and protection.
 _EXIF_ITEM = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and end of the content of the boxes there."""
+    """Name, start and end of the content of each box in a range of bytes."""
     while start + 8 <= end:
         size, name = struct.unpack_from(">I4s", data, start)
         header = 8
         if size == 1 and start + 16 <= end:
             (size,) = struct.unpack_from(">Q", data, start + 8)
             header = 16
-        finish = end if size == 0 else min(end, start + size)
-        if finish < start + header:
+        box_end = end if size == 0 else min(end, start + size)
+        if box_end < start + header:
             return
-        yield name, start + header, finish
-        start = finish
+        yield name, start + header, box_end
+        start = box_end
 
 
 def coded_parts(data: bytes) -> list[tuple[int, int]]:
-    """Beginning and size of the parts of a HEIC or AVIF file that hold coded pictures.
+    """Start and size of the parts of a HEIC or AVIF file that hold coded pictures.
 
-    The item location box and the item information box tell them (ISO/IEC 14496-12, section 8.11).
+    They are listed in the item location and information boxes (ISO/IEC 14496-12, section 8.11).
 
     Raises:
       struct.error, IndexError: the boxes are cut short.
     """
-    found: list[tuple[int, int]] = []
+    parts: list[tuple[int, int]] = []
     for name, start, end in boxes(data, 0, len(data)):
         if name == b"meta":
-            inner = {name: place for name, *place in boxes(data, start + 4, end)}
+            inner = {name: span for name, *span in boxes(data, start + 4, end)}
             if b"iinf" in inner and b"iloc" in inner:
                 coded = _coded_items(data, *inner[b"iinf"])
                 located = _locations(data, inner[b"iloc"][0])
-                found += [part for item, part in located if item in coded]
-    return found
+                parts += [part for item, part in located if item in coded]
+    return parts
 
 
 def without_exif(data: bytes) -> bytes:
-    """The file with its EXIF data told to be of a type that nobody reads."""
+    """The file with the type of its EXIF data changed to one that nobody reads."""
     return _EXIF_ITEM.sub(rb"\1free", data)
 
 
 def _coded_items(data: bytes, start: int, end: int) -> set[int]:
     # Version and flags, then the number of entries, of 16 bits in version 0.
-    first = start + (6 if data[start] == 0 else 8)
+    entries_start = start + (6 if data[start] == 0 else 8)
     items = set()
-    for name, begin, _ in boxes(data, first, end):
+    for name, entry, _ in boxes(data, entries_start, end):
         # Item number and protection come before the type; in version 3, the number has 32 bits.
-        layout = ">H2x4s" if data[begin] < 3 else ">I2x4s"
-        number, kind = struct.unpack_from(layout, data, begin + 4)
+        layout = ">H2x4s" if data[entry] < 3 else ">I2x4s"
+        number, kind = struct.unpack_from(layout, data, entry + 4)
         if name == b"infe" and kind in _CODED:
             items.add(number)
     return items
 
 
 def _locations(data: bytes, start: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Number of an item, and beginning and size of a part of it, where it lies in the file."""
-    version, at = data[start], start + 6
+    """Number of an item, and start and size of a part of it, for items in the file itself."""
+    version, offset = data[start], start + 6
     offset_size, length_size = data[start + 4] >> 4, data[start + 4] & 15
     base_size, index_size = data[start + 5] >> 4, data[start + 5] & 15
 
     def number(size: int) -> int:
-        nonlocal at
-        at += size
-        if at > len(data):
+        nonlocal offset
+        offset += size
+        if offset > len(data):
             raise IndexError("cut short")
-        return int.from_bytes(data[at - size : at], "big")
+        return int.from_bytes(data[offset - size : offset], "big")
 
     for _ in range(number(2 if version < 2 else 4)):
         item = number(2 if version < 2 else 4)
-        # Method 0 counts from the file's beginning.
+        # Method 0 counts from the start of the file.
         in_file = version == 0 or number(2) & 15 == 0
-        # The number of another file, which is none here.
+        # This number of another file is unused here.
         number(2)
         base = number(base_size)
         for _ in range(number(2)):
             number(index_size if version else 0)
-            place, size = base + number(offset_size), number(length_size)
+            start_of_part, size = base + number(offset_size), number(length_size)
             if in_file:
-                yield item, (place, size)
+                yield item, (start_of_part, size)

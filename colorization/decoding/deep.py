@@ -18,11 +18,11 @@ from colorization.decoding.color_profile import (
 from colorization.lab.lab_numpy import to_bytes
 
 _WHITE = 2**16 - 1
-# Median of floats from which on white cannot be 1: nobody overexposes half of a picture by four
-# stops.
+# With a median of floats above this, white cannot be 1: nobody overexposes half of a picture by
+# four stops.
 _OVEREXPOSED = 16
-_LOOKED_AT = 2**20
-# Number of samples, about, that are turned into floats at once.
+_SAMPLE_SIZE = 2**20
+# Approximate number of samples that are converted to floats at a time.
 _BLOCK = 2**21
 
 
@@ -40,7 +40,7 @@ class Samples:
       inverted: whether white is zero.
       limits: values that stand for black and white; None where `black_and_white` decides.
       profile: ICC profile; None if there is none.
-      notes: what the user should hear, such as what was left out.
+      notes: remarks for the user, such as on what was left out.
     """
 
     values: np.ndarray
@@ -55,27 +55,27 @@ class Samples:
 
 
 def black_and_white(values: np.ndarray) -> tuple[float, float]:
-    """The values that stand for black and white where a file does not say so.
+    """The values that stand for black and white if a file does not state them.
 
-    Integers of 8 and 16 bits: zero and the type's highest value; below zero is black, as
-    scikit-image's `img_as_ubyte` has it. Those of 32 and 64 bits likewise, as ImageMagick 6.9
-    reads unsigned ones of 32 bits; but they often hold pictures of 8 or 16 bits, which would be
-    black all over then, so white is 255 or 65535 where nothing lies above. Floats: 0 and 1, as
-    ImageMagick 6.9 and darktable (`imageio_tiff.c`) read them, what lies beyond clipped as
-    ImageMagick does; 0 and 255 or 65535 where they are whole numbers or lie far beyond 1, as in
-    pictures of 8 or 16 bits that were only stored as floats.
+    Integers: zero and the highest value of the type; values below zero are black, as in
+    scikit-image's `img_as_ubyte`. Those of 32 and 64 bits often hold pictures of 8 or 16 bits,
+    which would be all black, so white is 255 or 65535 if no value is larger.
+
+    Floats: 0 and 1, as in ImageMagick 6.9 and darktable (`imageio_tiff.c`); values beyond are
+    clipped, as in ImageMagick. If they are whole numbers or far above 1, they are pictures of 8 or
+    16 bits that were stored as floats, and white is 255 or 65535.
     """
     if values.dtype.kind in "iu":
         highest = np.iinfo(values.dtype).max
         if values.itemsize <= 2:
             return 0, highest
-        most = values.max(initial=0)
-        return 0, next(white for white in (255, _WHITE, highest) if most <= white)
-    some = values.reshape(-1)[:: -(-values.size // _LOOKED_AT) or 1]
-    some = some[np.isfinite(some)]
-    most = some.max(initial=0)
-    if most > 1 and ((some == np.rint(some)).all() or np.median(some) > _OVEREXPOSED):
-        return 0, 255 if most <= 255 else _WHITE
+        largest = values.max(initial=0)
+        return 0, next(white for white in (255, _WHITE, highest) if largest <= white)
+    sample = values.reshape(-1)[:: -(-values.size // _SAMPLE_SIZE) or 1]
+    sample = sample[np.isfinite(sample)]
+    largest = sample.max(initial=0)
+    if largest > 1 and ((sample == np.rint(sample)).all() or np.median(sample) > _OVEREXPOSED):
+        return 0, 255 if largest <= 255 else _WHITE
     return 0, 1
 
 
@@ -83,8 +83,8 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
     """Turns samples into a picture.
 
     Returns:
-      The picture in sRGB, of mode "I;16" if it is gray and has more than 8 bits, "L" if it is gray
-      and has not, else "RGB"; and alpha of mode "L", or None if all is opaque.
+      The picture in sRGB, of mode "I;16" or "L" if it is gray with more than 8 bits or not, else
+      "RGB"; and alpha of mode "L", or None if everything is opaque.
     """
     alpha = None
     if samples.alpha is not None:
@@ -99,13 +99,13 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
             black, white = white, black
         values = _scaled(samples.values, black, white)
         if samples.premultiplied and alpha is not None:
-            values = _divided(values, alpha)
+            values = _divided_by_alpha(values, alpha)
         picture = _converted(values, samples)
     return picture, None if alpha is None else Image.fromarray(to_bytes(alpha))
 
 
 def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Values to uint16, so that black becomes 0 and white 65535; NaN is black."""
+    """Scales values to uint16, black to 0 and white to 65535; NaN becomes black."""
     if values.dtype == np.uint16 and {black, white} == {0, _WHITE}:
         return values if black == 0 else _WHITE - values
     scaled = np.empty(values.shape, np.uint16)
@@ -119,8 +119,8 @@ def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
     return scaled
 
 
-def _divided(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Values by alpha, both uint16."""
+def _divided_by_alpha(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Values divided by alpha, both uint16."""
     quotients = np.empty_like(values)
     for row, (line, opacity) in enumerate(zip(values, alpha, strict=True)):
         quotient = line.astype(np.uint32) * np.uint32(_WHITE) // np.maximum(opacity, 1)[:, None]
@@ -129,13 +129,13 @@ def _divided(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _converted(values: np.ndarray, samples: Samples) -> Image.Image:
-    """uint16 samples in the file's own colours, to a picture in sRGB."""
+    """Converts uint16 samples in the file's own colours to a picture in sRGB."""
     profile = samples.profile
     if samples.space == "cmyk":
         picture = Image.frombytes("CMYK", values.shape[1::-1], to_bytes(values).tobytes())
         return picture_to_srgb(picture, profile)
     if samples.space == "rgb":
-        # A profile that is of no use says nothing about the photo.
+        # An unusable profile is ignored.
         with contextlib.suppress(UnusableProfile):
             if profile:
                 return Image.fromarray(rgb_to_srgb(values, profile))

@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import Image
 
-# Patterns that files of pictures begin with.
+# What files of pictures begin with.
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
     rb"|II[*+]\x00|MM\x00[*+]|BM.{4}\x00{4}"
@@ -20,22 +20,22 @@ _PICTURES = re.compile(
     rb"|\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]|SIMPLE  = {20}T|DDS \x7c\x00\x00\x00|/\* XPM \*/",
     re.DOTALL,
 )
-# Beginnings of cameras' raw files that tell what they are: Canon CR2, CR3 and CRW, Phase One IIQ,
-# Fujifilm RAF, Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW. The pixels of other TIFF files
-# often begin at the place of the first ones' marks.
+# Distinctive beginnings of cameras' raw files: Canon CR2, CR3 and CRW, Phase One IIQ, Fujifilm RAF,
+# Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW. The marks of the first ones are checked, as
+# other TIFF files often have pixels there.
 _RAW = re.compile(
     rb"II\*\x00(\x10\x00{3}CR\x02|.{4}IIII.waR)|MM\x00\*.{4}MMMMRaw|.{4}ftypcrx "
     rb"|II\x1a\x00\x00\x00HEAPCCDR"
     rb"|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM",
     re.DOTALL,
 )
-# Beginning of TGA files, which have no mark: type of palette and pixels, bits, place of the origin.
+# Beginning of TGA files, which have no mark: types of palette and pixels, bits, position of origin.
 TGA = re.compile(
     rb".(\x01[\x01\x09]|[\x00\x01][\x02\x03\x0a\x0b]).{13}[\x01\x08\x0f\x10\x18\x20][\x00-\x3f]",
     re.DOTALL,
 )
-# Endings of pictures that sports watches, laser scanners, drawings, installers, sounds, fonts and
-# others have, too; and beginnings of those formats that Pillow tells by no other means.
+# Endings of pictures that are also used by sports watches, laser scanners, drawings, installers,
+# sounds, fonts and others; and beginnings of the formats that Pillow does not check.
 _SHARED_PHOTO_ENDINGS = frozenset(
     (
         *(".fit", ".pcd", ".vst", ".vda", ".icb", ".msp", ".rgb", ".rgba", ".bw", ".im", ".ras"),
@@ -58,31 +58,31 @@ _RAW_ENDINGS = frozenset(
     )
 )
 _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif", ".psb", ".fpx"))
-# Formats that Pillow registers, but only names, prints or plays, and those of icons and brushes.
+# Formats that Pillow registers without reading photos from them, such as icons and brushes.
 NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")
 )
 
-# Characters that no text has, and the mark of a tracker's music at its place.
+# Characters that no text has, and the mark of a tracker's music with its offset.
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
 _MUSIC_MARK = 1080
-# Numbers of bytes that are looked at here, and by Pillow.
+# Numbers of bytes that are checked here and by Pillow.
 START, _PREFIX = 2052, 16
 
 
 def has_photo_ending(name: str) -> bool:
-    """Whether a name ends as those of pictures do."""
+    """Whether a name has the ending of a picture."""
     return _ending(name) in _photo_endings() or is_raw_name(name)
 
 
 def may_be_other(name: str) -> bool:
-    """Whether a name ends as those of pictures do, but as those of quite other files, too."""
+    """Whether a name has an ending of pictures that other kinds of files have as well."""
     return _ending(name) in _SHARED_PHOTO_ENDINGS
 
 
 def begins_as_named(name: str, start: bytes) -> bool:
-    """Whether the first `START` bytes of a file are those of the format that its ending stands for.
+    """Whether the first `START` bytes of a file are those of the format that its ending names.
 
     Raw files begin as other pictures do.
     """
@@ -98,7 +98,7 @@ def _ending(name: str) -> str:
 
 
 def is_raw_name(name: str) -> bool:
-    """Whether a name ends as those of raw files do."""
+    """Whether a name has the ending of a raw file."""
     return _ending(name) in _RAW_ENDINGS
 
 
@@ -118,7 +118,7 @@ def begins_as_picture(start: bytes) -> bool:
 
 
 def is_text_or_music(start: bytes) -> bool:
-    """Whether the first `START` bytes of a file are those of a text, or of a tracker's music."""
+    """Whether the first `START` bytes of a file are those of a text or of a tracker's music."""
     if _MUSIC.match(start, _MUSIC_MARK):
         return True
     text = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -126,5 +126,5 @@ def is_text_or_music(start: bytes) -> bool:
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether it is a camera's raw file of a kind that is no TIFF file."""
+    """Whether a file is a camera's raw file with a beginning of its own."""
     return bool(_RAW.match(data[:START]))

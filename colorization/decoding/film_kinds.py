@@ -6,7 +6,7 @@ import re
 
 from colorization.decoding.file_kinds import is_text_or_music
 
-# Endings of films that FFmpeg reads: of phones and cameras, discs, tapes, web pages and studios.
+# Endings of films that FFmpeg reads, from phones, cameras, discs, tapes, web pages and studios.
 _ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts"),
     *(".mod", ".tod", ".vob", ".evo", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2p"),
@@ -16,9 +16,9 @@ _ENDINGS = (
     *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".mpg4", ".mpeg4", ".mp4v"),
     *(".vro", ".trp", ".mp2t", ".insv", ".ismv", ".mpeg2", ".mp2v"),
 )
-# Those of films that begin as their first picture does.
-_OF_PICTURES = (".mjpg", ".mjpeg", ".mj2")
-# Endings of films that TypeScript, Qt's translations, Go and music of trackers, too, have.
+# Endings of films that begin like their first picture.
+_PICTURE_ENDINGS = (".mjpg", ".mjpeg", ".mj2")
+# Endings of films that are also used by TypeScript, Qt's translations, Go and trackers' music.
 _SHARED_ENDINGS = (".ts", ".mod", ".tod", ".nut", ".wm", ".264", ".265", ".avc", ".dif")
 # What containers of films begin with: MP4 and MOV, AVI and Video CD, Matroska, MPEG, FLV, ASF,
 # RealMedia, MXF, NUT, YUV4MPEG and IVF.
@@ -28,28 +28,30 @@ BEGINNINGS = (
     rb"|YUV4MPEG2 |DKIF\x00\x00"
 )
 _FILM = re.compile(BEGINNINGS, re.DOTALL)
-# Endings of sound, subtitles and small copies for cameras' own screens in the same containers.
-_NO_FILMS = (
+# Endings of sound, subtitles and small copies for cameras' screens in the same containers.
+_NO_FILM_ENDINGS = (
     *(".m4a", ".m4b", ".m4p", ".m4r", ".aax", ".wma", ".mka", ".mks", ".weba", ".ra", ".ram"),
     *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf", ".3ga", ".qta", ".aaxc", ".mp4a", ".aob"),
     ".sub",
 )
-# First byte of a transport stream's packets, where it lies in the first one, and their sizes.
+# First byte of a transport stream's packets; its offset in the first one and the size of packets.
 _SYNC, _PACKETS = b"G", ((0, 188), (4, 192), (0, 204))
-_FEWEST_PACKETS = 5
+_MIN_PACKETS = 5
 
 
 def begins_as_film(name: str, start: bytes) -> bool:
-    """Whether a file is a film by its first `file_kinds.START` bytes, if it is no picture.
+    """Whether a file that is no picture is a film, by its first `file_kinds.START` bytes.
 
-    Sound in the same containers is told from it by its name alone.
+    Sound in the same containers is recognized only by its name.
     """
-    if name.lower().endswith(_NO_FILMS):
+    if name.lower().endswith(_NO_FILM_ENDINGS):
         return False
-    # No text holds a zero, and each transport stream many.
-    return bool(_FILM.match(start) and not is_text_or_music(start)) or any(
-        b"\0" in start and len(marks) >= _FEWEST_PACKETS and not marks.strip(_SYNC)
-        for marks in (start[first::size] for first, size in _PACKETS)
+    if _FILM.match(start) and not is_text_or_music(start):
+        return True
+    # Every transport stream holds zeros, but no text does.
+    sync_bytes = (start[offset::size] for offset, size in _PACKETS)
+    return b"\0" in start and any(
+        len(marks) >= _MIN_PACKETS and not marks.strip(_SYNC) for marks in sync_bytes
     )
 
 
@@ -59,10 +61,10 @@ def has_film_ending(name: str) -> bool:
 
 
 def begins_as_its_pictures(name: str) -> bool:
-    """Whether a name ends as those of films that begin as their first picture does."""
-    return name.lower().endswith(_OF_PICTURES)
+    """Whether a name has the ending of a film that begins like its first picture."""
+    return name.lower().endswith(_PICTURE_ENDINGS)
 
 
 def shares_ending(name: str) -> bool:
-    """Whether a name ends as those of films do, but as those of quite other files, too."""
+    """Whether a name has an ending of films that other kinds of files have as well."""
     return name.lower().endswith(_SHARED_ENDINGS)

@@ -1,4 +1,4 @@
-"""FITS files, of which Pillow takes bytes in the wrong order and leaves the scale out."""
+"""FITS files, whose bytes Pillow reads in the wrong order and without their scale."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from colorization.decoding.deep import Samples
 from colorization.decoding.refusals import unread_kind
 from colorization.errors import UnreadablePhoto
 
-# Bytes of a block, of which headers have a whole number.
+# Size of a block in bytes; headers are a whole number of blocks.
 _BLOCK = 2880
 _CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
-# What follows a file without a picture of its own, but for those with one (section 7).
+# An extension that holds no picture (section 7).
 _TABLE = re.compile(rb"XTENSION= *'(?!IMAGE)")
-# What further pictures begin with (section 7.1).
-_FURTHER = b"XTENSION= 'IMAGE"
-# Types of samples by the number that stands in the header (FITS standard 4.0, table 8).
+# The beginning of a further picture (section 7.1).
+_NEXT_PICTURE = b"XTENSION= 'IMAGE"
+# Number in the header -> type of samples (FITS standard 4.0, table 8).
 _TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -32,21 +32,24 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
     Raises:
       UnreadablePhoto: it is compressed, has several planes, or is a table.
     """
-    decoder, _, begin, _ = picture.tile[0]
-    # Exponents may be written with the letter of Fortran (section 4.2.4).
-    header = {name: float(value.replace(b"D", b"E")) for name, value in _CARD.findall(data[:begin])}
-    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or _TABLE.search(data[:begin]):
+    decoder, _, pixels_start, _ = picture.tile[0]
+    # Exponents may be written with Fortran's D (section 4.2.4).
+    header = {
+        name: float(value.replace(b"D", b"E")) for name, value in _CARD.findall(data[:pixels_start])
+    }
+    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or _TABLE.search(data[:pixels_start]):
         raise UnreadablePhoto(unread_kind("FITS", "compressed, of several planes, or a table"))
-    # Pillow takes short data for a part of the header, which ends with a block.
-    begin += -begin % _BLOCK
-    kind = np.dtype(_TYPES[int(header[b"BITPIX"])])
+    # Pillow takes short data for a part of the header; pixels begin at the next block.
+    pixels_start += -pixels_start % _BLOCK
+    dtype = np.dtype(_TYPES[int(header[b"BITPIX"])])
     width, height = picture.size
-    values = np.frombuffer(data, kind, width * height, begin).reshape(height, width, 1)[::-1]
+    pixels = np.frombuffer(data, dtype, width * height, pixels_start)
+    values = pixels.reshape(height, width, 1)[::-1]
     scale, zero = header.get(b"BSCALE", 1), header.get(b"BZERO", 0)
-    if kind.kind != "f" and scale == 1 and zero == 2 ** (8 * kind.itemsize - 1):
-        # Unsigned integers are stored so (section 5.3): their first bit is turned.
-        unsigned = np.dtype(f"u{kind.itemsize}")
-        values = values.astype(kind.newbyteorder("=")).view(unsigned) ^ unsigned.type(int(zero))
+    if dtype.kind != "f" and scale == 1 and zero == 2 ** (8 * dtype.itemsize - 1):
+        # This is how unsigned integers are stored, with their first bit inverted (section 5.3).
+        unsigned = np.dtype(f"u{dtype.itemsize}")
+        values = values.astype(dtype.newbyteorder("=")).view(unsigned) ^ unsigned.type(int(zero))
     elif (scale, zero) != (1, 0):
         values = values * scale + zero
     return Samples(values.astype(values.dtype.newbyteorder("=")))
@@ -54,5 +57,5 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
 
 def has_further(picture: Image.Image, data: bytes) -> bool:
     """Whether another picture follows the one that Pillow has opened, but not loaded yet."""
-    begins = range(picture.tile[0].offset // _BLOCK * _BLOCK, len(data), _BLOCK)
-    return any(data.startswith(_FURTHER, begin) for begin in begins)
+    starts = range(picture.tile[0].offset // _BLOCK * _BLOCK, len(data), _BLOCK)
+    return any(data.startswith(_NEXT_PICTURE, start) for start in starts)

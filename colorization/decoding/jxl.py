@@ -1,4 +1,4 @@
-"""JPEG XL files, of which Pillow's plugin takes the bytes of deep grays with alpha for pixels."""
+"""JPEG XL files: Pillow's plugin takes the bytes of deep grays with alpha for pixels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from PIL import Image
 
 from colorization.decoding.deep import Samples
 
-# Types of samples, and the value of alpha that is opaque, by the bytes of a gray and its alpha.
+# Bytes of a gray and its alpha -> type of samples, and the alpha of opaque pixels.
 _DEEP = {4: (np.uint16, 2**16 - 1), 8: (np.float32, 1)}
 
 
 def read_samples(picture: Image.Image) -> Samples | None:
-    """The samples of grays with alpha of more than 8 bits; None if it is something else.
+    """The samples of a gray picture with alpha and more than 8 bits; None for other pictures.
 
     Args:
-      picture: opened by Pillow, which decodes such files right then.
+      picture: opened by Pillow, which decodes such files on opening.
     """
     decoded = getattr(picture, "_data", b"")
     size = len(decoded) // (picture.width * picture.height)

@@ -1,4 +1,4 @@
-"""Files of hundreds of megabytes: what is refused before they are read whole."""
+"""Refuses files of hundreds of megabytes before they are read whole."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from colorization.decoding.file_kinds import START, begins_as_picture
 from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_unknown
 from colorization.errors import UnreadablePhoto
 
-# Bytes of a file from which on its header is looked at first; few photos have as many.
+# Size in bytes above which the header of a file is checked first; few photos are as large.
 LARGE = 2**29
-# Most bytes of a file, as far as TIFF's offsets of 32 bits reach: the largest picture takes up half
-# of them with four channels of 32 bits, which leaves room for layers and further pages.
+# Maximum size of a file, the range of TIFF's 32-bit offsets. The largest picture, with four
+# channels of 32 bits, takes half of it, which leaves room for layers and further pages.
 MAX_BYTES = 2**32
 
 
@@ -24,7 +24,7 @@ def refuse_large_file(file: BinaryIO) -> None:
     """Refuses a large file that is no picture, or whose pictures are all too large.
 
     Args:
-      file: at its beginning, and left there.
+      file: at its beginning, where it is left again.
 
     Raises:
       UnreadablePhoto: says what it is.
@@ -42,13 +42,13 @@ def refuse_large_file(file: BinaryIO) -> None:
             f"a file of {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g}; save the "
             "photo alone, without layers and other pages"
         )
-    # From the end, so that nothing stays buffered: what is read then would be copied behind that.
+    # Seeking the end first empties the buffer, to which the whole file would be appended.
     file.seek(0, os.SEEK_END)
     file.seek(0)
 
 
 def _sizes(file: BinaryIO) -> list[tuple[int, int]]:
-    """Width and height of the pictures, as far as the header tells them; else empty."""
+    """Width and height of the pictures, if the header states them; else empty."""
     start = file.read(START)
     file.seek(0)
     try:
@@ -60,7 +60,7 @@ def _sizes(file: BinaryIO) -> list[tuple[int, int]]:
             return [picture.size]
     except Image.DecompressionBombError as error:
         raise UnreadablePhoto(ABOVE_LIMIT) from error
-    # What else is wrong shows when the file is read, if it is a picture at all.
+    # Other errors of a picture are reported when it is read.
     except Exception as error:
         if not begins_as_picture(start):
             raise UnreadablePhoto(why_unknown(start)) from error

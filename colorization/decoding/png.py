@@ -1,4 +1,4 @@
-"""PNG files: samples of 16 bits, of which Pillow keeps 8, and chunks of text."""
+"""PNG files: samples of 16 bits, of which Pillow keeps only 8, and their chunks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from colorization.decoding.deep import Samples
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-# Pillow's limit for what a chunk holds when decompressed is meant for text, but it applies to
-# profiles too, and those with tables have several megabytes.
+# Pillow's limit for decompressed chunks is meant for text, but it applies to profiles as well, and
+# those with tables have several megabytes.
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24
 
-# Names of texts with profiles, and the hexadecimal digits of "Exif", as XMP may stand there, too.
+# Names of texts that hold profiles; and "Exif" in hexadecimal, to tell it from XMP in such texts.
 _PROFILE = "Raw profile type {}"
 _APP1, _EXIF_MARK = _PROFILE.format("APP1"), "45786966"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
@@ -32,18 +32,18 @@ def read_samples(data: bytes) -> Samples | None:
     with Image.open(io.BytesIO(data)) as picture:
         layout = picture.tile[0].args if picture.tile else None
         if layout in ("RGB;16B", "RGBA;16B"):
-            # The first byte of each sample; told that they are little-endian, Pillow takes the
-            # second.
+            # Pillow reads the first byte of each sample, and the second if it takes them for
+            # little-endian.
             values = np.asarray(picture).astype(np.uint16) << 8
             values |= _decoded(data, layout.replace("16B", "16L"))
         elif layout == "LA;16B":
-            # Four bytes a pixel, as many as RGBA of 8 bits has.
+            # A pixel has four bytes, as many as RGBA of 8 bits.
             values = _decoded(data, "RGBA").view(">u2").astype(np.uint16)
         elif isinstance(layout, str) and layout.startswith("I;16"):
             values = np.asarray(picture).astype(np.uint16)[..., None]
         else:
             return None
-        # In pictures of three channels or one, a colour may stand for what is transparent.
+        # Pictures with three channels or one may have a colour that is transparent.
         key = picture.info.get("transparency")
     channels, alpha = values.shape[2], None
     if channels in (2, 4):
@@ -54,7 +54,7 @@ def read_samples(data: bytes) -> Samples | None:
 
 
 def name_exif(picture: Image.Image) -> None:
-    """Has Pillow find EXIF data in the text APP1, where ImageMagick of old has put them.
+    """Lets Pillow find EXIF data in the text APP1, where old versions of ImageMagick put them.
 
     Args:
       picture: loaded.
@@ -65,34 +65,34 @@ def name_exif(picture: Image.Image) -> None:
 
 
 def scale_key(picture: Image.Image) -> None:
-    """Scales the gray that is transparent as Pillow scales grays of 1, 2 and 4 bits."""
+    """Scales the transparent gray as Pillow scales grays of 1, 2 and 4 bits."""
     layout = picture.tile[0].args if picture.tile else None
-    most = {"1": 1, "L;2": 3, "L;4": 15}.get(layout) if isinstance(layout, str) else None
+    highest = {"1": 1, "L;2": 3, "L;4": 15}.get(layout) if isinstance(layout, str) else None
     key = picture.info.get("transparency")
-    if most and isinstance(key, int) and key <= most:
-        picture.info["transparency"] = key * 255 // most
+    if highest and isinstance(key, int) and key <= highest:
+        picture.info["transparency"] = key * 255 // highest
 
 
 def _decoded(data: bytes, layout: str) -> np.ndarray:
-    """The picture, its bytes taken for another layout of as many."""
+    """Decodes the picture with its bytes taken for another layout of the same size."""
     with Image.open(io.BytesIO(data)) as picture:
         picture.tile = [tile._replace(args=layout) for tile in picture.tile]
         return np.array(picture)
 
 
 def without_text(data: bytes) -> bytes:
-    """The same file without its chunks of text, as far as chunks can be followed."""
+    """The file without its chunks of text, up to the first chunk that is damaged."""
     return data[:8] + b"".join(chunk for name, chunk in _whole_chunks(data) if name not in _TEXT)
 
 
 def without_extras(data: bytes, colors: bool) -> bytes:
-    """The same file with nothing but its pixels.
+    """The file with nothing but its pixels.
 
     Args:
       data: the file.
-      colors: whether the chunks that tell what the pixels look like are kept, if they are sound.
+      colors: whether to keep the sound ones of the chunks that define the colours.
     """
-    kept = [
+    kept_chunks = [
         chunk
         for name, chunk in _whole_chunks(data)
         if name in _PIXELS
@@ -102,21 +102,21 @@ def without_extras(data: bytes, colors: bool) -> bytes:
             and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
         )
     ]
-    return data[:8] + b"".join(kept) + _END
+    return data[:8] + b"".join(kept_chunks) + _END
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and end of the content of the chunks, as far as they can be followed.
+    """Name, start and end of the content of each chunk, as far as they can be followed.
 
     A checksum of four bytes follows the content; the end of the last chunk may be missing.
     """
-    at = len(SIGNATURE)
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        yield name, at + 8, at + 8 + length
-        at += 12 + length
+    offset = len(SIGNATURE)
+    while offset + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, offset)
+        yield name, offset + 8, offset + 8 + length
+        offset += 12 + length
 
 
 def _whole_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and all bytes of the chunks, their lengths and checksums too."""
+    """Name and all bytes of each chunk, with its length and checksum."""
     return ((name, data[start - 8 : end + 4]) for name, start, end in chunks(data))

@@ -1,4 +1,4 @@
-"""Netpbm's formats PBM, PGM and PPM, of which files may hold several pictures."""
+"""Netpbm's formats PBM, PGM and PPM, whose files may hold several pictures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def has_further(picture: Image.Image, data: bytes) -> bool:
       picture: opened, not loaded yet.
       data: its file.
     """
-    decoder, _, begin, args = picture.tile[0]
-    # A plain file holds one only, and of floats there are no further ones.
+    decoder, _, pixels_start, args = picture.tile[0]
+    # Plain files and those of floats hold a single picture.
     if decoder == "ppm_plain" or picture.mode == "F":
         return False
     highest = args[1] if isinstance(args, tuple) else 255
-    deep = highest > 255 or args == "I;16B"
+    is_deep = highest > 255 or args == "I;16B"
     samples = picture.width * len(picture.getbands())
-    row = -(-samples // 8) if picture.mode == "1" else samples * (1 + deep)
-    return bool(_NEXT.match(data, begin + row * picture.height))
+    row = -(-samples // 8) if picture.mode == "1" else samples * (1 + is_deep)
+    return bool(_NEXT.match(data, pixels_start + row * picture.height))

@@ -12,9 +12,9 @@ from PIL import Image
 from colorization.decoding.deep import Samples
 
 _SIGNATURE = b"8BPS"
-# White as Pillow keeps it in pictures of each mode.
+# White of each mode, as Pillow stores it.
 _WHITES = {"L": (255,), "RGB": (255, 255, 255), "CMYK": (0, 0, 0, 0), "LAB": (255, 128, 128)}
-# The same of channels of 16 bits, by those of 8; Adobe's L*a*b* has 0 of a* and b* there.
+# White of a channel of 8 bits -> of 16 bits; 128 is 0 of a* and b* in Adobe's L*a*b*.
 _DEEP_WHITES = {255: 2**16 - 1, 128: 2**15, 0: 0}
 _SPACES = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 # Image resources.
@@ -22,32 +22,32 @@ _PACKED, _RESOLUTION, _VERSION = 1, 1005, 1057
 
 
 def has_merged_picture(picture: Image.Image, data: bytes) -> bool:
-    """Whether there is a picture where all layers are merged, which is what Pillow reads.
+    """Whether a document holds a picture with all layers merged, which is what Pillow reads.
 
-    Zeros stand there in its place, or, as the version's fifth byte tells, a white sheet or a text.
-    Where there are no layers, it is the picture, and may be black.
+    In its place there may be zeros, or, if the version's fifth byte is 0, a white sheet or a text.
+    Without layers it is the picture itself, and may be black.
 
     Args:
       picture: opened by Pillow.
       data: its file.
     """
     start, end = _layers(data)
-    told = (body[4:5] for number, _, body in picture.resources if number == _VERSION)
-    return start == end or (any(data[end:]) and b"\0" not in told)
+    version_flags = (body[4:5] for number, _, body in picture.resources if number == _VERSION)
+    return start == end or (any(data[end:]) and b"\0" not in version_flags)
 
 
 def resolution(picture: Image.Image) -> tuple[float, float] | None:
-    """Pixels per inch, across and down; None if not told."""
+    """Pixels per inch, across and down; None if not stated."""
     for number, _, body in picture.resources:
         if number == _RESOLUTION and len(body) >= 12:
             across, down = (value / 2**16 for value in struct.unpack_from(">I4xI", body))
-            # Where nothing is known, some programs write the smallest number.
+            # Some programs write the smallest number for an unknown resolution.
             return (across, down) if min(across, down) >= 1 else None
     return None
 
 
 def mend_tiles(picture: Image.Image, data: bytes) -> None:
-    """Has Pillow read the rows from where they are, and bits of ink for what they are.
+    """Lets Pillow read rows from their real offsets, and bits as ink.
 
     Args:
       picture: opened, not loaded yet.
@@ -65,21 +65,21 @@ def mend_tiles(picture: Image.Image, data: bytes) -> None:
 
 
 def transparency(data: bytes, colors: int) -> Image.Image | None:
-    """The channel after the colours, of mode L; None where it is a selection, or missing.
+    """The channel after the colours, of mode L; None if it is a selection or missing.
 
-    A negative number of layers tells that it is transparency ("Layer info").
+    A negative number of layers means that it is transparency ("Layer info").
 
     Args:
       data: the file.
-      colors: the number of channels before.
+      colors: the number of channels before it.
     """
     start, end = _layers(data)
-    channels, height, width, coding, at = _merged(data)
+    channels, height, width, coding, offset = _merged(data)
     layers = int.from_bytes(data[start + 4 : start + 6], "big", signed=True)
     if end <= start + 4 or layers >= 0 or channels <= colors:
         return None
     if coding != _PACKED:
-        return Image.frombytes("L", (width, height), data[at + colors * height * width :])
+        return Image.frombytes("L", (width, height), data[offset + colors * height * width :])
     starts = _packed_rows(data)[colors]
     rows = (data[slice(*ends)] for ends in itertools.pairwise(starts))
     unpacked = (Image.frombytes("L", (width, 1), row, "packbits", "L").tobytes() for row in rows)
@@ -87,7 +87,7 @@ def transparency(data: bytes, colors: int) -> Image.Image | None:
 
 
 def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Colours of a picture of 8 bits without the white that `_unblended` tells of.
+    """Removes the white from the colours of a picture of 8 bits, see `_unblended`.
 
     Args:
       picture: loaded.
@@ -102,12 +102,12 @@ def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
 
 
 def is_document(data: bytes) -> bool:
-    """Whether a file begins as documents do, large ones among them."""
+    """Whether a file begins as a document, perhaps a large one (PSB)."""
     return data.startswith(_SIGNATURE)
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height, of the beginning of a document."""
+    """Width and height, from the beginning of a document."""
     height, width = struct.unpack_from(">II", data, 14)
     return width, height
 
@@ -118,45 +118,45 @@ def is_deep(data: bytes) -> bool:
 
 
 def of_8_bits(data: bytes) -> bytes:
-    """A document that Pillow opens, of any file.
+    """Converts a document to one that Pillow opens; other files are unchanged.
 
     A large document (PSB) becomes one without layers. One of 16 bits becomes one of 8, twice as
-    wide: each value is a pair of pixels, which `joined` makes values of again.
+    wide: each value becomes a pair of pixels, which `joined` joins again.
 
     Raises:
-      NotImplementedError: rows of a large document may be longer than those of others.
+      NotImplementedError: the rows of a large document are too long for other documents.
     """
     if not is_document(data):
         return data
     if data[4:6] == b"\0\2":
-        data = _of_large(data)
+        data = _without_layers(data)
     if is_deep(data):
         width = 2 * int.from_bytes(data[18:22], "big")
         data = data[:18] + struct.pack(">IH", width, 8) + data[24:]
     return data
 
 
-def _of_large(data: bytes) -> bytes:
+def _without_layers(data: bytes) -> bytes:
     start, _ = _layers(data)
     size = int.from_bytes(data[start - 4 : start + 4], "big")
     end = start + 4 + size
-    # Of the layers, their number alone tells of the merged picture.
+    # Only the number of layers is kept, because it concerns the merged picture.
     layers = struct.pack(">I", 6) + bytes(4) + data[start + 12 : start + 14] if size else bytes(4)
-    before = _SIGNATURE + b"\0\1" + data[6 : start - 4] + layers + data[end : end + 2]
+    beginning = _SIGNATURE + b"\0\1" + data[6 : start - 4] + layers + data[end : end + 2]
     if int.from_bytes(data[end : end + 2], "big") != _PACKED:
-        return before + data[end + 2 :]
+        return beginning + data[end + 2 :]
     channels, height = struct.unpack_from(">HI", data, 12)
     lengths = np.frombuffer(data, ">u4", channels * height, end + 2)
     if lengths.max(initial=0) >= 2**16:
         raise NotImplementedError("very wide")
-    return before + lengths.astype(">u2").tobytes() + data[end + 2 + lengths.nbytes :]
+    return beginning + lengths.astype(">u2").tobytes() + data[end + 2 + lengths.nbytes :]
 
 
 def joined(picture: Image.Image, data: bytes) -> Samples:
-    """Values of 16 bits of the pairs of pixels that stand for them.
+    """Joins the pairs of pixels from `of_8_bits` to values of 16 bits.
 
     Args:
-      picture: what `of_8_bits` gives, loaded.
+      picture: opened from what `of_8_bits` returns, and loaded.
       data: its file.
 
     Returns:
@@ -179,10 +179,10 @@ def _joined(band: Image.Image) -> np.ndarray:
 
 
 def _unblended(values: np.ndarray, alpha: np.ndarray, white: Sequence[int]) -> np.ndarray:
-    """Colours without the white that Photoshop has blended those of transparent parts with.
+    """Removes the white that Photoshop blends into the colours of transparent parts.
 
-    Some programs store them plain; such colours, which are returned as they are, are darker
-    somewhere than ones blended with white can be.
+    Some programs store plain colours instead, which are somewhere darker than blended ones can be;
+    these are returned unchanged.
 
     Args:
       values: `[height, width, channels]`, uint8 or uint16.
@@ -190,35 +190,35 @@ def _unblended(values: np.ndarray, alpha: np.ndarray, white: Sequence[int]) -> n
       white: for each channel.
     """
     highest, plain = np.iinfo(values.dtype).max, values.copy()
-    # Rounding takes less than a level, of 8 bits.
+    # Rounding changes a value by less than a level of 8 bits.
     level = highest / 255
     for row, opacity in zip(plain, alpha[..., None] / highest, strict=True):
         least = np.multiply(white, 1 - opacity)
         if not ((row > least - level) & (row < least + highest * opacity + level)).all():
             return values
-        shown = white + np.subtract(row, white, dtype=float) / np.maximum(opacity, 1 / highest)
-        # What is not seen stays white.
-        row[:] = np.where(opacity > 0, np.clip(shown + 0.5, 0, highest), row)
+        unblended = white + np.subtract(row, white, dtype=float) / np.maximum(opacity, 1 / highest)
+        # Invisible pixels stay white.
+        row[:] = np.where(opacity > 0, np.clip(unblended + 0.5, 0, highest), row)
     return plain
 
 
 def _packed_rows(data: bytes) -> list[list[int]]:
     """Where the rows of each channel begin, and where the last one ends.
 
-    A table of their lengths tells it; what a row unpacks to may be longer than the row.
+    A table states their lengths, because some rows unpack to more bytes than a row has.
     """
-    channels, height, _, _, at = _merged(data)
-    lengths = np.frombuffer(data, ">u2", channels * height, at)
-    ends = at + lengths.nbytes + np.cumsum([0, *lengths.tolist()])
+    channels, height, _, _, offset = _merged(data)
+    lengths = np.frombuffer(data, ">u2", channels * height, offset)
+    ends = offset + lengths.nbytes + np.cumsum([0, *lengths.tolist()])
     return [ends[height * i : height * (i + 1) + 1].tolist() for i in range(channels)]
 
 
 def _layers(data: bytes) -> tuple[int, int]:
-    """Beginning and end of the layers, behind colour mode data and image resources."""
-    at = 26
+    """Start and end of the layers, which follow colour mode data and image resources."""
+    offset = 26
     for _ in range(2):
-        at += 4 + int.from_bytes(data[at : at + 4], "big")
-    return at + 4, at + 4 + int.from_bytes(data[at : at + 4], "big")
+        offset += 4 + int.from_bytes(data[offset : offset + 4], "big")
+    return offset + 4, offset + 4 + int.from_bytes(data[offset : offset + 4], "big")
 
 
 def _merged(data: bytes) -> tuple[int, int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Raw files of cameras, developed by the optional package rawpy (LibRaw)."""
+"""Develops cameras' raw files with the optional package rawpy (LibRaw)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from PIL import Image
 from colorization.decoding.refusals import refuse_large
 from colorization.errors import UnreadablePhoto
 
-# Share of a file, or of its pixels, that may be zeros, or others where further bytes follow.
+# Largest share of a file that may be zeros at its end, and of pixels that may depend on bytes
+# appended to it.
 _SHARE = 1 / 64
-_FURTHER = b"\x55" * 2**22
+_APPENDED = b"\x55" * 2**22
 
 
 class CameraRaw(UnreadablePhoto):
@@ -24,7 +25,7 @@ def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
 
     Args:
       data: the file's bytes.
-      smallest_side: the photo may come out at half its size, but no side below this many pixels.
+      smallest_side: the result may have half the size, if no side gets shorter than this.
 
     Returns:
       An upright picture in sRGB, of mode RGB, or L if its sensor has no colours.
@@ -60,19 +61,21 @@ def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a file that can be developed ends, or is zeros, before all of its pixels are there.
+    """Whether a file that can be developed is cut short, or ends in zeros.
 
-    LibRaw makes black or noise of what is missing, which are others where further bytes follow.
-    Files that are told of at their end cannot be opened then, nor where that end is missing.
+    LibRaw makes black or noise of missing bytes, which changes if bytes are appended. Files with
+    their directory at the end cannot be opened then, nor can they without their own end.
     """
     import rawpy
 
     if not any(data[-int(_SHARE * len(data)) :]):
         return True
-    longer = io.BytesIO(data + _FURTHER)
+    longer = io.BytesIO(data + _APPENDED)
     try:
         with rawpy.imread(io.BytesIO(data)) as raw, rawpy.imread(longer) as changed:
-            pixels, others = raw.raw_image, changed.raw_image
-            return pixels.shape == others.shape and np.mean(pixels != others) > _SHARE
+            pixels, changed_pixels = raw.raw_image, changed.raw_image
+            return (
+                pixels.shape == changed_pixels.shape and np.mean(pixels != changed_pixels) > _SHARE
+            )
     except (rawpy.LibRawError, NotImplementedError):
         return False

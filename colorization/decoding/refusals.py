@@ -1,4 +1,4 @@
-"""What to say of files that are not read: what they are, and what to do."""
+"""Messages about files that are not read: what they are, and what to do."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from colorization.decoding import film_kinds, jpeg
 from colorization.decoding.file_kinds import TGA
 from colorization.errors import UnreadablePhoto, damage
 
-# Most pixels of a picture, because a header may promise any size.
+# Limit of a picture's pixels, because a damaged header may state any size.
 MAX_PIXELS = 128 * 2**20
-# What is said where Pillow refuses by itself what is twice as large as it warns about.
+# The message if Pillow itself refuses a picture, which it does from twice its own limit on.
 ABOVE_LIMIT = f"pixels above the limit of {MAX_PIXELS}"
-# Pillow's names of formats that need a library, what files of them begin with, and what to say
-# where it is missing.
+# Formats that need a library: Pillow's name, the beginning of files, and the message without it.
 _WITH_LIBRARY = (
     (
         "HEIF",
@@ -37,8 +36,8 @@ _WITH_LIBRARY = (
     ),
     ("AVIF", rb".{4}ftypavi[fs]", "an AVIF photo; pip install -U pillow, and it can be read"),
 )
-# Beginnings of other files, and what to say of such a file.
-_OTHERS = (
+# Beginning of other kinds of files, and the message for them.
+_OTHER_KINDS = (
     (film_kinds.BEGINNINGS, "a film, not a photo"),
     (rb"%PDF", "a PDF file; save its pages as pictures"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file; save it as a picture"),
@@ -78,7 +77,7 @@ _OTHERS = (
         "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
     ),
 )
-# What decoders say of files that are sound, but of a kind that they do not know.
+# Errors of decoders about sound files of a kind that they do not support.
 _UNSUPPORTED = re.compile(
     r"unsupported|unimplemented|not (yet )?(supported|implemented)"
     r"|cannot (handle|find loader|load this image|read this)|no codec|not (installed|available)"
@@ -86,7 +85,7 @@ _UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 _NO_MODE = "not identified by this driver"
-# Number of bytes that the patterns above look at.
+# Number of bytes that the patterns above need.
 _START = 526
 
 
@@ -102,12 +101,12 @@ def refuse_large(width: int, height: int) -> None:
 
 def why_unknown(data: bytes) -> str:
     """Explains why Pillow does not open a file."""
-    for kind, beginning, told in _WITH_LIBRARY:
+    for kind, beginning, message in _WITH_LIBRARY:
         if _begins(data, beginning):
-            return "damaged: cut short or changed" if _is_readable(kind) else told
-    if told := _other(data):
-        return told
-    # Nothing else tells that a file is one of TGA.
+            return "damaged: cut short or changed" if _is_readable(kind) else message
+    if message := _other_kind(data):
+        return message
+    # TGA has only this weak pattern, so that it is checked last.
     if TGA.match(data[:_START]):
         return unread_kind("TGA")
     kind = _pillow_kind(data)
@@ -128,32 +127,32 @@ def why_undecoded(data: bytes, error: Exception) -> str:
       error: what Pillow has raised.
     """
     needs_library = any(_begins(data, beginning) for _, beginning, _ in _WITH_LIBRARY)
-    if not needs_library and (told := _other(data)):
-        return told
+    if not needs_library and (message := _other_kind(data)):
+        return message
     if process := jpeg.unread_process(data):
         return unread_kind("JPEG", process)
-    kind, told = _pillow_kind(data) or "picture", damage(error)
-    # Pillow looks up what a header states in tables of what it knows, and says no more of it.
-    if isinstance(error.__cause__ or error, KeyError | AssertionError) or _NO_MODE in told:
+    kind, message = _pillow_kind(data) or "picture", damage(error)
+    # Pillow raises these for values of a header that are not in its tables.
+    if isinstance(error.__cause__ or error, KeyError | AssertionError) or _NO_MODE in message:
         return unread_kind(kind)
-    if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(told):
-        return unread_kind(kind, told.removeprefix("damaged: "))
-    return told
+    if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(message):
+        return unread_kind(kind, message.removeprefix("damaged: "))
+    return message
 
 
 def _begins(data: bytes, pattern: bytes) -> bool:
     return re.match(pattern, data[:_START], re.DOTALL) is not None
 
 
-def _other(data: bytes) -> str | None:
-    """What to say of a file that begins as one of another kind than photos."""
-    return next((told for beginning, told in _OTHERS if _begins(data, beginning)), None)
+def _other_kind(data: bytes) -> str | None:
+    """The message for a file that begins as another kind than photos."""
+    return next((message for beginning, message in _OTHER_KINDS if _begins(data, beginning)), None)
 
 
-def unread_kind(kind: str, told: str = "") -> str:
-    """One line about a sound picture of a kind of a format that is not read."""
-    told = f" ({told})" if told else ""
-    return f"a kind of {kind} that cannot be read{told}; save it as TIFF or PNG"
+def unread_kind(kind: str, details: str = "") -> str:
+    """The message for a sound picture of a kind that is not supported."""
+    details = f" ({details})" if details else ""
+    return f"a kind of {kind} that cannot be read{details}; save it as TIFF or PNG"
 
 
 def _pillow_kind(data: bytes) -> str | None:

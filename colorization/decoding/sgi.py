@@ -17,7 +17,7 @@ def is_compressed(data: bytes) -> bool:
 
 
 def rows(data: bytes) -> list[tuple[int, int]]:
-    """Beginning and size of the rows, as the table behind the header tells them."""
+    """Start and size of the rows, from the table after the header."""
     height, channels = struct.unpack_from(">HH", data, 8)
     count = height * max(1, channels)
     table = np.frombuffer(data, ">u4", 2 * count, HEADER).tolist()
@@ -25,21 +25,23 @@ def rows(data: bytes) -> list[tuple[int, int]]:
 
 
 def end_rows(picture: Image.Image, data: bytes) -> None:
-    """Has Pillow read rows to the ends that the table tells, whether or not a zero is there.
+    """Terminates all rows by zeros, which Pillow needs but the table of sizes makes optional.
 
     Args:
       picture: opened, not loaded yet.
       data: its file.
     """
-    places = rows(data) if is_compressed(data) else []
-    if not places or any(start + size > len(data) for start, size in places):
+    row_places = rows(data) if is_compressed(data) else []
+    if not row_places or any(start + size > len(data) for start, size in row_places):
         return
-    # In rows of 16 bits, the zero has as many. A second one harms nothing.
-    end = bytes(data[3])
-    # A run of one pixel is as much longer as it can get.
-    longest = 2 * picture.width * len(end)
-    parts = [data[start : start + min(size, longest)] + end for start, size in places]
-    sizes = np.array([len(part) for part in parts])
-    starts = HEADER + 8 * len(parts) + np.cumsum(sizes) - sizes
+    # In rows of 16 bits, the zero has 16 bits as well. A second one does no harm.
+    terminator = bytes(data[3])
+    # Rows are longest if every run is a single pixel.
+    max_size = 2 * picture.width * len(terminator)
+    terminated_rows = [
+        data[start : start + min(size, max_size)] + terminator for start, size in row_places
+    ]
+    sizes = np.array([len(row) for row in terminated_rows])
+    starts = HEADER + 8 * len(terminated_rows) + np.cumsum(sizes) - sizes
     table = np.concatenate([starts, sizes]).astype(">u4").tobytes()
-    picture.fp = io.BytesIO(data[:HEADER] + table + b"".join(parts))
+    picture.fp = io.BytesIO(data[:HEADER] + table + b"".join(terminated_rows))

@@ -1,4 +1,4 @@
-"""Pages of TIFF files: which of them are photos, and what their tags tell."""
+"""Pages of TIFF files: which of them are photos, and their tags."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _OLD_SUBFILE, _OLD_REDUCED = 255, 2
 _RESOLUTIONS = (282, 283)
 # Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
 _PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
-# Where settings and position of the camera are stored, and what other programs may do with them.
+# Tags that point to the camera's settings and position, and to interoperability data.
 _EXIF_TAGS = (34665, 34853, 40965)
 _REDUCED, _MASK = 1, 4
-# Colour filter array and linear raw: what a sensor has measured.
+# Photometric interpretations of a sensor's values: colour filter array and linear raw.
 _SENSOR = {32803, 34892}
 # Python's names of the orders of bytes.
 _ORDERS = {"<": "little", ">": "big"}
-# What tells files of more than 4 GiB.
-_BIG = (b"+\0", b"\0+")
-# Bytes that no writer fills up at the end of a page.
+# Third and fourth byte of files of more than 4 GiB (BigTIFF).
+_BIG_TIFF = (b"+\0", b"\0+")
+# Writers pad the end of a page by fewer bytes than this.
 _PADDING = 16
-# Zeros at the end of a raw file from which on they are not what a sensor has measured.
-_FEWEST_ZEROS = 64
+# Zeros at the end of a raw file from which on they cannot be a sensor's values.
+_MIN_ZEROS = 64
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether a file begins as TIFF files do, those of more than 4 GiB among them."""
+    """Whether a file begins as TIFF or BigTIFF."""
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def photo_pages(data: bytes) -> Iterator[int]:
-    """Where the pages with photos begin, for `at_page`: all but previews and masks.
+    """Offsets of the pages with photos, for `at_page`: all but previews and masks.
 
-    Last comes the place of a page that is told of, but is not there or damaged.
+    The last one may be that of a page which is announced but missing or damaged.
 
     Raises:
       CameraRaw: it is a camera's raw file.
@@ -55,40 +55,40 @@ def photo_pages(data: bytes) -> Iterator[int]:
     """
     with open_pages(data) as pages:
         first = next(pages)
-        below = [page for page in first.pages or () if page is not None]
+        subpages = [page for page in first.pages or () if page is not None]
         if _DNG in first.tags or any(
-            tag_value(page, _PHOTOMETRIC) in _SENSOR for page in [first, *below]
+            tag_value(page, _PHOTOMETRIC) in _SENSOR for page in [first, *subpages]
         ):
             raise CameraRaw
-        largest_below = max(map(_area, below), default=0)
-        is_preview = largest_below > _area(first)
-        known, reduced, largest, end = set(), [], -1, 0
+        largest_subpage = max(map(_area, subpages), default=0)
+        is_preview = largest_subpage > _area(first)
+        offsets, reduced, largest_page, end_of_pages = set(), [], -1, 0
         for page in itertools.chain([first], pages):
-            known.add(page.offset)
-            end = max(end, _end(data, page))
+            offsets.add(page.offset)
+            end_of_pages = max(end_of_pages, _end(data, page))
             kind = _kind(page)
             if kind & (_REDUCED | _MASK):
                 reduced += [] if kind & _MASK else [page.offset]
             elif is_preview and page is first:
                 break
             else:
-                largest = max(largest, _area(page))
+                largest_page = max(largest_page, _area(page))
                 yield page.offset
-        if is_preview and largest <= largest_below:
+        if is_preview and largest_page <= largest_subpage:
             raise UnreadablePhoto(
                 f"its first picture is only a preview of {first.imagewidth} x {first.imagelength}; "
                 "save the photo itself as TIFF or JPEG"
             )
-        if largest < 0:
-            # Pages that are reduced, but of none other, are the photos.
+        if largest_page < 0:
+            # If all pages are marked as reduced, they are the photos.
             yield from reduced or [first.offset]
-        pointer = _pointer(data, page)
-        following = int.from_bytes(data[pointer], _ORDERS[page.parent.byteorder])
-        # Writers of old left anything in place of the last pointer: where all of the file belongs
-        # to the pages before, nothing is missing, unless it ends right before the next page.
-        missing = not 0 <= len(data) - end < _PADDING or following == len(data)
-        if following and following not in known and missing:
-            yield following
+        pointer = _next_pointer(data, page)
+        next_offset = int.from_bytes(data[pointer], _ORDERS[page.parent.byteorder])
+        # Old writers left anything in place of the last pointer. If the pages fill the whole file,
+        # nothing is missing, unless the file ends just where the next page should begin.
+        is_missing = not 0 <= len(data) - end_of_pages < _PADDING or next_offset == len(data)
+        if next_offset and next_offset not in offsets and is_missing:
+            yield next_offset
 
 
 def _area(page: TiffPage) -> int:
@@ -96,14 +96,14 @@ def _area(page: TiffPage) -> int:
 
 
 def _kind(page: TiffPage) -> int:
-    """The bits that tell whether it is a reduced copy or a mask of another page."""
+    """The bits that mark a page as a reduced copy or a mask of another one."""
     kind = tag_value(page, _SUBFILE, 0)
     kind = kind if isinstance(kind, int) else 0
     return kind | _REDUCED if tag_value(page, _OLD_SUBFILE) == _OLD_REDUCED else kind
 
 
-def _pointer(data: bytes, page: TiffPage) -> slice:
-    """Where a page says that the next one begins."""
+def _next_pointer(data: bytes, page: TiffPage) -> slice:
+    """Where a page stores the offset of the next one."""
     form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
     start = page.offset + form.tagnosize
     at = start + int.from_bytes(data[page.offset : start], order) * form.tagsize
@@ -114,7 +114,7 @@ def _end(data: bytes, page: TiffPage) -> int:
     """Where a page's directory, the values of its tags and its pixels end."""
     values = (tag.valueoffset + tag.valuebytecount for tag in page.tags)
     parts = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
-    return max(_pointer(data, page).stop, *values, *parts)
+    return max(_next_pointer(data, page).stop, *values, *parts)
 
 
 def sizes(file: BinaryIO) -> list[tuple[int, int]]:
@@ -133,41 +133,41 @@ def sizes(file: BinaryIO) -> list[tuple[int, int]]:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether parts of a raw file's pictures, on any page or below it, lie behind the file's end.
+    """Whether parts of a raw file's pictures, on any page or below it, lie beyond the file's end.
 
-    So do those of a broken download, where zeros stand in for them.
+    Zeros in their place, as in a broken download, count as well.
     """
     with contextlib.suppress(UnreadablePhoto), open_pages(data) as chain:
         pages = list(chain)
-        below = [page for first in pages for page in first.pages or () if page is not None]
+        subpages = [page for first in pages for page in first.pages or () if page is not None]
         parts = [
             part
-            for page in [*pages, *below]
+            for page in [*pages, *subpages]
             for part in zip(page.dataoffsets, page.databytecounts, strict=False)
         ]
         start, size = max(parts, key=lambda part: part[1], default=(0, 0))
-        # No sensor measures just zeros over that share of a photo.
+        # A sensor does not measure only zeros over so large a share of a photo.
         tail = data[start + size - size // 64 : start + size]
-        zeroed = len(tail) >= _FEWEST_ZEROS and not any(tail)
-        return zeroed or any(start + size > len(data) for start, size in parts)
+        ends_in_zeros = len(tail) >= _MIN_ZEROS and not any(tail)
+        return ends_in_zeros or any(start + size > len(data) for start, size in parts)
     return False
 
 
 def at_page(data: bytes, offset: int) -> bytes:
-    """The file with another page as its first; the same one if it is that already."""
+    """The file with another page as its first; unchanged if it is the first already."""
     order = "<" if data[:1] == b"I" else ">"
-    start, layout = (8, f"{order}Q") if data[2:4] in _BIG else (4, f"{order}I")
-    place = struct.pack(layout, offset)
-    if data.startswith(place, start):
+    start, layout = (8, f"{order}Q") if data[2:4] in _BIG_TIFF else (4, f"{order}I")
+    pointer = struct.pack(layout, offset)
+    if data.startswith(pointer, start):
         return data
     # A slice of gigabytes would be a copy of them.
-    return b"".join([data[:start], place, memoryview(data)[start + len(place) :]])
+    return b"".join([data[:start], pointer, memoryview(data)[start + len(pointer) :]])
 
 
 def exif(data: bytes) -> Image.Exif:
     """Tags and EXIF data of the first page, as far as they can be read."""
-    found, order = Image.Exif(), "<" if data[:1] == b"I" else ">"
-    is_big = data[2:4] in _BIG
+    exif_data, order = Image.Exif(), "<" if data[:1] == b"I" else ">"
+    is_big = data[2:4] in _BIG_TIFF
     with contextlib.suppress(Exception):
         if is_big and order == ">":
             # Pillow does not take such files.
@@ -176,34 +176,36 @@ def exif(data: bytes) -> Image.Exif:
                 tags = {tag: tag_value(page, tag) for tag in (*_PLAIN_TAGS, *_RESOLUTIONS)}
             for tag, value in tags.items():
                 ratio = tag in _RESOLUTIONS and value
-                found[tag] = TiffImagePlugin.IFDRational(*value) if ratio else value
+                exif_data[tag] = TiffImagePlugin.IFDRational(*value) if ratio else value
         else:
-            found.endian, found.bigtiff = order, is_big
-            place = struct.unpack_from(f"{order}{'8xQ' if is_big else '4xI'}", data)[0]
-            found.load_from_fp(io.BytesIO(data), place)
-    return found
+            exif_data.endian, exif_data.bigtiff = order, is_big
+            directory = struct.unpack_from(f"{order}{'8xQ' if is_big else '4xI'}", data)[0]
+            exif_data.load_from_fp(io.BytesIO(data), directory)
+    return exif_data
 
 
 def without_exif(data: bytes) -> bytes:
-    """The file whose first page does not tell where its EXIF data are."""
+    """The file without the tags of its first page that point to EXIF data."""
     with contextlib.suppress(UnreadablePhoto), open_pages(data) as pages:
         page = next(pages)
         form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
-        start, pointer = page.offset + form.tagnosize, _pointer(data, page)
+        start, pointer = page.offset + form.tagnosize, _next_pointer(data, page)
         entries = [data[at : at + form.tagsize] for at in range(start, pointer.start, form.tagsize)]
-        kept = [entry for entry in entries if int.from_bytes(entry[:2], order) not in _EXIF_TAGS]
+        other_entries = [
+            entry for entry in entries if int.from_bytes(entry[:2], order) not in _EXIF_TAGS
+        ]
         directory = [
-            len(kept).to_bytes(form.tagnosize, order),
-            *kept,
+            len(other_entries).to_bytes(form.tagnosize, order),
+            *other_entries,
             data[pointer],
-            bytes((len(entries) - len(kept)) * form.tagsize),
+            bytes((len(entries) - len(other_entries)) * form.tagsize),
         ]
         return data[: page.offset] + b"".join(directory) + data[pointer.stop :]
     return data
 
 
 def resolution(exif: Image.Exif) -> tuple[float, float] | None:
-    """Pixels per inch, across and down, of the tags of a page; None if not told."""
+    """Pixels per inch, across and down, from the tags of a page; None if not stated."""
     with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
         factor = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
         across, down = (float(exif[tag]) * factor for tag in _RESOLUTIONS)
@@ -216,13 +218,13 @@ def open_pages(file: bytes | BinaryIO) -> Iterator[Iterator[TiffPage]]:
     """The pages, one after the other, up to the first one that is damaged.
 
     Args:
-      file: its bytes; or opened, of which headers alone are read.
+      file: its bytes, or the opened file, of which only headers are read.
     """
     import logging
 
     import tifffile
 
-    # tifffile logs what it makes of odd tags.
+    # tifffile logs warnings about odd tags.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         opened = file if hasattr(file, "read") else io.BytesIO(file)
@@ -235,26 +237,26 @@ def open_pages(file: bytes | BinaryIO) -> Iterator[Iterator[TiffPage]]:
 
 
 def _chain(file: TiffFile) -> Iterator[TiffPage]:
-    known = set()
+    offsets = set()
     try:
         for page in file.pages:
-            # A chain may end where it began.
-            if page.offset in known:
+            # A damaged chain may be a circle.
+            if page.offset in offsets:
                 return
-            known.add(page.offset)
+            offsets.add(page.offset)
             yield page
     except MemoryError:
         raise
-    # What is wrong with a page costs none that comes before it.
+    # The pages before a damaged one are still good.
     except Exception:
-        if not known:
+        if not offsets:
             raise
-    if not known:
+    if not offsets:
         raise UnreadablePhoto("damaged: cut short or changed")
 
 
 def tag_value(page: TiffPage, number: int, default: object = None) -> object:
-    """The value of a tag; the default where there is none."""
+    """The value of a tag; the default if there is none."""
     tag = page.tags.get(number)
     return default if tag is None or tag.value is None else tag.value
 

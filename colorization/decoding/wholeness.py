@@ -1,7 +1,7 @@
-"""Whether files of pictures are whole: decoders make pictures of broken ones, too.
+"""Checks that files of pictures are whole, because decoders also make pictures of broken ones.
 
-A broken download often has the right size, but zeros where bytes have not arrived. In formats that
-do not compress, these are a black part of the picture like any other.
+A broken download often has the right size, but zeros in place of missing bytes. Without
+compression, these look like any other black part of a picture.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER = 14
 # TIFF's numbers of compressions.
 _FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
-# Zeros among coded pixels that no encoder writes, as each byte stands for something new.
-_ZEROS, _OTHER = bytes(64), b"\x55" * 64
-# Formats that may be uncompressed, and zeros at the end from which on they are mentioned.
+# A run of zeros that no encoder writes, because every coded byte carries information; and bytes to
+# replace it with.
+_ZERO_RUN, _OTHER_RUN = bytes(64), b"\x55" * 64
+# Formats that may be uncompressed, and the number of zeros at the end from which on a doubt is
+# reported.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
-_FEWEST_BLACK = 1024
-# Those of them that may begin with the lowest row.
+_MIN_BLACK = 1024
+# Those of them that may store the lowest row first.
 _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
-# Pixels at the end of the last row that so many zeros stand for at least; and level of 255 up to
-# which these are black, of which a profile may make a dark gray.
+# So many zeros cover at least this number of pixels at the end of the last row; and the level, of
+# 255, up to which these count as black, because a profile may make them a dark gray.
 _LAST_PIXELS, _DARK = 64, 32
-# Lossy WebP: the pixels of a picture for each zero that may stand at its end, the fewest even ones
-# that each of many zeros stands for, and the most that a colour varies in an even row.
-_PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN = 2048, 256, 8
-# Bytes at the end of a picture that decoders need.
-_FEW = 8
+# Lossy WebP: pixels of a picture for each zero allowed at its end; least number of even pixels for
+# each of many zeros; and the largest variation of a colour in an even row.
+_PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN_RANGE = 2048, 256, 8
+# Number of bytes at the end of a picture without which decoders fail.
+_TRAILING = 8
 _MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
-_CUT = "image file is truncated"
+_CUT_SHORT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
-# Bytes that are decompressed at once to check them.
-_PIECE = 2**20
+# Number of bytes that are decompressed at a time.
+_CHUNK_SIZE = 2**20
 
 
 def why_broken(data: bytes, kind: str) -> str | None:
-    """Says why a file that can be decoded is broken all the same; None if it is whole.
+    """Why a file is broken although it can be decoded; None if it is whole.
 
     Args:
       data: the file.
@@ -56,20 +58,20 @@ def why_broken(data: bytes, kind: str) -> str | None:
     """
     if kind == "JPEG":
         if jpeg.end_of_pixels(data) < 0 or jpeg.lacks_scans(data):
-            return _CUT
+            return _CUT_SHORT
         zeros = jpeg.zeros_among_pixels(data)
-        return _ZEROED if zeros and _differ(data, _with_other(data, *zeros)) else None
+        return _ZEROED if zeros and _differ(data, _with_zeros_replaced(data, *zeros)) else None
     if kind == "PNG":
-        return _of_png(data)
+        return _why_png_broken(data)
     if kind == "QOI":
         if _QOI_END not in data[_QOI_HEADER:]:
             return "its end is missing"
-        # Zeros may follow the end, as disks hand out whole sectors.
+        # Zeros may follow the end and fill up a disk's sector.
         return _zeros_in(data, [(_QOI_HEADER, len(data.rstrip(b"\0")))])
     if kind == "SGI" and sgi.is_compressed(data):
-        places = sgi.rows(data)
-        return _zeros_in(data, [(sgi.HEADER, 8 * len(places)), *places])
-    # Zeros are a black block, but the smaller copies of a picture at the end are seldom black.
+        rows = sgi.rows(data)
+        return _zeros_in(data, [(sgi.HEADER, 8 * len(rows)), *rows])
+    # Zeros are a black block, but the smallest copies of the picture, at the end, are seldom black.
     copies = int.from_bytes(data[28:32], "little")
     if kind == "DDS" and data[84:88].strip(b"\0") and copies > 1 and not any(data[-256:]):
         return _ZEROED
@@ -80,20 +82,22 @@ def why_broken(data: bytes, kind: str) -> str | None:
 
 
 def why_smeared(data: bytes, picture: Image.Image) -> str | None:
-    """The same of a file whose picture has been loaded."""
+    """As `why_broken`, for a file whose picture has been loaded."""
     if picture.format in ("JPEG", "MPO"):
-        # Decoders make an even gray of what is missing.
-        last = np.asarray(picture.crop((picture.width - 1, picture.height - 1, *picture.size)))
+        # Decoders fill missing parts with an even gray.
+        last_pixel = np.asarray(
+            picture.crop((picture.width - 1, picture.height - 1, *picture.size))
+        )
         end = jpeg.end_of_pixels(data)
-        gray = (abs(last - 127.5) < 1).all()
-        return _CUT if gray and _differ(data, data[:end] + _OTHER + data[end:]) else None
+        gray = (abs(last_pixel - 127.5) < 1).all()
+        return _CUT_SHORT if gray and _differ(data, data[:end] + _OTHER_RUN + data[end:]) else None
     return _why_webp_smeared(data, picture) if picture.format == "WEBP" else None
 
 
 def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
     start, size = next(_webp_pictures(data, 12), (0, 0))
     coded = data[start : start + size]
-    # An even part is coded as zeros, too.
+    # Even parts of a picture are coded as zeros as well.
     longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
     if data[start - 8 : start - 4] == b"VP8L":
         broken = longest and not _differ(data, _without_end(data, start, start + size))
@@ -105,43 +109,45 @@ def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
 def _without_end(data: bytes, start: int, end: int) -> bytes:
     """A WebP file whose coded picture lacks its last bytes.
 
-    Decoders of lossless pictures fail then, unless they have gone astray and do not come that far.
+    Decoding a lossless picture fails then, unless damage has led the decoder astray before.
     """
-    riff, size = (length - _FEW for length in (int.from_bytes(data[4:8], "little"), end - start))
-    before = data[:4] + struct.pack("<I", riff) + data[8 : start - 4] + struct.pack("<I", size)
-    return before + data[start : end - _FEW] + data[end:]
+    riff, size = (
+        length - _TRAILING for length in (int.from_bytes(data[4:8], "little"), end - start)
+    )
+    header = data[:4] + struct.pack("<I", riff) + data[8 : start - 4] + struct.pack("<I", size)
+    return header + data[start : end - _TRAILING] + data[end:]
 
 
 def _is_lossy_smeared(coded: bytes, longest: int, picture: Image.Image) -> bool:
-    # A part that is coded as zeros is even across or down.
+    # Parts coded as zeros are even, horizontally or vertically.
     if longest:
         grays = np.asarray(picture.convert("L"))
         even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
         if np.count_nonzero(even) < _LEAST_OF_ZERO * longest:
             return True
-    # Where they are many at the end, but the lowest row has several colours, the decoder has
-    # smeared what was above over the part that is missing.
+    # With many zeros at the end but several colours in the lowest row, the decoder has smeared what
+    # was above over the missing part.
     zeros = len(coded) - len(coded.rstrip(b"\0"))
-    if zeros <= max(len(_ZEROS), picture.width * picture.height // _PIXELS_OF_ZERO):
+    if zeros <= max(len(_ZERO_RUN), picture.width * picture.height // _PIXELS_OF_ZERO):
         return False
     row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
-    return any(high - low > _EVEN for low, high in row.getextrema())
+    return any(high - low > _EVEN_RANGE for low, high in row.getextrema())
 
 
 def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
-    """What the user should hear of a file whose end is zeros, which may be a black part of it.
+    """A warning about a file that ends in zeros, which may be a black part of it; else None.
 
     Args:
       data: the file.
       kind: Pillow's name of the format.
-      image: what it shows, before it is turned upright: of mode RGB, L or I;16.
+      image: the picture before it is turned upright, of mode RGB, L or I;16.
     """
-    tail = data[-max(_FEWEST_BLACK, len(data) // 64) :]
-    if kind not in _UNCOMPRESSED or len(data) < 2 * _FEWEST_BLACK or any(tail):
+    tail = data[-max(_MIN_BLACK, len(data) // 64) :]
+    if kind not in _UNCOMPRESSED or len(data) < 2 * _MIN_BLACK or any(tail):
         return None
-    # Zeros may be white, or stand behind the picture.
-    left, right, lowest = max(0, image.width - _LAST_PIXELS), image.width, image.height - 1
-    rows = (0, lowest) if kind in _FROM_BELOW else (lowest,)
+    # Zeros may also stand for white, or follow the picture.
+    left, right, lowest_row = max(0, image.width - _LAST_PIXELS), image.width, image.height - 1
+    rows = (0, lowest_row) if kind in _FROM_BELOW else (lowest_row,)
     ends = (np.asarray(image.crop((left, row, right, row + 1)))[0] for row in rows)
     darkest = min(end.reshape(right - left, -1).max(axis=0).min() for end in ends)
     if darkest > (257 * _DARK if image.mode == "I;16" else _DARK):
@@ -156,113 +162,119 @@ def why_strips_broken(
     most_bytes: int,
     tables: bytes = b"",
 ) -> str | None:
-    """The same of the strips or tiles of a TIFF file.
+    """As `why_broken`, for the strips or tiles of a TIFF file.
 
     Args:
       data: the file.
-      parts: beginning and size of each.
-      compression: TIFF's number of it.
-      most_bytes: of a strip or tile when decompressed.
-      tables: of JPEG that all of them share, between its markers of beginning and end.
+      parts: start and size of each.
+      compression: TIFF's number.
+      most_bytes: maximum size of a decompressed strip or tile.
+      tables: JPEG tables that all of them share, between start and end markers.
     """
     bodies = [memoryview(data)[start : start + size] for start, size in parts]
-    # Decoders need no checksum at the end, but zeros in its place are amiss.
+    # Decoders do not need the checksum at the end, but zeros in its place are suspicious.
     if compression in _DEFLATE and not all(
-        _fits_checksum([body], not any(body[-len(_ZEROS) :]), most_bytes)
+        _fits_checksum([body], not any(body[-len(_ZERO_RUN) :]), most_bytes)
         for body in bodies
         if len(body)
     ):
         return _UNFIT
     if compression in (*_FAX_3, _FAX_4):
-        # Zeros may fill up lines a little, and what follows the last one.
-        filling, other = (_MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING), bytearray(data)
+        # A few zeros may pad lines, and what follows the last one.
+        filling, changed = (
+            (_MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING),
+            bytearray(data),
+        )
         for start, size in parts:
             for zeros in filling.finditer(data, start, start + size):
-                other[slice(*zeros.span())] = b"\x55" * len(zeros[0])
-        return _ZEROED if other != data and _differ(data, other) else None
+                changed[slice(*zeros.span())] = b"\x55" * len(zeros[0])
+        return _ZEROED if changed != data and _differ(data, changed) else None
     if compression == _JPEG:
         return next(filter(None, (_why_jpeg_broken(body, tables) for body in bodies)), None)
     return None
 
 
-def _with_other(data: bytes, start: int, end: int) -> bytes:
+def _with_zeros_replaced(data: bytes, start: int, end: int) -> bytes:
     return data[:start] + b"\x55" * (end - start) + data[end:]
 
 
-def _differ(data: bytes, other: bytes) -> bool:
+def _differ(data: bytes, other_data: bytes) -> bool:
     """Whether two files show different pictures."""
     try:
-        with Image.open(io.BytesIO(data)) as picture, Image.open(io.BytesIO(other)) as changed:
-            return picture.tobytes() != changed.tobytes()
+        with Image.open(io.BytesIO(data)) as picture, Image.open(io.BytesIO(other_data)) as other:
+            return picture.tobytes() != other.tobytes()
     except OSError:
         return True
 
 
 def _why_jpeg_broken(body: memoryview, tables: bytes) -> str | None:
-    """The same of a strip or tile, whose end marker writers may leave out, or fill up behind it."""
-    whole = bytes(body[:2]) + tables[2:-2] + bytes(body[2:])
-    if jpeg.end_of_pixels(whole) < 0:
-        whole = whole.rstrip(b"\0").removesuffix(b"\xff") + jpeg.END
-    if jpeg.unread_process(whole) is None:
-        with contextlib.suppress(OSError), Image.open(io.BytesIO(whole), formats=["JPEG"]) as part:
-            # The last blocks' means alone are looked at.
-            part.draft(None, (1, 1))
-            part.load()
-            return why_broken(whole, "JPEG") or why_smeared(whole, part)
+    """As `why_broken`, for a strip or tile, whose end marker may be missing or padded."""
+    file = bytes(body[:2]) + tables[2:-2] + bytes(body[2:])
+    if jpeg.end_of_pixels(file) < 0:
+        file = file.rstrip(b"\0").removesuffix(b"\xff") + jpeg.END
+    if jpeg.unread_process(file) is None:
+        with (
+            contextlib.suppress(OSError),
+            Image.open(io.BytesIO(file), formats=["JPEG"]) as picture,
+        ):
+            # Only the means of the last blocks are needed.
+            picture.draft(None, (1, 1))
+            picture.load()
+            return why_broken(file, "JPEG") or why_smeared(file, picture)
     return None
 
 
 def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
-    """Says so if bytes of coded pixels, given by beginning and size of their parts, are missing."""
-    if any(data.find(_ZEROS, start, start + size) >= 0 for start, size in parts):
+    """The message if parts of coded pixels, given by start and size, hold zeros."""
+    if any(data.find(_ZERO_RUN, start, start + size) >= 0 for start, size in parts):
         return _ZEROED
     return None
 
 
-def _of_png(data: bytes) -> str | None:
-    """Compares the checksums of a PNG file's pixels (ISO/IEC 15948, 5.3 and 10.1)."""
+def _why_png_broken(data: bytes) -> str | None:
+    """Checks the checksums of a PNG file's pixels (ISO/IEC 15948, 5.3 and 10.1)."""
     bodies, fits = [], True
     for name, start, end in png.chunks(data):
         if name == b"IDAT":
-            # The checksum is that of the name and the content.
+            # The checksum covers the name and the content.
             body = memoryview(data)[start - 4 : end]
             bodies.append(body[4:])
             checksum = data[end : end + 4]
             fits &= len(checksum) < 4 or zlib.crc32(body) == int.from_bytes(checksum, "big")
         elif bodies:
             break
-    # Writers exist whose chunks have wrong checksums, but the pixels have one of their own.
+    # Some writers store wrong checksums of chunks, but the pixels have a checksum of their own.
     return None if fits or _fits_checksum(bodies, ended=True) else _UNFIT
 
 
 def _fits_checksum(
     bodies: Iterable[memoryview], ended: bool, most_bytes: int = sys.maxsize
 ) -> bool:
-    """Whether what zlib has compressed has the checksum that it tells at its end.
+    """Whether data compressed by zlib fit the checksum at their end.
 
     Args:
-      bodies: one after the other.
-      ended: whether it is amiss when the end is missing.
-      most_bytes: when decompressed, which is not overstepped without an end.
+      bodies: parts of the data, in order.
+      ended: whether a missing end is an error.
+      most_bytes: maximum size of decompressed data without an end.
     """
     reader, size = zlib.decompressobj(), 0
     try:
         for body in bodies:
-            while len(body) and not reader.eof and size <= 2 * most_bytes + _PIECE:
-                size += len(reader.decompress(body, _PIECE))
+            while len(body) and not reader.eof and size <= 2 * most_bytes + _CHUNK_SIZE:
+                size += len(reader.decompress(body, _CHUNK_SIZE))
                 body = reader.unconsumed_tail
     except zlib.error:
         return False
     return reader.eof or not (ended or size > most_bytes)
 
 
-def _webp_pictures(data: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """Beginning and size of a WebP file's coded pictures (RFC 9649, section 2)."""
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
+def _webp_pictures(data: bytes, offset: int) -> Iterator[tuple[int, int]]:
+    """Start and size of a WebP file's coded pictures (RFC 9649, section 2)."""
+    while offset + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, offset)
         if name == b"ANMF":
-            # Chunks lie in it behind place, size and duration of a frame.
+            # Position, size and duration of a frame come first, then the chunks of its picture.
             size = 16
         elif name in (b"VP8 ", b"VP8L"):
-            yield at + 8, size
-        at += 8 + size + size % 2
+            yield offset + 8, size
+        offset += 8 + size + size % 2
