@@ -283,6 +283,7 @@ def test_nonsense_that_png_states_changes_nothing(colors):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "16 bits"])
 def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
     profile = icc(b"RGB ", {b"wtpt": WHITE, **tags})
+    profile = profile[:12] + b"mntr" + profile[16:]
     if kind == "16 bits":
         data = tiff(colors.astype(np.uint16), photometric="rgb", iccprofile=profile)
     else:
@@ -291,6 +292,95 @@ def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
         open_picture(data)
     for harmless in ({b"cicp": b"cicp" + bytes(4) + bytes([1, 13, 0, 1])}, {b"desc": b"desc sPQR"}):
         open_picture(encoded(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))
+
+
+def pq(values):
+    """Linear light of PQ (SMPTE ST 2084)."""
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    power = values ** (1 / m2)
+    return (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
+
+
+def hlg(values):
+    """Linear light of HLG (ITU-R BT.2100)."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
+
+
+def table(curve) -> bytes:
+    points = np.rint(65535 * np.clip(curve(np.linspace(0, 1, 1024)), 0, 1)).astype(">u2")
+    return struct.pack(">4s4xI", b"curv", len(points)) + points.tobytes()
+
+
+SRGB_PARA = struct.pack(
+    ">4s4xHH5i",
+    b"para",
+    3,
+    0,
+    *(round(65536 * number) for number in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)),
+)
+GAMMA = struct.pack(">4s4xIH", b"curv", 1, round(2.2 * 256))
+
+
+def named(name: str, curve: bytes | None, kind: bytes = b"mntr") -> bytes:
+    """A profile of sRGB's primaries with a name, of a class."""
+    srgb_profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (count,) = struct.unpack_from(">I", srgb_profile, 128)
+    entries = [struct.unpack_from(">4sII", srgb_profile, 132 + 12 * i) for i in range(count)]
+    columns = (b"rXYZ", b"gXYZ", b"bXYZ")
+    tags = {tag: srgb_profile[at : at + size] for tag, at, size in entries if tag in columns}
+    if curve:
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    text = name.encode() + b"\0"
+    tags[b"desc"] = b"desc" + struct.pack(">4xI", len(text)) + text + bytes(78)
+    profile = icc(b"RGB ", {b"wtpt": WHITE, **tags})
+    return profile[:12] + kind + profile[16:]
+
+
+@pytest.mark.parametrize(
+    ("name", "curve", "kind"),
+    [
+        ("EPSON SP R2400 PQIJ", SRGB_PARA, b"prtr"),
+        ("EPSON SP R2400 PQIJ", None, b"scnr"),
+        ("EPSON SP R2400 PQ", SRGB_PARA, b"prtr"),
+        ("Paper PQ1", SRGB_PARA, b"mntr"),
+        ("Mein PQ-Monitor", SRGB_PARA, b"mntr"),
+        ("Mein PQ-Monitor", table(lambda values: linear(255 * values)), b"mntr"),
+        ("Mein HLG-Monitor", GAMMA, b"mntr"),
+        (
+            "PQ",
+            table(lambda values: np.where(values > 0.08, ((values + 0.16) / 1.16) ** 3, 0)),
+            b"mntr",
+        ),
+        ("PQ", table(lambda values: values), b"mntr"),
+    ],
+)
+def test_names_like_those_of_hdr_are_no_reason_to_refuse_a_photo(name, curve, kind, colors):
+    data = encoded(Image.fromarray(colors), "PNG", icc_profile=named(name, curve, kind))
+    opened = np.asarray(open_picture(data).image)
+    plain = encoded(Image.fromarray(colors), "PNG", icc_profile=named("sRGB", curve, kind))
+    np.testing.assert_array_equal(opened, np.asarray(open_picture(plain).image))
+
+
+@pytest.mark.parametrize("name", ["Rec2020 Gamut with {} Transfer", "Rec. 2100 {}", "Mein {}"])
+@pytest.mark.parametrize(
+    ("told", "curve"),
+    [
+        ("PQ", table(pq)),
+        ("PQ", table(lambda values: pq(values) * 10)),
+        ("PQ", table(lambda values: pq(values) * 10000 / 203)),
+        ("HLG", table(hlg)),
+        ("HLG", table(lambda values: hlg(values) ** 1.2)),
+        ("PQ", None),
+        ("PQ", SRGB_PARA),
+    ],
+)
+def test_profiles_that_are_of_hdr_are_refused(name, told, curve, colors):
+    if curve == SRGB_PARA and "Rec" not in name:
+        pytest.skip("nothing tells of HDR then")
+    data = encoded(Image.fromarray(colors), "PNG", icc_profile=named(name.format(told), curve))
+    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({told}\)"):
+        open_picture(data)
 
 
 def test_profile_of_bmp(colors, swapped_profile):

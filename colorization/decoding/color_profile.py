@@ -27,7 +27,16 @@ _LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
 _BLOCK = 2**21
 # Transfer characteristics of HDR by their number in ITU-T H.273, and what names of profiles have.
 HDR = {16: "PQ", 18: "HLG"}
-_HDR_NAME = re.compile(rb"(?<![A-Za-z])(PQ|PeQ|HLG)(?![a-z])")
+_HDR_NAME = re.compile(rb"(?<![A-Za-z0-9])(PQ|PeQ|HLG)(?![A-Za-z0-9])")
+# Names of standards that PQ and HLG belong to, whatever stands in for their curves.
+_HDR_STANDARD = re.compile(rb"(?:rec|bt)\W*(?:2020|2100)|2084", re.IGNORECASE)
+# Classes of profiles that are none of pictures in HDR: of printers and of scanners.
+_PAPER = (b"prtr", b"scnr")
+_CURVES = (b"rTRC", b"gTRC", b"bTRC", b"kTRC")
+# Places on a curve, as numbers of `_LEVELS`, and the exponents that curves in standard range have
+# there, which differ by less than so much. PQ has 5.5 to 8 and HLG 2.8 to 4.6.
+_LOOKED_AT = [2**14, 2**15, 3 * 2**14]
+_LEAST_EXPONENT, _MOST_EXPONENT, _MOST_BEND = 0.9, 3.0, 0.5
 # Difference of black and white on a curve from which on it can be one of photos.
 _LEAST_RANGE = 0.05
 
@@ -171,7 +180,8 @@ def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
 def hdr_transfer(profile: bytes) -> str | None:
     """The transfer characteristics of HDR that a profile is made for, "PQ" or "HLG"; else None.
 
-    The tag `cicp` of ICC.1:2022 tells them, section 9.2.17; profiles of old only have a name.
+    The tag `cicp` of ICC.1:2022 tells them, section 9.2.17; profiles of old only have a name. Paper
+    and monitors have such names, too, but curves near to a power law.
 
     Raises:
       UnusableProfile: see there.
@@ -179,8 +189,23 @@ def hdr_transfer(profile: bytes) -> str | None:
     tags = _tags(profile, profile[16:20])
     if tags.get(b"cicp", b"")[:4] == b"cicp":
         return HDR.get(tags[b"cicp"][9])
-    name = _HDR_NAME.search(tags.get(b"desc", b"").replace(b"\0", b""))
-    return name and ("HLG" if name[0] == b"HLG" else "PQ")
+    name = tags.get(b"desc", b"").replace(b"\0", b"")
+    told = _HDR_NAME.search(name)
+    if not told or profile[12:16] in _PAPER:
+        return None
+    if not _HDR_STANDARD.search(name) and _has_power_law(tags):
+        return None
+    return "HLG" if told[0] == b"HLG" else "PQ"
+
+
+def _has_power_law(tags: dict[bytes, bytes]) -> bool:
+    """Whether there are tone curves, and these are about a power law, as of sRGB or L*."""
+    curves = [_curve(tags[name])[_LOOKED_AT] for name in _CURVES if name in tags]
+    if not curves:
+        return False
+    exponents = np.log(curves) / np.log(_LEVELS[_LOOKED_AT])
+    within = (exponents > _LEAST_EXPONENT) & (exponents < _MOST_EXPONENT)
+    return bool(within.all() and (np.ptp(exponents, axis=1) < _MOST_BEND).all())
 
 
 def _tags(profile: bytes, space: bytes) -> dict[bytes, bytes]:
