@@ -228,7 +228,7 @@ def stage_times(colorizer, path: Path) -> dict[str, float]:
     merge_strip = merge_numpy._merge_strip
     with (
         # One thread, so that times add up.
-        mock.patch.object(merge_numpy, "_SEVERAL_CORES", photo.pixels.size),
+        mock.patch.object(merge_numpy, "_THREADING_PIXELS", photo.pixels.size),
         mock.patch.object(
             merge_numpy, "_merge_strip", lambda *strip: timed("merging", merge_strip, *strip)
         ),

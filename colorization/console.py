@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _SECONDS_PER_LINE = 30
-# Number of the signal for a pipe that nobody reads any more. Windows has such pipes, but not the
-# signal.
+# Number of the signal for a pipe without a reader. Windows has such pipes, but not the signal.
 _SIGPIPE = 13
-# Errors of what cannot be written.
-_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+# Errors of output that cannot be written.
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CURSOR_UP = "\x1b[A"
 
-# Signals that ask a program to stop: Ctrl-C, a service manager's, and the closing of its window, on
-# Windows and elsewhere.
-_STOPPING = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
+# Signals that ask a program to stop: from Ctrl-C, from a service manager, and from closing its
+# window, on Windows and elsewhere.
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
 
 
 @contextlib.contextmanager
 def ready_streams() -> Iterator[None]:
-    """Lets no message that cannot be shown end the body.
+    """Keeps messages that cannot be shown from ending the body.
 
-    Standard output may lack letters of photos' names, and standard error may be closed or full.
+    Standard output may not support characters in photos' names, and standard error may be closed
+    or full.
     """
-    # Closed streams are opened on nothing, because a file opened later would get their numbers, and
-    # TensorFlow writes there.
+    # Closed streams are opened on the null device. Otherwise a file opened later would get their
+    # numbers, to which TensorFlow writes.
     for number in range(3):
         try:
             os.fstat(number)
@@ -51,15 +51,15 @@ def ready_streams() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     former = sys.stderr
-    sys.stderr = _Forgiving(io.StringIO() if former is None else former)
+    sys.stderr = _ForgivingStream(io.StringIO() if former is None else former)
     try:
         yield
     finally:
         sys.stderr = former
 
 
-class _Forgiving:
-    """A stream whose writes may fail without anybody noticing."""
+class _ForgivingStream:
+    """A stream whose writes may fail silently."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -77,8 +77,8 @@ class _Forgiving:
             self._stream.flush()
 
 
-class _Lines(_Forgiving):
-    """Takes a progress bar that no terminal shows: each of its states becomes a line."""
+class _LineStream(_ForgivingStream):
+    """Writes a progress bar without a terminal, as a line for each of its states."""
 
     def write(self, text: str) -> int:
         # A bar below others moves the cursor up past them.
@@ -90,7 +90,7 @@ class _Lines(_Forgiving):
 
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[None]:
-    """Holds back standard error, also from C++; shows it after all if the body fails."""
+    """Captures standard error, including C++'s; shows it only if the body fails."""
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
@@ -108,7 +108,7 @@ def captured_stderr() -> Iterator[None]:
 
 
 class _NoKeras:
-    """An import finder to which Keras is empty."""
+    """An import finder that finds no module of Keras."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
@@ -118,10 +118,10 @@ class _NoKeras:
 
 @contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
-    """TensorFlow imported in the body comes without Keras, which is there as soon as it is used.
+    """Lets TensorFlow be imported in the body without Keras, which is still loaded on first use.
 
-    Nothing here uses it, and it is a third of the time that the import takes: since 2.16 it brings
-    pandas and matplotlib with it.
+    Nothing here uses Keras, which takes a third of the import: since 2.16 it imports pandas and
+    Matplotlib.
     """
     sys.meta_path.insert(0, _NoKeras)
     try:
@@ -135,16 +135,16 @@ def import_tensorflow(verbose: bool) -> None:
 
     Args:
       verbose: show everything that TensorFlow logs. Otherwise only errors of its Python part are
-        shown, and nothing of its C++ part: whatever really fails there comes back as an exception.
+        shown, and nothing of its C++ part, whose real failures raise exceptions.
     """
-    # Programs that a notebook starts inherit its backend of Matplotlib, which they may not have. No
-    # window is opened here.
+    # Programs started by a notebook inherit its Matplotlib backend, which may not be installed for
+    # them. No window is opened here.
     if "IPython" not in sys.modules:
         os.environ["MPLBACKEND"] = "agg"
-    # TensorFlow's estimators want its own Keras, whichever one a user prefers elsewhere.
+    # TensorFlow's estimators need its own Keras, whichever one the user prefers elsewhere.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    # Threads of NumPy's matrix products go on waiting for work, busily, long after small ones.
+    # Threads of NumPy's matrix products keep waiting busily for work, long after small ones.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verbose:
         with _without_keras():
@@ -153,13 +153,13 @@ def import_tensorflow(verbose: bool) -> None:
         tf.get_logger().setLevel(logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Matplotlib, which comes with Keras, tells about its cache of fonts, none of which is used.
+    # Matplotlib, which Keras imports, logs the building of its font cache, which is not used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    # TensorFlow 2.16 and later print a few lines before they have read the level.
+    # TensorFlow 2.16 and later print a few lines before they read the level.
     try:
         with captured_stderr(), _without_keras():
             import tensorflow as tf
-    # Of the two small scripts, this comes before `exit_code`.
+    # The two small scripts import TensorFlow before they call `exit_code`.
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     tf.get_logger().setLevel(logging.ERROR)
@@ -176,7 +176,7 @@ class _Console(logging.Handler):
 
 @contextlib.contextmanager
 def log_to_console() -> Iterator[None]:
-    """Shows warnings of the body; a notebook may run many programs one after the other."""
+    """Shows warnings of the body only, because a notebook may run several programs."""
     handler, log = _Console(), logging.getLogger("colorization")
     log.addHandler(handler)
     try:
@@ -195,18 +195,18 @@ def print_error(message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
-def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
-    """A progress bar with rate and time left; where no terminal shows it, a line now and then."""
+def progress_bar(total: int | None, description: str, unit: str, **settings) -> tqdm:
+    """A progress bar with rate and time left; without a terminal, a line now and then."""
     from tqdm import tqdm
 
     on_terminal = _is_terminal(sys.stderr)
     if not on_terminal:
-        # The state at the beginning is not worth a line.
+        # The initial state is not worth a line.
         settings["delay"] = 1
 
     class Bar(tqdm):
         def refresh(self, *args, **settings) -> None:
-            # `tqdm.write` shows a bar before its delay is over, and `close` would not end its line.
+            # `tqdm.write` shows a bar even during its delay, but `close` would not end its line.
             self.delay = 0
             super().refresh(*args, **settings)
 
@@ -215,7 +215,7 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
                 self.delay = 0
             super().close()
 
-        # A bar that an error has ended leaves no line.
+        # A bar that ends with an error leaves no line.
 
         def __exit__(self, kind: type | None, *error: Any) -> None:
             self.disable = self.disable or (kind is not None and not on_terminal)
@@ -227,9 +227,9 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
 
     return Bar(
         total=total,
-        desc=what,
+        desc=description,
         unit=unit,
-        file=sys.stderr if on_terminal else _Lines(sys.stderr),
+        file=sys.stderr if on_terminal else _LineStream(sys.stderr),
         dynamic_ncols=on_terminal,
         ncols=None if on_terminal else 0,
         mininterval=0.2 if on_terminal else _SECONDS_PER_LINE,
@@ -238,7 +238,7 @@ def progress_bar(total: int | None, what: str, unit: str, **settings) -> tqdm:
 
 
 def _is_terminal(stream: TextIO) -> bool:
-    """Whether bars can be drawn there: a width of 0 is an unknown one, and dumb moves no cursor."""
+    """Whether bars can be drawn: not with an unknown width (0), or on a dumb terminal."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return False
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -248,39 +248,39 @@ def _is_terminal(stream: TextIO) -> bool:
 
 @contextlib.contextmanager
 def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Signals that ask the program to stop call a handler for the duration of the body.
+    """Sets a handler of the signals that ask the program to stop, for the duration of the body.
 
-    Those that the program was started to ignore stay ignored, as nohup and shells' scripts ask for.
-    Threads other than the main one get no signals.
+    Signals that are ignored from the start stay ignored, as nohup and shell scripts rely on.
+    Nothing happens in other threads than the main one, which get no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
-    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in heard}
+    numbers = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
+    handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    former_handlers = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
-        for number, former in before.items():
-            signal.signal(number, former)
+        for number, former_handler in former_handlers.items():
+            signal.signal(number, former_handler)
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends the program as an error does, so that nothing half-written is left."""
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends the program by an exception, so that nothing half-written is left."""
     sys.exit(128 + number)
 
 
 def exit_code(work: Callable[[], int]) -> int:
-    """Does the work of a program and gives the code that it ends with.
+    """Does the work of a program and returns its exit code.
 
-    That is what `work` returns; 141, for SIGPIPE, if nobody reads standard output any more; 2 if
+    That is the result of `work`; 141, for SIGPIPE, if standard output has lost its reader; or 2 if
     standard output cannot be written.
 
     Raises:
       SystemExit: with 128 + N, if signal N stops the program.
     """
-    with ready_streams(), on_stop_signals(_end):
+    with ready_streams(), on_stop_signals(_exit):
         try:
             code = work()
             if sys.stdout is not None:
@@ -289,8 +289,8 @@ def exit_code(work: Callable[[], int]) -> int:
         except OSError as error:
             if isinstance(error, BrokenPipeError) or nobody_reads():
                 return 128 + _SIGPIPE
-            # Standard output has no name.
-            if error.filename is not None or error.errno not in _UNWRITTEN:
+            # Errors about standard output have no file name.
+            if error.filename is not None or error.errno not in _WRITE_ERRORS:
                 raise
             print_error(f"cannot write ({(error.strerror or '').lower()})")
             return 2
@@ -299,20 +299,20 @@ def exit_code(work: Callable[[], int]) -> int:
 
 
 def nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone."""
-    # Windows says that the argument is invalid.
-    return _unwritten() in (errno.EPIPE, errno.EINVAL)
+    """Whether standard output is a pipe without a reader."""
+    # Windows reports an invalid argument.
+    return _write_error() in (errno.EPIPE, errno.EINVAL)
 
 
 def give_up_output() -> None:
-    """Drops what is left to write to standard output at the end, if it cannot be written."""
-    if _unwritten():
+    """Drops buffered output if standard output cannot be written."""
+    if _write_error():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _unwritten() -> int | None:
+def _write_error() -> int | None:
     """The number of the error that keeps standard output from being written."""
-    # A closed stream has no such error.
+    # A missing or closed stream has no such error.
     with contextlib.suppress(AttributeError, ValueError):
         try:
             sys.stdout.flush()
@@ -322,16 +322,16 @@ def _unwritten() -> int | None:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command as it is typed in the system's shell."""
+    """A command quoted for the system's shell."""
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def printable(path: str) -> str:
-    """A path as it is printed, in one line: control characters, such as newlines, escaped."""
-    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], path)
+    """A path with control characters, such as newlines, escaped, to print it in one line."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], path)
 
 
-def a_few(paths: Sequence[str], shown: Callable[[str], str] = printable) -> str:
-    """The first three paths as `shown` has them, and how many more there are."""
-    more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
-    return ", ".join(map(shown, paths[:3])) + more
+def a_few(paths: Sequence[str], formatted: Callable[[str], str] = printable) -> str:
+    """The first three paths, formatted, and how many more there are."""
+    rest = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+    return ", ".join(map(formatted, paths[:3])) + rest

@@ -1,4 +1,4 @@
-"""Errors that the user is told of in one line."""
+"""Errors, and their explanation to the user in one line."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """Something the user can mend; its message is one line that says what is wrong and how."""
+    """An error that the user can fix; its message says in one line what is wrong, and how."""
 
 
 class UnreadablePhoto(Exception):
-    """A file that is no picture, or a damaged one; the message says which in a few words."""
+    """A file that is no picture or is damaged; the message says why in a few words."""
 
 
-# What is said of a photo that the machine's memory is too small for.
+# Message about a photo that needs more memory than there is.
 NO_MEMORY = "not enough memory"
-# Exceptions whose words are about a program, not about a file.
+# Exceptions whose messages are about a program, not about a file.
 _ABOUT_CODE = (ArithmeticError, AttributeError, LookupError, TypeError, struct.error)
 
 
 @contextlib.contextmanager
 def within_memory() -> Iterator[None]:
-    """Has a lack of memory stand for one photo, not for the whole run.
+    """Turns a lack of memory into an error about one photo instead of the whole run.
 
     Raises:
       UnreadablePhoto: there is not enough.
@@ -37,18 +37,18 @@ def within_memory() -> Iterator[None]:
 
 
 def damage(error: Exception) -> str:
-    """One line about a file that a decoder has failed on, with whatever exception."""
-    told = " ".join(str(error).split()) or type(error).__name__
-    # What libjxl says is advice for those who build it.
-    if isinstance(error.__cause__ or error, _ABOUT_CODE) or "build `libjxl`" in told:
-        told = "cut short or changed"
-    return f"damaged: {told}"
+    """One line about a file that a decoder has failed on, with any exception."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    # libjxl's message is advice for those who build it.
+    if isinstance(error.__cause__ or error, _ABOUT_CODE) or "build `libjxl`" in message:
+        message = "cut short or changed"
+    return f"damaged: {message}"
 
 
 def reason(error: Exception) -> str:
-    """Describes an error in a few words of one line.
+    """Describes an error in a few words.
 
-    The errors of remote file systems have a `message`, but no type in common.
+    The errors of remote file systems have a `message`, but no common type.
     """
     if isinstance(error, MemoryError):
         return NO_MEMORY
@@ -56,7 +56,7 @@ def reason(error: Exception) -> str:
     return (words or type(error).__name__).lower().splitlines()[0]
 
 
-# Errors that are about one file, not about a disk.
+# Errors about a single file, not about a disk.
 _UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ, errno.EFBIG),
@@ -74,20 +74,20 @@ _OF_DISKS = (
 
 
 def trouble_of_disk(error: BaseException) -> str | None:
-    """What an error of the system says of a disk, in a few words; None if it is no disk's."""
+    """What is wrong with a disk, in a few words; None if the error is not about a disk."""
     code = error.errno if isinstance(error, OSError) else None
     return next((meaning for codes, meaning, _ in _OF_DISKS if code in codes), None)
 
 
 def why_not_coloured(error: Exception, name: str) -> str:
-    """A few words on what has kept a photo or film from being coloured.
+    """A few words on why a photo or film was not coloured.
 
     Args:
-      error: what was raised.
-      name: of the coloured one.
+      error: the error that was raised.
+      name: name of the coloured picture or film.
 
     Raises:
-      OSError: the error itself, where it is not about one file.
+      OSError: the error itself, if it is not about a single file.
     """
     if isinstance(error, MemoryError):
         return NO_MEMORY
@@ -99,27 +99,27 @@ def why_not_coloured(error: Exception, name: str) -> str:
 
 
 def explain(error: BaseException, batch_size: int) -> str | None:
-    """One line that says what happened and how to mend it.
+    """One line that says what happened and how to fix it.
 
     Args:
-      error: what ended the run.
+      error: the error that ended the run.
       batch_size: of the run.
 
     Returns:
-      None for an error that is not known to be the machine's.
+      None for an error that is not known to come from the machine.
     """
     import tensorflow as tf
 
     text = str(error)
-    for codes, meaning, mend in _OF_DISKS:
-        # One exception of TensorFlow stands for many errors; its words tell which.
+    for codes, meaning, remedy in _OF_DISKS:
+        # TensorFlow uses one exception for many errors, which its message tells apart.
         words = [os.strerror(code) for code in codes]
         if (isinstance(error, OSError) and error.errno in codes) or (
             isinstance(error, tf.errors.OpError) and any(word in text for word in words)
         ):
             return (
                 f"{meaning} ({_telling_line(text, *words)}); what was finished before is whole: "
-                f"{mend}, then run the same command again"
+                f"{remedy}, then run the same command again"
             )
     if (
         isinstance(error, OSError)
@@ -131,8 +131,8 @@ def explain(error: BaseException, batch_size: int) -> str | None:
             "mend that or name another path"
         )
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        mend = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
-        return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {mend}"
+        remedy = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
+        return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {remedy}"
     if "Restoring from checkpoint failed" in text:
         return (
             "the checkpoint does not fit the network that settings.json beside it describes; "
@@ -142,8 +142,8 @@ def explain(error: BaseException, batch_size: int) -> str | None:
 
 
 def _telling_line(text: str, *words: str) -> str:
-    """The line with one of the words, else the first that is not TensorFlow's heading."""
+    """The first line with one of the words, else the first one after TensorFlow's heading."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if any(word in line for word in words)]
-    others = [line for line in lines if line != "Graph execution error:"]
-    return (telling or others or [""])[0][:300]
+    other_lines = [line for line in lines if line != "Graph execution error:"]
+    return (telling or other_lines or [""])[0][:300]

@@ -2,10 +2,9 @@
 
     from colorization.estimator import tf_estimator
 
-Up to 2.15 TensorFlow carries `tf.estimator`, and `tf_estimator` is that very module. Later versions
-dropped it, but the package it always came from, tensorflow-estimator, still runs on them once three
-small things are supplied; `tf_estimator` then has the same names from there. Nothing of TensorFlow
-is altered either way.
+Up to 2.15, TensorFlow includes `tf.estimator`, and `tf_estimator` is that module. Later versions
+dropped it, but its own package, tensorflow-estimator, still runs on them if three small modules are
+supplied; `tf_estimator` then comes from there. TensorFlow itself is never altered.
 """
 
 import importlib
@@ -24,8 +23,8 @@ _PACKAGE = "tensorflow_estimator"
 def _supply_package() -> None:
     """Makes the modules of tensorflow-estimator importable one by one.
 
-    Its `__init__.py` imports the TPU estimator, and that needs modules TensorFlow has dropped. So
-    the package is put in place, with its path, without running that file.
+    Its `__init__.py` imports the TPU estimator, which needs modules that TensorFlow has dropped.
+    The package is registered with its path, but without running that file.
     """
     if _PACKAGE not in sys.modules:
         spec = importlib.util.find_spec(_PACKAGE)
@@ -35,7 +34,7 @@ def _supply_package() -> None:
 
 
 def _supply_module(name: str, **members: Any) -> None:
-    """Makes `import name` find a module of these members, unless there is one already."""
+    """Registers a module with these members for `import name`, unless there is one already."""
     if name not in sys.modules:
         module = ModuleType(name)
         vars(module).update(members)
@@ -66,15 +65,14 @@ def _load() -> ModuleType:
         return tf.estimator
 
     _supply_package()
-    # This decorator noted the public names of each symbol for the program that generates API
-    # modules. TensorFlow keeps no such list for Estimator any more, and the modules have been
-    # generated.
+    # This decorator registers public names for the generator of API modules. It can do nothing,
+    # because Estimator's modules are generated already.
     _supply_module(
         f"{_PACKAGE}.python.estimator.estimator_export",
         estimator_export=lambda *names, v1=None: lambda symbol: symbol,
     )
-    # The coordinator of a strategy across a cluster. Estimator first asks whether to use it. The
-    # answer is always no, so its other functions need not exist.
+    # Estimator asks whether to use this coordinator of strategies across a cluster. The answer is
+    # always no, so its other functions need not exist.
     _supply_module(
         "tensorflow.python.distribute.estimator_training",
         init_run_config=_init_run_config,
@@ -97,14 +95,14 @@ def _load_or_explain() -> ModuleType:
                 "tf.estimator needs docstrings to load; leave out -OO and PYTHONOPTIMIZE=2"
             ) from error
         if hasattr(tf, "estimator"):
-            mend = f"'tensorflow-estimator=={tf.__version__.rpartition('.')[0]}.*'"
+            remedy = f"'tensorflow-estimator=={tf.__version__.rpartition('.')[0]}.*'"
         else:
-            mend = "tensorflow-estimator==2.15.0"
+            remedy = "tensorflow-estimator==2.15.0"
             if getattr(error, "name", None) != _PACKAGE:
-                mend += " 'tensorflow>=2.12,<2.22'"
+                remedy += " 'tensorflow>=2.12,<2.22'"
         raise ImportError(
             f"tf.estimator does not load on TensorFlow {tf.__version__} ({error}); "
-            f"mend it with: pip install {mend}"
+            f"mend it with: pip install {remedy}"
         ) from error
 
 
@@ -112,22 +110,22 @@ tf_estimator: ModuleType = _load_or_explain()
 
 
 def gpu_strategy(gpus: int | str, batch_size: int) -> tf.distribute.Strategy | None:
-    """A strategy that shares each batch among the graphics processors of this machine.
+    """A strategy that distributes each batch to the graphics processors of this machine.
 
     Args:
       gpus: how many, or "all".
       batch_size: examples per step, over all of them.
 
     Returns:
-      None for one, which needs no strategy.
+      None for a single processor, which needs no strategy.
 
     Raises:
-      UserError: there are not so many, or the batch cannot be divided evenly.
+      UserError: there are too few, or the batch cannot be divided evenly.
     """
-    found = len(tf.config.list_physical_devices("GPU"))
-    count = found if gpus == "all" else gpus
-    if not 0 < count <= found:
-        raise UserError(f"--gpus {gpus}: TensorFlow sees {found} on this machine; leave it out")
+    available = len(tf.config.list_physical_devices("GPU"))
+    count = available if gpus == "all" else gpus
+    if not 0 < count <= available:
+        raise UserError(f"--gpus {gpus}: TensorFlow sees {available} on this machine; leave it out")
     if batch_size % count:
         raise UserError(
             f"--batch_size {batch_size} cannot be shared evenly among {count} graphics processors; "
@@ -137,10 +135,10 @@ def gpu_strategy(gpus: int | str, batch_size: int) -> tf.distribute.Strategy | N
 
 
 def mirrored_strategy(devices: list[str]) -> tf.distribute.MirroredStrategy:
-    """A copy of the model on each device, all in step.
+    """A strategy with a copy of the model on each device, all in step.
 
-    Gradients are added up by NCCL on graphics processors. Elsewhere the default way of adding them
-    up deadlocks with fewer processor cores than it has threads; adding them on one device does not.
+    NCCL adds up the gradients on graphics processors. Elsewhere, the default way deadlocks with
+    fewer processor cores than threads, but adding them on one device does not.
     """
     on_gpus = all(device.startswith("GPU") for device in devices)
     reduction = None if on_gpus else tf.distribute.ReductionToOneDevice()

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process at a time writes to."""
+"""Files that appear whole or not at all, and folders that one process writes to at a time."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from filelock import FileLock, Timeout
 
 from colorization.errors import UserError
 
-# Beginning of the names of this program's temporary files and folders. The machine's name is part
-# of it, because process numbers mean nothing on another machine.
+# Prefix of this program's temporary files and folders. It includes the machine's name, because
+# process numbers mean nothing on another machine.
 _MACHINE = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
 _NAME = f"colorize-{_MACHINE}-"
 _PREFIX = f".{_NAME}"
-# Containers may share a machine's name, but do not see each other's processes: there, what nobody
-# has written to for an hour is left behind. Outside of containers, Linux numbers the namespace of
-# processes so.
-_NAMESPACE, _NO_CONTAINER, _SILENT_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
+# Containers may share a machine's name without seeing each other's processes. There, files that
+# nobody has written to for an hour count as left behind. Outside of containers, the namespace of
+# processes has this fixed number on Linux.
+_NAMESPACE, _NO_CONTAINER, _IDLE_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
 
 # Errors of file systems that have no locks, such as some network shares.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
-# Lock that is held while others are looked at or taken, and the seconds that this lasts at most on
-# a slow network with many machines.
-_ENTRANCE, _MOST_WAITING = ".entrance.lock", 60
+# Lock that is held while others are checked or taken, and the longest that this takes, in seconds,
+# on a slow network with many machines.
+_ENTRANCE, _MAX_WAITING_SECONDS = ".entrance.lock", 60
 
-_Meaning = TypeVar("_Meaning")
+_Parsed = TypeVar("_Meaning")
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
-    """A temporary name for a file or folder; put in place of `path` at the end, removed on failure.
+    """A temporary name for a file or folder, which replaces `path` at the end.
 
     Args:
       path: final name. A folder of that name must be empty or missing.
-      ending: of the temporary name, for writers that go by that.
+      ending: of the temporary name, for writers that depend on it.
     """
     temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp{ending}")
     try:
@@ -59,7 +59,7 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     except BaseException as error:
         _remove(temporary)
         if isinstance(error, OSError) and error.filename == str(temporary):
-            # Nobody knows the temporary name; what refuses a new name is the folder.
+            # The user does not know the temporary name. It is the folder that refuses new files.
             refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             error.filename = str(path.parent if refused else path)
         raise
@@ -67,24 +67,24 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
 
 def remove_left_behind(folder: Path) -> None:
     """Removes what killed processes of this machine were writing below a folder."""
-    _remove_of_dead(folder.rglob(f"{_PREFIX}*.tmp*"))
+    _remove_abandoned(folder.rglob(f"{_PREFIX}*.tmp*"))
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder for this process alone in the system's temporary one, which goes at the end.
+    """A temporary folder of this process, removed at the end.
 
-    Those of killed processes go at the beginning.
+    Folders of killed processes are removed first.
     """
-    # Gradio serves nothing from folders with a dot in front.
-    _remove_of_dead(Path(tempfile.gettempdir()).glob(f"{_NAME}*.tmp"))
+    # Gradio serves no files from hidden folders.
+    _remove_abandoned(Path(tempfile.gettempdir()).glob(f"{_NAME}*.tmp"))
     with tempfile.TemporaryDirectory(
         prefix=f"{_NAME}{os.getpid()}-", suffix=".tmp", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 
 
-def _remove_of_dead(paths: Iterable[Path]) -> None:
+def _remove_abandoned(paths: Iterable[Path]) -> None:
     for path in paths:
         process = path.name.removeprefix(".").removeprefix(_NAME).partition("-")[0]
         if process.isdecimal() and _is_left_behind(path, int(process)):
@@ -96,10 +96,10 @@ def _is_left_behind(path: Path, process: int) -> bool:
         return False
     with contextlib.suppress(OSError):
         written = path.stat().st_mtime
-        # A container that is started anew gives its program the same number each time.
+        # A restarted container gives its program the same number each time.
         if process == os.getpid():
             return written < psutil.Process().create_time()
-        return not _in_container() or written < time.time() - _SILENT_SECONDS
+        return not _in_container() or written < time.time() - _IDLE_SECONDS
     return False
 
 
@@ -113,13 +113,13 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        # Cleaning up must neither end the program nor hide an error that came before.
+        # Cleaning up must neither end the program nor hide an earlier error.
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def write_file(path: str | Path, data: bytes) -> None:
-    """Writes a file, its folder too if need be.
+    """Writes a file; creates its folder if need be.
 
     Args:
       path: local, or anything that `tf.io.gfile` writes.
@@ -153,27 +153,27 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(
-    path: Path, meaning: Callable[[Any], _Meaning], missing: _Meaning, mend: str
-) -> _Meaning:
-    """What a JSON file says.
+    path: Path, parse: Callable[[Any], _Parsed], default: _Parsed, remedy: str
+) -> _Parsed:
+    """Reads a JSON file.
 
     Args:
       path: of the file.
-      meaning: turns its content into what is wanted, and fails where that makes no sense.
-      missing: what there is where there is no file.
-      mend: what helps where it is damaged.
+      parse: converts its content, and raises an error for nonsense.
+      default: returned if there is no file.
+      remedy: advice for the message about a damaged file.
 
     Raises:
       UserError: it is damaged, or cannot be read.
     """
     try:
-        return meaning(json.loads(path.read_bytes()))
+        return parse(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
-        return missing
+        return default
     except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}); {mend}") from error
+        raise UserError(f"cannot read {path} ({error.strerror}); {remedy}") from error
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged; {mend}") from error
+        raise UserError(f"{path} is damaged; {remedy}") from error
 
 
 @contextlib.contextmanager
@@ -187,39 +187,40 @@ def locked(
 ) -> Iterator[None]:
     """Keeps others from the same work in a folder for the duration of the body.
 
-    The system holds the lock for this process and releases it whichever way the process ends, so
-    that nothing stale is ever left; the file may stay.
+    The system releases the lock however the process ends, so that it is never stale; its file may
+    stay.
 
     Args:
-      file: local; its folder is made if need be. Who has the lock stands in another file beside it.
-      folder: what is written to; for the messages, as are the others.
-      work: what is done there, in a word.
-      option: that names the folder.
-      others: gives the locks beside it that nobody may have meanwhile.
-      begin: called with the lock held, before anybody else can get one of those beside it.
+      file: the local lock file, whose folder is created if need be. A file beside it names the
+        owner of the lock.
+      folder: the folder that is written to; for messages, like the next two.
+      work: a word for the work.
+      option: the option that names the folder.
+      others: returns the other locks in the folder of `file` that must be free.
+      begin: called with the lock held, before anybody can take another lock in that folder.
 
     Raises:
       UserError: another process has the lock or one of the others, or the file cannot be written.
     """
 
-    def taken(lock: Path, seconds: float = 0) -> contextlib.AbstractContextManager[bool]:
+    def held(lock: Path, seconds: float = 0) -> contextlib.AbstractContextManager[bool]:
         busy = (
             f"another {work} is writing to {folder} ({_owner(lock.with_suffix('.owner'))}); "
             f"wait for it, stop it or choose another --{option}"
         )
-        return _taken(lock, busy, seconds)
+        return _lock_held(lock, busy, seconds)
 
     owner = file.with_suffix(".owner")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         with writable(folder, option):
             file.parent.mkdir(parents=True, exist_ok=True)
-            # One at a time looks at the others' locks, because looking takes them for a moment.
-            with taken(file.parent / _ENTRANCE, _MOST_WAITING) as locks_work:
+            # Only one process checks other locks at a time, because checking takes them briefly.
+            with held(file.parent / _ENTRANCE, _MAX_WAITING_SECONDS) as locks_work:
                 for other in others():
-                    with taken(other):
+                    with held(other):
                         pass
-                held.enter_context(taken(file))
-                held.callback(_remove, owner)
+                locks.enter_context(held(file))
+                locks.callback(_remove, owner)
                 write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
                 begin()
         if not locks_work:
@@ -230,13 +231,13 @@ def locked(
 
 
 @contextlib.contextmanager
-def _taken(file: Path, busy: str, seconds: float) -> Iterator[bool]:
+def _lock_held(file: Path, busy: str, seconds: float) -> Iterator[bool]:
     """Holds a lock for the duration of the body; False if the file system has no locks.
 
     Raises:
-      UserError: `busy`, because somebody else has had it for so many seconds.
+      UserError: `busy`; another process has held the lock for so many seconds.
     """
-    # A lock for each thread would let two threads of this process have it.
+    # A thread-local lock could be taken by two threads of this process.
     lock = FileLock(file, thread_local=False)
     try:
         lock.acquire(timeout=seconds)
@@ -252,7 +253,7 @@ def _taken(file: Path, busy: str, seconds: float) -> Iterator[bool]:
 
 
 def _owner(note: Path) -> str:
-    """Who has a lock, in the words that it wrote down."""
+    """The owner of a lock, as it has described itself."""
     try:
         return note.read_text(encoding="utf-8", errors="replace")[:200].strip()
     except OSError:
@@ -271,7 +272,7 @@ def writable(folder: str, option: str) -> Iterator[None]:
 
 
 def require_writable(folder: str, option: str) -> None:
-    """Finds out whether a folder can be made and written to, without making it.
+    """Checks that a folder can be created and written to, without creating it.
 
     Raises:
       UserError: it cannot.

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def run(model: str, network: Network) -> NoReturn:
-    """Does what the command line says, then ends the program.
+    """Runs the command line and ends the program.
 
-    Exit codes: 0 done, 1 done but for photos that could not be coloured, 2 the user has something
-    to mend (one line says what), and those of `console.exit_code`.
+    Exit codes: 0 for success; 1 if some photos could not be coloured; 2 for an error that one line
+    explains; and those of `console.exit_code`.
 
     Args:
       model: name of the script, `"color"` or `"color_global"`.
@@ -44,8 +44,7 @@ def _run(model: str, network: Network) -> int:
         _require_working_folder()
         options = parse(model, sys.argv[1:])
         if options.xla:
-            # TensorFlow reads these flags when it first looks for devices. XLA on processors needs
-            # them.
+            # XLA on CPUs needs this flag, which TensorFlow reads when it first looks for devices.
             flags = os.environ.get("TF_XLA_FLAGS", "")
             os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit"
         import_tensorflow(options.verbose)
@@ -69,10 +68,10 @@ def _run(model: str, network: Network) -> int:
 
 
 def _require_working_folder() -> None:
-    """Finds out whether the folder that the program was started in is still there.
+    """Checks that the working folder still exists.
 
     Raises:
-      UserError: it is not.
+      UserError: it does not.
     """
     try:
         os.getcwd()

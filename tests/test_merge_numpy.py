@@ -20,8 +20,8 @@ def merged(pixels, lightness, chroma):
 @pytest.mark.parametrize("strip", [1, 700, 2**15])
 def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip, several_cores):
     monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS", strip)
-    monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS_OF_SEVERAL", strip)
-    monkeypatch.setattr(merge_numpy, "_SEVERAL_CORES", several_cores)
+    monkeypatch.setattr(merge_numpy, "_THREADED_STRIP_PIXELS", strip)
+    monkeypatch.setattr(merge_numpy, "_THREADING_PIXELS", several_cores)
     photo = colourful(61, 83) // 2 + 64
     before = photo.copy()
     chroma = RNG.normal(0, 4, [28, 28, 2]).astype(np.float32)

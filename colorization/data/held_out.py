@@ -22,7 +22,7 @@ from colorization.files import read_json, write_json
 _TRAINED_ON = "trained_on.json"
 # Stands for the size of a photo that is remote or prepared.
 _UNKNOWN = -1
-_MEND = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
+_REMEDY = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 _THREADS = 8
 
 
@@ -154,7 +154,7 @@ def read(file: Path) -> list[HeldOut]:
     Raises:
       UserError: it is damaged, so that the photos that must not be trained on are unknown.
     """
-    return read_json(file, _parsed, [], _MEND)
+    return read_json(file, _parsed, [], _REMEDY)
 
 
 def _parsed(content: Any) -> list[HeldOut]:
@@ -187,7 +187,7 @@ def read_trained_on(file: Path) -> frozenset[int]:
     def parse(content: Any) -> frozenset[int]:
         return frozenset(map(int, _as_list(content)))
 
-    return read_json(file.with_name(_TRAINED_ON), parse, frozenset(), _MEND)
+    return read_json(file.with_name(_TRAINED_ON), parse, frozenset(), _REMEDY)
 
 
 def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:

@@ -69,8 +69,8 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
         empty_sources += [] if photos else [source]
         if empty_sources and (not may_be_from_shell or empty_sources == list(named)):
             exception = " but what --mode predict has made" if results else ""
-            mend = "name a folder, glob, photo or list of photos"
-            raise UserError(f"no photos in {source}{exception}; {mend}")
+            remedy = "name a folder, glob, photo or list of photos"
+            raise UserError(f"no photos in {source}{exception}; {remedy}")
         results_left_out += len(results)
         for path in photos:
             # The same photo may be named in several ways.

@@ -37,13 +37,13 @@ def require_pyav() -> None:
     Raises:
       UserError: PyAV is not installed, or is too old.
     """
-    mend = "pip install -r requirements-video.txt"
+    remedy = "pip install -r requirements-video.txt"
     try:
         import av
     except ImportError as error:
-        raise UserError(f"films need another package ({error}); {mend}") from error
+        raise UserError(f"films need another package ({error}); {remedy}") from error
     if int(av.__version__.partition(".")[0]) < _OLDEST_PYAV:
-        raise UserError(f"films need PyAV {_OLDEST_PYAV} or later, not {av.__version__}; {mend}")
+        raise UserError(f"films need PyAV {_OLDEST_PYAV} or later, not {av.__version__}; {remedy}")
 
 
 def open_film(path: str) -> InputContainer:

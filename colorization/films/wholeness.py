@@ -45,7 +45,7 @@ _MICROSECONDS = 10**6
 # Bytes of a packet that are checked for zeros first, and the size below which zeros mean nothing.
 _CHECKED_BYTES, _SHORT_PACKET = 64, 32
 # Advice on films that break off.
-_MEND = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
+_REMEDY = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
 
 
 def require_whole(path: str) -> int:
@@ -73,13 +73,13 @@ def require_whole(path: str) -> int:
         for stated, end in _stated_lengths(film, local_path(path), progress.ends):
             if end < stated - _STATED_LENGTH.get(container, 1.5 / 25):
                 raise UnreadableFilm(
-                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; {_MEND}"
+                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; {_REMEDY}"
                 )
         if progress.cut_at is not None and container not in _CUT_PACKETS_ARE_DAMAGE:
-            raise UnreadableFilm(f"breaks off at {float(progress.cut_at):.1f} s; {_MEND}")
+            raise UnreadableFilm(f"breaks off at {float(progress.cut_at):.1f} s; {_REMEDY}")
         position, size = end_of_film(local_path(path), container, progress.last_byte)
         if position < size:
-            raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_MEND}")
+            raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_REMEDY}")
     return progress.count
 
 

@@ -1,16 +1,16 @@
-"""L* and a*b* of uint8 pictures in NumPy, by table: less than half the time of TensorFlow's ops.
+"""L* and a*b* of uint8 pictures in NumPy, with tables: twice as fast as TensorFlow's ops.
 
-Photos are prepared for training, merged and measured with these functions, outside of any graph.
-Their twin is `lab_convert`, the reference; both follow the same standards.
-`tests/test_lab_numpy.py` holds the two together.
+These functions prepare photos for training, merge and measure them, outside of any graph. The
+reference is `lab_convert`, which follows the same standards; `tests/test_lab_numpy.py` compares the
+two.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# Linear sRGB (IEC 61966-2-1) to X / Xn, Y / Yn and Z / Zn for illuminant D65: the numbers of
-# `lab_convert`, which stand here again so that opening photos does not import TensorFlow.
+# Linear sRGB (IEC 61966-2-1) to X / Xn, Y / Yn and Z / Zn for illuminant D65. The numbers of
+# `lab_convert` are repeated so that opening photos does not import TensorFlow.
 RATIOS_FROM_RGB = np.array(
     [
         [0.412453, 0.357580, 0.180423],
@@ -56,11 +56,11 @@ def _srgb(linear: np.ndarray) -> np.ndarray:
 
 
 # Tables over the counts 0..65535: linear light, f(t), L* in eight bits.
-_COUNTED = np.arange(2**16) / ONE
-_CUBE_ROOT = _root(_COUNTED).astype(np.float32)
-_LIGHTNESS = np.rint(2.55 * (116 * _root(_COUNTED) - 16)).clip(0, 255).astype(np.uint8)
-# sRGB values in eight bits of counts whose fraction has been cut off.
-_ENCODED = np.rint(255 * _srgb(_COUNTED + 0.5 / ONE)).clip(0, 255).astype(np.uint8)
+_COUNTS = np.arange(2**16) / ONE
+_CUBE_ROOT = _root(_COUNTS).astype(np.float32)
+_LIGHTNESS = np.rint(2.55 * (116 * _root(_COUNTS) - 16)).clip(0, 255).astype(np.uint8)
+# sRGB values in eight bits of truncated counts.
+_ENCODED = np.rint(255 * _srgb(_COUNTS + 0.5 / ONE)).clip(0, 255).astype(np.uint8)
 # Luminance in counts, and f(luminance), of each gray.
 _GRAYS = {
     name: (ONE * linear(levels), _root(linear(levels)).astype(np.float32))
@@ -72,12 +72,12 @@ def lightness_bytes(pixels: np.ndarray) -> np.ndarray:
     """L* in eight bits.
 
     Args:
-      pixels: uint8 `[height, width, 4]`: red, green, blue and anything, one after the other.
+      pixels: uint8 `[height, width, 4]`: red, green, blue and a byte that is ignored.
 
     Returns:
       255 / 100 L*, rounded, uint8 `[height, width]`.
     """
-    # Red and green lie side by side in memory, so that one look-up with 16 bits serves both.
+    # Red and green are adjacent in memory, so that one look-up with 16 bits serves both.
     luminance = _RED_AND_GREEN.take(pixels.view("<u2")[..., 0], mode="clip")
     luminance += _BLUE.take(pixels[..., 2], mode="clip")
     return _LIGHTNESS.take(luminance, mode="clip")
@@ -145,11 +145,11 @@ def halved_chroma_bytes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       a* + 128 and b* + 128, rounded, each uint8 `[height / 2, width / 2]`.
     """
     height, width, _ = pixels.shape
-    numbers = pixels.view("<u4")[..., 0]
-    red_and_blue = _sums_of_four(numbers & _LOW_BYTES)
-    green = _sums_of_four((numbers >> np.uint32(8)) & _LOW_BYTES)
+    packed = pixels.view("<u4")[..., 0]
+    red_and_blue = _sums_of_four(packed & _LOW_BYTES)
+    green = _sums_of_four((packed >> np.uint32(8)) & _LOW_BYTES)
     sums = red_and_blue[:, 0], green[:, 0], red_and_blue[:, 1]
-    linear = np.stack([_LINEAR_OF_FOUR.take(one, mode="clip") for one in sums])
+    linear = np.stack([_LINEAR_OF_FOUR.take(channel, mode="clip") for channel in sums])
     ratios = _ratios(linear)
     ratios *= ONE
     ratios += 0.5
@@ -164,8 +164,8 @@ def halved_chroma_bytes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def is_gray(picture: np.ndarray) -> bool:
     """Whether every a* and b* value of uint8 RGB `[height, width, 3]` lies between -1 and 1."""
-    # A single pixel with colour decides, and a sparse sample mostly holds one.
-    return all((np.abs(chroma(part)) < 1).all() for part in (picture[::16, ::16], picture))
+    # A single pixel with colour decides, and a sparse sample usually holds one.
+    return all((np.abs(chroma(pixels)) < 1).all() for pixels in (picture[::16, ::16], picture))
 
 
 def _chroma(linear: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Merging in NumPy, by table: a fifth of the time of TensorFlow's ops.
+"""Merging in NumPy, with tables: five times as fast as TensorFlow's ops.
 
-Its twin is `model.merge_ops`, the reference, which exported models use because they have no Python.
-Everything else merges here. `tests/test_merge_numpy.py` holds the two together. All cores work on
-the strips of a large picture.
+The reference is `model.merge_ops`, which exported models use because they have no Python;
+`tests/test_merge_numpy.py` compares the two. All cores work on the strips of a large picture.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from colorization.lab import lab_numpy
 from colorization.lab.lab_numpy import RATIOS_FROM_RGB
 
 # Window radius of the guided filter in pixels of the chroma, and the squared step of L* below which
-# an edge does not count. benchmarks/upsampling.py measured both.
+# an edge does not count; both tuned with benchmarks/upsampling.py.
 GUIDE_RADIUS = 1
 GUIDE_EPSILON = 300.0
 
@@ -29,18 +28,16 @@ _RGB_FROM_Y = np.linalg.inv(RATIOS_FROM_RGB)[:, 1].astype(np.float32)
 # Factors that turn a* and b* into f(X / Xn) - f(Y / Yn) and f(Z / Zn) - f(Y / Yn), CIE 15:2004.
 _ROOT_FROM_CHROMA = np.array([[1 / 500], [-1 / 200]], np.float32)
 _DELTA = np.float32(6 / 29)
-# Distance from 0..1, in counts, within which linear light counts as rounded and not as outside
-# sRGB.
+# Distance from 0..1, in counts, up to which linear light is a rounding error and not outside sRGB.
 _ROUNDING = 1e-4 * lab_numpy.ONE
 
-# Pixels of a picture from which on threads pay.
-_SEVERAL_CORES = 2**20
-# Pixels of a strip. Small strips stay in the cache of a core from one step to the next. With
-# several threads they are larger, because the threads wait for each other after each step.
+# Number of pixels from which on threads are worth their cost.
+_THREADING_PIXELS = 2**20
+# Pixels of a strip. Small strips stay in a core's cache between steps. Threads get larger ones,
+# because they wait for each other after each step.
 _STRIP_PIXELS = 2**17
-_STRIP_PIXELS_OF_SEVERAL = 2**18
-# Colours outside sRGB: with fewer than this in a strip, several candidate factors are tried in one
-# call of NumPy.
+_THREADED_STRIP_PIXELS = 2**18
+# With fewer colours outside sRGB in a strip than this, each call of NumPy tries several factors.
 _FEW_COLORS = 2**11
 
 
@@ -54,7 +51,7 @@ def small_lightness(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
       L* in 0..100, float32 `[*size, 1]`.
     """
-    # Means over whole blocks come first. They halve the time and hardly change the result.
+    # Averaging whole blocks first halves the time and hardly changes the result.
     height, width, _ = pixels.shape
     down, across = max(1, height // (4 * size[0])), max(1, width // (4 * size[1]))
     picture = _reduced(pixels, down, across)
@@ -76,8 +73,8 @@ def _reduced(pixels: np.ndarray, down: int, across: int) -> Image.Image:
 
     if down == across == 1:
         return picture(pixels)
-    # Pillow copies what it is given, and memory for a copy of the whole picture would take most of
-    # the time. Strips need little.
+    # Pillow copies its input, and allocating a copy of the whole picture would take most of the
+    # time. Strips need little memory.
     height, width, _ = pixels.shape
     step = down * max(1, _STRIP_PIXELS // (down * width))
     strips = (pixels[start : start + step] for start in range(0, height, step))
@@ -97,7 +94,7 @@ def gray(pixels: np.ndarray) -> np.ndarray:
 
 
 def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Gives a picture colours, at its own size and with its own lightness; as `merge_ops.merge`.
+    """Colours a picture at its own size, keeping its lightness; as `merge_ops.merge`.
 
     Args:
       pixels: uint8 RGB `[height, width, 3]`, or grays `[height, width, 1]` of uint8 or uint16.
@@ -123,12 +120,12 @@ def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.n
         enlarged = _interpolated(lines, strip, height).reshape(-1, 4, width)
         _merge_strip(pixels[strip], enlarged, result[strip])
 
-    if height * width < _SEVERAL_CORES:
+    if height * width < _THREADING_PIXELS:
         for strip in _strips(height, width, _STRIP_PIXELS):
             work(strip)
     else:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(work, _strips(height, width, _STRIP_PIXELS_OF_SEVERAL)):
+            for _ in pool.map(work, _strips(height, width, _THREADED_STRIP_PIXELS)):
                 pass
     return result
 
@@ -188,24 +185,25 @@ def _strips(height: int, width: int, pixels: int) -> Iterator[slice]:
 def _interpolated(lines: np.ndarray, rows: slice, whole: int) -> np.ndarray:
     """Some rows of `lines`, float32 `[size, n]`, enlarged to `whole` as `upsample.interpolation`.
 
-    This is no matrix product, because for so few numbers its threads would wait longer than they
-    work.
+    A matrix product would be slower: for so few numbers, its threads wait longer than they work.
     """
     size = len(lines)
-    places = (np.arange(rows.start, rows.stop) + 0.5) * (size / whole) - 0.5
-    nearest = np.floor(places).astype(np.intp)[:, None] + np.arange(-1, 3)
-    x = np.abs(places[:, None] - nearest)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    weights = np.where((nearest < 0) | (nearest >= size), 0, np.where(x < 1, near, far))
+    positions = (np.arange(rows.start, rows.stop) + 0.5) * (size / whole) - 0.5
+    nearest = np.floor(positions).astype(np.intp)[:, None] + np.arange(-1, 3)
+    x = np.abs(positions[:, None] - nearest)
+    inner_weights = (1.5 * x - 2.5) * x * x + 1
+    outer_weights = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = np.where(
+        (nearest < 0) | (nearest >= size), 0, np.where(x < 1, inner_weights, outer_weights)
+    )
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     nearest = nearest.clip(0, size - 1)
     result = lines[nearest[:, 0]]
     result *= weights[:, :1]
     for line in range(1, 4):
-        taken = lines[nearest[:, line]]
-        taken *= weights[:, line : line + 1]
-        result += taken
+        weighted_line = lines[nearest[:, line]]
+        weighted_line *= weights[:, line : line + 1]
+        result += weighted_line
     return result
 
 
@@ -216,11 +214,11 @@ def _merge_strip(pixels: np.ndarray, coefficients: np.ndarray, result: np.ndarra
     roots = slopes_and_offsets[:2] * root
     roots += slopes_and_offsets[2:]
     linear = _linear_rgb(luminance, roots)
-    beyond = np.flatnonzero(_beyond(linear))
-    if beyond.size:
-        found = (values.take(beyond) for values in (luminance, root))
-        fitting = _fitting(*found, roots.reshape(2, -1).take(beyond, axis=1))
-        linear.reshape(3, -1)[:, beyond] = fitting
+    outside = np.flatnonzero(_outside_srgb(linear))
+    if outside.size:
+        outside_values = (values.take(outside) for values in (luminance, root))
+        fitting = _fitting(*outside_values, roots.reshape(2, -1).take(outside, axis=1))
+        linear.reshape(3, -1)[:, outside] = fitting
     for channel, plane in enumerate(lab_numpy.encoded(linear, result.dtype)):
         result[..., channel] = plane
 
@@ -248,21 +246,21 @@ def _cube(f: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def _beyond(linear: np.ndarray) -> np.ndarray:
-    """Mask of the colours that lie outside sRGB by more than rounding; bool."""
+def _outside_srgb(linear: np.ndarray) -> np.ndarray:
+    """Whether each colour lies outside sRGB by more than a rounding error; bool."""
     return (linear.min(axis=0) < -_ROUNDING) | (linear.max(axis=0) > lab_numpy.ONE + _ROUNDING)
 
 
 def _fitting(luminance: np.ndarray, root: np.ndarray, roots: np.ndarray) -> np.ndarray:
     """Linear RGB `[3, n]` of colours whose chroma is reduced as in `lab_convert.fit_gamut`."""
     chroma = (roots - root)[:, None]
-    # Bisection to twelve binary digits. If there are few colours, each call finds three digits by
-    # trying all their values, because a call of NumPy costs more than its numbers do.
+    # This is a bisection to twelve binary digits. For few colours, each round finds three digits by
+    # trying all their values, because calling NumPy costs more than the calculation.
     digits = 3 if root.size < _FEW_COLORS else 1
-    tried = np.arange(1, 2**digits, dtype=np.float32)[:, None]
+    candidates = np.arange(1, 2**digits, dtype=np.float32)[:, None]
     factor = np.zeros_like(root)
-    for found in range(digits, 12 + digits, digits):
-        larger = factor + tried * np.float32(2.0**-found)
-        shown = ~_beyond(_linear_rgb(luminance, root + larger * chroma))
-        factor += np.float32(2.0**-found) * shown.sum(axis=0, dtype=np.float32)
+    for bits in range(digits, 12 + digits, digits):
+        larger = factor + candidates * np.float32(2.0**-bits)
+        is_displayable = ~_outside_srgb(_linear_rgb(luminance, root + larger * chroma))
+        factor += np.float32(2.0**-bits) * is_displayable.sum(axis=0, dtype=np.float32)
     return _linear_rgb(luminance, root + factor * chroma[:, 0])

@@ -1,4 +1,4 @@
-"""Primaries of RGB by their code in ITU-T H.273, and what they make of linear light."""
+"""Primaries of RGB by their code in ITU-T H.273, and their conversion of linear light."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PRIMARIES = {
 }
 
 
-def xyz_from_rgb(places: Sequence[float]) -> np.ndarray:
+def xyz_from_rgb(chromaticities: Sequence[float]) -> np.ndarray:
     """Linear RGB to CIE XYZ, float64 `[3, 3]` (SMPTE RP 177); its rows sum to white, whose Y is 1.
 
     Args:
-      places: chromaticities, see `PRIMARIES`.
+      chromaticities: see `PRIMARIES`.
     """
-    x, y = np.reshape(places, [4, 2]).T
+    x, y = np.reshape(chromaticities, [4, 2]).T
     white, *primaries = np.stack([x / y, np.ones(4), (1 - x - y) / y], axis=1)
     columns = np.stack(primaries, axis=1)
     return columns * np.linalg.solve(columns, white)

@@ -38,7 +38,7 @@ def run(network: Network, options: Options) -> None:
 
 
 def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -> None:
-    options, data = split.photos_for_training(options, _noted(options))
+    options, data = split.photos_for_training(options, _held_out_file(options))
     runs = {}
     for name in comparison.TITLES:
         folder = os.path.join(options.model_dir, name)
@@ -71,17 +71,17 @@ def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -
     print(f"See both models side by side in {page}")
 
 
-def _noted(options: Options) -> Path:
-    """The list that serves both models, so that they hold out the same photos.
+def _held_out_file(options: Options) -> Path:
+    """The list of held-out photos for both models.
 
     Raises:
-      UserError: each has one of its own.
+      UserError: the models have different lists.
     """
     lists = [Path(options.model_dir) / name / HELD_OUT for name in comparison.TITLES]
-    found = [path for path in lists if path.exists()]
-    if len({frozenset(held_out.read(path)) for path in found}) > 1:
+    existing = [path for path in lists if path.exists()]
+    if len({frozenset(held_out.read(path)) for path in existing}) > 1:
         raise UserError(
             f"the models in {options.model_dir} were trained and tested on other photos each, so "
             "that nothing can be compared; choose another --model_dir"
         )
-    return (found or lists)[0]
+    return (existing or lists)[0]

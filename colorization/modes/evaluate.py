@@ -24,23 +24,23 @@ from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
 from colorization.training.training import make_estimator, scratch_model_dir
 
-# Errors of a folder that may only be read. A model that others own can be measured all the same.
+# Errors of a read-only folder. A model in it can still be measured.
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(network: Network, options: Options) -> None:
-    """Measures the checkpoint that predict takes; prints the figures and stores them beside it.
+    """Measures the checkpoint that predict takes, prints the figures and stores them beside it.
 
-    With a model of weights only, which others may share, nothing is stored, nor in place of what
-    training has stored beside the best checkpoint.
+    Nothing is stored for a model of weights only, which others may share, or in place of the
+    evaluation that training has stored beside the best checkpoint.
     """
     options = with_model(options, split.has_own_photos(options, "test"))
     weights_only = holds_weights_only(options.model_dir)
     best, values = best_tensors(options.model_dir)
     options = resolve_settings(options)
-    noted = Path(options.model_dir) / HELD_OUT
-    data = split.photos_for_testing(options, noted)
-    split.print_possibly_seen(data, noted)
+    held_out_file = Path(options.model_dir) / HELD_OUT
+    data = split.photos_for_testing(options, held_out_file)
+    split.print_possibly_seen(data, held_out_file)
     report = Report(len(data))
     split.require_usable(data)
     metrics = measure(best, values, network, options, data, report)
@@ -48,16 +48,16 @@ def run(network: Network, options: Options) -> None:
     print_metrics(metrics, report)
     if weights_only or stored_evaluation(Path(options.model_dir)):
         return
-    stored = Path(options.model_dir) / EVALUATION
+    evaluation_file = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}
     try:
-        write_json(stored, {"checkpoint": best, "photos": report.usable, **figures})
+        write_json(evaluation_file, {"checkpoint": best, "photos": report.usable, **figures})
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise
         print(f"Nothing is stored: {options.model_dir} cannot be written to ({reason(error)}).")
     else:
-        print(f"Stored in {stored}")
+        print(f"Stored in {evaluation_file}")
 
 
 def measure(
@@ -70,7 +70,7 @@ def measure(
 ) -> dict[str, Any]:
     """Evaluates a checkpoint, given by name and values; for the metrics see `make_model_fn`.
 
-    The model's folder is left alone: its curves in TensorBoard are those of its training.
+    Nothing is written to the model's folder, whose curves in TensorBoard are those of training.
     """
     with scratch_model_dir() as scratch, restorable(values) as checkpoint, report.as_user_error():
         estimator = make_estimator(network, dataclasses.replace(options, model_dir=scratch))
@@ -91,7 +91,7 @@ def measure(
 
 
 def print_metrics(metrics: dict[str, Any], report: object) -> None:
-    """A small table: the model beside two predictions that need no model."""
+    """Prints a small table of the model beside two predictions that need no model."""
     rows = (
         ("", "model", "no colour", "mean colour"),
         ("average loss", *_row(metrics, ["average_loss", "loss_no_colour", "loss_mean_colour"], 4)),

@@ -76,19 +76,19 @@ def run(network: Network, options: Options) -> None:
     if options.keep != "predicted":
         require_own_page(output)
     with claimed(output, options.shard):
-        known = read_known(output)
-        finished = existing(known, output)
+        known_pictures = read_known(output)
+        finished = existing(known_pictures, output)
         # Names come from the photos of all shards, so that none depends on what other machines do.
-        names = picture_names(places, options.format, known)
+        names = picture_names(places, options.format, known_pictures)
         _say_which_names_change(places, names)
         # Photos come first, because a film may take all night.
         if photos:
-            left = _unfinished(photos, names, finished, options, "photos", hints)
-            _colorize_photos(colorizer, left, output, options, report, hints)
+            unfinished = _unfinished(photos, names, finished, options, "photos", hints)
+            _colorize_photos(colorizer, unfinished, output, options, report, hints)
             _show(output, options)
         if films:
-            left = _unfinished(films, names, finished, options, "films")
-            _colorize_films(colorizer, left, output, options, report)
+            unfinished = _unfinished(films, names, finished, options, "films")
+            _colorize_films(colorizer, unfinished, output, options, report)
             _show(output, options)
     if not photos and not films:
         print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
@@ -228,14 +228,14 @@ def _colorize_films(
                     raise UnreadableFilm("films are coloured in folders of this machine only")
                 version = file_version(film)
                 add_begun(output, name, film, options.shard)
-                done = colorize_film(colorizer, film, target, progress)
+                coloured = colorize_film(colorizer, film, target, progress)
             except (UnreadablePhoto, UnreadableFilm, MemoryError, OSError) as error:
                 report.add_unreadable(film, why_not_coloured(error, name))
                 continue
         add_finished(output, name, film, version, {}, shard=options.shard)
-        print(f"Coloured {done.frames:,} frames into {printable(str(target))}.")
-        if done.changes:
-            print(f"Other than in {printable(film)}: {'; '.join(done.changes)}.")
+        print(f"Coloured {coloured.frames:,} frames into {printable(str(target))}.")
+        if coloured.changes:
+            print(f"Other than in {printable(film)}: {'; '.join(coloured.changes)}.")
 
 
 def _places(options: Options) -> dict[str, str]:
@@ -276,7 +276,7 @@ def _unfinished(
     names: dict[str, str],
     finished: dict[str, Finished],
     options: Options,
-    what: str,
+    noun: str,
     hints: dict[str, Hints] | None = None,
 ) -> dict[str, str]:
     """Path -> name of what is still to be coloured.
@@ -297,18 +297,18 @@ def _unfinished(
             # What is wrong with the strokes is said when the photo's turn comes.
             return False
 
-    left = [path for path in paths if options.overwrite or not is_finished(path)]
-    if len(left) < len(paths):
-        skipped = len(paths) - len(left)
-        print(f"Skipping {skipped:,} finished {what}; --overwrite colours them anew.")
-    return {path: names[path] for path in left}
+    unfinished = [path for path in paths if options.overwrite or not is_finished(path)]
+    if len(unfinished) < len(paths):
+        skipped = len(paths) - len(unfinished)
+        print(f"Skipping {skipped:,} finished {noun}; --overwrite colours them anew.")
+    return {path: names[path] for path in unfinished}
 
 
 def _say_which_names_change(places: Mapping[str, str], names: Mapping[str, str]) -> None:
     changed = [path for path, place in places.items() if portable(place) != place]
     if changed:
-        first = changed[0]
+        example = changed[0]
         print(
             f"Names that not every disk takes are changed, {len(changed):,} of them: "
-            f"{printable(places[first])} is {printable(names[first])}."
+            f"{printable(places[example])} is {printable(names[example])}."
         )

@@ -17,8 +17,10 @@ def run(network: Network, options: Options) -> None:
     """Turns photos into shards, so that training on them need not open each photo again."""
     require_writable(options.output, "output")
     paths = find_photos(options.input)
-    alone = options.shard == (0, 1)
-    with progress_bar(len(paths) if alone else None, "preparing", " photos", delay=0.5) as bar:
+    is_only_shard = options.shard == (0, 1)
+    with progress_bar(
+        len(paths) if is_only_shard else None, "preparing", " photos", delay=0.5
+    ) as bar:
         report = prepare(
             paths, options.output, options.split, progress=bar.update, shard=options.shard
         )

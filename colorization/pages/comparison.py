@@ -1,6 +1,6 @@
-"""The basic and the full model side by side: how they learn, what they cost, how they colour.
+"""Compares how the basic and the full model learn, what they cost and how they colour.
 
-`write_comparison` turns two trained models into one page that needs no other file;
+`write_comparison` writes a page about two trained models that needs no other file;
 `comparison.html` is its template.
 """
 
@@ -38,7 +38,7 @@ from colorization.training.event_log import Curves, read_curves
 
 tf1 = tf.compat.v1
 
-# Names of the models on the page, by script.
+# Script -> name of its model on the page.
 TITLES = {"color": "basic", "color_global": "full"}
 
 _THUMBNAIL_SIDE = 480
@@ -50,7 +50,7 @@ class Model(NamedTuple):
     Attributes:
       network: see `color.network`.
       options: of the run, `model_dir` the model's own.
-      metrics: what `Estimator.evaluate` returned for the checkpoint that predicts.
+      metrics: result of `Estimator.evaluate` for the checkpoint that predicts.
     """
 
     network: Network
@@ -98,15 +98,15 @@ def write_comparison(
     test_data: list[str] | Shards,
     report: Report,
 ) -> Path:
-    """Colours test photos with both models, then writes the page.
+    """Colours test photos with both models and writes the page.
 
     Args:
-      output: folder of the page, `index.html`; the pictures at their own size go to its
-        sub-folders of the models' names.
-      models: by name, the keys of `TITLES`.
-      train_photos: how many there were to train on, gray ones counted in.
+      output: folder of the page, `index.html`; full-size pictures go to a subfolder for each
+        model.
+      models: by script, the keys of `TITLES`.
+      train_photos: number of photos to train on, including gray ones.
       test_data: the photos that the metrics were measured on.
-      report: on them.
+      report: report on these.
 
     Returns:
       The path of the page.
@@ -122,14 +122,18 @@ def write_comparison(
         coloured = {}
         with progress_bar(len(names) * len(models), "colouring", " photos") as bar:
             for name, model in models.items():
-                own = model.options
-                colorizer = Colorizer(own.model_dir, precision=own.precision, network=model.network)
+                model_options = model.options
+                colorizer = Colorizer(
+                    model_options.model_dir,
+                    precision=model_options.precision,
+                    network=model.network,
+                )
                 coloured[name] = colorize_timed(
-                    colorizer, names, output / name, own.batch_size, bar.update
+                    colorizer, names, output / name, model_options.batch_size, bar.update
                 )
     curves = {name: read_curves(model.options.model_dir) for name, model in models.items()}
     baselines = measure_baselines(test_data, options.batch_size)
-    shown = [name for name in names.values() if all(name in c.scores for c in coloured.values())]
+    compared = [name for name in names.values() if all(name in c.scores for c in coloured.values())]
     contents = {
         **_summary(models, curves),
         "tested": report.usable,
@@ -141,8 +145,8 @@ def write_comparison(
         "cost": _cost(models, curves, coloured),
         "hyperparameters": _hyperparameters(curves),
         "measuring_note": _measuring_note(models),
-        "photos_note": _photos_note(len(shown), report, output),
-        "photos": [_photo(output, name, coloured) for name in shown],
+        "photos_note": _photos_note(len(compared), report, output),
+        "photos": [_photo(output, name, coloured) for name in compared],
     }
     page = output / "index.html"
     write_file(page, render("comparison.html", **contents))
@@ -150,15 +154,17 @@ def write_comparison(
 
 
 def _summary(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> dict[str, str]:
-    """Parts of the sentences at the top of the page."""
+    """Values for the sentences at the top of the page."""
     basic, full = (model.metrics for model in models.values())
     steps = dict.fromkeys(_trained_steps(curves[name], models[name]) for name in models)
-    small = max(curve.hyperparameters.get("half_size_share", 0) for curve in curves.values())
+    half_size_share = max(
+        curve.hyperparameters.get("half_size_share", 0) for curve in curves.values()
+    )
     return {
         "loss_difference": _difference(basic["average_loss"], full["average_loss"]),
         "error_difference": _difference(basic["ab_rmse"], full["ab_rmse"]).removesuffix(" as"),
         "steps": " and ".join(f"{count:,}" for count in steps),
-        "half_size": f"{small:.0%}" if small else "",
+        "half_size": f"{half_size_share:.0%}" if half_size_share else "",
     }
 
 
@@ -170,50 +176,50 @@ def _difference(basic: float, full: float) -> str:
 
 
 def _trained_steps(curves: Curves, model: Model) -> int:
-    """Steps of the whole training; the checkpoint that predicts may be of an earlier one."""
+    """Number of steps of the whole training; the predicting checkpoint may be an earlier one."""
     return max([int(model.metrics["global_step"]), *(step for step, _, _ in curves.evaluations)])
 
 
 def _charts(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> list[str]:
-    """The loss over steps and over time; none of what there are too few steps to tell."""
+    """Charts of the loss over steps and over time; without data, a chart is left out."""
     ends = ", ".join(
         f"{TITLES[name]} {model.metrics['average_loss']:.4f}" for name, model in models.items()
     )
     levels = []
     metrics = models["color"].metrics
-    # Baselines have a loss only where it is the mean squared error.
+    # Baselines are measured by the mean squared error only.
     if models["color"].options.loss == "mse":
         levels = [
             ("mean colour", float(metrics["loss_mean_colour"])),
             ("no colour", float(metrics["loss_no_colour"])),
         ]
-    unit, seconds_in_unit = _time_unit(
-        max((at for curve in curves.values() for _, at, _ in curve.losses), default=math.nan)
-    )
+    times = (seconds for curve in curves.values() for _, seconds, _ in curve.losses)
+    unit, seconds_in_unit = _time_unit(max(times, default=math.nan))
     axes = {"steps": "steps", "time": f"{unit} of training, evaluations left out"}
-    drawn = []
-    for what, axis in axes.items():
+    charts = []
+    for over, axis in axes.items():
         series = [
-            _series(TITLES[name], curve, seconds_in_unit if what == "time" else None)
+            _series(TITLES[name], curve, seconds_in_unit if over == "time" else None)
             for name, curve in curves.items()
         ]
-        if any(points for one in series for points in one[1:]):
+        if any(points for model_series in series for points in model_series[1:]):
             description = (
                 f"Line chart of the loss over {axis}, of both models, in training and on the test "
                 f"photos. On the test photos they end at: {ends}. All figures are in the table "
                 "below."
             )
-            drawn.append(draw_curves(f"over-{what}", description, (axis, "loss"), series, levels))
-    return drawn
+            charts.append(draw_curves(f"over-{over}", description, (axis, "loss"), series, levels))
+    return charts
 
 
 def _series(name: str, curves: Curves, seconds_in_unit: float | None) -> Series:
-    """Losses of a model, over time in that unit or over steps."""
+    """Losses of a model over time, in the given unit, or else over steps."""
 
     def points(values: Sequence[tuple[int, float, float]]) -> list[tuple[float, float]]:
         if seconds_in_unit is None:
             return [(step, loss) for step, _, loss in values]
-        return [(at / seconds_in_unit, loss) for _, at, loss in values if not math.isnan(at)]
+        timed = (entry for entry in values if not math.isnan(entry[1]))
+        return [(seconds / seconds_in_unit, loss) for _, seconds, loss in timed]
 
     measured = points(curves.losses)
     return Series(name, measured, smoothed(measured), points(curves.evaluations))
@@ -231,50 +237,54 @@ def _evaluations(curves: Mapping[str, Curves]) -> Table:
         for step, seconds, loss in curve.evaluations:
             by_step.setdefault(step, {})[name] = (seconds, loss)
     rows = []
-    for step, found in sorted(by_step.items()):
+    for step, by_model in sorted(by_step.items()):
         cells = [f"{step:,}"]
         for name in curves:
-            seconds, loss = found.get(name, (math.nan, math.nan))
+            seconds, loss = by_model.get(name, (math.nan, math.nan))
             cells += [_duration(seconds), _figure(loss, 4)]
         rows.append(list(map(Cell, cells)))
-    head = ["step", *(f"{TITLES[name]}, {what}" for name in curves for what in ("time", "loss"))]
+    head = [
+        "step",
+        *(f"{TITLES[name]}, {column}" for name in curves for column in ("time", "loss")),
+    ]
     return Table("Loss on the test photos in the course of training", head, rows, True)
 
 
 def _quality(models: Mapping[str, Model], baselines: Mapping[str, Mapping[str, float]]) -> Table:
     measured = [model.metrics for model in models.values()]
-    first, mean, no = measured[0], baselines["mean_colour"], baselines["no_colour"]
+    first, mean_colour, no_colour = measured[0], baselines["mean_colour"], baselines["no_colour"]
     truth = float(first["colourfulness_truth"])
-    # Label, metric, digits, what is best, mean colour, no colour, truth.
+    # Label, metric, digits, best value, mean colour, no colour, truth.
     rows = [
         ("average loss", "average_loss", 4, 0.0, first["loss_mean_colour"],
          first["loss_no_colour"], 0.0),
         ("a*b* RMSE", "ab_rmse", 2, 0.0, first["ab_rmse_mean_colour"],
          first["ab_rmse_no_colour"], 0.0),
-        ("PSNR, dB", "psnr", 2, math.inf, mean["psnr"], no["psnr"], math.inf),
-        ("SSIM", "ssim", 3, 1.0, mean["ssim"], no["ssim"], 1.0),
-        ("colourfulness", "colourfulness", 1, truth, mean["colourfulness"],
-         no["colourfulness"], truth),
+        ("PSNR, dB", "psnr", 2, math.inf, mean_colour["psnr"], no_colour["psnr"], math.inf),
+        ("SSIM", "ssim", 3, 1.0, mean_colour["ssim"], no_colour["ssim"], 1.0),
+        ("colourfulness", "colourfulness", 1, truth, mean_colour["colourfulness"],
+         no_colour["colourfulness"], truth),
     ]  # fmt: skip
     table = []
-    for label, metric, digits, best, *others in rows:
+    for label, metric, digits, best, *references in rows:
         values = [float(metrics[metric]) for metrics in measured]
         cells = _with_best(values, digits, best)
-        *beside, ideal = (float(value) for value in others)
-        cells += [Cell(_figure(value, digits)) for value in beside]
-        ideally = Cell(_figure(ideal, 0 if ideal in (0, 1) else digits))
-        table.append([Cell(label), *cells, ideally])
+        *baseline_values, ideal = (float(value) for value in references)
+        cells += [Cell(_figure(value, digits)) for value in baseline_values]
+        ideal_cell = Cell(_figure(ideal, 0 if ideal in (0, 1) else digits))
+        table.append([Cell(label), *cells, ideal_cell])
     head = ["", *TITLES.values(), "mean colour", "no colour", "truth"]
     return Table("How close to the truth", head, table)
 
 
 def _with_best(values: Sequence[float], digits: int, best: float) -> list[Cell]:
-    """Figures, the better one told; none if they look the same."""
-    shown = [_figure(value, digits) for value in values]
+    """Figures, with the better one marked unless they look the same."""
+    figures = [_figure(value, digits) for value in values]
     goal = max(values) if math.isinf(best) else min(values, key=lambda value: abs(value - best))
-    differ = len(set(shown)) > 1
+    are_different = len(set(figures)) > 1
     return [
-        Cell(figure, differ and value == goal) for figure, value in zip(shown, values, strict=True)
+        Cell(figure, are_different and value == goal)
+        for figure, value in zip(figures, values, strict=True)
     ]
 
 
@@ -290,13 +300,13 @@ def _cost(
         rows.append(list(map(Cell, [label, *figures])))
 
     steps = {name: _trained_steps(curves[name], model) for name, model in models.items()}
-    trained = [curves[name].seconds_until(count) for name, count in steps.items()]
+    training_seconds = [curves[name].seconds_until(count) for name, count in steps.items()]
     add("parameters", [count_parameters(m.network, m.options) for m in models.values()], 0)
     add("steps", list(steps.values()), 0)
     add("seconds per step", [curve.seconds_per_step for curve in curves.values()])
     add("photos per second", [curve.photos_per_second for curve in curves.values()])
-    unit, seconds_in_unit = _time_unit(max(trained))
-    add(f"{unit} of training", [seconds / seconds_in_unit for seconds in trained], 1)
+    unit, seconds_in_unit = _time_unit(max(training_seconds))
+    add(f"{unit} of training", [seconds / seconds_in_unit for seconds in training_seconds], 1)
     add("seconds per photo predicted", [result.network_seconds for result in coloured.values()])
     add("from file to file", [result.file_seconds for result in coloured.values()])
     return Table("What it costs", ["", *TITLES.values(), "full : basic"], rows)
@@ -319,10 +329,10 @@ def _measuring_note(models: Mapping[str, Model]) -> str:
 
 
 def _hyperparameters(curves: Mapping[str, Curves]) -> Table:
-    both = [curve.hyperparameters for curve in curves.values()]
+    settings_of_models = [curve.hyperparameters for curve in curves.values()]
     rows = []
-    for option in sorted({option for settings in both for option in settings}):
-        values = [_setting(settings.get(option)) for settings in both]
+    for option in sorted({option for settings in settings_of_models for option in settings}):
+        values = [_setting(settings.get(option)) for settings in settings_of_models]
         # Both runs log the settings that only the full model has.
         if option.startswith("global_"):
             values[0] = "–"
@@ -337,20 +347,20 @@ def _setting(value: Any) -> str:
 
 
 def _photos_note(shown: int, report: Report, output: Path) -> str:
-    which = (
+    subject = (
         "All test photos"
         if shown == report.usable
         else (f"{shown} of the {report.usable:,} test photos, evenly chosen")
     )
-    places = " and ".join(f"{output / name / 'predicted'}" for name in TITLES)
+    folders = " and ".join(f"{output / name / 'predicted'}" for name in TITLES)
     return (
-        f"{which}. RMSE is the error of the predicted a*b* in CIE units: less is better. The "
-        f"pictures at their own size are in {places}."
+        f"{subject}. RMSE is the error of the predicted a*b* in CIE units: less is better. The "
+        f"pictures at their own size are in {folders}."
     )
 
 
 def _photo(output: Path, name: str, coloured: Mapping[str, Coloured]) -> Photo:
-    """A row: gray, basic, full, truth."""
+    """A photo as gray, basic, full and truth."""
     errors = [result.scores.get(name, {}).get("rmse", math.nan) for result in coloured.values()]
     cells = iter(_with_best(errors, 1, 0.0))
     views = [
@@ -370,7 +380,7 @@ def _view(kind: str, path: Path, rmse: Cell | None) -> View:
 
 
 def _figure(value: float, digits: int | None = None) -> str:
-    """A number with so many digits after the point; by default three that mean something."""
+    """A number with so many decimals; by default with three significant digits."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -383,6 +393,6 @@ def _figure(value: float, digits: int | None = None) -> str:
 def _duration(seconds: float) -> str:
     if math.isnan(seconds):
         return "–"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, seconds_left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{seconds_left:02d}" if hours else f"{minutes}:{seconds_left:02d}"

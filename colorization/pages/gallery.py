@@ -1,7 +1,7 @@
-"""The gallery: one page that shows what a model made of its pictures, beside gray and truth.
+"""The gallery: a page that shows coloured pictures beside the gray and true ones.
 
 `write_gallery` turns `results/MODEL/{gray,predicted,truth}/NAME` into `results/MODEL/index.html`,
-which needs nothing but that folder: no server, no network. `gallery.html` is the page's template.
+which needs no server or network. `gallery.html` is the page's template.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import read_finished, thumbnail_name
 
 THUMBNAIL_SIDE = 320
-# Scores that are shown, of those that `colorize_folder.colorize_photos` gives.
+# Scores of `colorize_folder.colorize_photos` that are shown.
 _FIGURES = ("rmse", "psnr")
 
-# Pictures of a row are of equal height, for which the page needs their shapes: width / height in
-# steps of a hundredth. The limits keep a single panorama from taking a whole row.
-_NARROWEST, _WIDEST = 0.4, 3.0
+# Pictures of a row have equal height, for which the page needs their aspects: width / height in
+# steps of a hundredth. The limits keep a panorama from filling a whole row.
+_MIN_ASPECT, _MAX_ASPECT = 0.4, 3.0
 
 
 class _View(NamedTuple):
-    """One kind of one picture: where it is, and its thumbnail unless it cannot be read."""
+    """One kind of a picture: its address, and its thumbnail if it can be read."""
 
     href: str
     thumbnail: str = ""
@@ -46,7 +46,7 @@ class _View(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """Distance of a picture from the truth by one measure."""
+    """Difference between a picture and the truth in one measure."""
 
     key: str
     value: float
@@ -57,12 +57,12 @@ class _Figure(NamedTuple):
 
     @property
     def sort_key(self) -> str:
-        """Finite, since JavaScript and Python spell infinity differently."""
+        """A finite number, because JavaScript and Python spell infinity differently."""
         return f"{min(self.value, 1e9):.6g}"
 
 
 class _Entry(NamedTuple):
-    """All there is to show of one NAME: its views by kind, and its figures by measure."""
+    """What is shown of one NAME: its views by kind, and its figures by measure."""
 
     name: str
     views: Mapping[str, _View]
@@ -72,35 +72,34 @@ class _Entry(NamedTuple):
     def shape(self) -> int:
         """Width of the picture in hundredths of its height."""
         view = max(self.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
-        return round(100 * min(max(view.width / view.height, _NARROWEST), _WIDEST))
+        return round(100 * min(max(view.width / view.height, _MIN_ASPECT), _MAX_ASPECT))
 
 
 def write_gallery_of_results(folder: Path, model: str) -> Path:
-    """Writes the page with the figures that the folder's records tell; see `write_gallery`."""
+    """Writes the page with the figures from the folder's records; see `write_gallery`."""
     scores = {name: picture.scores for name, picture in read_finished(folder).items()}
     return write_gallery(folder, f"{model}.py", scores)
 
 
 def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:
-    """Writes the page of a results folder, with every picture that lies in its `predicted`.
+    """Writes the page of a results folder, with every picture in its `predicted`.
 
-    Thumbnails are made where missing or older than their picture. Every file is written under a
-    temporary name first, so that an interrupted run leaves the former page whole.
+    Thumbnails are made if they are missing or outdated. Every file is written under a temporary
+    name first, so that an interrupted run leaves the former page intact.
 
     Args:
-      folder: holds `gray`, `predicted` and, of some pictures, `unhinted` and `truth` (see
-        `own_results.VIEWS`), each with the same NAMEs, which may lie in sub-folders. Files with a
+      folder: holds `gray`, `predicted` and, for some pictures, `unhinted` and `truth` (see
+        `own_results.VIEWS`), each with the same NAMEs, which may lie in subfolders. Files with a
         leading dot are not shown.
       title: heading of the page.
       scores: by NAME (with forward slashes): `rmse` of a*b* in CIE units and `psnr` of RGB in dB;
-        nothing where there is no truth.
+        empty without truth.
 
     Returns:
       The path of the page, `folder / "index.html"`.
 
     Raises:
-      OSError: the folder cannot be written to. A picture that cannot be read raises nothing, it
-        is shown as such.
+      OSError: the folder cannot be written to. Pictures that cannot be read are shown as such.
     """
     names = _list_pictures(folder / "predicted")
     views = _view_all(folder, names)
@@ -121,47 +120,49 @@ def _list_pictures(folder: Path) -> list[str]:
 
 
 def _may_be_picture(name: Path) -> bool:
-    kind, _ = mimetypes.guess_type(f"name{name.suffix}")
-    hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
-    # Not every system knows a media type for every kind of film.
-    shown = has_film_ending(name.name) or kind is None or kind.startswith("image/")
-    return shown and not hidden
+    media_type, _ = mimetypes.guess_type(f"name{name.suffix}")
+    is_hidden = any(part.startswith(".") for part in name.parts) or name.name.lower() == "thumbs.db"
+    # Films are recognized by name, because not every system knows all their media types.
+    may_be_shown = (
+        has_film_ending(name.name) or media_type is None or media_type.startswith("image/")
+    )
+    return may_be_shown and not is_hidden
 
 
 def _natural_key(name: str) -> tuple[list[str | int], str]:
     parts = re.split(r"(\d+)", name.casefold())
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]:
     """Makes the thumbnails; removes those whose picture is gone."""
 
     def view(name: str) -> dict[str, _View]:
-        found = ((kind, _view(folder, kind, name)) for kind in VIEWS)
-        return {kind: view for kind, view in found if view}
+        views = {kind: _view(folder, kind, name) for kind in VIEWS}
+        return {kind: view for kind, view in views.items() if view}
 
-    # Threads work at the same time, because Pillow decodes and scales outside Python's lock. A few
-    # large pictures fit in memory at once.
+    # Threads help, because Pillow decodes and scales without Python's lock. Their number is
+    # limited, because large pictures take much memory.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         views = dict(zip(names, threads.map(view, names), strict=True))
-    in_use = {shown.thumbnail for by_kind in views.values() for shown in by_kind.values()}
+    in_use = {view.thumbnail for by_kind in views.values() for view in by_kind.values()}
     for path in (folder / THUMBNAILS).glob("*/*"):
-        ours = is_thumbnail(path.relative_to(folder / THUMBNAILS).as_posix())
-        if ours and path.relative_to(folder).as_posix() not in in_use:
+        is_ours = is_thumbnail(path.relative_to(folder / THUMBNAILS).as_posix())
+        if is_ours and path.relative_to(folder).as_posix() not in in_use:
             path.unlink(missing_ok=True)
     return views
 
 
 def _view(folder: Path, kind: str, name: str) -> _View | None:
-    """One kind of a picture, its thumbnail made if need be; None where there is no such file."""
+    """One kind of a picture; makes its thumbnail if need be. None if there is no such file."""
     href = f"{kind}/{quote(os.fsencode(name))}"
     base = thumbnail_name(name)
     try:
         picture = folder / kind / name
-        changed = picture.stat().st_mtime_ns
+        changed_at = picture.stat().st_mtime_ns
         thumbnails = folder / THUMBNAILS / kind
-        suffix, size = _find_thumbnail(thumbnails / base, changed) or _make_thumbnail(
-            picture, thumbnails / base, changed
+        suffix, size = _find_thumbnail(thumbnails / base, changed_at) or _make_thumbnail(
+            picture, thumbnails / base, changed_at
         )
         return _View(href, f"{THUMBNAILS}/{kind}/{base}{suffix}", *size)
     except (FileNotFoundError, NotADirectoryError):
@@ -171,26 +172,26 @@ def _view(folder: Path, kind: str, name: str) -> _View | None:
         return _View(href)
 
 
-def _find_thumbnail(base: Path, changed: int) -> tuple[str, tuple[int, int]] | None:
-    """Suffix and size of the thumbnail, unless it is damaged or of another time than its photo."""
+def _find_thumbnail(base: Path, changed_at: int) -> tuple[str, tuple[int, int]] | None:
+    """Suffix and size of a thumbnail; None if it is missing, damaged or outdated."""
     for suffix in (".jpg", ".png"):
         thumbnail = base.with_suffix(suffix)
         with contextlib.suppress(OSError):
-            if thumbnail.stat().st_mtime_ns == changed:
+            if thumbnail.stat().st_mtime_ns == changed_at:
                 with Image.open(thumbnail) as image:
                     return suffix, image.size
     return None
 
 
-def _make_thumbnail(picture: Path, base: Path, changed: int) -> tuple[str, tuple[int, int]]:
+def _make_thumbnail(picture: Path, base: Path, changed_at: int) -> tuple[str, tuple[int, int]]:
     """Suffix and size of a new thumbnail."""
     with poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image:
         data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:
         temporary.write_bytes(data)
-        # The time is taken before: a picture that changes from now on is of another one.
-        os.utime(temporary, ns=(changed, changed))
+        # The thumbnail gets the time that the picture had before, in case it is changed meanwhile.
+        os.utime(temporary, ns=(changed_at, changed_at))
     return suffix, size
 
 

@@ -1,4 +1,4 @@
-"""Measurements for the comparison page: baselines, sizes, times, and the pictures."""
+"""Measurements for the comparison page: baselines, numbers of parameters, times and pictures."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from colorization.prediction.pictures import JPEG_QUALITY
 
 tf1 = tf.compat.v1
 
-MOST_PHOTOS = 24
+MAX_PHOTOS = 24
 _TIMED_PREDICTIONS = 5
 
 
 def count_parameters(network: Network, options: Options) -> int:
-    """Number of parameters that training adjusts for the colours."""
+    """Number of trainable parameters, without those for classes."""
     with new_graph().as_default():
         lightness = tf.zeros([1, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1])
         params = {**dataclasses.asdict(options), "class_names": (), "precision": "float32"}
@@ -44,11 +44,11 @@ def count_parameters(network: Network, options: Options) -> int:
 
 
 def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, dict[str, float]]:
-    """Measures pictures without any colour, and pictures of one colour.
+    """Measures two baselines: pictures without colour, and pictures of one colour.
 
     Args:
       data: test photos.
-      batch_size: photos to look at together.
+      batch_size: number of photos to measure at a time.
 
     Returns:
       `no_colour` and `mean_colour` (the mean a*b* of all photos), each with the means over photos
@@ -63,25 +63,25 @@ def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, di
         total += tf.reduce_sum(tf.reduce_mean(labels["chroma"], axis=[1, 2]), axis=0).numpy()
         count += len(labels["chroma"])
     colours = {"no_colour": np.zeros(2), "mean_colour": total / count}
-    found: dict[str, list[list[np.ndarray]]] = {name: [] for name in colours}
+    batch_metrics: dict[str, list[list[np.ndarray]]] = {name: [] for name in colours}
     for features, labels in batches():
         truth = to_rgb(features["lightness"], labels["chroma"])
         for name, colour in colours.items():
             chroma = tf.zeros_like(labels["chroma"]) + colour.astype(np.float32)
             picture = to_rgb(features["lightness"], chroma)
-            measured = [
+            picture_metrics = [
                 tf.image.psnr(truth, picture, 1.0),
                 tf.image.ssim(truth, picture, 1.0),
                 metrics.colourfulness(picture),
             ]
-            found[name].append([value.numpy() for value in measured])
+            batch_metrics[name].append([value.numpy() for value in picture_metrics])
     names = ("psnr", "ssim", "colourfulness")
     return {
         name: {
             metric: float(np.mean(np.concatenate(values)))
-            for metric, values in zip(names, zip(*of_batches, strict=True), strict=True)
+            for metric, values in zip(names, zip(*metrics_of_batches, strict=True), strict=True)
         }
-        for name, of_batches in found.items()
+        for name, metrics_of_batches in batch_metrics.items()
     }
 
 
@@ -99,19 +99,19 @@ class Coloured(NamedTuple):
     file_seconds: float
 
 
-def _evenly(photos: Sequence[Any]) -> list[Any]:
-    """`MOST_PHOTOS` at most, evenly chosen."""
-    count = min(len(photos), MOST_PHOTOS)
+def _evenly_chosen(photos: Sequence[Any]) -> list[Any]:
+    """At most `MAX_PHOTOS` of the photos, evenly chosen."""
+    count = min(len(photos), MAX_PHOTOS)
     return [photos[number * len(photos) // count] for number in range(count)]
 
 
 def photos_to_show(data: list[str] | Shards, report: Report, scratch: Path) -> list[str]:
-    """Paths of the photos to show; prepared ones are written to a folder, at the size they have."""
+    """Paths of the photos to show; prepared ones are written to a folder at their reduced size."""
     if not isinstance(data, Shards):
-        return _evenly(
+        return _evenly_chosen(
             [path for path in data if path not in report.without_color | report.unreadable.keys()]
         )
-    chosen = set(_evenly(range(len(data))))
+    chosen = set(_evenly_chosen(range(len(data))))
     examples = dataset.eval_dataset(data, 1, Report(len(data)))
     paths = []
     for number, (features, labels) in enumerate(examples):
@@ -132,7 +132,7 @@ def colorize_timed(
     workers: int,
     progress: Callable[[], object],
 ) -> Coloured:
-    """Colours photos and takes the time.
+    """Colours photos and measures the time.
 
     Args:
       colorizer: the model.
@@ -142,16 +142,16 @@ def colorize_timed(
       progress: called after each photo.
     """
     gray = np.full([LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1], 50, np.float32)
-    # Graphs are made ready the first time, which is not timed.
+    # The first use builds graphs, which is not timed.
     colorizer.predict(gray, gray)
     with contextlib.suppress(UnreadablePhoto):
         colorizer.colorize(next(iter(names)))
     seconds = []
     for _ in range(_TIMED_PREDICTIONS):
-        begun = time.monotonic()
+        started = time.monotonic()
         colorizer.predict(gray, gray)
-        seconds.append(time.monotonic() - begun)
-    begun = time.monotonic()
+        seconds.append(time.monotonic() - started)
+    started = time.monotonic()
     scores = colorize_photos(
         colorizer,
         names,
@@ -161,5 +161,5 @@ def colorize_timed(
         workers=workers,
         quality=JPEG_QUALITY,
     )
-    file_seconds = (time.monotonic() - begun) / len(names)
+    file_seconds = (time.monotonic() - started) / len(names)
     return Coloured(scores, statistics.median(seconds), file_seconds)

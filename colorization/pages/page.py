@@ -1,4 +1,4 @@
-"""Parts that all written pages share: templates, style, thumbnails."""
+"""What all written pages share: templates and thumbnails."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def render(template: str, **contents: Any) -> bytes:
     """Fills in a page.
 
     Args:
-      template: name of a Jinja template beside this module, which extends `page.html`. Whatever
-        is filled in is escaped. For the content security policy, which allows exactly the page's
-        own style and script, the filter `content_hash` gives the hash of an element's text.
+      template: name of a Jinja template beside this module, which extends `page.html`. Values are
+        escaped. The filter `content_hash` hashes the text of an element, for the content security
+        policy, which allows only the page's own style and script.
       contents: values of its variables.
 
     Returns:
@@ -53,14 +53,14 @@ def thumbnail(image: Image.Image, side: int) -> tuple[bytes, str, tuple[int, int
 
     Args:
       image: as Pillow opened it; large JPEGs are decoded at a fraction of their size.
-      side: the most pixels a side.
+      side: maximum number of pixels a side.
 
     Returns:
       The encoded thumbnail, `".jpg"` or, with transparency, `".png"`, and its width and height.
     """
     reduced = _reduce(image, side)
     opaque = reduced.mode in ("L", "RGB")
-    # The pages are about chroma, of which nothing is thrown away.
+    # The pages are about colour, so that chroma is not subsampled.
     options = {"quality": 85, "subsampling": "4:4:4"} if opaque else {}
     with io.BytesIO() as file:
         profile = reduced.info.get("icc_profile")
@@ -69,7 +69,7 @@ def thumbnail(image: Image.Image, side: int) -> tuple[bytes, str, tuple[int, int
 
 
 def _reduce(image: Image.Image, side: int) -> Image.Image:
-    """The copy, of mode L, RGB, LA or RGBA."""
+    """A reduced, upright copy of mode L, RGB, LA or RGBA."""
     if image.mode.startswith("I;16"):
         image = image.convert("I").point(lambda value: value / 257).convert("L")
     elif "transparency" in image.info or image.mode == "PA":

@@ -25,7 +25,7 @@ from colorization.training.model_folder import BEST, CHECKPOINT, LOCK
 _OPTIMIZER_SUFFIXES = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
 # Raised on reading a checkpoint that is damaged, or that a training has just deleted.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, OSError)
-_MEND = "restore it and settings.json from one backup, or train anew in another --model_dir"
+_REMEDY = "restore it and settings.json from one backup, or train anew in another --model_dir"
 
 _log = logging.getLogger(__name__)
 
@@ -247,7 +247,9 @@ def restore(checkpoint: str, values: dict[str, np.ndarray], session: tf.compat.v
     _require_shapes(checkpoint, shapes)
     missing = sorted({variable.op.name for variable in variables} - shapes.keys())
     if missing:
-        raise UserError(f"{checkpoint} does not fit its network: {missing[0]} is missing; {_MEND}")
+        raise UserError(
+            f"{checkpoint} does not fit its network: {missing[0]} is missing; {_REMEDY}"
+        )
     # Feeding the initializers adds no operation to the graph, unlike assigning.
     feed = {variable.initializer.inputs[1]: values[variable.op.name] for variable in variables}
     session.run([variable.initializer for variable in variables], feed)
@@ -259,7 +261,7 @@ def _require_shapes(checkpoint: str, stored: dict[str, list[int]]) -> None:
         if stored.get(name, shape) != shape:
             raise UserError(
                 f"{checkpoint} does not fit its network: {name} is {stored[name]}, not {shape}; "
-                f"{_MEND}"
+                f"{_REMEDY}"
             )
 
 

@@ -54,13 +54,15 @@ def general_model(model: str) -> str:
     if checkpoint.holds_weights_only(str(folder)) and stored_evaluation(folder / BEST):
         return str(folder)
     root = _PLACE.parent
-    mend = "download the program again"
+    remedy = "download the program again"
     if not (root / "pyproject.toml").exists():
-        mend = "it comes along where the program is installed with pip install -e"
+        remedy = "it comes along where the program is installed with pip install -e"
     elif (root / ".git").exists():
-        mend = f"git -C {root} checkout --ignore-skip-worktree-bits HEAD -- {PRETRAINED} brings it"
+        remedy = (
+            f"git -C {root} checkout --ignore-skip-worktree-bits HEAD -- {PRETRAINED} brings it"
+        )
     raise UserError(
-        f"there is no general model in {folder}: {mend}, "
+        f"there is no general model in {folder}: {remedy}, "
         "or name a trained model's folder with --model_dir"
     )
 

@@ -68,8 +68,8 @@ def _stored_start(model_dir: str) -> str | None:
     """What a training started from, "" for nothing; None if nothing was trained or stored."""
     if not checkpoint.has_checkpoint(model_dir):
         return None
-    mend = "restore it, or train anew in another --model_dir"
-    return read_json(Path(model_dir) / START, lambda content: str(content["start"]), None, mend)
+    remedy = "restore it, or train anew in another --model_dir"
+    return read_json(Path(model_dir) / START, lambda content: str(content["start"]), None, remedy)
 
 
 def _new_start(options: Options, bundled: bool) -> tuple[str, str | None]:

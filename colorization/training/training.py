@@ -302,8 +302,8 @@ def stored_full_size_step(model_dir: str) -> int | None:
     Raises:
       UserError: the note is damaged.
     """
-    mend = "restore it, or remove it to go by --half_size_share"
-    return read_json(Path(model_dir) / FULL_SIZE, _positive_step, None, mend)
+    remedy = "restore it, or remove it to go by --half_size_share"
+    return read_json(Path(model_dir) / FULL_SIZE, _positive_step, None, remedy)
 
 
 def _positive_step(note: Any) -> int:
