@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from colorization.data.prepare import prepare
 from colorization.errors import UserError
 from colorization.modes import evaluate, train
 from colorization.options import parse
-from colorization.training import checkpoint
+from colorization.training import checkpoint, cluster
 from colorization.training.settings import stored_settings
 
 
@@ -175,6 +176,36 @@ def test_a_warm_start_ends_no_worse_than_it_began(run, tmp_path):
     assert (Path(best).parent.name, step_of(best)) == ("best", 0)
     kept = json.loads((folder / "best/evaluation.json").read_text())["loss"]
     assert kept == pytest.approx(began, 1e-4)
+
+
+def test_in_a_cluster_the_evaluator_measures_what_training_starts_from(run, tmp_path, monkeypatch):
+    run(folder="model", steps=2)
+    start = ("--warm_start", tmp_path / "model")
+    run(*start, folder="tuned", steps=1)
+    # As the evaluator finds it that begins together with the chief.
+    folder = tmp_path / "tuned"
+    for path in folder.glob("model.ckpt-1.*"):
+        path.unlink()
+    shutil.rmtree(folder / "best")
+    state = 'model_checkpoint_path: "model.ckpt-0"\n'
+    (folder / "checkpoint").write_text(state)
+    jobs = {"chief": ["localhost:1"]}
+    task = {"cluster": jobs, "task": {"type": "evaluator", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    monkeypatch.setattr(cluster, "evaluate_until_trained", lambda *_: None)
+    run(*start, folder="tuned", steps=1, brief=())
+    assert step_of(folder / "best" / "model.ckpt-0") == 0
+
+
+def test_a_warm_start_of_a_checkpoint_under_another_name(run, tmp_path):
+    run(folder="model", steps=2)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    shutil.copy(tmp_path / "model" / "settings.json", kept)
+    for path in (tmp_path / "model").glob("model.ckpt-2.*"):
+        shutil.copy(path, kept / path.name.replace("model.ckpt-2", "mine"))
+    printed = run("--warm_start", kept / "mine", folder="tuned", steps=1)
+    assert re.search(r"What fits: (\d+) of \1 variables", printed)
 
 
 def test_a_warm_start_takes_over_the_settings(run, tmp_path):

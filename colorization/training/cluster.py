@@ -119,6 +119,13 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
             time.sleep(_POLL_SECONDS)
 
 
+def first_checkpoint(model_dir: str) -> str:
+    """Waits for the chief's first checkpoint, which it saves before the first step."""
+    while (path := tf.train.latest_checkpoint(model_dir)) is None:
+        time.sleep(_POLL_SECONDS)
+    return path
+
+
 def evaluate_until_trained(
     estimator: tf_estimator.Estimator,
     train_spec: tf_estimator.TrainSpec,

@@ -42,9 +42,13 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     Raises:
       UserError: they are damaged, or missing beside a checkpoint; or `model_dir` is no folder.
     """
-    path = Path(model_dir) / SETTINGS
     if os.path.isdir(model_dir) and not has_model(model_dir):
         return None
+    return _read(model_dir)
+
+
+def _read(model_dir: str) -> dict[str, Any] | None:
+    path = Path(model_dir) / SETTINGS
     try:
         with open(path, encoding="utf-8") as file:
             stored = json.loads(file.read(_MAX_SETTINGS_LENGTH))
@@ -75,7 +79,8 @@ def warm_started(options: Options) -> Options:
     """
     source = starting_point(options.warm_start)
     folder = os.path.dirname(source)
-    stored = stored_settings(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else {}
+    # Whoever keeps a checkpoint under another name has a folder without a model.
+    stored = (_read(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else None) or {}
     requested = settings_of(options)
     adopted = stored.keys() & requested.keys() - options.given - {"model", "loss", "classes"}
     settings = {

@@ -194,7 +194,13 @@ class _Training:
 
     def evaluate_until_trained(self, trained_steps: int) -> None:
         """Does the evaluator's part."""
-        spec = self._train_spec(self._options.max_steps, trained_steps, half_size=False)
+        options = self._options
+        if options.warm_start and not trained_steps:
+            start = cluster.first_checkpoint(options.model_dir)
+            # Where the chief is ahead by many checkpoints, the first one is gone.
+            if checkpoint.step_of(start) == 0:
+                self._evaluate_start(start)
+        spec = self._train_spec(options.max_steps, trained_steps, half_size=False)
         cluster.evaluate_until_trained(self._estimator, spec, self._eval_spec())
 
     def _train_until(
@@ -234,17 +240,20 @@ class _Training:
             saving_listeners=listeners,
         )
 
-    def _evaluate_start(self) -> None:
+    def _evaluate_start(self, start: str | None = None) -> None:
         """Evaluates the model that the training starts from, as a candidate for the best one.
 
         Estimator itself does not evaluate the checkpoint of step 0.
+
+        Args:
+          start: that checkpoint; by default the newest one.
         """
+        start = start or checkpoint.newest_listed(self._options.model_dir)
         spec = self._eval_spec()
-        metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks)
+        metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks, checkpoint_path=start)
         # The same weights keep the liveliness that they were used with.
         start_folder = located(self._options.start, self._options.model)
         metrics |= liveliness_figures(Path(start_folder))
-        start = checkpoint.newest_listed(self._options.model_dir)
         self._best.export(self._estimator, None, start, metrics, is_the_final_export=False)
 
     def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
