@@ -85,7 +85,8 @@ def _load_or_explain() -> ModuleType:
     """Returns what `_load` does, or explains why it cannot.
 
     Raises:
-      ImportError: tensorflow-estimator is missing or does not fit TensorFlow; says what mends it.
+      ImportError: tensorflow-estimator is missing or does not fit TensorFlow; the message says how
+        to fix it.
     """
     try:
         return _load()

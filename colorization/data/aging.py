@@ -1,4 +1,4 @@
-"""Aging: lightness as old prints have it, faded, soft, grainy, dusty and scratched.
+"""Aging: makes lightness look like an old print, faded, soft, grainy, dusty and scratched.
 
 Only the lightness ages; the chroma to learn stays that of the photo. Each photo has a seed, which
 TensorFlow's stateless generators turn into the same print on every machine.
@@ -18,7 +18,7 @@ _MAX_DRAWS = 48
 
 
 class _Draws:
-    """Random numbers for one photo, each float32 `[]`, in the order in which they are asked for."""
+    """Random numbers for one photo, each float32 `[]`, handed out in a fixed order."""
 
     def __init__(self, seed: tf.Tensor):
         self._remaining = iter(tf.unstack(tf.random.stateless_uniform([_MAX_DRAWS], seed)))
@@ -67,9 +67,9 @@ def aged_batch(
 def aged(lightness: tf.Tensor, chroma: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Ages one photo.
 
-    What happens to it, in the order in which it happened to old prints: an emulsion that saw
-    colours differently, a soft lens, a tone curve of the paper's own, grain, a dark or bleached
-    margin, dust, scratches, and at last blacks that turned gray and whites that turned darker.
+    The effects come in the order in which they happened to old prints: an emulsion that saw colours
+    differently, a soft lens, the paper's tone curve, grain, a dark or bleached margin, dust,
+    scratches, and finally blacks that turned gray and whites that turned darker.
 
     Args:
       lightness: L* in 0..100, float32 `[height, width, 1]`.

@@ -1,8 +1,8 @@
 """Companions of photos, recognized by name: files that programs and devices make beside photos.
 
-A rule matches only what no person would call a photo or a folder of photos: an ending, name or
-folder that a program gives, or one that is told by the folder above or a file beside it. The same
-holds for hidden files and folders, whose names begin with a dot.
+A rule matches only names that no person gives to photos or their folders: names and endings that
+only programs use, or that the folder above or a file beside confirms. The same holds for hidden
+files and folders, whose names begin with a dot.
 """
 
 from __future__ import annotations

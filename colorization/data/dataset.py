@@ -261,7 +261,7 @@ def train_dataset(
     aged: float | None = None,
     class_names: Sequence[str] = (),
 ) -> tf.data.Dataset:
-    """Endless training batches: shuffled anew every epoch, cropped, mirrored, some of them aged.
+    """Endless training batches, reshuffled every epoch, cropped and mirrored, some of them aged.
 
     Args:
       data: photos, or prepared ones.

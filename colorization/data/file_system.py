@@ -29,7 +29,7 @@ class _Local:
     @staticmethod
     def open(path: str, mode: str) -> BinaryIO:
         kind = stat.S_IFMT(os.stat(path).st_mode)
-        # Pipes and devices may never end, or wait for somebody to write to them.
+        # Pipes and devices may never end, or wait for a writer.
         if kind not in (stat.S_IFREG, stat.S_IFDIR):
             raise OSError("not a file")
         if kind == stat.S_IFDIR:
@@ -45,7 +45,7 @@ class _Local:
         """
 
         def handle_error(error: OSError) -> None:
-            # Windows keeps old names of folders as links that nobody may list; they are no loss.
+            # Windows keeps old names of folders as links that cannot be listed; they are ignored.
             if os.path.lexists(error.filename) and not getattr(
                 os.lstat(error.filename), "st_reparse_tag", 0
             ):

@@ -149,7 +149,7 @@ def _hashed(path: str) -> str:
 
 
 def read(file: Path) -> list[HeldOut]:
-    """Reads the list beside a model; empty where there is none.
+    """Reads the list beside a model; empty if there is none.
 
     Raises:
       UserError: it is damaged, so that the photos that must not be trained on are unknown.
@@ -175,7 +175,7 @@ def _as_list(content: Any) -> list:
 
 
 def read_trained_on(file: Path) -> frozenset[int]:
-    """Reads the sizes of the photos that a model was trained on; empty where none are stored.
+    """Reads the sizes of the photos that a model was trained on; empty if none are stored.
 
     Args:
       file: the list of held-out photos, which they lie beside.

@@ -342,7 +342,7 @@ def _is_readable(path: str) -> bool:
 def is_film(path: str) -> bool:
     """Whether a file is a film: by its name, or by its first bytes if the name says nothing.
 
-    A file that has the name of a film but begins as a picture is none.
+    A file with the name of a film that begins as a picture is not a film.
     """
     name = os.path.basename(path)
     is_named_film = film_kinds.has_film_ending(name)
@@ -424,7 +424,7 @@ def size_and_time(path: str) -> tuple[int, int]:
     """The first two parts of a file's `Version`.
 
     Raises:
-      UnreadablePhoto: it cannot be looked at.
+      UnreadablePhoto: the file cannot be accessed.
     """
     return file_system(path).size_and_time(path)
 

@@ -50,7 +50,7 @@ def prepare(
     progress: Callable[[int], object] = lambda photos: None,
     shard: tuple[int, int] = (0, 1),
 ) -> Report | None:
-    """Prepares photos; goes on where an earlier, interrupted call has stopped.
+    """Prepares photos; resumes an earlier call that was interrupted.
 
     Args:
       paths: photos. An interrupted call goes on with the photos that it had, if `photo_list.read`
@@ -197,7 +197,7 @@ def _claimed(
     """Keeps preparations of anything else out of a folder; only local folders can be locked."""
 
     def create() -> None:
-        # Another preparation may have begun or ended since the folder was looked at.
+        # Another preparation may have begun or ended since the folder was checked.
         if not _finished(output, settings):
             _require_unclaimed(output, settings, photos)
             _create(output, settings, photos)

@@ -327,7 +327,7 @@ def class_names(data: list[str] | Shards) -> tuple[str, ...]:
 
 
 def require_usable(data: list[str] | Shards) -> None:
-    """Reads on until the first usable photo; names the others only if there is none.
+    """Requires a usable photo; reads photos only until the first one.
 
     Prepared photos are usable, because the others were left out when they were prepared.
 

@@ -166,7 +166,7 @@ def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoS
 
     Args:
       film: the source.
-      result: the copy, opened anew.
+      result: the copy, reopened for reading.
       pictures: the source's stream that was coloured.
     """
     missing = _inventory(film, pictures) - _inventory(result, next(iter(result.streams.video)))

@@ -27,7 +27,7 @@ def run(network: Network, options: Options) -> None:
     options = with_model(options)
     resolve_settings(options)
     require_writable(options.output, "output")
-    # float32 runs everywhere, and converters know nothing else.
+    # float32 runs everywhere, and converters support nothing else.
     precision = "float32" if options.precision == "auto" else options.precision
     form = options.format or "savedmodel"
     if form == "weights":
@@ -52,7 +52,7 @@ def _export_weights(options: Options) -> None:
     folder = Path(options.output)
     if checkpoint.has_checkpoint(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
-    # A model to learn on from keeps what it must not be tested on, and what it must be.
+    # A training that starts from the export needs to know which photos were held out.
     held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
     export_weights(options.model_dir, folder, options.saturation, options.vibrance)
     copy_settings(options.model_dir, folder)

@@ -13,7 +13,7 @@ from colorization.prediction.results import require_own_page
 
 
 def run(network: Network, options: Options) -> None:
-    """Makes the page and says where it is."""
+    """Writes the page and prints where it is."""
     output = Path(options.output)
     if not (output / "predicted").is_dir():
         raise UserError(f"no coloured pictures in {output}; name the --output of --mode predict")

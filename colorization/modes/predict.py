@@ -144,10 +144,10 @@ def _colorizer(network: Network, options: Options) -> Colorizer:
 
 
 def _photos_and_films(paths: list[str], report: Report) -> tuple[list[str], list[str]]:
-    """The paths of photos and those of films, which are left out where PyAV is not installed.
+    """Splits paths into photos and films, which are left out if PyAV is not installed.
 
     Raises:
-      UserError: nothing would be left.
+      UserError: there would be nothing left.
     """
     films = dict.fromkeys(filter(is_film, paths))
     photos = [path for path in paths if path not in films]
@@ -164,10 +164,10 @@ def _photos_and_films(paths: list[str], report: Report) -> tuple[list[str], list
 
 
 def _require_readable(paths: list[str]) -> None:
-    """Reads on until the first photo or film that can be opened; else names those that cannot.
+    """Requires a photo or film that can be opened; reads them only until the first one.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none; the message names some that cannot be opened.
     """
     unreadable = {}
     for path in paths:
@@ -207,7 +207,7 @@ def _colorize_photos(
 
 
 def _show(output: Path, options: Options) -> None:
-    """Writes the gallery, unless only the coloured pictures are kept or others colour some, too."""
+    """Writes the gallery, unless only coloured pictures are kept or there are several shards."""
     if options.keep != "predicted" and options.shard == (0, 1):
         print(f"See them in {write_gallery_of_results(output, options.model)}")
 
@@ -249,7 +249,7 @@ def _places(options: Options) -> dict[str, str]:
 
 
 def _hints(places: dict[str, str], options: Options) -> dict[str, Hints]:
-    """Path of a photo -> what colour some of it was, for those of which it is known.
+    """Path -> hints, for photos that have some.
 
     Raises:
       UserError: hints are for none of the photos, for too many, or for a film.
@@ -279,22 +279,22 @@ def _unfinished(
     noun: str,
     hints: dict[str, Hints] | None = None,
 ) -> dict[str, str]:
-    """Path -> name of what is still to be coloured.
+    """Path -> name of photos or films that are still to be coloured.
 
-    That is what has no picture yet, has changed since, or has been given other hints since.
+    They have no picture yet, or have since been changed or given other hints.
     """
 
     def is_finished(path: str) -> bool:
         picture = finished.get(names[path])
         if picture is None or not is_up_to_date(picture, path):
             return False
-        # Whoever colours a folder again without hints keeps what was made with some.
+        # Colouring a folder again without hints keeps the pictures that were made with some.
         if not (options.hint or options.hints):
             return True
         try:
             return picture.hints == digest((hints or {}).get(path))
         except UserError:
-            # What is wrong with the strokes is said when the photo's turn comes.
+            # The error is reported when the photo is coloured.
             return False
 
     unfinished = [path for path in paths if options.overwrite or not is_finished(path)]

@@ -1,4 +1,4 @@
-"""`--mode prepare`: photos to shards, so that training need not open each photo again."""
+"""`--mode prepare`: writes photos to shards, so that training need not open them again."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from colorization.options import Options
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
-# Gradio makes a client while it is imported, which fails over proxies of kinds it does not know.
-# The page asks nobody.
+# On import, Gradio creates a client, which fails for unknown kinds of proxies. The page contacts no
+# other host, so that proxies can be ignored.
 os.environ["no_proxy"] = "*"
 try:
     from colorization.server.addresses import is_local, parse_public_url

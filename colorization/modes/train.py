@@ -89,7 +89,7 @@ def train_model(
     task: tf_estimator.RunConfig,
     data: Selection,
 ) -> bool:
-    """Trains one model, or does one task of it on its share of the photos, and says how it went.
+    """Trains one model, or does one task of it on its share of the photos, and prints the outcome.
 
     Returns:
       False if nothing was left to train.
@@ -138,7 +138,7 @@ def train_model(
 
 
 def _with_network_settings(options: Options, data: Selection) -> Options:
-    """The options with all that the network to train is made of."""
+    """The options with all settings of the network to train."""
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
     # The starting point may be gone by now, and a resumed training does not need it.
@@ -163,12 +163,12 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
 def _watched(
     options: Options, task: tf_estimator.RunConfig, train: Photos, test: Photos
 ) -> Iterator[None]:
-    """Ends the program if a signal stops the body; notes in any case which photos were left out."""
+    """Ends the program if a signal stops the body; always lists the photos that were left out."""
     try:
         with train.report.as_user_error(), test.report.as_user_error():
             yield
     except Interrupted as interruption:
-        # Ctrl-C has ended the program that standard output may have been piped to.
+        # Ctrl-C has also ended any program that standard output is piped to.
         print_error(
             f"\nStopped after step {interruption.step}; a checkpoint is saved. "
             f"To go on:\n  {command_line(['python', *sys.argv])}"

@@ -8,7 +8,7 @@ from typing import Any
 from colorization.errors import UserError
 from colorization.options.prediction import MODEL_FORMATS, PICTURE_FORMATS
 
-# Pairs of options of which one makes sense, and why.
+# Pairs of options of which only one may be given, and why.
 _ALTERNATIVES = (
     ("input", "test_data", "both name photos to colour"),
     ("warm_start", "from_scratch", "contradict each other"),
@@ -18,20 +18,20 @@ _ALTERNATIVES = (
 
 
 def require_consistent(values: dict[str, Any], mode: str) -> None:
-    """Refuses options that contradict each other, and values that mean nothing in the mode.
+    """Refuses options that contradict each other, and values that make no sense in the mode.
 
     Args:
       values: of the options on the command line, by name.
       mode: the mode they are given for.
 
     Raises:
-      UserError: an option contradicts another one, or its value means nothing.
+      UserError: an option contradicts another one, or its value makes no sense.
     """
     if values.get("global_features") == "paper" and "global_channels" in values:
         raise UserError("--global_channels belongs to --global_features single, not to paper")
-    for one, other, why in _ALTERNATIVES:
-        if one in values and other in values:
-            raise UserError(f"--{one} and --{other} {why}; give one of them")
+    for first, second, why in _ALTERNATIVES:
+        if first in values and second in values:
+            raise UserError(f"--{first} and --{second} {why}; give one of them")
     if mode == "prepare" and "input" not in values:
         raise UserError("--mode prepare needs --input; name the photos to prepare")
     formats = MODEL_FORMATS if mode == "export" else PICTURE_FORMATS

@@ -34,8 +34,8 @@ def option(
     Args:
       help: one line.
       default: the value when the option is not given.
-      modes: the modes it means something in; refused in the others.
-      models: the scripts that have it.
+      modes: the modes that accept the option.
+      models: the scripts that have the option.
       **argument: passed on to `argparse.ArgumentParser.add_argument`.
     """
     metadata = {"modes": modes, "models": models, "argument": {"help": help, **argument}}

@@ -23,8 +23,8 @@ def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]
     return parse
 
 
-def number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], float]:
-    """A kind of value: numbers that are allowed; `wanted` says in words which these are."""
+def number(allowed: Callable[[float], bool], description: str) -> Callable[[str], float]:
+    """A kind of value: allowed numbers, which `description` describes in words."""
 
     def parse(text: str) -> float:
         try:
@@ -32,7 +32,7 @@ def number(allowed: Callable[[float], bool], wanted: str) -> Callable[[str], flo
         except ValueError:
             value = math.nan
         if not allowed(value):
-            raise argparse.ArgumentTypeError(f"needs a number {wanted}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"needs a number {description}, not {text!r}")
         return value
 
     return parse

@@ -39,9 +39,9 @@ class Options(
     Attributes beside the options themselves:
       model: name of the script.
       class_names: the folders that `classes` stands for.
-      start: name of what a training begins with, `pretrained` or a path; "" for nothing.
-      full_size_from: the step from which on a stored model has been trained at full size.
-      given: names of the options that stood on the command line.
+      start: what a training starts from, `pretrained` or a path; "" for nothing.
+      full_size_from: the step from which a stored model has been trained at full size.
+      given: names of the options given on the command line.
     """
 
     model: str = ""
@@ -51,7 +51,7 @@ class Options(
     given: frozenset[str] = frozenset()
 
     def with_defaults(self, **values: Any) -> Options:
-        """The options with other values for those that did not stand on the command line."""
+        """The options with other values for those not given on the command line."""
         unset = {name: value for name, value in values.items() if name not in self.given}
         return dataclasses.replace(self, **unset)
 

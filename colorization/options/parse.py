@@ -1,4 +1,4 @@
-"""The command line to `Options`, and the errors of parsing it."""
+"""Parses the command line to `Options`, and reports its errors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _Parser(argparse.ArgumentParser):
 
     def refuse_unknown(self, arguments: Sequence[str]) -> None:
         if arguments:
-            known = [name for name in self._option_string_actions if name.startswith("--")]
-            near = difflib.get_close_matches(arguments[0].split("=")[0], known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see --help"
+            names = [name for name in self._option_string_actions if name.startswith("--")]
+            matches = difflib.get_close_matches(arguments[0].split("=")[0], names, n=1)
+            hint = f"did you mean {matches[0]}?" if matches else "see --help"
             raise UserError(f"unknown argument {arguments[0]}; {hint}")
 
 
@@ -41,8 +41,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _at_home(value: Any) -> Any:
-    """A path in the user's own folder as a shell gives it, which leaves `--output=~/x` as it is."""
+def _expand_home(value: Any) -> Any:
+    """Expands `~/` in a path, which shells do not in `--output=~/x`."""
     is_path = isinstance(value, str) and value.startswith("~/")
     return os.path.expanduser(value) if is_path else value
 
@@ -82,14 +82,14 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
       The options, `model_dir` and `output` filled in.
 
     Raises:
-      UserError: an argument is unknown, has no sense in the mode, or a nonsense value.
+      UserError: an argument is unknown, means nothing in the mode, or has a nonsensical value.
       SystemExit: for `--help`, after printing it.
     """
     parser = _parser(model)
     namespace, unknown = parser.parse_known_args(_joined(arguments))
     parser.refuse_unknown(unknown)
     values = {
-        name: tuple(map(_at_home, value)) if isinstance(value, list) else _at_home(value)
+        name: tuple(map(_expand_home, value)) if isinstance(value, list) else _expand_home(value)
         for name, value in vars(namespace).items()
     }
     mode = values.get("mode", "train")

@@ -11,24 +11,24 @@ from colorization.errors import UserError
 from colorization.options.declaration import MODES_OF_TRAINING, MODES_WITH_PHOTOS, option
 from colorization.options.numbers import SHARE
 
-_MOST_SHARDS = 100_000
+_MAX_SHARDS = 100_000
 
 
 def _shard(text: str) -> tuple[int, int]:
     with contextlib.suppress(ValueError):
         index, count = map(int, text.split("/"))
-        if 0 <= index < count <= _MOST_SHARDS:
+        if 0 <= index < count <= _MAX_SHARDS:
             return index, count
     raise argparse.ArgumentTypeError(
-        f"needs I/N, N up to {_MOST_SHARDS} and I from 0 to N - 1, not {text!r}"
+        f"needs I/N, N up to {_MAX_SHARDS} and I from 0 to N - 1, not {text!r}"
     )
 
 
 def shard_of_job() -> tuple[int, int]:
-    """The shard of a pod of a Kubernetes Indexed Job; the only one anywhere else.
+    """The shard of a pod of a Kubernetes Indexed Job; elsewhere, the only shard.
 
     Raises:
-      UserError: the pod does not know how many there are, or the numbers make no sense.
+      UserError: the number of shards is missing, or the numbers make no sense.
     """
     names = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"
     index, count = (os.environ.get(name, "").strip() for name in names)

@@ -174,7 +174,7 @@ def starting_point(source: str) -> str:
 
 
 def newest_listed(model_dir: str) -> str | None:
-    """The newest checkpoint in TensorFlow's list; None where there is none.
+    """The newest checkpoint in TensorFlow's list; None if there is none.
 
     The checkpoint itself is not read. It is known to be whole after `resume`, or when a training
     has just saved it.
@@ -195,7 +195,7 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
       weights_only: skip the optimizer's variables, which are two thirds of a checkpoint.
 
     Returns:
-      Its prefix, as `tf.train.latest_checkpoint` gives it, or None where there is no checkpoint.
+      Its prefix, as `tf.train.latest_checkpoint` gives it, or None if there is no checkpoint.
 
     Raises:
       UserError: there are checkpoints, and all of them are damaged.
@@ -272,7 +272,7 @@ def resume(model_dir: str) -> int:
     restores, and the leftovers of interrupted saves are removed.
 
     Returns:
-      The step of that checkpoint, 0 where there is none.
+      The step of that checkpoint, 0 if there is none.
 
     Raises:
       UserError: see `newest_whole`.
@@ -320,17 +320,17 @@ def go_on_from_best(model_dir: str, step: int) -> str:
 
 
 def has_model(model_dir: str) -> bool:
-    """Whether a folder holds a checkpoint or a file of weights, be it damaged."""
+    """Whether a folder holds a checkpoint or a file of weights, even a damaged one."""
     return has_checkpoint(model_dir) or holds_weights_only(model_dir)
 
 
 def has_checkpoint(model_dir: str) -> bool:
-    """Whether a folder holds any checkpoint, be it damaged."""
+    """Whether a folder holds any checkpoint, even a damaged one."""
     return bool(_checkpoints(model_dir))
 
 
 def trained_steps(model_dir: str) -> int:
-    """Steps that the newest whole checkpoint has been trained for; 0 where there is none."""
+    """Steps that the newest whole checkpoint has been trained for; 0 if there is none."""
     whole = newest_whole(model_dir)
     return step_of(whole) if whole else 0
 

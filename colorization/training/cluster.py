@@ -149,7 +149,7 @@ def evaluate_until_trained(
 
 
 def report_finished(config: tf_estimator.RunConfig) -> None:
-    """Tells the parameter servers that this task needs them no more."""
+    """Tells the parameter servers that this task no longer needs them."""
     for index in range(config.num_ps_replicas):
         address = f"{config.protocol or 'grpc'}://{config.cluster_spec.task_address('ps', index)}"
         try:

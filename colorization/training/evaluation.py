@@ -80,7 +80,7 @@ def stored_evaluation(folder: Path) -> dict[str, float] | None:
     """The metrics of the checkpoint in a folder; `evaluations_since` counts those that came after.
 
     Returns:
-      None where none are stored, or where they were not written by a training.
+      None if none are stored, or where they were not written by a training.
     """
     try:
         stored = json.loads((folder / EVALUATION).read_bytes())

@@ -30,8 +30,8 @@ class Curves(NamedTuple):
       losses: (step, seconds of training until then, training loss).
       evaluations: the same with the loss on the test photos.
       clock: steps, from 0 on, and the seconds of training until each of them.
-      seconds_per_step: median; None where none are logged, in which case all seconds are NaN.
-      photos_per_second: median; None where none are logged.
+      seconds_per_step: median; None if none are logged, in which case all seconds are NaN.
+      photos_per_second: median; None if none are logged.
       hyperparameters: of the last start of training.
     """
 

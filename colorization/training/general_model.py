@@ -1,4 +1,4 @@
-"""The general models that ship with the suite, for those who have no model of their own."""
+"""The general models that ship with the suite, for users without a model of their own."""
 
 from __future__ import annotations
 

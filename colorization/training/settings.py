@@ -35,7 +35,7 @@ def _with_settings(options: Options, settings: dict[str, Any]) -> Options:
 
 
 def stored_settings(model_dir: str) -> dict[str, Any] | None:
-    """The settings that `store_settings` has written; None where there are none.
+    """The settings that `store_settings` has written; None if there are none.
 
     Settings without a model are ignored: a training was stopped before its first checkpoint.
 
@@ -144,5 +144,5 @@ def store_settings(options: Options) -> None:
 
 
 def copy_settings(model_dir: str, folder: Path) -> None:
-    """Copies the settings of a model into another folder, which thereby becomes a model's too."""
+    """Copies the settings of a model into another model's folder."""
     write_file(folder / SETTINGS, (Path(model_dir) / SETTINGS).read_bytes())

@@ -306,7 +306,7 @@ def store_full_size_step(model_dir: str, step: int) -> None:
 
 
 def stored_full_size_step(model_dir: str) -> int | None:
-    """The step that `store_full_size_step` wrote down; None where there is no note.
+    """The step that `store_full_size_step` wrote down; None if there is no note.
 
     Raises:
       UserError: the note is damaged.
