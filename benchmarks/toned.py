@@ -6,18 +6,21 @@ The photos in FOLDER, which may be a list of photos, are colour photos but for t
 and those that are toned themselves. What is taken for toned is named, so that one can look at it;
 LIST then says, a path in each line, which photos are toned indeed, and these are left out. Toned
 prints are made of the others: gray versions in sepia of three kinds, cyanotype, selenium and gold,
-split tones, faded paper and faint tints; without noise, with noise, coloured noise and coarse
-grain; some of them small; stored as JPEG of several qualities or not. `--fit` finds the weights of
-`colorization/lab/toning.py` for them. `--half` takes half of the photos, by a hash of their names,
-so that what was found on one can be tried on the other.
+split tones, faded paper, faint tints, and nine hues at two saturations, as editors' "Colorize"
+makes them; without noise, with noise, coloured noise and coarse grain; some of them small; stored
+as JPEG of several qualities or not. `--fit` finds the weights of `colorization/lab/toning.py` for
+them. `--half` takes half of the photos, by a hash of their names, so that what was found on one can
+be tried on the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import colorsys
 import hashlib
 import io
+import itertools
 import os
 import time
 
@@ -44,6 +47,11 @@ TONES = {
     "cold tint": [(0, 0, 0), (250, 255, 255)],
     "editor's sepia": None,
 }
+# In HSL, hue and saturation of all grays are the same: a straight line from black to the colour of
+# the middle, and from there to white.
+for hue, saturation in itertools.product((0, 28, 35, 42, 120, 200, 210, 225, 280), (0.25, 0.5)):
+    middle = [255 * part for part in colorsys.hls_to_rgb(hue / 360, 0.5, saturation)]
+    TONES[f"hue {hue}, {saturation:.0%}"] = [(0, 0, 0), middle, (255, 255, 255)]
 # Of the colours of a photo: sepia of CSS and most editors, which clips the highlights.
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
 # Sides of photos to make prints of.
@@ -58,7 +66,7 @@ def main() -> None:
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--toned", metavar="LIST")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--prints", type=int, default=1100, help="toned prints to make")
+    parser.add_argument("--prints", type=int, default=2900, help="toned prints to make")
     parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)

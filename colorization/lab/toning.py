@@ -16,18 +16,19 @@ import math
 
 import numpy as np
 
-# The curve is drawn straight between these L*; editors that clip highlights bend it most there.
-_KNOTS = np.array([0, 8, 18, 30, 42, 54, 66, 78, 87, 93, 97, 100])
+# The curve is drawn straight between these L*. Editors that clip highlights bend it most there, and
+# those that keep hue and saturation at the L* of their mid-gray, which depends on the hue.
+_KNOTS = np.array([0, 8, 18, 24, 30, 36, 42, 48, 54, 60, 66, 72, 78, 87, 93, 97, 100])
 # Four bytes of lightness, added up, for each unit of L*.
 _LEVEL = 4 * 2.55
-# Share of each knot in the curve at each level, `[12, 1021]`.
+# Share of each knot in the curve at each level, `[17, 1021]`.
 _SHARES = np.stack(
     [np.interp(np.arange(4 * 255 + 1) / _LEVEL, _KNOTS, knot) for knot in np.eye(len(_KNOTS))]
 ).astype(np.float32)
 # Takes what neighbouring knots differ in differences of, and keeps knots without pixels there.
 _BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
 # Bends below the highlights, which editors clip.
-_FEWER_BENDS = _BENDS[:8]
+_FEWER_BENDS = _BENDS[:12]
 # Of the knots and of three terms of roughness.
 _STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 3)
 _STIFFNESS[: len(_KNOTS), : len(_KNOTS)] = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
@@ -42,14 +43,15 @@ _ROUGHNESS = np.stack(
     ]
 ).astype(np.float32)
 # Rows of a*b*, and blocks each way, of the first looks, which tell most colour photos: the most
-# that toned prints have of `_unevenness` and off the curve over sixteenths of them, in CIE units.
+# that toned prints have of `_unevenness`, or that part of their distance from gray in strong tones,
+# and off the curve over sixteenths of them, in CIE units.
 _FEW_ROWS = _FEW_BLOCKS = 16
-_MOST_UNEVEN, _MOST_OFF_CURVE = 5.8, 1.0
+_MOST_UNEVEN, _MOST_UNEVEN_PART, _MOST_OFF_CURVE = 5.8, 0.5, 1.0
 _ROWS, _BLOCKS = 128, 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted as by
 # `benchmarks/toned.py --fit`.
-_WEIGHTS = np.array([9.18, 2.91, -4.76, 2.93, -0.17])
-_LIMIT = 4.5
+_WEIGHTS = np.array([7.89, 2.54, -2.47, 3.37, -1.63])
+_LIMIT = 2.4
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
@@ -62,7 +64,8 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
       a: a* + 128, uint8 `[128, 128]`.
       b: b* + 128, likewise.
     """
-    if _unevenness(lightness, a, b) > _MOST_UNEVEN:
+    uneven, strength = _unevenness(lightness, a, b)
+    if uneven > max(_MOST_UNEVEN, _MOST_UNEVEN_PART * strength):
         return False
     off, _, _ = _off_curve(lightness, a, b, _FEW_ROWS, _FEW_BLOCKS)
     if _size(_block_means(off, 4)) > _MOST_OFF_CURVE:
@@ -93,11 +96,14 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
-    """How much a*b* of blocks scatter around any curve of lightness, in CIE units.
+def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """How much a*b* of blocks scatter around any curve of lightness, and how far their mean is off.
+
+    That is, off gray; both in CIE units.
 
     Half the mean square difference of neighbours in the order of lightness is their variance around
-    it (von Neumann, 1941).
+    it (von Neumann, 1941). Blocks of the same lightness scatter in strong tones, too, the more the
+    stronger these are: the curve bends within them.
     """
     step = len(a) // _FEW_ROWS
     order = _run_means(lightness[step :: 2 * step], _FEW_BLOCKS).ravel().argsort()
@@ -106,7 +112,8 @@ def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     rows[_FEW_ROWS:] = b[step // 2 :: step]
     chroma = _run_means(rows, _FEW_BLOCKS).reshape(2, -1).take(order, axis=1)
     steps = chroma[:, 1:] - chroma[:, :-1]
-    return math.sqrt(np.vdot(steps, steps) / (2 * steps.shape[1]))
+    uneven = math.sqrt(np.vdot(steps, steps) / (2 * steps.shape[1]))
+    return uneven, math.hypot(*(chroma.mean(1) - 128))
 
 
 def _off_curve(
@@ -121,7 +128,7 @@ def _off_curve(
 
     Returns:
       What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
-      `[12, 2]`; and their means, `[2]`.
+      `[17, 2]`; and their means, `[2]`.
     """
     step = len(a) // rows
     first = step // 2
