@@ -97,13 +97,15 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """How much a*b* of blocks scatter around any curve of lightness, and how far their mean is off.
-
-    That is, off gray; both in CIE units.
+    """How uneven a*b* are, and how strong the tone is.
 
     Half the mean square difference of neighbours in the order of lightness is their variance around
-    it (von Neumann, 1941). Blocks of the same lightness scatter in strong tones, too, the more the
-    stronger these are: the curve bends within them.
+    any curve of it (von Neumann, 1941). Blocks of the same lightness scatter in strong tones, too,
+    the more the stronger these are: the curve bends within them.
+
+    Returns:
+      How much a*b* of blocks scatter around any curve of lightness, and the distance of their mean
+      from gray, in CIE units.
     """
     step = len(a) // _FEW_ROWS
     order = _run_means(lightness[step :: 2 * step], _FEW_BLOCKS).ravel().argsort()
