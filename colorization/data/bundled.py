@@ -1,4 +1,4 @@
-"""The embedded default: crops of the photos that scikit-image carries in its wheel."""
+"""The default photos: crops of those that come with scikit-image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
 
-# Photo -> axis along which it is cut. The training part and the test part overlap, so that so few
-# photos suffice to learn what is in the test part; the rest of that is new.
+# Photo -> axis along which it is cut. The training part and the test part overlap, so that a few
+# photos suffice to learn part of what the test part shows; the rest of it is new.
 _COLORED = {
     "astronaut": 0,
     "chelsea": 1,
@@ -35,8 +35,7 @@ def bundled_photos(folder: Path) -> Path:
     """Cuts the bundled photos into files, unless that has been done.
 
     Args:
-      folder: where to; its `train` and `test` are folders of PNGs afterwards. It appears whole or
-        not at all.
+      folder: gets subfolders `train` and `test` with PNGs; it appears whole or not at all.
 
     Returns:
       `folder`.
@@ -58,7 +57,7 @@ def bundled_photos(folder: Path) -> Path:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(path)
     except OSError as error:
-        # Another process may have been faster.
+        # Another process may have created the folder first.
         if folder.is_dir():
             return folder
         raise UserError(
@@ -69,7 +68,7 @@ def bundled_photos(folder: Path) -> Path:
 
 
 def gray_photos() -> dict[str, np.ndarray]:
-    """Some of the bundled photos to try a model on: uint8 grays `[height, width]` by name."""
+    """Name -> bundled photo to try a model on, uint8 grays `[height, width]`."""
     from skimage import data
 
     photos = {name: getattr(data, name)() for name in _EXAMPLES}
@@ -92,7 +91,7 @@ def _crops(data) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _squares(photo: np.ndarray) -> Iterator[np.ndarray]:
-    """Squares of each size, half of them overlapping the next, that cover the photo."""
+    """Squares of each size that cover the photo, each overlapping the next by half or more."""
     height, width = photo.shape[:2]
     for size in _CROP_SIZES:
         side = int(size * min(height, width))

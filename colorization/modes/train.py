@@ -117,19 +117,19 @@ def train_model(
                     options, full_size_from=stored_full_size_step(options.model_dir)
                 )
 
-        def store_notes() -> None:
+        def store_records() -> None:
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
-            tryout.note(options.model_dir, data.bundled, trained_steps)
+            tryout.mark(options.model_dir, data.bundled, trained_steps)
             if not trained_steps:
-                start.note(options)
+                start.store(options)
 
         with (
             _watched(options, task, train, test),
             _started(options, task, trained_steps) as start_options,
         ):
             metrics = train_task(
-                network, start_options, task, trained_steps, train, test, store_notes
+                network, start_options, task, trained_steps, train, test, store_records
             )
         cluster.report_finished(task)
     if task.is_chief:

@@ -55,7 +55,7 @@ def with_starting_point(options: Options, bundled: bool) -> Options:
     )
 
 
-def note(options: Options) -> None:
+def store(options: Options) -> None:
     """Stores beside a model what its training started from.
 
     Raises:

@@ -20,7 +20,7 @@ def is_tryout(model_dir: str) -> bool:
     return (Path(model_dir) / TRYOUT).exists()
 
 
-def note(model_dir: str, bundled: bool, trained_steps: int) -> None:
+def mark(model_dir: str, bundled: bool, trained_steps: int) -> None:
     """Marks a model as a try-out, or takes the mark away.
 
     Args:
