@@ -145,7 +145,7 @@ class _Run(NamedTuple):
     def _views(
         self, path: str, data: bytes, kind: str, hints: Hints | None
     ) -> tuple[dict[str, bytes], dict[str, float]]:
-        """A photo's encoded pictures by view, with all pages; and the scores of its first page.
+        """A photo's encoded pictures by view, all pages; and the scores of the first one in colour.
 
         Raises:
           UnreadablePhoto, CannotEncode: the photo cannot be opened or written.
