@@ -96,6 +96,10 @@ def test_photos_outlive_a_page_that_is_loaded_anew(open_page, server, photos, mo
         other.find("#photos button")
         wait_for(lambda: other.driver.execute_script(named) not in (None, name))
         assert not other.all("#strip img")
+    # Gradio complains of connections that end because a page is loaded anew.
+    broken_off = ("AbortError", "Connection errored out")
+    for entry in page.driver.get_log("browser"):
+        assert entry["level"] != "SEVERE" or any(why in entry["message"] for why in broken_off)
 
 
 def test_files_go_when_the_tab_is_closed(open_page, server, photos):

@@ -321,8 +321,9 @@ class Sessions:
         _remove(request.folder)
         for path in request.uploads.difference(*(other.uploads for other in self._all_requests())):
             # A changed file was uploaded again, for a request that is yet to come.
+            upload_time = self._upload_times.pop(path, None)
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime_ns == self._upload_times.pop(path, None):
+                if path.stat().st_mtime_ns == upload_time:
                     path.unlink()
                     path.parent.rmdir()
 
