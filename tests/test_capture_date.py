@@ -236,3 +236,19 @@ def test_nonsense_tells_nothing(colourful):
     for data in (tiff(np.zeros([2, 2], np.uint8), extratags=tags), b"II*\0", b"II*\0" + bytes(9)):
         assert capture_date(data, {}) is None
     assert date_of(encoded(Image.fromarray(colourful(20, 30)), "PNG")) is None
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        b"<rdf:RDF" * 130_000,
+        b"<rdf:RDF>" + b"<xmpMM:Pantry>" * 70_000 + b"</rdf:RDF>",
+        b"<rdf:RDF>" + b"<xmpMM:Pantry></xmpMM:Pantry>" * 35_000 + b"</rdf:RDF>",
+        b"<rdf:RDF " + b" exif:DateTimeOriginal" * 45_000 + b"</rdf:RDF>",
+        b"<rdf:RDF " + b" exif:DateTimeOriginal=" * 45_000 + b" " * 10**6 + b"</rdf:RDF>",
+    ],
+    ids=range(5),
+)
+def test_crafted_data_do_not_take_forever(crafted):
+    """A megabyte of each took minutes where a pattern was tried from each of its beginnings."""
+    assert capture_date(b"\xff\xd8" + crafted, {}) is None

@@ -17,9 +17,9 @@ from colorization.errors import UnreadablePhoto
 
 # XMP and IPTC data of TIFF files.
 _TAGS = (700, 33723)
-_PACKET = re.compile(rb"<rdf:RDF.*?</rdf:RDF>", re.DOTALL)
+_PACKET = b"rdf:RDF"
 # What was put into a picture brings its own dates along.
-_INGREDIENTS = re.compile(rb"<xmpMM:(Pantry|Ingredients)\b.*?</xmpMM:\1>", re.DOTALL)
+_INGREDIENTS = (b"xmpMM:Pantry", b"xmpMM:Ingredients")
 # Datasets 55 and 60 of IPTC's record 2, which have 8 and 11 bytes (IIM 4.2, section 6).
 _IPTC_DATE = re.compile(rb"\x1c\x02\x37\x00\x08(\d{8})")
 _IPTC_TIME = re.compile(rb"\x1c\x02\x3c\x00\x0b(\d{6})")
@@ -46,8 +46,10 @@ def capture_date(data: bytes, info: Mapping) -> str | None:
       2.32, section 4.6.6, DateTimeOriginal); None if it tells nothing.
     """
     parts = _tags(data) if is_tiff(data) else [data, *_texts(info)]
-    packets = (match for match in map(_PACKET.search, parts) if match)
-    packet = next((_INGREDIENTS.sub(b"", match[0]) for match in packets), b"")
+    packets = (packet for part in parts for packet in _parted(part, _PACKET)[0])
+    packet = next(packets, b"")
+    for name in _INGREDIENTS:
+        packet = b"".join(_parted(packet, name)[1])
     # When a print was scanned says less than when it was made.
     told = (
         _property(packet, rb"exif:DateTimeOriginal"),
@@ -82,9 +84,21 @@ def _texts(info: Mapping) -> Iterator[bytes]:
                 yield text.encode(errors="replace")
 
 
+def _parted(data: bytes, name: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The elements of a name, and what lies around them; in one pass, whatever the data are."""
+    elements, around, start = [], [], 0
+    opening, closing = b"<" + name, b"</" + name + b">"
+    while (begin := data.find(opening, start)) >= 0 <= (end := data.find(closing, begin)):
+        around.append(data[start:begin])
+        start = end + len(closing)
+        elements.append(data[begin:start])
+    return elements, [*around, data[start:]]
+
+
 def _property(packet: bytes, name: bytes) -> str:
     """The value of a property of XMP, an attribute or an element; empty if there is none."""
-    match = re.search(rb"[\s<]" + name + rb"(?:\s*=\s*[\"']|[^<>]*>)\s*(\d[^\"'<]*)", packet)
+    value = rb"(?:\s*=\s*[\"']|[^<>]{0,200}>)\s*(\d[^\"'<]{0,40})"
+    match = re.search(rb"[\s<]" + name + value, packet)
     return match[1].decode("latin-1") if match else ""
 
 

@@ -246,7 +246,8 @@ def _dpi(dpi: object) -> tuple[float, float] | None:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+    # JPEG counts in whole numbers of 16 bits.
+    return (across, down) if all(0.5 < value < 2**16 for value in (across, down)) else None
 
 
 # Pillow writes neither RGB nor transparency of 16 bits, and PNG slowly.
