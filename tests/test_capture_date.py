@@ -115,7 +115,11 @@ def test_dates_in_xmp(colourful, kind, name, is_element):
         ("1944-06-06T06:30Z", "1944:06:06 06:30:  "),
         ("1944-00-00", "1944:  :     :  :  "),
         ("1944-45", "1944:  :     :  :  "),
+        ("1944-13-06T06:30", "1944:  :     :  :  "),
+        ("1943-02-29T06:30", "1943:02:     :  :  "),
         ("0000-06-06", None),
+        ("0001-01-01T00:00:00", None),
+        ("9999-12-31", None),
         ("19446", None),
         ("about 1944", None),
         ("", None),
@@ -236,6 +240,11 @@ def test_nonsense_tells_nothing(colourful):
     for data in (tiff(np.zeros([2, 2], np.uint8), extratags=tags), b"II*\0", b"II*\0" + bytes(9)):
         assert capture_date(data, {}) is None
     assert date_of(encoded(Image.fromarray(colourful(20, 30)), "PNG")) is None
+
+
+def test_previews_may_have_packets_without_a_date():
+    dated = packet(attributes=f"xmp:CreateDate='{MOMENT}'")
+    assert capture_date(b"\xff\xd8" + packet() + dated, {}) == TOLD
 
 
 @pytest.mark.parametrize(

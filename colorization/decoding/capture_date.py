@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
+from datetime import date
 from email.utils import parsedate
 
 from colorization.decoding.raw import CameraRaw
@@ -28,6 +30,8 @@ _PARTS = re.compile(
     r"(\d{4})(?:[-:]?(\d\d)(?:[-:]?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d))?)?)?)?(?!\d)",
     re.ASCII,
 )
+# The year of the oldest photo that there is; programs write the year 1 or 9999 for an unknown date.
+_FIRST_PHOTO = 1826
 _LIMITS = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
 # Texts of PNG that ImageMagick and ExifTool put other metadata into.
 _HEXADECIMAL = "Raw profile type "
@@ -46,8 +50,8 @@ def capture_date(data: bytes, info: Mapping) -> str | None:
       2.32, section 4.6.6, DateTimeOriginal); None if it tells nothing.
     """
     parts = _tags(data) if is_tiff(data) else [data, *_texts(info)]
-    packets = (packet for part in parts for packet in _parted(part, _PACKET)[0])
-    packet = next(packets, b"")
+    # Previews and maps of depth have packets of their own, mostly without a date.
+    packet = b"".join(packet for part in parts for packet in _parted(part, _PACKET)[0])
     for name in _INGREDIENTS:
         packet = b"".join(_parted(packet, name)[1])
     # When a print was scanned says less than when it was made.
@@ -117,11 +121,15 @@ def _iso(text: str) -> str:
 
 
 def _exif_form(text: str) -> str | None:
+    """A date in EXIF's form, up to the first part that makes no sense."""
     match = _PARTS.match(text.strip())
-    if not match:
+    parts: list[str] = []
+    for part, (lowest, highest) in zip(match.groups() if match else (), _LIMITS, strict=False):
+        if not part or not lowest <= int(part) <= highest:
+            break
+        parts.append(part)
+    if not parts or not _FIRST_PHOTO <= int(parts[0]) <= date.today().year + 1:
         return None
-    year, *others = (
-        part if part and least <= int(part) <= most else "  "
-        for part, (least, most) in zip(match.groups(), _LIMITS, strict=True)
-    )
-    return None if year == "  " else "{}:{}:{} {}:{}:{}".format(year, *others)
+    if len(parts) > 2 and int(parts[2]) > monthrange(int(parts[0]), int(parts[1]))[1]:
+        del parts[2:]
+    return "{}:{}:{} {}:{}:{}".format(*parts, *["  "] * (6 - len(parts)))
