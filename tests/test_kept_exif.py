@@ -63,6 +63,22 @@ def test_what_is_no_longer_so_is_not_told(colourful, target, dtype, orientation)
     assert camera(result, "GPSTag")["GPSLatitude"] == (47, 1, 22, 1, 30, 1)
 
 
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_texts_of_any_letters_stay(colourful, target, dtype):
+    """Cameras write names in UTF-8 or Latin-1, whatever EXIF says."""
+    texts = {0xA430: "J__rgen", 0xA434: "L_ns"}
+    exif = Image.Exif()
+    exif[CAMERA], exif[0x013B] = texts, "R__ne"
+    data = encoded(Image.fromarray(colourful(4, 6)), "JPEG", exif=exif)
+    for plain, stored in (("J__rgen", "Jürgen"), ("R__ne", "Röne")):
+        data = data.replace(plain.encode(), stored.encode())
+    photo = decode(data.replace(b"L_ns", "Lëns".encode("latin-1")))
+    written = exif_bytes(encode(photo.pixels.astype(dtype), photo, target, 95))
+    for text in ("Jürgen".encode(), "Röne".encode(), "Lëns".encode("latin-1")):
+        assert text + b"\0" in written
+
+
 def test_colours_that_are_not_told_stay_so(colourful):
     exif = Image.Exif()
     exif[CAMERA] = {0x9003: "1969:07:20 20:17:40"}

@@ -44,7 +44,7 @@ def kept(found: Image.Exif) -> bytes:
 
 def _directory(found: Image.Exif, tag: int) -> dict[int, object]:
     """Settings or position of the camera."""
-    values = dict(found.get_ifd(tag))
+    values = {name: _as_stored(value) for name, value in found.get_ifd(tag).items()}
     if tag == _CAMERA:
         turned = found.get(_ORIENTATION, 1) != 1
         for other in (*_OF_FILE, *(_SUBJECT if turned else ())):
@@ -102,11 +102,15 @@ def short(exif: bytes) -> bytes:
 
 
 def loaded(exif: bytes) -> Image.Exif:
-    """EXIF data with texts as bytes, so that they can be written again."""
+    """EXIF data with texts that are written as they were read."""
     found = Image.Exif()
     if exif:
         found.load(exif)
     found.update([(tag, _as_stored(value)) for tag, value in found.items()])
+    for tag in DIRECTORIES:
+        if tag in found:
+            values = found.get_ifd(tag)
+            values.update([(name, _as_stored(value)) for name, value in values.items()])
     return found
 
 
@@ -120,12 +124,19 @@ def texts(exif: bytes) -> dict[int, bytes]:
     """Tag -> text of those that are kept."""
     found = loaded(exif)
     told = {tag: found.get(tag) for tag in _KEPT_TAGS}
-    return {tag: text for tag, text in told.items() if text and isinstance(text, bytes)}
+    return {tag: text.encode() for tag, text in told.items() if isinstance(text, _Text) and text}
+
+
+class _Text(str):
+    """A text that is encoded as it was read: Pillow reads Latin-1, but writes ASCII."""
+
+    def encode(self, *encoding: str) -> bytes:
+        return super().encode("latin-1")
 
 
 def _as_stored(value: object) -> object:
-    """The value of a tag; of texts the bytes, which Pillow reads as Latin-1 but writes as ASCII."""
-    return value.encode("latin-1") if isinstance(value, str) else value
+    """The value of a tag, which Pillow writes as it was read."""
+    return _Text(value) if isinstance(value, str) else value
 
 
 def _bytes(value: object) -> bytes:
