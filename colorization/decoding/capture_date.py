@@ -12,6 +12,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import date
 from email.utils import parsedate
+from typing import NamedTuple
 
 from colorization.decoding.raw import CameraRaw
 from colorization.decoding.tiff_pages import at_page, is_tiff, open_pages, photo_pages, tag_value
@@ -37,32 +38,41 @@ _LIMITS = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
 _HEXADECIMAL = "Raw profile type "
 
 
-def capture_date(data: bytes, info: Mapping) -> str | None:
-    """When a photo was taken, as far as its file tells outside of EXIF's own date.
+class Dates(NamedTuple):
+    """When a photo was taken, and when it was scanned or its file was made; None if not told.
+
+    In EXIF's form: "YYYY:MM:DD HH:MM:SS", where blanks stand for the digits of parts that are not
+    known (Exif 2.32, section 4.6.6, DateTimeOriginal and DateTimeDigitized).
+    """
+
+    taken: str | None
+    digitized: str | None
+
+
+def capture_dates(data: bytes, info: Mapping) -> Dates:
+    """The dates of a photo that its file tells outside of EXIF.
+
+    What is which follows "Guidelines for handling image metadata", 2.0, by the Metadata Working
+    Group.
 
     Args:
       data: the file's bytes. In TIFF files, whose pages may have dates of their own, the first
         page with a photo counts.
       info: what Pillow tells of it, `Image.info`.
-
-    Returns:
-      "YYYY:MM:DD HH:MM:SS", where blanks stand for the digits of parts that are not known (Exif
-      2.32, section 4.6.6, DateTimeOriginal); None if it tells nothing.
     """
     parts = _tags(data) if is_tiff(data) else [data, *_texts(info)]
     # Previews and maps of depth have packets of their own, mostly without a date.
     packet = b"".join(packet for part in parts for packet in _parted(part, _PACKET)[0])
     for name in _INGREDIENTS:
         packet = b"".join(_parted(packet, name)[1])
-    # When a print was scanned says less than when it was made.
-    told = (
+    taken = (
         _property(packet, rb"exif:DateTimeOriginal"),
         _property(packet, rb"photoshop:DateCreated"),
         _iptc_date(parts),
-        _property(packet, rb"(?:xmp|xap):CreateDate"),
         _iso(str(info.get("Creation Time", ""))),
     )
-    return next(filter(None, map(_exif_form, told)), None)
+    digitized = _property(packet, rb"(?:xmp|xap):CreateDate")
+    return Dates(next(filter(None, map(_exif_form, taken)), None), _exif_form(digitized))
 
 
 def _tags(data: bytes) -> list[bytes]:

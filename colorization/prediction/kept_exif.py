@@ -19,7 +19,7 @@ _OF_FILE = (0x9101, 0x9102, 0xA002, 0xA003, 0xA500, 0xA005)
 # Places of what was photographed, as the picture lies in its file, and how that is.
 _SUBJECT, _ORIENTATION = (0x9214, 0xA214), 0x0112
 _COLOR_SPACE, _SRGB = 0xA001, 1
-_DATE_TIME_ORIGINAL = 0x9003
+_DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
 # Pixels across and down per unit, and the unit, of which 2 is the inch.
 _RESOLUTIONS, _RESOLUTION_UNIT, _INCH = (0x011A, 0x011B), 0x0128, 2
 
@@ -61,10 +61,20 @@ def is_dated(exif: bytes) -> bool:
     return bool(date.strip("\0 :0"))
 
 
-def dated(exif: bytes, date: str) -> bytes:
-    """EXIF data with a date of exposure, "YYYY:MM:DD HH:MM:SS"."""
+def dated(exif: bytes, taken: str | None, digitized: str | None) -> bytes:
+    """EXIF data with the dates that are known of exposure and of digitizing.
+
+    They are given as "YYYY:MM:DD HH:MM:SS". A date of digitizing that EXIF has itself stays.
+    """
     found = loaded(exif)
-    found[_CAMERA] = {**found.get_ifd(_CAMERA), _DATE_TIME_ORIGINAL: date}
+    settings = found.get_ifd(_CAMERA)
+    dates = {
+        _DATE_TIME_ORIGINAL: taken or settings.get(_DATE_TIME_ORIGINAL),
+        _DATE_TIME_DIGITIZED: settings.get(_DATE_TIME_DIGITIZED) or digitized,
+    }
+    if not (taken or digitized):
+        return exif
+    found[_CAMERA] = {**settings, **{tag: date for tag, date in dates.items() if date}}
     return _encoded(found)
 
 

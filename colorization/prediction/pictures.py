@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
 
 from colorization.data.photos import read_file
-from colorization.decoding.capture_date import capture_date
+from colorization.decoding.capture_date import capture_dates
 from colorization.decoding.decode import open_picture, page, pages
 from colorization.decoding.png import SIGNATURE
 from colorization.errors import UnreadablePhoto
@@ -109,8 +109,7 @@ def decode(data: bytes) -> Photo:
         alpha = None
     exif = kept_exif.kept(picture.exif)
     if not kept_exif.is_dated(exif):
-        date = capture_date(data, picture.info)
-        exif = kept_exif.dated(exif, date) if date else exif
+        exif = kept_exif.dated(exif, *capture_dates(data, picture.info))
     return Photo(pixels, alpha, exif, _dpi(picture.dpi), picture.kind, picture.notes)
 
 
