@@ -107,7 +107,7 @@ def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys)
     assert cost["parameters"] == ["2", "2", "1.00"]
     assert cost["steps"] == ["25", "25", "1.00"]
     timed = ["seconds per step", "photos per second", "seconds per photo predicted"]
-    assert all(float(value) > 0 for name in timed for value in cost[name])
+    assert all(float(value.replace(",", "")) > 0 for name in timed for value in cost[name])
     options = {first: rest for first, *rest in page.tables["Hyperparameters"]}
     assert options["--max_steps"] == ["25", "25"]
     assert options["--global_channels"] == ["–", "32"]
