@@ -52,7 +52,7 @@ _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
 # Codecs whose standard gives gray pictures of unstated range the limited one (H.264 and H.265,
 # annex E; AV1, section 6.4.2). Other codecs store gray pixels in full range.
-_GRAY_IS_LIMITED = ("h264", "hevc", "libx264", "libx265", "av1", "libdav1d", "libaom-av1")
+_GRAY_IS_LIMITED = ("h264", "hevc", "av1")
 
 # Matrices that FFmpeg's filter does not undo.
 _REFUSED_MATRICES = {
@@ -124,7 +124,7 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
     Raises:
       UnreadableFilm: HDR, or another kind that is not for displays of standard range.
     """
-    # The code of RGB is meaningless as well, because there are planes of chroma.
+    # Where there are planes of chroma, the code of RGB states nothing either.
     unstated = (_RGB, _UNSPECIFIED, _RESERVED)
     codes = zip(stated_colors(context), container or StatedColors(), strict=True)
     primaries, transfer, matrix = (
@@ -144,7 +144,7 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
         transfer if transfer not in (0, _UNSPECIFIED) else BT709,
         matrix,
         _is_yuv(context.pix_fmt) and _has_full_range(context.pix_fmt, int(context.color_range)),
-        context.name not in _GRAY_IS_LIMITED,
+        context.codec.canonical_name not in _GRAY_IS_LIMITED,
     )
 
 

@@ -54,6 +54,10 @@ class Survey(NamedTuple):
 def survey(path: str, places: int = _PLACES) -> Survey:
     """Decodes a few pictures at the beginning of a film and at other, evenly spaced places.
 
+    Args:
+      path: of the film.
+      places: number of places; 1 for the beginning alone.
+
     Raises:
       UnreadableFilm: it has no pictures, or its colours are not for displays of standard range.
       UserError: PyAV is not installed.

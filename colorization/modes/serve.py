@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from colorization.data.bundled import gray_photos
 from colorization.errors import UserError
 from colorization.model.layers import Network
 from colorization.options import Options
+from colorization.server.environment import NO_PROXY, environment
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
-# On import, Gradio creates a client, which fails for unknown kinds of proxies. The page contacts no
-# other host, so that proxies can be ignored.
-os.environ["no_proxy"] = "*"
 try:
-    from colorization.server.addresses import is_local, parse_public_url
-    from colorization.server.app import read_accounts, serving
-    from colorization.server.jobs import Models
+    # On import, Gradio creates a client, which fails for unknown kinds of proxies.
+    with environment(NO_PROXY):
+        from colorization.server.addresses import is_local, parse_public_url
+        from colorization.server.app import read_accounts, serving
+        from colorization.server.jobs import Models
 except ImportError as missing:
     raise UserError(
         f"--mode serve needs another package ({missing}); pip install -r requirements-serve.txt"

@@ -27,13 +27,13 @@ _RESOLUTIONS, _RESOLUTION_UNIT, _INCH = (0x011A, 0x011B), 0x0128, 2
 _MOST_IN_JPEG = 2**16 - 1 - 2 - 6
 
 
-def kept(found: Image.Exif) -> bytes:
+def kept(source: Image.Exif) -> bytes:
     """What of a photo's EXIF data holds for its upright picture in sRGB; empty if nothing does."""
     # Cameras and editors do not always write sound values, which is no reason to lose the others.
     result = Image.Exif()
     for tag in (*_KEPT_TAGS, *DIRECTORIES):
         with contextlib.suppress(Exception):
-            value = _directory(found, tag) if tag in DIRECTORIES else _as_stored(found.get(tag))
+            value = _directory(source, tag) if tag in DIRECTORIES else _as_stored(source.get(tag))
             if value:
                 trial = Image.Exif()
                 trial[tag] = value
@@ -42,11 +42,11 @@ def kept(found: Image.Exif) -> bytes:
     return _encoded(result)
 
 
-def _directory(found: Image.Exif, tag: int) -> dict[int, object]:
+def _directory(source: Image.Exif, tag: int) -> dict[int, object]:
     """Settings or position of the camera."""
-    values = {name: _as_stored(value) for name, value in found.get_ifd(tag).items()}
+    values = {name: _as_stored(value) for name, value in source.get_ifd(tag).items()}
     if tag == _CAMERA:
-        turned = found.get(_ORIENTATION, 1) != 1
+        turned = source.get(_ORIENTATION, 1) != 1
         for other in (*_OF_FILE, *(_SUBJECT if turned else ())):
             values.pop(other, None)
         if _COLOR_SPACE in values:
@@ -66,30 +66,30 @@ def dated(exif: bytes, taken: str | None, digitized: str | None) -> bytes:
 
     They are given as "YYYY:MM:DD HH:MM:SS". A date of digitizing that EXIF has itself stays.
     """
-    found = loaded(exif)
-    settings = found.get_ifd(_CAMERA)
-    dates = {
-        _DATE_TIME_ORIGINAL: taken or settings.get(_DATE_TIME_ORIGINAL),
-        _DATE_TIME_DIGITIZED: settings.get(_DATE_TIME_DIGITIZED) or digitized,
-    }
     if not (taken or digitized):
         return exif
-    found[_CAMERA] = {**settings, **{tag: date for tag, date in dates.items() if date}}
-    return _encoded(found)
+    source = loaded(exif)
+    settings = dict(source.get_ifd(_CAMERA))
+    if taken:
+        settings[_DATE_TIME_ORIGINAL] = taken
+    if digitized and not settings.get(_DATE_TIME_DIGITIZED):
+        settings[_DATE_TIME_DIGITIZED] = digitized
+    source[_CAMERA] = settings
+    return _encoded(source)
 
 
 def with_resolution(exif: bytes, dpi: tuple[float, float]) -> bytes:
     """EXIF data that tell the pixels per inch, across and down."""
-    found = loaded(exif)
-    found.update(zip(_RESOLUTIONS, dpi, strict=True))
-    found[_RESOLUTION_UNIT] = _INCH
-    return _encoded(found)
+    source = loaded(exif)
+    source.update(zip(_RESOLUTIONS, dpi, strict=True))
+    source[_RESOLUTION_UNIT] = _INCH
+    return _encoded(source)
 
 
 def without_directories(exif: bytes) -> bytes:
     """EXIF data without settings and position of the camera."""
-    found, result = loaded(exif), Image.Exif()
-    result.update((tag, value) for tag, value in found.items() if tag not in DIRECTORIES)
+    source, result = loaded(exif), Image.Exif()
+    result.update((tag, value) for tag, value in source.items() if tag not in DIRECTORIES)
     return _encoded(result)
 
 
@@ -97,10 +97,10 @@ def short(exif: bytes) -> bytes:
     """The EXIF data that a JPEG file can hold, the shortest values first."""
     if len(exif) <= _MOST_IN_JPEG:
         return exif
-    found, result = loaded(exif), Image.Exif()
-    values = [(None, tag, value) for tag, value in found.items() if tag not in DIRECTORIES]
+    source, result = loaded(exif), Image.Exif()
+    values = [(None, tag, value) for tag, value in source.items() if tag not in DIRECTORIES]
     values += [
-        (ifd, tag, value) for ifd in DIRECTORIES for tag, value in found.get_ifd(ifd).items()
+        (ifd, tag, value) for ifd in DIRECTORIES for tag, value in source.get_ifd(ifd).items()
     ]
     size = 1024
     for ifd, tag, value in sorted(values, key=lambda entry: len(_bytes(entry[2]))):
@@ -113,28 +113,28 @@ def short(exif: bytes) -> bytes:
 
 def loaded(exif: bytes) -> Image.Exif:
     """EXIF data with texts that are written as they were read."""
-    found = Image.Exif()
+    source = Image.Exif()
     if exif:
-        found.load(exif)
-    found.update([(tag, _as_stored(value)) for tag, value in found.items()])
+        source.load(exif)
+    source.update([(tag, _as_stored(value)) for tag, value in source.items()])
     for tag in DIRECTORIES:
-        if tag in found:
-            values = found.get_ifd(tag)
+        if tag in source:
+            values = source.get_ifd(tag)
             values.update([(name, _as_stored(value)) for name, value in values.items()])
-    return found
+    return source
 
 
 def directories(exif: bytes) -> dict[int, dict[int, object]]:
     """Tag -> settings or position of the camera, as far as there are any."""
-    found = loaded(exif)
-    return {tag: dict(found.get_ifd(tag)) for tag in DIRECTORIES if tag in found}
+    source = loaded(exif)
+    return {tag: dict(source.get_ifd(tag)) for tag in DIRECTORIES if tag in source}
 
 
 def texts(exif: bytes) -> dict[int, bytes]:
     """Tag -> text of those that are kept."""
-    found = loaded(exif)
-    told = {tag: found.get(tag) for tag in _KEPT_TAGS}
-    return {tag: text.encode() for tag, text in told.items() if isinstance(text, _Text) and text}
+    source = loaded(exif)
+    values = {tag: source.get(tag) for tag in _KEPT_TAGS}
+    return {tag: text.encode() for tag, text in values.items() if isinstance(text, _Text) and text}
 
 
 class _Text(str):

@@ -23,6 +23,7 @@ from PIL import Image
 from colorization.errors import UserError
 from colorization.files import private_folder
 from colorization.server.addresses import Address, is_local
+from colorization.server.environment import NO_PROXY, environment
 from colorization.server.jobs import Models
 from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
@@ -167,21 +168,12 @@ def _environment(folder: Path) -> Iterator[Path]:
         "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
         "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "HF_HUB_OFFLINE": "1",
-        # Gradio contacts only itself, to learn whether it has started; a proxy would interfere.
-        "no_proxy": "*",
+        **NO_PROXY,
     }
-    former = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    # Gradio has read this variable when it was imported.
+    # Gradio has read GRADIO_TEMP_DIR when it was imported.
     gr.routes.DEFAULT_TEMP_DIR = str(folder)
-    try:
+    with environment(variables):
         yield folder
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _require_free(host: str, port: int) -> None:

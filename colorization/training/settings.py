@@ -44,20 +44,22 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     """
     if os.path.isdir(model_dir) and not has_model(model_dir):
         return None
-    return _read(model_dir)
+    stored = _read(model_dir)
+    if stored is None and has_checkpoint(model_dir):
+        raise UserError(
+            f"{model_dir} holds a checkpoint but no {SETTINGS}; "
+            "it was not made by this program, choose another --model_dir"
+        )
+    return stored
 
 
 def _read(model_dir: str) -> dict[str, Any] | None:
+    """The settings in a folder, with or without a model; None if there are none."""
     path = Path(model_dir) / SETTINGS
     try:
         with open(path, encoding="utf-8") as file:
             stored = json.loads(file.read(_MAX_SETTINGS_LENGTH))
     except FileNotFoundError:
-        if has_checkpoint(model_dir):
-            raise UserError(
-                f"{model_dir} holds a checkpoint but no {SETTINGS}; "
-                "it was not made by this program, choose another --model_dir"
-            ) from None
         return None
     except NotADirectoryError as error:
         raise UserError(f"{model_dir} is not a folder; choose another --model_dir") from error
@@ -80,7 +82,7 @@ def warm_started(options: Options) -> Options:
     source = starting_point(options.warm_start)
     folder = os.path.dirname(source)
     # Whoever keeps a checkpoint under another name has a folder without a model.
-    stored = (_read(folder) if os.path.exists(os.path.join(folder, SETTINGS)) else None) or {}
+    stored = _read(folder) or {}
     requested = settings_of(options)
     adopted = stored.keys() & requested.keys() - options.given - {"model", "loss", "classes"}
     settings = {
