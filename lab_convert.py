@@ -290,7 +290,7 @@ def _failed(attempt: str, reason: object) -> int:
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
     # As a module this imports nothing of the project, which is built on it.
-    from colorization.data.photos import read_file
+    from colorization.data.photo_files import read_file
     from colorization.decoding.decode import open_photo
     from colorization.errors import UnreadablePhoto
 

@@ -246,7 +246,7 @@ def _read(path: Path, several: bool) -> tuple[list[Image.Image], list[str]]:
         UnreadablePhoto: none can be read.
     """
     # As a module this imports nothing of the project, which is built on it.
-    from colorization.data.photos import read_file
+    from colorization.data.photo_files import read_file
     from colorization.decoding.decode import open_picture, page, pages
     from colorization.errors import UnreadablePhoto
 

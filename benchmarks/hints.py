@@ -56,7 +56,7 @@ def _planes(colorizer, path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] |
     """L*, predicted and true a*b* on the grid; None of a photo without colour."""
     from PIL import Image
 
-    from colorization.data.photos import read_file
+    from colorization.data.photo_files import read_file
     from colorization.decoding.decode import open_photo
     from colorization.lab import lab_numpy
 

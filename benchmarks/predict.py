@@ -140,7 +140,7 @@ def folder_rates(
 ) -> dict[str, float]:
     import tensorflow as tf
 
-    from colorization.data.photos import read_file
+    from colorization.data.photo_files import read_file
     from colorization.data.report import Report
     from colorization.prediction.colorize_folder import colorize_photos
     from colorization.prediction.pictures import decode
@@ -205,7 +205,7 @@ def profile(
 def stage_times(colorizer, path: Path) -> dict[str, float]:
     from unittest import mock
 
-    from colorization.data.photos import Version, read_file, size_and_time
+    from colorization.data.photo_files import Version, read_file, size_and_time
     from colorization.files import write_file
     from colorization.lab import merge_numpy
     from colorization.prediction.colorize_folder import _scores, color_kind

@@ -29,7 +29,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from colorization.data.lab_planes import SIZE, to_sheet
-from colorization.data.photos import find_photos, read_file
+from colorization.data.photo_files import read_file
+from colorization.data.photos import find_photos
 from colorization.decoding.decode import open_photo
 from colorization.lab import toning
 

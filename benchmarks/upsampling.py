@@ -12,7 +12,8 @@ import tensorflow as tf
 
 import lab_convert
 import upsample
-from colorization.data.photos import find_photos, read_file
+from colorization.data.photo_files import read_file
+from colorization.data.photos import find_photos
 from colorization.model import merge_ops
 from colorization.prediction.colorize_folder import color_kind
 from colorization.prediction.pictures import decode

@@ -17,7 +17,7 @@ from serving import PRECISION, free_port, gradio_client
 
 import color
 import color_global
-from colorization.data.photos import places_in_common_folder
+from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.model.layers import Layers
 from colorization.options import parse

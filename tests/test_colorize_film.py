@@ -13,7 +13,8 @@ from predicting import network
 from benchmarks.flicker import flicker
 from colorization import files
 from colorization.console import exit_code
-from colorization.data.photos import find_places, is_film
+from colorization.data.photo_files import is_film
+from colorization.data.photos import find_places
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import Smoother, colorize_film

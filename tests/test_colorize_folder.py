@@ -12,12 +12,9 @@ from platforms import any_names
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
-from colorization.data.photos import (
-    Version,
-    file_version,
-    find_photos,
-    places_in_common_folder,
-)
+from colorization.data.photo_files import Version, file_version
+from colorization.data.photos import find_photos
+from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind

@@ -11,7 +11,8 @@ from skimage.color import rgb2lab
 from colorization.data import dataset, lab_planes
 from colorization.data.dataset import eval_dataset, predict_dataset, train_dataset
 from colorization.data.lab_planes import to_sheet
-from colorization.data.photos import find_photos, read_file
+from colorization.data.photo_files import read_file
+from colorization.data.photos import find_photos
 from colorization.data.report import Report
 from colorization.errors import UserError
 

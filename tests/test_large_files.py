@@ -11,7 +11,7 @@ from platforms import posix
 from test_psd import psd
 
 from colorization.data import lab_planes
-from colorization.data.photos import read_file
+from colorization.data.photo_files import read_file
 from colorization.decoding import decode, large_files, refusals
 from colorization.errors import UnreadablePhoto
 
@@ -135,7 +135,7 @@ def test_short_memory_names_the_photo_that_is_opened(read, tmp_path, monkeypatch
             with pytest.raises(UnreadablePhoto, match=r"^not enough memory$"):
                 opened()
     with monkeypatch.context() as patch:
-        patch.setattr("colorization.data.photos.refuse_large_file", fail)
+        patch.setattr("colorization.data.photo_files.refuse_large_file", fail)
         with pytest.raises(UnreadablePhoto, match=r"^not enough memory$"):
             read_file(path)
 

@@ -10,7 +10,7 @@ from encoding import encoded, plain_png, tiff
 from PIL import Image, ImageOps, PngImagePlugin, features
 from platforms import peak_memory
 
-from colorization.data.photos import read_file
+from colorization.data.photo_files import read_file
 from colorization.decoding import refusals
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto

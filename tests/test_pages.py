@@ -11,7 +11,7 @@ import tifffile
 from encoding import encoded
 from PIL import Image, PngImagePlugin
 
-from colorization.data.photos import places_in_common_folder
+from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto

@@ -12,16 +12,9 @@ from encoding import encoded
 from PIL import Image
 from platforms import link, posix
 
-from colorization.data.photos import (
-    Version,
-    find_photos,
-    find_places,
-    folder_name,
-    in_shard,
-    is_film,
-    places_in_common_folder,
-    read_file,
-)
+from colorization.data.photo_files import Version, is_film, read_file
+from colorization.data.photos import find_photos, find_places
+from colorization.data.places import folder_name, in_shard, places_in_common_folder
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.prediction.results import add_finished, picture_names, thumbnail_name
 

@@ -16,7 +16,7 @@ from platforms import HANG, any_names, link
 from predicting import contents, names, pixels
 
 import color_global
-from colorization.data.photos import in_shard
+from colorization.data.places import in_shard
 from colorization.errors import UserError
 from colorization.files import atomic_write
 from colorization.modes import gallery
@@ -307,7 +307,8 @@ import os, sys
 from pathlib import Path
 from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.data.photos import find_places, in_shard
+from colorization.data.photos import find_places
+from colorization.data.places import in_shard
 from colorization.data.report import Report
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos

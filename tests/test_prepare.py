@@ -103,7 +103,8 @@ PREPARE = """
 import sys
 from colorization.console import import_tensorflow
 import_tensorflow(False)
-from colorization.data.photos import file_checksum, find_photos
+from colorization.data.photo_files import file_checksum
+from colorization.data.photos import find_photos
 from colorization.data.prepare import is_finished, prepare
 done = 0
 def progress(photos):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from platforms import any_names
 
-from colorization.data.photos import Version
+from colorization.data.photo_files import Version
 from colorization.prediction.results import Finished, add_finished, read_finished
 
 VERSION = Version(10, 1_790_000_000_123_456_789, "c0de")

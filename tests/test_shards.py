@@ -9,7 +9,8 @@ from platforms import peak_memory
 from test_dataset import joined
 
 from colorization.data.dataset import eval_dataset
-from colorization.data.photos import file_checksum, find_photos
+from colorization.data.photo_files import file_checksum
+from colorization.data.photos import find_photos
 from colorization.data.prepare import prepare
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, divided, find_data, serialized

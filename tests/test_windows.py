@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from colorization import console, files
-from colorization.data import photos
+from colorization.data import photos, places
 from colorization.errors import UserError
 from colorization.options import consistency, parse
 from colorization.prediction import results
@@ -33,7 +33,7 @@ class WindowsOs:
 
 @pytest.fixture
 def windows_paths(monkeypatch):
-    for module in (console, consistency, photos, results):
+    for module in (console, consistency, photos, places, results):
         monkeypatch.setattr(module, "os", WindowsOs())
 
 
@@ -51,14 +51,14 @@ def windows_paths(monkeypatch):
     ids=["one drive", "one photo", "two drives", "same names", "drive and share", "one share"],
 )
 def test_names_of_pictures_have_slashes(paths, names):
-    places = photos.places_in_common_folder(paths)
-    assert list(results.picture_names(places).values()) == names
+    photo_places = places.places_in_common_folder(paths)
+    assert list(results.picture_names(photo_places).values()) == names
 
 
 @pytest.mark.usefixtures("windows_paths")
 def test_addresses_of_local_files():
-    assert photos.photo_id("file:///C:/x/a.jpg") == photos.photo_id("C:\\x\\a.jpg")
-    assert photos.photo_id("gs://bucket/a.jpg") == "gs://bucket/a.jpg"
+    assert places.photo_id("file:///C:/x/a.jpg") == places.photo_id("C:\\x\\a.jpg")
+    assert places.photo_id("gs://bucket/a.jpg") == "gs://bucket/a.jpg"
 
 
 def test_a_model_folder_may_have_backslashes(windows_paths):

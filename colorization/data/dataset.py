@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from colorization.data import aging, lab_planes
 from colorization.data.lab_planes import CHROMA_SIZE, LIGHTNESS_SIZE, SHEET_SHAPE
-from colorization.data.photos import folder_name
+from colorization.data.places import folder_name
 from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
 from colorization.errors import UnreadablePhoto, UserError

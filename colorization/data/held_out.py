@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from colorization.data.photos import file_checksum, photo_id
+from colorization.data.photo_files import file_checksum
+from colorization.data.places import photo_id
 from colorization.data.shards import Shards
 from colorization.files import read_json, write_json
 
@@ -30,7 +31,7 @@ class HeldOut(NamedTuple):
     """A held-out photo's path and content. A remote photo is identified by its address alone.
 
     Attributes:
-      path: as `photos.photo_id` gives it, or what `anonymized` makes of it.
+      path: as `places.photo_id` gives it, or what `anonymized` makes of it.
       bytes: size of its file; -1 if it is remote or was missing when it was identified.
       sha256: hexadecimal, of its file; "" in the same cases.
     """

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.data.photos import read_file
+from colorization.data.photo_files import read_file
 from colorization.decoding.decode import open_photo
 from colorization.errors import within_memory
 from colorization.lab import lab_numpy

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from colorization.console import a_few
 from colorization.data.held_out import file_sizes
-from colorization.data.photos import common_folder
+from colorization.data.places import common_folder
 from colorization.files import write_json
 
 

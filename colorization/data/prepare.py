@@ -23,8 +23,9 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.data import lab_planes, photo_list
+from colorization.data.photo_files import file_checksum, read_file
 from colorization.data.photo_list import PhotoList
-from colorization.data.photos import file_checksum, folder_name, in_shard, read_file
+from colorization.data.places import folder_name, in_shard
 from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, read_manifest, serialized
 from colorization.errors import UnreadablePhoto, UserError
@@ -60,7 +61,7 @@ def prepare(
       split: share of the photos to hold out for testing, decided by their content.
       photos_per_shard: how many listed photos make a shard; it holds those of them with colour.
       progress: called with the number of photos done since the last call.
-      shard: which part of how many to prepare, see `photos.in_shard`; all calls list all photos.
+      shard: which part of how many to prepare, see `places.in_shard`; all calls list all photos.
 
     Returns:
       What became of the photos of this part, or None if earlier calls have finished it. The

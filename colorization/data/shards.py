@@ -17,7 +17,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from colorization.data.file_system import file_system
-from colorization.data.photos import as_user_error, file_checksum, find_photos
+from colorization.data.photo_files import file_checksum
+from colorization.data.photos import as_user_error, find_photos
 from colorization.errors import UserError
 
 MANIFEST = "manifest.json"

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from colorization.data import held_out, lab_planes
 from colorization.data.bundled import bundled_photos
 from colorization.data.held_out import HeldOut
-from colorization.data.photos import folder_name, holds_photos, places_in_common_folder
+from colorization.data.photos import holds_photos
+from colorization.data.places import folder_name, places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UnreadablePhoto, UserError

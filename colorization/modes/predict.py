@@ -11,13 +11,9 @@ from tqdm import tqdm
 
 from colorization.console import command_line, print_error, printable, progress_bar
 from colorization.data import lab_planes
-from colorization.data.photos import (
-    file_version,
-    find_places,
-    in_shard,
-    is_film,
-    places_in_common_folder,
-)
+from colorization.data.photo_files import file_version, is_film
+from colorization.data.photos import find_places
+from colorization.data.places import in_shard, places_in_common_folder
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured

@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from colorization.console import progress_bar
-from colorization.data.photos import places_in_common_folder
+from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import private_folder, write_file

@@ -17,7 +17,7 @@ from PIL import Image
 from colorization.console import printable
 from colorization.data.lab_planes import to_sheet
 from colorization.data.own_results import VIEWS
-from colorization.data.photos import Version, read_file, size_and_time
+from colorization.data.photo_files import Version, read_file, size_and_time
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
 
-from colorization.data.photos import read_file
+from colorization.data.photo_files import read_file
 from colorization.decoding.capture_date import capture_dates
 from colorization.decoding.decode import open_picture, page, pages
 from colorization.decoding.png import SIGNATURE
@@ -91,7 +91,7 @@ def read_photo(path: str | os.PathLike) -> Photo:
       path: local, or anything that `tf.io.gfile` opens.
 
     Raises:
-      UnreadablePhoto: see `photos.read_file` and `decode.open_picture`.
+      UnreadablePhoto: see `photo_files.read_file` and `decode.open_picture`.
     """
     return decode(read_file(os.fspath(path)))
 

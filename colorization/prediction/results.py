@@ -31,13 +31,8 @@ from colorization.data.own_results import (
     OwnResults,
     record_lines,
 )
-from colorization.data.photos import (
-    Version,
-    file_version,
-    is_film,
-    photo_id,
-    size_and_time,
-)
+from colorization.data.photo_files import Version, file_version, is_film, size_and_time
+from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
@@ -59,7 +54,7 @@ class Finished(NamedTuple):
     """Record of a finished picture.
 
     Attributes:
-      photo: the photo it was made from, as `photos.photo_id` gives it.
+      photo: the photo it was made from, as `places.photo_id` gives it.
       version: of the photo; None if it was not recorded, or if the picture was only begun.
       scores: see `colorize_folder.colorize_photos`.
       hints: digest of its hints, see `hints.digest`; empty if there were none.

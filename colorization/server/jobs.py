@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
-from colorization.data.photos import read_file
+from colorization.data.photo_files import read_file
 from colorization.decoding.decode import pages
 from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError, trouble_of_disk
 from colorization.prediction.colorize import Colorizer
