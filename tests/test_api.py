@@ -22,6 +22,13 @@ def test_pictures_are_those_of_predict(client, predicted, photos):
     assert np.ptp(coloured, axis=2).mean() > 3
 
 
+def test_one_photo_needs_no_list(client, predicted, photos):
+    photo = gradio_client.handle_file(photos[1])
+    (picture,), problems = client.predict(photo, api_name="/colorize")
+    assert problems == {}
+    assert {"photo.jpg": Path(picture).read_bytes()} == predicted(photos[1:])
+
+
 def test_model_saturation_and_style_are_those_of_predict(client, predicted, photos):
     gray, photo = photos
     pictures, _ = colorize(client, [gray], model="color", saturation=1.7)

@@ -171,9 +171,7 @@ def parse_job(
     """
     if not photos:
         raise refusal("Send one photo or more.")
-    paths = [
-        _upload(sessions, photo) for photo in (photos if isinstance(photos, list) else [photos])
-    ]
+    paths = [_upload(sessions, photo) for photo in photos]
     style = _upload(sessions, style) if style else None
     model = models.full_name(model)
     if model not in models.names:

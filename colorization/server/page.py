@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.data_classes import ListFiles
+from pydantic import model_validator
 
 from colorization.server.actions import Actions
 from colorization.server.brush import brush
@@ -140,9 +142,19 @@ def require_sense(page: gr.Blocks, function: object, values: object) -> None:
             model.model_validate(value, context={"validate_meta": True})
 
 
+class _OneOrMoreFiles(ListFiles):
+    """Files; a program may send a single one without a list around it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+
 def _photo_inputs(examples: Sequence[str]) -> tuple[gr.File, gr.Dataset]:
     """The field to drop photos on, and the examples below it."""
     photos = gr.File(label="Photos", file_count="multiple", height=170, elem_id="photos")
+    photos.data_model = _OneOrMoreFiles
     examples_field = gr.Dataset(
         components=[gr.Image(visible=False)],
         samples=[[example] for example in examples],
