@@ -75,6 +75,34 @@ def test_jpeg_2000_of_fewer_than_8_bits(mode, depths, bare):
         np.testing.assert_array_equal(band, np.rint(value * 255.0 / (2**bits - 1)))
 
 
+# Four colours of 16 bits, without loss, and 16 x 16 of them, with loss: white at the right, black
+# at the left, and a stripe of another colour in rows 4 to 7 (OpenJPEG 2.5.0: `opj_compress -n 1`
+# and `-I -n 3 -r 6`).
+DEEP_JPEG_2000 = base64.b64decode(
+    "/0//UQAvAAAAAAACAAAAAgAAAAAAAAAAAAAAAgAAAAIAAAAAAAAAAAADDwEBDwEBDwEB/1IADAAAAAEBAAQEAAH/XAAEQID/"
+    "ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjD/kAAKAAAAAAAsAAH/k8/8MCACvOxjnJd/t9/4kCgLjSHZ"
+    "38/8MBQLjSC2G//Z"
+)
+LOSSY_JPEG_2000 = base64.b64decode(
+    "/0//UQAvAAAAAAAQAAAAEAAAAAAAAAAAAAAAEAAAABAAAAAAAAAAAAADDwEBDwEBDwEB/1IADAAAAAEBAgQEAAD/XAARQp9S"
+    "kAWQBZBHl9OX05di/2QAJQABQ3JlYXRlZCBieSBPcGVuSlBFRyB2ZXJzaW9uIDIuNS4w/5AACgAAAAAAkQAB/5PPmHgSVIdz"
+    "uXifufT7WK6AYHTD4w4MdoLRmHT0w+AYDyaK0Zh0z5hUfEJhwYAXNJhKZ9jOov8kEC8L21hwM9s8Fub3ofEHABLgQnZQ+FGh"
+    "IBAwOnbHxCYeJgkAIVJmT9YKt76PDBomPjJ8/gdsIBrQ46D4BwAOyjAD/DcyoJQMGigD/P/Z"
+)
+
+
+def test_jpeg_2000_colours_of_16_bits():
+    colors = [
+        [[65535, 65408, 65407], [0, 127, 128]],
+        [[32768, 257, 65280], [65535, 65535, 65535]],
+    ]
+    np.testing.assert_allclose(open_picture(DEEP_JPEG_2000).image, np.array(colors) / 257, atol=1)
+    lossy = np.asarray(open_picture(LOSSY_JPEG_2000).image)
+    assert lossy[8:, 8:].min() > 240
+    assert lossy[8:, :8].max() < 20
+    np.testing.assert_allclose(lossy[4:8].mean((0, 1)), (255, 30000 / 257, 0), atol=10)
+
+
 # Two rows of four grays with alpha of 16 bits, without loss by libjxl through FFmpeg 5.1
 # (-f rawvideo -pix_fmt ya16le -s 4x2 -i - -c:v libjxl -distance 0).
 DEEP_JXL = base64.b64decode(
