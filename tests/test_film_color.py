@@ -1,5 +1,6 @@
 """Colours of films against the formulas of the standards, in NumPy and scikit-image."""
 
+import io
 from fractions import Fraction
 
 import numpy as np
@@ -190,6 +191,19 @@ def test_pictures_that_change_their_size_keep_that_of_the_first(colourful):
     converter = Converter(first, TIME_BASE, Colors(1, 1, 1, False))
     shown = [converter.upright(frame) for frame in (first, second, first)]
     assert [(frame.width, frame.height) for frame in shown] == 3 * [(96, 64)]
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_jpeg_pictures_with_exif_data_are_read_upright(colourful, orientation, turns):
+    picture, exif = colourful(48, 64), Image.Exif()
+    exif[0x010F], exif[0x0112] = "Camera", orientation
+    with io.BytesIO() as file:
+        Image.fromarray(picture).save(file, "JPEG", exif=exif, quality=95, subsampling=0)
+        with av.open(file, format="mjpeg") as film:
+            frame = next(film.decode(video=0))
+    converter = Converter(frame, TIME_BASE, Colors(1, 1, 5, True))
+    expected = np.rot90(picture, turns)
+    np.testing.assert_allclose(converter.srgb(converter.upright(frame)), expected, atol=40)
 
 
 @pytest.mark.parametrize(

@@ -322,10 +322,7 @@ def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
     Returns:
       The filters; whether rows are stored as columns; and the degrees that remain.
     """
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    # The matrix maps the stored (x, y, 1) of a pixel to where it is shown.
-    matrix = np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)
-    (a, b, _), (c, d, _), _ = matrix.astype(float)
+    (a, b, _), (c, d, _), _ = _display_matrix(frame)
     is_lying = bool(abs(b) > abs(a))
     along, across = max(abs(a), abs(b)), min(abs(a), abs(b))
     remaining_degrees = round(math.degrees(math.atan2(across, along)))
@@ -334,6 +331,19 @@ def _turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
         turns, a, d = [("transpose", "cclock_flip")], c, b
     turns += [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0)
     return turns, is_lying, remaining_degrees
+
+
+def _display_matrix(frame: VideoFrame) -> np.ndarray:
+    """Matrix `[3, 3]` that maps the stored (x, y, 1) of a pixel to where it is shown."""
+    try:
+        stored = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # FFmpeg may give side data, such as EXIF, that PyAV does not know. PyAV still tells the
+        # rotation, counterclockwise, but not whether the picture is mirrored.
+        angle = math.radians(frame.rotation)
+        along, across = math.cos(angle), math.sin(angle)
+        return np.array([[along, -across, 0], [across, along, 0], [0, 0, 1]])
+    return np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3) / 2.0**16
 
 
 def _graph(
