@@ -98,7 +98,7 @@ def may_be_photo(path: str, films: bool) -> bool:
         return file_kinds.begins_as_picture(first_bytes) or (
             films and not file_kinds.is_text_or_music(first_bytes)
         )
-    if file_kinds.has_photo_ending(name) and not file_kinds.may_be_other(name):
+    if file_kinds.has_photo_ending(name) and not file_kinds.shares_ending(name):
         return True
     first_bytes = _first_bytes(path)
     if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, first_bytes):

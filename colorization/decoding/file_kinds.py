@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import Image
 
-# What files of pictures begin with.
+# What files of pictures begin with. Those of cameras' raw files and of TGA follow.
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
     rb"|II[*+]\x00|MM\x00[*+]|BM.{4}\x00{4}"
@@ -21,8 +21,8 @@ _PICTURES = re.compile(
     re.DOTALL,
 )
 # Distinctive beginnings of cameras' raw files: Canon CR2, CR3 and CRW, Phase One IIQ, Fujifilm RAF,
-# Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW. The marks of the first ones are checked, as
-# other TIFF files often have pixels there.
+# Olympus ORF, Panasonic RW2, Sigma X3F, Minolta MRW. CR2 and IIQ are TIFF files with a mark. The
+# whole mark is checked, because other TIFF files often have pixels there.
 _RAW = re.compile(
     rb"II\*\x00(\x10\x00{3}CR\x02|.{4}IIII.waR)|MM\x00\*.{4}MMMMRaw|.{4}ftypcrx "
     rb"|II\x1a\x00\x00\x00HEAPCCDR"
@@ -35,14 +35,15 @@ TGA = re.compile(
     re.DOTALL,
 )
 # Endings of pictures that are also used by sports watches, laser scanners, drawings, installers,
-# sounds, fonts and others; and beginnings of the formats that Pillow does not check.
-_SHARED_PHOTO_ENDINGS = frozenset(
+# sounds, fonts and others.
+_SHARED_ENDINGS = frozenset(
     (
         *(".fit", ".pcd", ".vst", ".vda", ".icb", ".msp", ".rgb", ".rgba", ".bw", ".im", ".ras"),
         *(".pfm", ".pxr", ".raw", ".dcr", ".srf", ".gpr", ".mef", ".mos", ".erf", ".fff", ".orf"),
         *(".iim", ".3fr", ".ori"),
     )
 )
+# Pillow's names of formats whose beginning it does not check, and their beginnings.
 _BEGINNINGS = {
     "TGA": TGA,
     "IM": re.compile(rb"Image type: "),
@@ -62,12 +63,12 @@ _OTHER_ENDINGS = frozenset((".heic", ".heif", ".hif", ".jxl", ".avif", ".psb", "
 NO_PHOTOS = frozenset(
     ("BUFR", "EPS", "GBR", "GRIB", "HDF5", "MPEG", "PDF", "WMF", "XBM", "XVTHUMB")
 )
-
-# Characters that no text has, and the mark of a tracker's music with its offset.
+# Characters that no text has.
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+# The mark of a tracker's music, and its offset in the file.
 _MUSIC = re.compile(rb"M[.!&]K[.!]|FLT[48]|[1-9]CHN|[1-3][0-9]C[HN]|OCTA|CD81")
-_MUSIC_MARK = 1080
-# Numbers of bytes that are checked here and by Pillow.
+_MUSIC_OFFSET = 1080
+# Number of bytes at the beginning of a file that are checked here, and by Pillow.
 START, _PREFIX = 2052, 16
 
 
@@ -76,9 +77,9 @@ def has_photo_ending(name: str) -> bool:
     return _ending(name) in _photo_endings() or is_raw_name(name)
 
 
-def may_be_other(name: str) -> bool:
+def shares_ending(name: str) -> bool:
     """Whether a name has an ending of pictures that other kinds of files have as well."""
-    return _ending(name) in _SHARED_PHOTO_ENDINGS
+    return _ending(name) in _SHARED_ENDINGS
 
 
 def begins_as_named(name: str, start: bytes) -> bool:
@@ -104,12 +105,10 @@ def is_raw_name(name: str) -> bool:
 
 @cache
 def _photo_endings() -> frozenset[str]:
-    readable = {
-        ending
-        for ending, kind in Image.registered_extensions().items()
-        if kind in Image.OPEN and kind not in NO_PHOTOS
-    }
-    return frozenset(readable) | _OTHER_ENDINGS
+    """Endings of pictures but raw files."""
+    endings = Image.registered_extensions().items()
+    readable = (end for end, kind in endings if kind in Image.OPEN and kind not in NO_PHOTOS)
+    return _OTHER_ENDINGS.union(readable)
 
 
 def begins_as_picture(start: bytes) -> bool:
@@ -119,10 +118,10 @@ def begins_as_picture(start: bytes) -> bool:
 
 def is_text_or_music(start: bytes) -> bool:
     """Whether the first `START` bytes of a file are those of a text or of a tracker's music."""
-    if _MUSIC.match(start, _MUSIC_MARK):
+    if _MUSIC.match(start, _MUSIC_OFFSET):
         return True
-    text = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return bool(start) and (text or not _NO_TEXT.search(start))
+    is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return bool(start) and (is_utf16 or not _NO_TEXT.search(start))
 
 
 def is_raw(data: bytes) -> bool:

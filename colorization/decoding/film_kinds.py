@@ -34,9 +34,11 @@ _NO_FILM_ENDINGS = (
     *(".f4a", ".f4b", ".ismt", ".isma", ".asx", ".lrf", ".3ga", ".qta", ".aaxc", ".mp4a", ".aob"),
     ".sub",
 )
-# First byte of a transport stream's packets; its offset in the first one and the size of packets.
-_SYNC, _PACKETS = b"G", ((0, 188), (4, 192), (0, 204))
-_MIN_PACKETS = 5
+# First byte of a transport stream's packets (ISO/IEC 13818-1, 2.4.3.2), and the number of packets
+# that must begin with it.
+_SYNC, _MIN_PACKETS = b"G", 5
+# Offset of that byte in a packet, and size of packets: plain, of camcorders, with error correction.
+_PACKETS = ((0, 188), (4, 192), (0, 204))
 
 
 def begins_as_film(name: str, start: bytes) -> bool:
@@ -49,9 +51,9 @@ def begins_as_film(name: str, start: bytes) -> bool:
     if _FILM.match(start) and not is_text_or_music(start):
         return True
     # Every transport stream holds zeros, but no text does.
-    sync_bytes = (start[offset::size] for offset, size in _PACKETS)
+    possible_marks = (start[offset::size] for offset, size in _PACKETS)
     return b"\0" in start and any(
-        len(marks) >= _MIN_PACKETS and not marks.strip(_SYNC) for marks in sync_bytes
+        len(marks) >= _MIN_PACKETS and not marks.strip(_SYNC) for marks in possible_marks
     )
 
 
