@@ -247,22 +247,22 @@ def _read(path: Path, several: bool) -> tuple[list[Image.Image], list[str]]:
     """
     # As a module this imports nothing of the project, which is built on it.
     from colorization.data.photo_files import read_file
-    from colorization.decoding.decode import open_picture, page, pages
+    from colorization.decoding.decode import at_page, open_picture, page_offsets
     from colorization.errors import UnreadablePhoto
 
     data = read_file(str(path))
-    places = pages(data)
+    offsets = page_offsets(data)
     pictures, failures = [], []
-    for number, place in enumerate(places if several else places[:1], 1):
+    for number, offset in enumerate(offsets if several else offsets[:1], 1):
         try:
-            pictures.append(open_picture(page(data, place)))
+            pictures.append(open_picture(at_page(data, offset)))
         except UnreadablePhoto as error:
-            failures.append(f"page {number}: {error}" if len(places) > 1 else str(error))
+            failures.append(f"page {number}: {error}" if len(offsets) > 1 else str(error))
     if not pictures:
         raise UnreadablePhoto("; ".join(failures))
     notes = [note for picture in pictures for note in picture.notes]
-    if not several and len(places) > 1:
-        notes.append(f"its {len(places) - 1} further pages are left out; name a .tif to write")
+    if not several and len(offsets) > 1:
+        notes.append(f"its {len(offsets) - 1} further pages are left out; name a .tif to write")
     for picture in pictures:
         if picture.alpha is not None and picture.image.mode == "I;16":
             notes.append("the transparency of 16 bits is left out")

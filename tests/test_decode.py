@@ -320,7 +320,7 @@ def test_profiles_are_evaluated_as_little_cms_does(name):
 
 
 def curves():
-    """Tone curves (ICC.1:2010, 10.5 and 10.15), and the function that each stands for."""
+    """Tone curves of ICC.1:2010, types `curv` and `para`, and the function of each."""
 
     def parametric(form, *numbers):
         fixed = (round(number * 65536) for number in numbers)

@@ -115,8 +115,8 @@ def test_files_have_a_limit_of_bytes(read, monkeypatch):
 
 def test_the_first_page_of_a_file_is_no_copy_of_it():
     for data in (tiff(SMALL), tiff(SMALL, bigtiff=True, byteorder=">")):
-        (place,) = decode.pages(data)
-        assert decode.page(data, place) is data
+        (offset,) = decode.page_offsets(data)
+        assert decode.at_page(data, offset) is data
 
 
 def test_short_memory_names_the_photo_that_is_opened(read, tmp_path, monkeypatch):

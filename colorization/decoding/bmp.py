@@ -7,7 +7,7 @@ import io
 from PIL import Image
 
 _END = b"\0\1"
-# Commands after a zero; larger numbers count the pixels that follow.
+# Commands after a zero: numbers above `_MOVE` count the pixels that follow.
 _NEXT_ROW, _MOVE = 0, 2
 
 
@@ -24,14 +24,24 @@ def mend_runs(picture: Image.Image, data: bytes) -> None:
     tile = picture.tile[0]
     if tile.codec_name != "bmp_rle":
         return
-    _, has_4_bits, step = tile.args
+    _, has_4_bits, direction = tile.args
     picture.fp = io.BytesIO(_unpacked(data, tile.offset, picture.size, 4 if has_4_bits else 8))
     mode = "1;8" if picture.mode == "1" else picture.mode
-    picture.tile = [tile._replace(codec_name="raw", offset=0, args=(mode, 0, step))]
+    picture.tile = [tile._replace(codec_name="raw", offset=0, args=(mode, 0, direction))]
 
 
 def _unpacked(data: bytes, offset: int, size: tuple[int, int], bits: int) -> bytearray:
-    """A byte for each pixel, zero for skipped ones; rows in stored order."""
+    """A byte for each pixel, zero for skipped ones; rows in stored order.
+
+    Args:
+      data: the file.
+      offset: where the runs begin.
+      size: width and height of the picture.
+      bits: of a stored pixel, 4 or 8.
+
+    Raises:
+      OSError: the file is cut short.
+    """
     width, height = size
     pixels, x, y, rows = bytearray(width * height), 0, 0, 0
     colors = [bytes([code >> 4, code & 15] if bits == 4 else [code]) for code in range(256)]

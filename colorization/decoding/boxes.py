@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 # Types of items that hold coded pictures: HEVC and AV1.
 _CODED = (b"hvc1", b"av01")
-# An entry of the item information box up to its type: version, flags, number and protection.
+# An entry of the item information box: version, flags, number and protection, then its type.
 _EXIF_ITEM = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
 
 
@@ -47,11 +47,12 @@ def coded_parts(data: bytes) -> list[tuple[int, int]]:
 
 
 def without_exif(data: bytes) -> bytes:
-    """The file with the type of its EXIF data changed to one that nobody reads."""
+    """The file with the type of its EXIF data changed to one that no reader knows."""
     return _EXIF_ITEM.sub(rb"\1free", data)
 
 
 def _coded_items(data: bytes, start: int, end: int) -> set[int]:
+    """Numbers of the items that hold coded pictures, from the item information box."""
     # Version and flags, then the number of entries, of 16 bits in version 0.
     entries_start = start + (6 if data[start] == 0 else 8)
     items = set()
@@ -65,27 +66,36 @@ def _coded_items(data: bytes, start: int, end: int) -> set[int]:
 
 
 def _locations(data: bytes, start: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Number of an item, and start and size of a part of it, for items in the file itself."""
+    """Number of an item, and start and size of a part of it, for items in the file itself.
+
+    Args:
+      data: the file.
+      start: of the content of the item location box.
+
+    Raises:
+      IndexError: the box is cut short.
+    """
     version, offset = data[start], start + 6
     offset_size, length_size = data[start + 4] >> 4, data[start + 4] & 15
     base_size, index_size = data[start + 5] >> 4, data[start + 5] & 15
 
-    def number(size: int) -> int:
+    def read_number(size: int) -> int:
         nonlocal offset
         offset += size
         if offset > len(data):
             raise IndexError("cut short")
         return int.from_bytes(data[offset - size : offset], "big")
 
-    for _ in range(number(2 if version < 2 else 4)):
-        item = number(2 if version < 2 else 4)
+    for _ in range(read_number(2 if version < 2 else 4)):
+        item = read_number(2 if version < 2 else 4)
         # Method 0 counts from the start of the file.
-        in_file = version == 0 or number(2) & 15 == 0
-        # This number of another file is unused here.
-        number(2)
-        base = number(base_size)
-        for _ in range(number(2)):
-            number(index_size if version else 0)
-            start_of_part, size = base + number(offset_size), number(length_size)
-            if in_file:
-                yield item, (start_of_part, size)
+        is_in_file = version == 0 or read_number(2) & 15 == 0
+        # The number of the file that holds the item is passed over.
+        read_number(2)
+        base = read_number(base_size)
+        for _ in range(read_number(2)):
+            # The index of the part is passed over.
+            read_number(index_size if version else 0)
+            part_start, part_size = base + read_number(offset_size), read_number(length_size)
+            if is_in_file:
+                yield item, (part_start, part_size)

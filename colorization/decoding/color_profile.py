@@ -1,8 +1,8 @@
-"""ICC profiles for pictures of 16 bits, which Pillow's binding of Little CMS takes in 8 bits only.
+"""Converts the colours of ICC profiles to sRGB, with 16 bits where it can.
 
-Evaluated are the profiles that cameras, scanners and editors embed: tone curves, and for RGB a
-matrix to CIE XYZ (ICC.1:2010, sections 8.3 and F.3). Through profiles with look-up tables, the
-colours go by Little CMS, rounded to 8 bits before.
+The profiles that cameras, scanners and editors embed are evaluated here: tone curves, and for RGB a
+matrix to CIE XYZ (ICC.1:2010, sections 8.3 and F.3). Profiles with look-up tables are left to
+Little CMS, for which Pillow rounds colours to 8 bits.
 """
 
 from __future__ import annotations
@@ -22,22 +22,28 @@ from colorization.lab.lab_numpy import ONE, encoded, gray_bytes, to_bytes
 # CIE XYZ of the white that profiles are relative to (ICC.1:2010, 7.2.16).
 D50 = np.array([0.9642, 1.0, 0.8249])
 _SRGB = ImageCms.createProfile("sRGB")
+# All values of 16 bits, as shares of white.
 _LEVELS = np.arange(2**16, dtype=np.float64) / (2**16 - 1)
-# Number of samples, about, that are turned into floats at once.
+# Approximate number of samples that are converted to floats at a time.
 _BLOCK = 2**21
-# Transfer characteristics of HDR by their number in ITU-T H.273, and what names of profiles have.
+# Tags of the tone curves and of the columns of the matrix, for red, green and blue; and of the tone
+# curve of gray.
+CURVES, COLUMNS = (b"rTRC", b"gTRC", b"bTRC"), (b"rXYZ", b"gXYZ", b"bXYZ")
+GRAY_CURVE = b"kTRC"
+# Transfer characteristics of HDR by their number in ITU-T H.273, and their names in the names of
+# profiles.
 HDR = {16: "PQ", 18: "HLG"}
 _HDR_NAME = re.compile(rb"(?<![A-Za-z0-9])(PQ|PeQ|HLG)(?![A-Za-z0-9])")
-# Names of standards that PQ and HLG belong to, whatever stands in for their curves.
+# Names of standards for HDR. A profile with one of them may have any curves: they are not used.
 _HDR_STANDARD = re.compile(rb"(?:rec|bt)\W*(?:2020|2100)|2084", re.IGNORECASE)
-# Classes of profiles that are none of pictures in HDR: of printers and of scanners.
+# Classes of profiles that are not for pictures in HDR: those of printers and of scanners.
 _PAPER = (b"prtr", b"scnr")
-_CURVES = (b"rTRC", b"gTRC", b"bTRC", b"kTRC")
-# Places on a curve, as numbers of `_LEVELS`, and the exponents that curves in standard range have
-# there, which differ by less than so much. PQ has 5.5 to 8 and HLG 2.8 to 4.6.
-_LOOKED_AT = [2**14, 2**15, 3 * 2**14]
-_LEAST_EXPONENT, _MOST_EXPONENT, _MOST_BEND = 0.9, 3.0, 0.5
-# Difference of black and white on a curve from which on it can be one of photos.
+# Places on a curve, as indices of `_LEVELS`, at which its exponent is measured. In standard range,
+# the exponents are between the first two numbers and differ by less than the third. PQ has
+# exponents of 5.5 to 8, HLG of 2.8 to 4.6.
+_MEASURED_AT = [2**14, 2**15, 3 * 2**14]
+_LEAST_EXPONENT, _MOST_EXPONENT, _MOST_DIFFERENCE = 0.9, 3.0, 0.5
+# Difference of black and white on a curve from which on it can be one for photos.
 _LEAST_RANGE = 0.05
 
 
@@ -58,9 +64,14 @@ def _as_unusable() -> Iterator[None]:
 
 
 def picture_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture of 8 bits, of mode 1, L, RGB, CMYK, YCbCr or LAB, in sRGB: of mode L, else RGB.
+    """Converts a picture of 8 bits to sRGB.
 
-    A profile that is damaged or of another colour space says nothing about the photo.
+    Args:
+      picture: of mode 1, L, RGB, CMYK, YCbCr or LAB.
+      profile: its ICC profile, if it has one; ignored if it is damaged or of another colour space.
+
+    Returns:
+      A picture of mode L if the given one is of mode 1 or L, else RGB.
     """
     if picture.mode in ("1", "L"):
         grays = picture.convert("L")
@@ -94,7 +105,7 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     tags = _tags(profile, b"GRAY")
     if b"A2B0" in tags:
         return _gray_table(profile).take(values)
-    luminance = _curve(tags[b"kTRC"])
+    luminance = _curve(tags[GRAY_CURVE])
     if profile[20:24] == b"Lab ":
         # The curve gives L* / 100 then (ICC.1:2010, F.2).
         luminance = _cubed((100 * luminance + 16) / 116)
@@ -117,21 +128,26 @@ def rgb_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
       UnusableProfile: see there.
     """
     tags = _tags(profile, b"RGB ")
-    if b"A2B0" in tags or not {b"rTRC", b"gTRC", b"bTRC"} <= tags.keys():
-        return _by_table(values, profile)
-    curves = [_curve(tags[name]).astype(np.float32) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    if b"A2B0" in tags or not set(CURVES) <= tags.keys():
+        return np.asarray(_by_little_cms(Image.fromarray(to_bytes(values)), profile))
+    curves = [_curve(tags[name]).astype(np.float32) for name in CURVES]
     matrix = (np.linalg.inv(_srgb_matrix()) @ _matrix(tags)).astype(np.float32)
     picture = np.empty(values.shape, np.uint8)
-    rows = max(1, _BLOCK // values[0].size)
-    for top in range(0, len(values), rows):
-        block = values[top : top + rows]
+    for rows in row_blocks(values):
+        block = values[rows]
         linear = np.stack([curve.take(block[..., i]) for i, curve in enumerate(curves)], axis=-1)
-        picture[top : top + rows] = _linear_to_srgb(linear @ matrix.T)
+        picture[rows] = _linear_to_srgb(linear @ matrix.T)
     return picture
 
 
+def row_blocks(values: np.ndarray) -> Iterator[slice]:
+    """Slices of an array's rows that hold about `_BLOCK` samples each, to save memory."""
+    rows = max(1, _BLOCK // max(1, values[0].size))
+    return (slice(top, top + rows) for top in range(0, len(values), rows))
+
+
 def lab_to_srgb(values: np.ndarray) -> np.ndarray:
-    """CIE L*a*b* relative to D50, float `[height, width, 3]`, to sRGB, uint8 (CIE 15:2004)."""
+    """sRGB, uint8 `[height, width, 3]`, of CIE L*a*b* relative to D50, float (CIE 15:2004)."""
     picture = np.empty(values.shape, np.uint8)
     from_xyz = np.linalg.inv(_srgb_matrix()).T
     for row, (lightness, a, b) in enumerate(np.moveaxis(values.astype(np.float64), 2, 1)):
@@ -158,10 +174,6 @@ def _srgb_matrix() -> np.ndarray:
     return _matrix(_tags(profile, b"RGB "))
 
 
-def _by_table(values: np.ndarray, profile: bytes) -> np.ndarray:
-    return np.asarray(_by_little_cms(Image.fromarray(to_bytes(values)), profile))
-
-
 def _gray_table(profile: bytes) -> np.ndarray:
     """sRGB grays, uint16, of all uint16 values by a gray profile with look-up tables."""
     ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
@@ -172,6 +184,7 @@ def _gray_table(profile: bytes) -> np.ndarray:
 
 @_as_unusable()
 def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
+    """A picture of mode RGB in sRGB."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
 
@@ -180,8 +193,9 @@ def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
 def hdr_transfer(profile: bytes) -> str | None:
     """The transfer characteristics of HDR that a profile is made for, "PQ" or "HLG"; else None.
 
-    The tag `cicp` of ICC.1:2022 tells them, section 9.2.17; profiles of old only have a name. Paper
-    and monitors have such names, too, but curves near to a power law.
+    The tag `cicp` states them (ICC.1:2022, section 9.2.17). Older profiles have only a name. Those
+    of some papers and monitors have "PQ" in their names, too; they are told apart by their class,
+    or by curves that are close to a power law.
 
     Raises:
       UnusableProfile: see there.
@@ -190,22 +204,23 @@ def hdr_transfer(profile: bytes) -> str | None:
     if tags.get(b"cicp", b"")[:4] == b"cicp":
         return HDR.get(tags[b"cicp"][9])
     name = tags.get(b"desc", b"").replace(b"\0", b"")
-    told = _HDR_NAME.search(name)
-    if not told or profile[12:16] in _PAPER:
+    transfer = _HDR_NAME.search(name)
+    if not transfer or profile[12:16] in _PAPER:
         return None
     if not _HDR_STANDARD.search(name) and _has_power_law(tags):
         return None
-    return "HLG" if told[0] == b"HLG" else "PQ"
+    return "HLG" if transfer[0] == b"HLG" else "PQ"
 
 
 def _has_power_law(tags: dict[bytes, bytes]) -> bool:
-    """Whether there are tone curves, and these are about a power law, as of sRGB or L*."""
-    curves = [_curve(tags[name])[_LOOKED_AT] for name in _CURVES if name in tags]
+    """Whether there are tone curves that are close to a power law, as those of sRGB and L* are."""
+    names = (*CURVES, GRAY_CURVE)
+    curves = [_curve(tags[name])[_MEASURED_AT] for name in names if name in tags]
     if not curves:
         return False
-    exponents = np.log(curves) / np.log(_LEVELS[_LOOKED_AT])
-    within = (exponents > _LEAST_EXPONENT) & (exponents < _MOST_EXPONENT)
-    return bool(within.all() and (np.ptp(exponents, axis=1) < _MOST_BEND).all())
+    exponents = np.log(curves) / np.log(_LEVELS[_MEASURED_AT])
+    is_standard = (exponents > _LEAST_EXPONENT) & (exponents < _MOST_EXPONENT)
+    return bool(is_standard.all() and (np.ptp(exponents, axis=1) < _MOST_DIFFERENCE).all())
 
 
 def _tags(profile: bytes, space: bytes) -> dict[bytes, bytes]:
@@ -218,7 +233,7 @@ def _tags(profile: bytes, space: bytes) -> dict[bytes, bytes]:
 
 
 def _curve(tag: bytes) -> np.ndarray:
-    """A tone curve at `_LEVELS`: `curv` or `para` (ICC.1:2010, sections 10.5 and 10.15)."""
+    """A tone curve at `_LEVELS` (ICC.1:2010, curveType and parametricCurveType)."""
     kind, number = tag[:4], struct.unpack_from(">I", tag, 8)[0]
     if kind == b"para":
         curve = np.clip(_parametric(tag), 0, 1)
@@ -238,6 +253,7 @@ def _curve(tag: bytes) -> np.ndarray:
 
 
 def _parametric(tag: bytes) -> np.ndarray:
+    """A curve of type `para` at `_LEVELS`, with the letters of ICC.1:2010, parametricCurveType."""
     form = struct.unpack_from(">H", tag, 8)[0]
     count = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(form)
     if count is None:
@@ -247,14 +263,14 @@ def _parametric(tag: bytes) -> np.ndarray:
     if form == 0:
         a, b, c, d = 1.0, 0.0, 0.0, 0.0
     elif form in (1, 2):
-        # Below -b / a, the constant c, which type 2 adds above as well.
-        offset = c
-        c, d, e, f = 0.0, (-b / a if a else 0.0), offset, offset
+        # Below -b / a the curve is constant. The constant, zero in type 1, is added above, too.
+        constant = c
+        c, d, e, f = 0.0, (-b / a if a else 0.0), constant, constant
     power = np.maximum(a * _LEVELS + b, 0) ** gamma
     return np.where(d <= _LEVELS, power + e, c * _LEVELS + f)
 
 
 def _matrix(tags: dict[bytes, bytes]) -> np.ndarray:
     """Linear RGB to XYZ relative to D50 (ICC.1:2010, F.3)."""
-    columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    columns = [struct.unpack_from(">3i", tags[name], 8) for name in COLUMNS]
     return np.array(columns).T / 65536

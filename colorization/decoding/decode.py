@@ -1,4 +1,4 @@
-"""Encoded pictures of any kind to upright pictures in sRGB."""
+"""Decodes files of any kind of picture to upright pictures in sRGB."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import fits, jpeg, jpeg_2000, jxl, png, pnm, psd, raw, tiff, tiff_pages
-from colorization.decoding.boxes import without_exif
+from colorization.decoding import (
+    boxes,
+    fits,
+    jpeg,
+    jpeg_2000,
+    jxl,
+    png,
+    pnm,
+    psd,
+    raw,
+    tiff,
+    tiff_pages,
+)
 from colorization.decoding.color_profile import picture_to_srgb
-from colorization.decoding.deep import Samples, to_srgb
 from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw
-from colorization.decoding.refusals import (
-    ABOVE_LIMIT,
-    refuse_large,
-    why_undecoded,
-    why_unknown,
-)
+from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_undecoded, why_unknown
+from colorization.decoding.samples import Samples, to_srgb
 from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
-from colorization.decoding.wholeness import doubt, why_broken, why_smeared
+from colorization.decoding.wholeness import why_broken, why_doubtful, why_smeared
 from colorization.errors import UnreadablePhoto, within_memory
 from colorization.lab.lab_numpy import to_bytes
 
@@ -41,6 +47,7 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 # Pillow would warn about odd tags and EXIF data, which harm no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+# EXIF's tag of the orientation.
 _ORIENTATION = 0x0112
 # What makes a picture of each orientation upright (Exif 2.32, section 4.6.4).
 _TURNS = {
@@ -52,14 +59,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Orientations in which rows become columns.
-_LYING = (5, 6, 7, 8)
+# Orientations that make columns of rows.
+_TRANSPOSED = (5, 6, 7, 8)
 # Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
 # picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
-# Characters of a PNG's text from which on leaving it out is mentioned.
+# A text of more characters than this is mentioned if it is left out.
 _LONG_TEXT = 2**20
-_EXTRAS = "what stands beside its pixels is damaged, and left out"
+_DAMAGED_EXTRAS = "what stands beside its pixels is damaged, and left out"
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,11 @@ class Picture:
     Attributes:
       image: of mode RGB, L, or I;16 for grays of more than 8 bits.
       alpha: of mode L, 255 where opaque; None if there is none.
-      kind: Pillow's name of the file's format.
+      kind: Pillow's name of the file's format; "JPEG" for MPO, "RAW" for a camera's raw file.
       exif: EXIF data as they stand in the file.
-      dpi: pixels per inch across and down, of any value; None if not told.
-      notes: what the user should hear, such as what was left out.
-      info: what else Pillow tells of the file, `Image.info`; nothing where it has not read it.
+      dpi: pixels per inch across and down, of any value; None if not stated.
+      notes: what the user should know, such as what was left out.
+      info: what else Pillow has read, `Image.info`; empty if Pillow has not read the file.
     """
 
     image: Image.Image
@@ -90,7 +97,7 @@ def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
     """Decodes a picture of any kind; the first one where there are several.
 
     Args:
-      data: the file's bytes; its kind is told by them alone.
+      data: the file's bytes, which alone decide what kind it is.
       draft_size: the picture may come out smaller than it is, but no side below this many pixels.
 
     Raises:
@@ -102,10 +109,10 @@ def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
     except HighDynamicRange:
         raise
     except UnreadablePhoto:
-        mended = _mended(data, draft_size)
-        if mended is None:
+        picture = _read_mended(data, draft_size)
+        if picture is None:
             raise
-        return mended
+        return picture
 
 
 @within_memory()
@@ -114,8 +121,8 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
 
     Args:
       data: as for `open_picture`.
-      draft_size: the photo may come out smaller than it is, but no side below this many pixels;
-        a side of at least twice as many does, the mean taken over blocks.
+      draft_size: the photo may come out smaller than it is, but no side below this many pixels. If
+        a side has at least twice as many, the photo is made smaller by means over blocks.
 
     Returns:
       An upright picture of mode RGB in sRGB, transparent parts over white.
@@ -138,10 +145,11 @@ def open_photo(data: bytes, draft_size: int | None = None) -> Image.Image:
 
 
 @within_memory()
-def pages(data: bytes) -> list[int]:
-    """Where the photos of a file with several pages begin, for `page`; one only, but in TIFF files.
+def page_offsets(data: bytes) -> list[int]:
+    """For each page of a file that holds a photo, its offset for `at_page`.
 
-    The last may be missing, so that it cannot be read, where a file is cut short.
+    Only TIFF files have pages; other files have one offset, 0. If a file is cut short, the last
+    page may be missing, so that it cannot be read.
 
     Raises:
       UnreadablePhoto: see `open_picture`.
@@ -154,12 +162,13 @@ def pages(data: bytes) -> list[int]:
         return [0]
 
 
-def page(data: bytes, place: int) -> bytes:
-    """The file with another page as its first; `place` is one of `pages`."""
-    return tiff_pages.at_page(data, place) if place else data
+def at_page(data: bytes, offset: int) -> bytes:
+    """The file with another page as its first; `offset` is one of `page_offsets`."""
+    return tiff_pages.at_page(data, offset) if offset else data
 
 
 def _read(data: bytes, draft_size: int | None) -> Picture:
+    """As `open_picture`, without mending."""
     try:
         return _read_any(data, draft_size)
     except (UnreadablePhoto, MemoryError):
@@ -175,14 +184,24 @@ def _read(data: bytes, draft_size: int | None) -> Picture:
 
 def _read_any(data: bytes, draft_size: int | None) -> Picture:
     if is_raw(data):
-        return _developed(data, draft_size)
+        return _read_raw(data, draft_size)
     if not tiff_pages.is_tiff(data):
         return _read_by_pillow(data, draft_size)
     try:
-        first = next(tiff_pages.photo_pages(data))
+        first_photo = next(tiff_pages.photo_pages(data))
     except CameraRaw:
-        return _developed(data, draft_size)
-    return _read_tiff(tiff_pages.at_page(data, first), draft_size)
+        return _read_raw(data, draft_size)
+    return _read_tiff(tiff_pages.at_page(data, first_photo), draft_size)
+
+
+def _read_raw(data: bytes, draft_size: int | None) -> Picture:
+    photo = raw.develop(data, draft_size)
+    exif, is_cut = Image.Exif(), raw.is_cut
+    if tiff_pages.is_tiff(data):
+        exif, is_cut = tiff_pages.exif(data), tiff_pages.is_cut
+    if is_cut(data):
+        raise UnreadablePhoto("damaged: the raw file is cut short")
+    return Picture(photo, None, "RAW", exif)
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
@@ -194,17 +213,16 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
             raise
         except Exception:
             # Pillow follows pointers to EXIF data when it loads pixels, wherever they lead.
-            other = tiff_pages.without_exif(data)
-            if other == data:
+            mended_data = tiff_pages.without_exif(data)
+            if mended_data == data:
                 raise
-            picture = _read_by_pillow(other, draft_size)
-            return replace(picture, notes=(*picture.notes, _EXTRAS))
+            picture = _read_by_pillow(mended_data, draft_size)
+            return replace(picture, notes=(*picture.notes, _DAMAGED_EXTRAS))
     refuse_hdr(samples.profile)
     image, alpha = to_srgb(samples)
     exif = tiff_pages.exif(data)
-    return _upright(
-        Picture(image, alpha, "TIFF", exif, tiff_pages.resolution(exif), samples.notes), data
-    )
+    dpi = tiff_pages.resolution(exif)
+    return _finished(Picture(image, alpha, "TIFF", exif, dpi, samples.notes), data)
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
@@ -212,20 +230,20 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
     with Image.open(io.BytesIO(data)) as picture:
         refuse_large(picture.width // (1 + in_pairs), picture.height)
         mend_misread(picture, data)
-        kind = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-        if broken := why_broken(data, kind):
-            raise UnreadablePhoto(f"damaged: {broken}")
+        kind = "JPEG" if picture.format == "MPO" else picture.format
+        if reason := why_broken(data, kind):
+            raise UnreadablePhoto(f"damaged: {reason}")
         if draft_size is not None:
             picture.draft(None, (draft_size, draft_size))
         notes, profile = _notes(picture, data), stated_profile(data, picture)
-        # Pillow turns TIFF files itself, and tells no more of it then.
-        turned = kind == "TIFF" and picture.tag_v2.get(_ORIENTATION) in _LYING
+        # When Pillow loads a TIFF file, it turns the picture upright and deletes the orientation.
+        is_transposed = kind == "TIFF" and picture.tag_v2.get(_ORIENTATION) in _TRANSPOSED
         samples = _load(picture, data, kind, in_pairs)
-        if broken := why_smeared(data, picture):
-            raise UnreadablePhoto(f"damaged: {broken}")
-        exif, told = _exif(picture)
+        if reason := why_smeared(data, picture):
+            raise UnreadablePhoto(f"damaged: {reason}")
+        exif, exif_notes = _exif(picture)
         dpi = _own_resolution(picture, kind) or tiff_pages.resolution(exif)
-        dpi = dpi[::-1] if dpi and turned else dpi
+        dpi = dpi[::-1] if dpi and is_transposed else dpi
         if samples is not None:
             image, alpha = to_srgb(replace(samples, profile=profile))
         else:
@@ -233,12 +251,22 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             if kind == "PSD" and alpha is not None:
                 picture = psd.without_white(picture, alpha)
             image = _to_srgb(picture, profile)
-        opened = Picture(image, alpha, kind, exif, dpi, (*notes, *told), dict(picture.info))
-        return _upright(opened, data)
+        notes, info = (*notes, *exif_notes), dict(picture.info)
+        return _finished(Picture(image, alpha, kind, exif, dpi, notes, info), data)
 
 
 def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Samples | None:
-    """Loads an opened picture; its samples, if Pillow has no mode for them or reads others."""
+    """Loads a picture that Pillow has opened.
+
+    Args:
+      picture: opened.
+      data: its file.
+      kind: Pillow's name of its format.
+      in_pairs: whether two pixels stand for one of 16 bits, see `psd.of_8_bits`.
+
+    Returns:
+      The samples of the picture if Pillow has no mode for them or misreads them; else None.
+    """
     if kind == "FITS":
         return fits.read_samples(picture, data)
     samples = None
@@ -252,7 +280,7 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
     elif kind == "JPEG2000":
         jpeg_2000.mend_depth(picture, data)
     elif in_pairs:
-        samples = psd.joined(picture, data)
+        samples = psd.read_samples(picture, data)
     if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):
         # Pillow scales what has more than 8 bits in PGM files to 16.
         limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None
@@ -261,31 +289,33 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
 
 
 def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
-    """EXIF data of a loaded picture, and a note if they are nonsense."""
+    """EXIF data of a loaded picture, and notes: that they are left out if they are nonsense."""
     if picture.format == "PNG":
         png.name_exif(picture)
     with contextlib.suppress(Exception):
-        # Of nonsense that it has met before, Pillow says no more.
+        # Loading them anew raises an error for nonsense; `getexif` does so the first time only.
         Image.Exif().load(picture.info.get("exif", b""))
         return picture.getexif(), ()
-    # XMP data, which Pillow asks where there are none, may still tell how the picture lies.
-    other = Image.new("L", (1, 1))
-    other.info = {name: told for name, told in picture.info.items() if "exif" not in name}
-    return other.getexif(), (_EXTRAS,)
+    # Without EXIF data, Pillow takes the orientation from XMP data.
+    without_exif = Image.new("L", (1, 1))
+    without_exif.info = {key: value for key, value in picture.info.items() if "exif" not in key}
+    return without_exif.getexif(), (_DAMAGED_EXTRAS,)
 
 
 def _own_resolution(picture: Image.Image, kind: str) -> tuple[float, float] | None:
-    """Pixels per inch, across and down, that a file tells outside of its tags and EXIF data."""
+    """Pixels per inch, across and down, that a file states outside of its tags and EXIF data."""
     if kind == "PSD":
         return psd.resolution(picture)
-    # Where TIFF and JPEG files tell none there, Pillow reads their tags, or makes one up.
-    by_tags = kind == "TIFF" or (kind == "JPEG" and not picture.info.get("jfif_unit"))
-    dpi = None if by_tags else picture.info.get("dpi")
+    # If TIFF and JPEG files state none there, Pillow reads their tags, or makes one up.
+    if kind == "TIFF" or (kind == "JPEG" and not picture.info.get("jfif_unit")):
+        return None
+    dpi = picture.info.get("dpi")
     # Zeros stand for what is not known.
     return dpi if isinstance(dpi, tuple) and all(dpi) else None
 
 
 def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
+    """What is left out of a file, by its opened picture."""
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
     reader = {"PPM": pnm, "FITS": fits}.get(picture.format)
@@ -296,11 +326,11 @@ def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _upright(picture: Picture, data: bytes) -> Picture:
-    """A picture as it is to be looked at, with a note if its file is doubted."""
+def _finished(picture: Picture, data: bytes) -> Picture:
+    """The picture upright, with a note if its file may not be whole."""
     image, alpha = picture.image, picture.alpha
-    if doubted := doubt(data, picture.kind, image):
-        picture = replace(picture, notes=(*picture.notes, doubted))
+    if reason := why_doubtful(data, picture.kind, image):
+        picture = replace(picture, notes=(*picture.notes, reason))
     orientation = picture.exif.get(_ORIENTATION)
     turn = _TURNS.get(orientation)
     if turn is None:
@@ -309,12 +339,12 @@ def _upright(picture: Picture, data: bytes) -> Picture:
         picture,
         image=image.transpose(turn),
         alpha=None if alpha is None else alpha.transpose(turn),
-        dpi=picture.dpi[::-1] if picture.dpi and orientation in _LYING else picture.dpi,
+        dpi=picture.dpi[::-1] if picture.dpi and orientation in _TRANSPOSED else picture.dpi,
     )
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """The colours of a loaded picture of 8 bits: of mode RGB, or L if it is gray."""
+    """The colours of a loaded picture of 8 bits in sRGB: of mode RGB, or L if it is gray."""
     if picture.mode == "LA":
         picture = picture.convert("L")
     elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
@@ -322,49 +352,41 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return picture_to_srgb(picture, profile)
 
 
-def _developed(data: bytes, draft_size: int | None) -> Picture:
-    photo = raw.develop(data, draft_size)
-    exif, is_cut = Image.Exif(), raw.is_cut
-    if tiff_pages.is_tiff(data):
-        exif, is_cut = tiff_pages.exif(data), tiff_pages.is_cut
-    if is_cut(data):
-        raise UnreadablePhoto("damaged: the raw file is cut short")
-    return Picture(photo, None, "RAW", exif)
-
-
-def _mended(data: bytes, draft_size: int | None) -> Picture | None:
-    """The picture of a file with a harmless fault, with a note of it; None if it has none such."""
+def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:
+    """The picture of a file that has a harmless fault, with a note of it; None for other files."""
     if data.startswith(png.SIGNATURE):
-        return _mended_png(data, draft_size)
-    if (other := without_exif(data)) != data:
-        return _sound(other, draft_size, _EXTRAS)
+        return _read_mended_png(data, draft_size)
+    if (without_exif := boxes.without_exif(data)) != data:
+        return _read_if_sound(without_exif, draft_size, _DAMAGED_EXTRAS)
     if not data.startswith(b"\xff\xd8"):
         return None
     shorter = jpeg.without_stubs(data)
-    if len(shorter) < len(data) and (found := _sound(shorter, draft_size, _EXTRAS)):
-        return found
-    # The file is whole but for its end if other bytes after it give the same picture.
-    body = data.rstrip(b"\0").removesuffix(b"\xff")
-    found = _sound(body + jpeg.END, draft_size, "its end marker is missing, which harms no pixel")
-    other = found and _sound(body + 64 * b"\x55" + jpeg.END, draft_size, "")
-    if other is None or found.image.tobytes() != other.image.tobytes():
-        return None
-    return found
-
-
-def _mended_png(data: bytes, draft_size: int | None) -> Picture | None:
-    for shorter, fault in (
-        (png.without_text(data), "its text is left out, which is too long or damaged"),
-        (png.without_extras(data, colors=True), _EXTRAS),
-        (png.without_extras(data, colors=False), _EXTRAS),
+    if len(shorter) < len(data) and (
+        picture := _read_if_sound(shorter, draft_size, _DAMAGED_EXTRAS)
     ):
-        found = _sound(shorter, draft_size, fault) if len(shorter) < len(data) else None
-        if found is not None:
-            return found
+        return picture
+    # The file is whole but for its end marker if other bytes before the marker change nothing.
+    body = data.rstrip(b"\0").removesuffix(b"\xff")
+    note = "its end marker is missing, which harms no pixel"
+    picture = _read_if_sound(body + jpeg.END, draft_size, note)
+    longer = picture and _read_if_sound(body + 64 * b"\x55" + jpeg.END, draft_size, note)
+    if longer is None or picture.image.tobytes() != longer.image.tobytes():
+        return None
+    return picture
+
+
+def _read_mended_png(data: bytes, draft_size: int | None) -> Picture | None:
+    for shorter, note in (
+        (png.without_text(data), "its text is left out, which is too long or damaged"),
+        (png.without_extras(data, keep_colors=True), _DAMAGED_EXTRAS),
+        (png.without_extras(data, keep_colors=False), _DAMAGED_EXTRAS),
+    ):
+        if len(shorter) < len(data) and (picture := _read_if_sound(shorter, draft_size, note)):
+            return picture
     return None
 
 
-def _sound(data: bytes, draft_size: int | None, note: str) -> Picture | None:
+def _read_if_sound(data: bytes, draft_size: int | None, note: str) -> Picture | None:
     """The picture of a file, with a note; None if it cannot be read."""
     with contextlib.suppress(UnreadablePhoto):
         picture = _read(data, draft_size)

@@ -7,26 +7,27 @@ import re
 import numpy as np
 from PIL import Image
 
-from colorization.decoding.deep import Samples
 from colorization.decoding.refusals import unread_kind
+from colorization.decoding.samples import Samples
 from colorization.errors import UnreadablePhoto
 
 # Size of a block in bytes; headers are a whole number of blocks.
 _BLOCK = 2880
+# A line of the header that says how pixels are stored: its keyword and value.
 _CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
 # An extension that holds no picture (section 7).
 _TABLE = re.compile(rb"XTENSION= *'(?!IMAGE)")
 # The beginning of a further picture (section 7.1).
 _NEXT_PICTURE = b"XTENSION= 'IMAGE"
-# Number in the header -> type of samples (FITS standard 4.0, table 8).
+# BITPIX -> type of samples (FITS standard 4.0, table 8).
 _TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 def read_samples(picture: Image.Image, data: bytes) -> Samples:
-    """The samples of a picture that Pillow has opened, scaled as the header says.
+    """The samples of a picture, scaled as the header says.
 
     Args:
-      picture: not loaded yet.
+      picture: opened, not loaded yet.
       data: its file.
 
     Raises:
@@ -39,7 +40,7 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
     }
     if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or _TABLE.search(data[:pixels_start]):
         raise UnreadablePhoto(unread_kind("FITS", "compressed, of several planes, or a table"))
-    # Pillow takes short data for a part of the header; pixels begin at the next block.
+    # Where fewer than 80 bytes of pixels follow, the offset of Pillow lies before the header's end.
     pixels_start += -pixels_start % _BLOCK
     dtype = np.dtype(_TYPES[int(header[b"BITPIX"])])
     width, height = picture.size
@@ -56,6 +57,11 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
 
 
 def has_further(picture: Image.Image, data: bytes) -> bool:
-    """Whether another picture follows the one that Pillow has opened, but not loaded yet."""
+    """Whether another picture follows the first one.
+
+    Args:
+      picture: opened, not loaded yet.
+      data: its file.
+    """
     starts = range(picture.tile[0].offset // _BLOCK * _BLOCK, len(data), _BLOCK)
     return any(data.startswith(_NEXT_PICTURE, start) for start in starts)

@@ -9,22 +9,24 @@ END = b"\xff\xd9"
 _HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
 # Markers of frames: all from 0xC0 to 0xCF that are not tables, and that of JPEG-LS.
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
-# Lengths of the contents of JFIF's, ICC's and Adobe's segments, below which decoders skip them; and
-# the beginning of the list of further pictures, which shares a marker with ICC's.
+# Markers of JFIF's, ICC's and Adobe's segments -> length of the content below which decoders skip
+# them.
 _MIN_LENGTHS = {0xE0: 14, 0xE2: 14, 0xEE: 12}
+# Beginning of the list of further pictures, which shares a marker with ICC's (CIPA DC-007).
 _PICTURE_LIST = b"MPF\0"
 # Bytes after 0xFF that begin no segment: fillers, and markers without content.
 _NO_SEGMENT = (0x00, 0x01, *range(0xD0, 0xD8), 0xFF)
-# Supported processes, all with 8 bits: baseline, extended and progressive, with Huffman or
-# arithmetic coding. The first two are sequential.
-_SUPPORTED, _SEQUENTIAL = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC0, 0xC1)
-_PROGRESSIVE, _SCAN_START = (0xC2, 0xCA), b"\xff\xda"
+# Markers of frames of supported processes, all with 8 bits: baseline, extended and progressive with
+# Huffman coding, extended and progressive with arithmetic coding.
+_SUPPORTED = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+# Those of them that are sequential with Huffman coding, and those that are progressive.
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xCA)
 # Distance between the bytes that are checked for a hole, and the zeros that make one.
 _STEP, _HOLE = 1024, bytes(128)
 
 
 def unread_process(data: bytes) -> str | None:
-    """The kind of a JPEG file that is not supported; None for others."""
+    """The process or depth of a JPEG file, if it is not supported; None for other files."""
     for marker, begin, _ in _segments(data):
         if marker == _JPEG_LS:
             return "JPEG-LS"
@@ -48,19 +50,23 @@ def without_stubs(data: bytes) -> bytes:
 
 def end_of_pixels(data: bytes) -> int:
     """Offset of the end marker after the pixels, not of a thumbnail's; -1 if it is missing."""
-    *_, (_, _, pixels_start) = [(0, 0, 2), *_segments(data)]
+    pixels_start = max((end for _, _, end in _segments(data)), default=2)
     return data.find(END, pixels_start)
 
 
 def lacks_scans(data: bytes) -> bool:
-    """Whether a progressive picture lacks scans for some bits of some coefficients (G.1.1)."""
+    """Whether a progressive picture lacks scans for some bits of some coefficients (G.1.1).
+
+    The last scan of a coefficient holds its lowest bit.
+    """
     missing, offset = set(), len(data)
     for marker, begin, end in _segments(data):
         if marker in _PROGRESSIVE:
             components = data[begin + 6 : begin + 6 + 3 * data[begin + 5] : 3]
             missing = set(itertools.product(components, range(64)))
             offset = end
-    while missing and (offset := data.find(_SCAN_START, offset + 1)) >= 0:
+    while missing and (offset := data.find(bytes([0xFF, _SCAN]), offset + 1)) >= 0:
+        # Components and their tables, first and last coefficient, and the position of bits (B.2.3).
         count = data[offset + 4]
         header = data[offset + 5 : offset + 8 + 2 * count]
         if len(header) == 2 * count + 3 and header[-1] & 15 == 0:
@@ -72,9 +78,9 @@ def lacks_scans(data: bytes) -> bool:
 def zeros_among_pixels(data: bytes) -> tuple[int, int] | None:
     """Start and end of zeros before the end marker, in place of missing bytes; None without any.
 
-    If the first code of the first component's table stands for a coefficient and not for a block's
-    end, no picture is coded as zeros alone, because all coefficients of a block would be equal.
-    Only files with a single sequential scan are judged.
+    Only files with a single sequential scan are judged, and only if the code of zeros in the first
+    component's table for AC coefficients stands for a coefficient, not for the end of a block.
+    Then no picture is coded as zeros alone, because all coefficients of a block would be equal.
     """
     first_symbols: dict[int, int] = {}
     components, scan = 0, None
@@ -84,7 +90,10 @@ def zeros_among_pixels(data: bytes) -> tuple[int, int] | None:
         elif marker in _FRAMES:
             components = data[begin + 5] if marker in _SEQUENTIAL else 0
         elif marker == _SCAN and data[begin] == components:
-            scan = end if first_symbols.get(16 | data[begin + 2] & 15, 0) & 15 else None
+            # Tables for AC coefficients are of class 1. The low four bits of their symbols are the
+            # number of bits that follow; symbols without any are no coefficients (F.1.2.2).
+            symbol = first_symbols.get(16 | data[begin + 2] & 15, 0)
+            scan = end if symbol & 15 else None
     if scan is None:
         return None
     probes, index = data[scan::_STEP], -1
@@ -100,7 +109,7 @@ def zeros_among_pixels(data: bytes) -> tuple[int, int] | None:
 
 
 def _first_codes(data: bytes, offset: int, end: int) -> dict[int, int]:
-    """Class and number of each table in a segment -> the symbol coded as zeros (B.2.4.2)."""
+    """Class and number of the Huffman tables in a segment -> symbol coded as zeros (B.2.4.2)."""
     symbols = {}
     while offset + 17 < end:
         symbols[data[offset]] = data[offset + 17]

@@ -12,8 +12,8 @@ from PIL import Image
 # one, and the start of a tile (ISO/IEC 15444-1, A.2).
 _START, _SIZES = b"\xff\x4f", b"\xff\x51"
 _QUANTIZATION, _QUANTIZATION_OF_ONE, _TILE = b"\xff\x5c", b"\xff\x5d", b"\xff\x90"
-# Offset of the number of components in the segment of sizes; three bytes for each follow.
-_COUNT = 34
+# Offset of the components in the segment of sizes, which has three bytes for each (A.5.1).
+_COMPONENTS = 36
 _MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 _WHITE = 255
 
@@ -49,6 +49,7 @@ def _unwrapped(band: Image.Image, halved: Image.Image) -> Image.Image:
 
 
 def _scaled(band: Image.Image, bits: int) -> Image.Image:
+    """A band whose highest level is 255, from one that Pillow has shifted to 8 bits."""
     if bits >= 8:
         return band
     highest = 2**bits - 1
@@ -58,11 +59,11 @@ def _scaled(band: Image.Image, bits: int) -> Image.Image:
 
 
 def _depths(data: bytes) -> Sequence[int]:
-    """Number of bits of each component; nothing if there is no codestream."""
+    """Number of bits of each component; empty if there is no codestream."""
     for marker, segment in _segments(data):
         if marker == _SIZES:
             # A byte holds the number of bits less one; its first bit means that samples are signed.
-            return [(data[place] & 127) + 1 for place in segment[_COUNT + 2 :: 3]]
+            return [(data[place] & 127) + 1 for place in segment[_COMPONENTS::3]]
     return []
 
 
@@ -76,16 +77,16 @@ def _with_a_bit_more(data: bytes) -> bytes:
     components = len(_depths(data))
     for marker, segment in _segments(data):
         if marker == _SIZES:
-            for place in segment[_COUNT + 2 :: 3]:
+            for place in segment[_COMPONENTS::3]:
                 changed[place] += 1
         elif marker in (_QUANTIZATION, _QUANTIZATION_OF_ONE):
             # Steps are multiples of the range of values (E.1.1), so that each exponent grows by one
             # with it. One guard bit fewer keeps the number of bit planes (E.1).
-            of_one = marker == _QUANTIZATION_OF_ONE
-            style, *steps = segment[(1 + (components > 256)) * of_one :]
-            width = 1 if changed[style] & 31 == 0 else 2
+            index_size = 1 if components <= 256 else 2
+            style, *steps = segment[index_size if marker == _QUANTIZATION_OF_ONE else 0 :]
+            step_size = 1 if changed[style] & 31 == 0 else 2
             changed[style] -= 1 << 5
-            for place in steps[::width]:
+            for place in steps[::step_size]:
                 changed[place] += 1 << 3
     return bytes(changed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from colorization.decoding.deep import Samples
+from colorization.decoding.samples import Samples
 
 # Bytes of a gray and its alpha -> type of samples, and the alpha of opaque pixels.
 _DEEP = {4: (np.uint16, 2**16 - 1), 8: (np.float32, 1)}

@@ -22,13 +22,15 @@ _NOT_WHOLE = {
     "GBR": "a brush",
     "XVTHUMB": "a thumbnail",
 }
+# Photoshop's number of the mode whose channels have no colours.
 _MULTICHANNEL = 7
 # Formats whose programs often leave the fourth byte of a pixel unused and zero.
-_LOOSE_ALPHA = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
+_MAY_BE_UNUSED = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
+# TIFF's tag for what the channels after the colours are.
 _EXTRA_SAMPLES = 338
-# Types of TGA files without a palette, plain and compressed.
+# Types of TGA files in colour without a palette, plain and compressed.
 _TRUE_COLOR = (2, 10)
-# Colours of XPM files without the six digits that Pillow expects.
+# A colour in an XPM file without the six digits that Pillow expects.
 _ODD_COLOR = re.compile(rb"\sc\s+#(?![0-9A-Fa-f]{6}[\s\"])")
 
 
@@ -62,50 +64,70 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
     elif kind == "TIFF":
         tiff.invert_old_jpeg(picture)
     elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
+        # Pillow forgets that such a palette has alpha.
         picture.palette.mode = "RGBA"
 
 
 def _why_refused(picture: Image.Image, data: bytes) -> str | None:
-    kind, description = picture.format or "", None
+    """The message about a picture of a kind that is not supported; None for others."""
+    kind, details = picture.format, None
     is_deep = picture.mode.startswith("I") or picture.mode in ("F", "")
     if kind in NO_PHOTOS and kind not in _NOT_WHOLE:
         return why_unknown(data)
     if is_deep and kind not in _DEEP:
-        description = "more than 8 bits"
+        details = "more than 8 bits"
     elif kind in _NOT_WHOLE:
-        description = _NOT_WHOLE[kind]
+        details = _NOT_WHOLE[kind]
     elif kind == "PSD" and data[25] == _MULTICHANNEL:
-        description = "several channels without colours"
+        details = "several channels without colours"
     elif kind == "PSD" and not psd.has_merged_picture(picture, data):
-        description = "without a merged picture"
+        details = "without a merged picture"
     elif kind == "XPM" and _ODD_COLOR.search(data, 0, picture.tile[0].offset):
-        description = "colours of more or fewer than 6 digits"
+        details = "colours of more or fewer than 6 digits"
     elif kind in ("JPEG", "MPO"):
         # The decoder opens some of these, but spoils their colours, or memory if it reduces them.
-        kind, description = "JPEG", jpeg.unread_process(data)
-    return description and unread_kind(kind, description)
+        kind, details = "JPEG", jpeg.unread_process(data)
+    return details and unread_kind(kind, details)
 
 
 def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
-    """Transparency of a loaded picture, mode L with 255 for opaque; None if there is none."""
+    """Transparency of a picture.
+
+    Args:
+      picture: loaded.
+      data: its file.
+
+    Returns:
+      A picture of mode L, 255 where opaque; None if there is no transparency.
+    """
     if picture.format == "PSD":
         # Each letter of the mode is a channel.
         return psd.transparency(data, len(picture.mode.removesuffix("A")))
     if not picture.has_transparency_data:
         return None
     alpha = picture.convert("RGBA").getchannel("A")
-    if picture.format == "TGA" and data[1] and data[7] < 24:
+    if picture.format == "TGA":
+        alpha = _tga_alpha(alpha, data)
+        if alpha is None:
+            return None
+    _, highest = alpha.getextrema()
+    # TIFF files do not always name their fourth channel; that of scanners is infrared.
+    is_unnamed = picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
+    may_be_unused = picture.format in _MAY_BE_UNUSED
+    return None if (is_unnamed and highest < 255) or (may_be_unused and highest == 0) else alpha
+
+
+def _tga_alpha(alpha: Image.Image, data: bytes) -> Image.Image | None:
+    """Transparency of a TGA file, from what Pillow takes for it (Truevision TGA 2.0, field 5)."""
+    has_palette = data[1] != 0
+    if has_palette and data[7] < 24:
         # Other programs ignore the alpha bit of 16-bit colours in a palette.
         return None
-    if picture.format == "TGA" and (data[2] in _TRUE_COLOR or data[1]):
-        # The header states the number of alpha bits (Truevision TGA 2.0, field 5.6).
+    if has_palette or data[2] in _TRUE_COLOR:
+        # The header states the number of alpha bits (field 5.6).
         if data[17] & 15 == 0:
             return None
         # Pillow takes the alpha bit of 16 for transparent, but others for opaque.
         if data[16] == 16:
             alpha = Image.fromarray(255 - np.asarray(alpha))
-    _, highest = alpha.getextrema()
-    # TIFF files do not always name their fourth channel; that of scanners is infrared.
-    is_unnamed = picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
-    may_be_unused = picture.format in _LOOSE_ALPHA
-    return None if (is_unnamed and highest < 255) or (may_be_unused and highest == 0) else alpha
+    return alpha

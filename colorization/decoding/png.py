@@ -10,20 +10,24 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorization.decoding.deep import Samples
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from colorization.decoding.samples import Samples
 
 # Pillow's limit for decompressed chunks is meant for text, but it applies to profiles as well, and
 # those with tables have several megabytes.
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24
 
-# Names of texts that hold profiles; and "Exif" in hexadecimal, to tell it from XMP in such texts.
-_PROFILE = "Raw profile type {}"
-_APP1, _EXIF_MARK = _PROFILE.format("APP1"), "45786966"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What the keywords of texts begin with that ImageMagick and ExifTool put other metadata into, in
+# hexadecimal digits; the name of the metadata follows.
+RAW_PROFILE = "Raw profile type "
+# The keyword for EXIF and XMP data alike, and the mark of EXIF, "Exif", in hexadecimal digits.
+_APP1, _EXIF_MARK = f"{RAW_PROFILE}APP1", "45786966"
+# Names of chunks with text, of those without which there are no pixels, and of those that define
+# colours.
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 _COLORS = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP")
+# The chunk at the end of a file.
 _END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
@@ -61,7 +65,7 @@ def name_exif(picture: Image.Image) -> None:
     """
     text = picture.info.get(_APP1)
     if isinstance(text, str) and _EXIF_MARK in text:
-        picture.info.setdefault(_PROFILE.format("exif"), text)
+        picture.info.setdefault(f"{RAW_PROFILE}exif", text)
 
 
 def scale_key(picture: Image.Image) -> None:
@@ -81,28 +85,29 @@ def _decoded(data: bytes, layout: str) -> np.ndarray:
 
 
 def without_text(data: bytes) -> bytes:
-    """The file without its chunks of text, up to the first chunk that is damaged."""
-    return data[:8] + b"".join(chunk for name, chunk in _whole_chunks(data) if name not in _TEXT)
+    """The file without its chunks of text, as far as chunks can be followed."""
+    kept_chunks = [chunk for name, chunk in _whole_chunks(data) if name not in _TEXT]
+    return SIGNATURE + b"".join(kept_chunks)
 
 
-def without_extras(data: bytes, colors: bool) -> bytes:
+def without_extras(data: bytes, keep_colors: bool) -> bytes:
     """The file with nothing but its pixels.
 
     Args:
       data: the file.
-      colors: whether to keep the sound ones of the chunks that define the colours.
+      keep_colors: whether to keep the undamaged ones of the chunks that define the colours.
     """
     kept_chunks = [
         chunk
         for name, chunk in _whole_chunks(data)
-        if name in _PIXELS
-        or (
-            colors
-            and name in _COLORS
-            and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
-        )
+        if name in _PIXELS or (keep_colors and name in _COLORS and _fits_checksum(chunk))
     ]
-    return data[:8] + b"".join(kept_chunks) + _END
+    return SIGNATURE + b"".join(kept_chunks) + _END
+
+
+def _fits_checksum(chunk: bytes) -> bool:
+    """Whether a chunk with its length fits the checksum at its end."""
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -6,6 +6,7 @@ import re
 
 from PIL import Image
 
+# Beginning of a further picture.
 _NEXT = re.compile(rb"\s*P[1-6]\s+[\d#]")
 
 
@@ -21,7 +22,7 @@ def has_further(picture: Image.Image, data: bytes) -> bool:
     if decoder == "ppm_plain" or picture.mode == "F":
         return False
     highest = args[1] if isinstance(args, tuple) else 255
-    is_deep = highest > 255 or args == "I;16B"
+    has_16_bits = highest > 255 or args == "I;16B"
     samples = picture.width * len(picture.getbands())
-    row = -(-samples // 8) if picture.mode == "1" else samples * (1 + is_deep)
-    return bool(_NEXT.match(data, pixels_start + row * picture.height))
+    row_size = -(-samples // 8) if picture.mode == "1" else samples * (1 + has_16_bits)
+    return bool(_NEXT.match(data, pixels_start + row_size * picture.height))

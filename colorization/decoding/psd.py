@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.decoding.deep import Samples
+from colorization.decoding.samples import Samples
 
 _SIGNATURE = b"8BPS"
 # White of each mode, as Pillow stores it.
@@ -17,15 +17,17 @@ _WHITES = {"L": (255,), "RGB": (255, 255, 255), "CMYK": (0, 0, 0, 0), "LAB": (25
 # White of a channel of 8 bits -> of 16 bits; 128 is 0 of a* and b* in Adobe's L*a*b*.
 _DEEP_WHITES = {255: 2**16 - 1, 128: 2**15, 0: 0}
 _SPACES = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk", "LAB": "lab"}
-# Image resources.
-_PACKED, _RESOLUTION, _VERSION = 1, 1005, 1057
+# The coding of rows packed by PackBits.
+_PACKED = 1
+# Numbers of image resources.
+_RESOLUTION, _VERSION = 1005, 1057
 
 
 def has_merged_picture(picture: Image.Image, data: bytes) -> bool:
     """Whether a document holds a picture with all layers merged, which is what Pillow reads.
 
-    In its place there may be zeros, or, if the version's fifth byte is 0, a white sheet or a text.
-    Without layers it is the picture itself, and may be black.
+    In its place there may be zeros, or, if the fifth byte of the version is 0, a white sheet or a
+    text. In a document without layers it is the picture itself, and may be black.
 
     Args:
       picture: opened by Pillow.
@@ -37,7 +39,11 @@ def has_merged_picture(picture: Image.Image, data: bytes) -> bool:
 
 
 def resolution(picture: Image.Image) -> tuple[float, float] | None:
-    """Pixels per inch, across and down; None if not stated."""
+    """Pixels per inch, across and down; None if not stated.
+
+    Args:
+      picture: opened by Pillow.
+    """
     for number, _, body in picture.resources:
         if number == _RESOLUTION and len(body) >= 12:
             across, down = (value / 2**16 for value in struct.unpack_from(">I4xI", body))
@@ -67,11 +73,11 @@ def mend_tiles(picture: Image.Image, data: bytes) -> None:
 def transparency(data: bytes, colors: int) -> Image.Image | None:
     """The channel after the colours, of mode L; None if it is a selection or missing.
 
-    A negative number of layers means that it is transparency ("Layer info").
+    A negative number of layers means that it is transparency (section "Layer info").
 
     Args:
       data: the file.
-      colors: the number of channels before it.
+      colors: the number of channels of colours.
     """
     start, end = _layers(data)
     channels, height, width, coding, offset = _merged(data)
@@ -87,16 +93,16 @@ def transparency(data: bytes, colors: int) -> Image.Image | None:
 
 
 def without_white(picture: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Removes the white from the colours of a picture of 8 bits, see `_unblended`.
+    """A picture of 8 bits without the white in the colours of transparent parts.
 
     Args:
-      picture: loaded.
+      picture: loaded; returned as it is if it is of another mode than those in `_WHITES`.
       alpha: its transparency, of mode L.
     """
     mode = picture.mode.removesuffix("A")
     if mode not in _WHITES:
         return picture
-    bands = [np.asarray(band) for _, band in zip(mode, picture.split(), strict=False)]
+    bands = [np.asarray(band) for band in picture.split()[: len(mode)]]
     plain = _unblended(np.stack(bands, axis=-1), np.asarray(alpha), _WHITES[mode])
     return Image.merge(mode, [Image.fromarray(band) for band in np.moveaxis(plain, 2, 0)])
 
@@ -121,7 +127,7 @@ def of_8_bits(data: bytes) -> bytes:
     """Converts a document to one that Pillow opens; other files are unchanged.
 
     A large document (PSB) becomes one without layers. One of 16 bits becomes one of 8, twice as
-    wide: each value becomes a pair of pixels, which `joined` joins again.
+    wide: each value becomes a pair of pixels, which `read_samples` joins again.
 
     Raises:
       NotImplementedError: the rows of a large document are too long for other documents.
@@ -137,6 +143,7 @@ def of_8_bits(data: bytes) -> bytes:
 
 
 def _without_layers(data: bytes) -> bytes:
+    """Converts a large document (PSB) to one of the other kind, with the merged picture alone."""
     start, _ = _layers(data)
     size = int.from_bytes(data[start - 4 : start + 4], "big")
     end = start + 4 + size
@@ -152,8 +159,8 @@ def _without_layers(data: bytes) -> bytes:
     return beginning + lengths.astype(">u2").tobytes() + data[end + 2 + lengths.nbytes :]
 
 
-def joined(picture: Image.Image, data: bytes) -> Samples:
-    """Joins the pairs of pixels from `of_8_bits` to values of 16 bits.
+def read_samples(picture: Image.Image, data: bytes) -> Samples:
+    """The samples of a document of 16 bits, joined from the pairs of pixels of `of_8_bits`.
 
     Args:
       picture: opened from what `of_8_bits` returns, and loaded.
@@ -163,7 +170,7 @@ def joined(picture: Image.Image, data: bytes) -> Samples:
       Samples without a profile.
     """
     mode = picture.mode.removesuffix("A")
-    bands = [_joined(band) for _, band in zip(_WHITES[mode], picture.split(), strict=False)]
+    bands = [_joined(band) for band in picture.split()[: len(mode)]]
     values, alpha = np.stack(bands, axis=-1), transparency(data, len(mode))
     if alpha is not None:
         alpha = _joined(alpha)
@@ -175,19 +182,20 @@ def joined(picture: Image.Image, data: bytes) -> Samples:
 
 
 def _joined(band: Image.Image) -> np.ndarray:
+    """Pairs of pixels as values, uint16 `[height, width]`."""
     return np.asarray(band).view(">u2").astype(np.uint16)
 
 
 def _unblended(values: np.ndarray, alpha: np.ndarray, white: Sequence[int]) -> np.ndarray:
     """Removes the white that Photoshop blends into the colours of transparent parts.
 
-    Some programs store plain colours instead, which are somewhere darker than blended ones can be;
-    these are returned unchanged.
+    Some programs store colours without white instead. These are returned unchanged; somewhere they
+    are darker than white can have made them.
 
     Args:
       values: `[height, width, channels]`, uint8 or uint16.
       alpha: `[height, width]`, of the same type.
-      white: for each channel.
+      white: the value of white in each channel.
     """
     highest, plain = np.iinfo(values.dtype).max, values.copy()
     # Rounding changes a value by less than a level of 8 bits.
@@ -214,7 +222,7 @@ def _packed_rows(data: bytes) -> list[list[int]]:
 
 
 def _layers(data: bytes) -> tuple[int, int]:
-    """Start and end of the layers, which follow colour mode data and image resources."""
+    """Start and end of the section of layers, which follows colour mode data and resources."""
     offset = 26
     for _ in range(2):
         offset += 4 + int.from_bytes(data[offset : offset + 4], "big")

@@ -10,8 +10,8 @@ from PIL import Image
 from colorization.decoding.refusals import refuse_large
 from colorization.errors import UnreadablePhoto
 
-# Largest share of a file that may be zeros at its end, and of pixels that may depend on bytes
-# appended to it.
+# Largest share of a file that may be zeros at its end, and of its pixels that may change when other
+# bytes are appended to it.
 _SHARE = 1 / 64
 _APPENDED = b"\x55" * 2**22
 
@@ -63,8 +63,9 @@ def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
 def is_cut(data: bytes) -> bool:
     """Whether a file that can be developed is cut short, or ends in zeros.
 
-    LibRaw makes black or noise of missing bytes, which changes if bytes are appended. Files with
-    their directory at the end cannot be opened then, nor can they without their own end.
+    LibRaw makes black or noise of missing bytes, which changes if bytes are appended. A file with
+    its directory at the end cannot be opened with other bytes there. It is whole, because it could
+    not have been developed without its own end either.
     """
     import rawpy
 

@@ -18,9 +18,9 @@ from colorization.decoding import film_kinds, jpeg
 from colorization.decoding.file_kinds import TGA
 from colorization.errors import UnreadablePhoto, damage
 
-# Limit of a picture's pixels, because a damaged header may state any size.
+# Maximum number of a picture's pixels. There has to be one, as a damaged header may state any size.
 MAX_PIXELS = 128 * 2**20
-# The message if Pillow itself refuses a picture, which it does from twice its own limit on.
+# The message if Pillow refuses a picture, which it does from twice its own limit on.
 ABOVE_LIMIT = f"pixels above the limit of {MAX_PIXELS}"
 # Formats that need a library: Pillow's name, the beginning of files, and the message without it.
 _WITH_LIBRARY = (
@@ -77,7 +77,7 @@ _OTHER_KINDS = (
         "a kind of picture that cannot be read; save it as TIFF, PNG or JPEG",
     ),
 )
-# Errors of decoders about sound files of a kind that they do not support.
+# Errors of decoders about undamaged files of a kind that they do not support.
 _UNSUPPORTED = re.compile(
     r"unsupported|unimplemented|not (yet )?(supported|implemented)"
     r"|cannot (handle|find loader|load this image|read this)|no codec|not (installed|available)"
@@ -85,7 +85,7 @@ _UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 _NO_MODE = "not identified by this driver"
-# Number of bytes that the patterns above need.
+# Number of bytes at the beginning of a file that the patterns above need.
 _START = 526
 
 
@@ -100,7 +100,7 @@ def refuse_large(width: int, height: int) -> None:
 
 
 def why_unknown(data: bytes) -> str:
-    """Explains why Pillow does not open a file."""
+    """The message about a file that Pillow does not open."""
     for kind, beginning, message in _WITH_LIBRARY:
         if _begins(data, beginning):
             return "damaged: cut short or changed" if _is_readable(kind) else message
@@ -120,7 +120,7 @@ def why_unknown(data: bytes) -> str:
 
 
 def why_undecoded(data: bytes, error: Exception) -> str:
-    """Explains why a picture was opened but not decoded, or not even opened.
+    """The message about a picture that was opened but not decoded, or not even opened.
 
     Args:
       data: the file.
@@ -140,23 +140,23 @@ def why_undecoded(data: bytes, error: Exception) -> str:
     return message
 
 
+def unread_kind(kind: str, details: str = "") -> str:
+    """The message about an undamaged picture of a kind that is not supported."""
+    details = f" ({details})" if details else ""
+    return f"a kind of {kind} that cannot be read{details}; save it as TIFF or PNG"
+
+
 def _begins(data: bytes, pattern: bytes) -> bool:
     return re.match(pattern, data[:_START], re.DOTALL) is not None
 
 
 def _other_kind(data: bytes) -> str | None:
-    """The message for a file that begins as another kind than photos."""
+    """The message about a file that begins as another kind than photos; None for others."""
     return next((message for beginning, message in _OTHER_KINDS if _begins(data, beginning)), None)
 
 
-def unread_kind(kind: str, details: str = "") -> str:
-    """The message for a sound picture of a kind that is not supported."""
-    details = f" ({details})" if details else ""
-    return f"a kind of {kind} that cannot be read{details}; save it as TIFF or PNG"
-
-
 def _pillow_kind(data: bytes) -> str | None:
-    """Pillow's name of the format that a file begins as."""
+    """Pillow's name of the format that a file begins as; None if it is of no such format."""
     if TGA.match(data[:_START]):
         return "TGA"
     for kind in Image.ID:

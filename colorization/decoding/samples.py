@@ -1,4 +1,4 @@
-"""Pictures with samples that Pillow has no mode for, such as RGB of 16 bits or floats, to sRGB."""
+"""Samples that Pillow has no mode for, such as RGB of 16 bits or floats, and their way to sRGB."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from colorization.decoding.color_profile import (
     lab_to_srgb,
     picture_to_srgb,
     rgb_to_srgb,
+    row_blocks,
 )
 from colorization.lab.lab_numpy import to_bytes
 
@@ -21,9 +22,8 @@ _WHITE = 2**16 - 1
 # With a median of floats above this, white cannot be 1: nobody overexposes half of a picture by
 # four stops.
 _OVEREXPOSED = 16
-_SAMPLE_SIZE = 2**20
-# Approximate number of samples that are converted to floats at a time.
-_BLOCK = 2**21
+# Floats are judged by about so many of them, evenly spread over a picture.
+_JUDGED = 2**20
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Samples:
       alpha_white: the value of alpha that stands for opaque.
       premultiplied: whether the values are multiplied by alpha.
       inverted: whether white is zero.
-      limits: values that stand for black and white; None where `black_and_white` decides.
+      limits: values that stand for black and white; None if the file does not state them.
       profile: ICC profile; None if there is none.
       notes: remarks for the user, such as on what was left out.
     """
@@ -54,7 +54,7 @@ class Samples:
     notes: tuple[str, ...] = ()
 
 
-def black_and_white(values: np.ndarray) -> tuple[float, float]:
+def _black_and_white(values: np.ndarray) -> tuple[float, float]:
     """The values that stand for black and white if a file does not state them.
 
     Integers: zero and the highest value of the type; values below zero are black, as in
@@ -71,10 +71,11 @@ def black_and_white(values: np.ndarray) -> tuple[float, float]:
             return 0, highest
         largest = values.max(initial=0)
         return 0, next(white for white in (255, _WHITE, highest) if largest <= white)
-    sample = values.reshape(-1)[:: -(-values.size // _SAMPLE_SIZE) or 1]
-    sample = sample[np.isfinite(sample)]
-    largest = sample.max(initial=0)
-    if largest > 1 and ((sample == np.rint(sample)).all() or np.median(sample) > _OVEREXPOSED):
+    some_values = values.reshape(-1)[:: -(-values.size // _JUDGED) or 1]
+    some_values = some_values[np.isfinite(some_values)]
+    largest = some_values.max(initial=0)
+    is_whole = (some_values == np.rint(some_values)).all()
+    if largest > 1 and (is_whole or np.median(some_values) > _OVEREXPOSED):
         return 0, 255 if largest <= 255 else _WHITE
     return 0, 1
 
@@ -83,8 +84,8 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
     """Turns samples into a picture.
 
     Returns:
-      The picture in sRGB, of mode "I;16" or "L" if it is gray with more than 8 bits or not, else
-      "RGB"; and alpha of mode "L", or None if everything is opaque.
+      The picture in sRGB, of mode "RGB", or if it is gray "L", with more than 8 bits "I;16"; and
+      alpha of mode "L", or None if everything is opaque.
     """
     alpha = None
     if samples.alpha is not None:
@@ -94,13 +95,13 @@ def to_srgb(samples: Samples) -> tuple[Image.Image, Image.Image | None]:
     if samples.space == "lab":
         picture = Image.fromarray(lab_to_srgb(samples.values))
     else:
-        black, white = samples.limits or black_and_white(samples.values)
+        black, white = samples.limits or _black_and_white(samples.values)
         if samples.inverted:
             black, white = white, black
         values = _scaled(samples.values, black, white)
         if samples.premultiplied and alpha is not None:
             values = _divided_by_alpha(values, alpha)
-        picture = _converted(values, samples)
+        picture = _scaled_to_srgb(values, samples)
     return picture, None if alpha is None else Image.fromarray(to_bytes(alpha))
 
 
@@ -109,13 +110,12 @@ def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
     if values.dtype == np.uint16 and {black, white} == {0, _WHITE}:
         return values if black == 0 else _WHITE - values
     scaled = np.empty(values.shape, np.uint16)
-    # The difference of 64-bit limits is exact in Python's integers, and in its floats.
+    # Python's integers, unlike NumPy's, hold any difference of 64-bit limits.
     factor = _WHITE / (white - black)
-    rows = max(1, _BLOCK // max(1, values[0].size))
-    for top in range(0, len(values), rows):
-        block = values[top : top + rows].astype(np.float64)
+    for rows in row_blocks(values):
+        block = values[rows].astype(np.float64)
         block = np.nan_to_num((block - black) * factor, nan=0, posinf=_WHITE, neginf=0)
-        scaled[top : top + rows] = np.clip(block + 0.5, 0, _WHITE)
+        scaled[rows] = np.clip(block + 0.5, 0, _WHITE)
     return scaled
 
 
@@ -128,8 +128,13 @@ def _divided_by_alpha(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return quotients
 
 
-def _converted(values: np.ndarray, samples: Samples) -> Image.Image:
-    """Converts uint16 samples in the file's own colours to a picture in sRGB."""
+def _scaled_to_srgb(values: np.ndarray, samples: Samples) -> Image.Image:
+    """A picture in sRGB of the file's colours.
+
+    Args:
+      values: uint16 `[height, width, channels]`, scaled from those of `samples`.
+      samples: as the file stores them.
+    """
     profile = samples.profile
     if samples.space == "cmyk":
         picture = Image.frombytes("CMYK", values.shape[1::-1], to_bytes(values).tobytes())

@@ -8,6 +8,7 @@ import struct
 import numpy as np
 from PIL import Image
 
+# Size of the header in bytes.
 HEADER = 512
 
 
@@ -25,7 +26,7 @@ def rows(data: bytes) -> list[tuple[int, int]]:
 
 
 def end_rows(picture: Image.Image, data: bytes) -> None:
-    """Terminates all rows by zeros, which Pillow needs but the table of sizes makes optional.
+    """Ends all rows with zeros, which Pillow needs although the table of sizes makes them optional.
 
     Args:
       picture: opened, not loaded yet.
@@ -34,14 +35,15 @@ def end_rows(picture: Image.Image, data: bytes) -> None:
     row_places = rows(data) if is_compressed(data) else []
     if not row_places or any(start + size > len(data) for start, size in row_places):
         return
-    # In rows of 16 bits, the zero has 16 bits as well. A second one does no harm.
+    # The fourth byte is the number of bytes of a sample, and the zero has as many. A second zero
+    # does no harm.
     terminator = bytes(data[3])
     # Rows are longest if every run is a single pixel.
     max_size = 2 * picture.width * len(terminator)
-    terminated_rows = [
+    ended_rows = [
         data[start : start + min(size, max_size)] + terminator for start, size in row_places
     ]
-    sizes = np.array([len(row) for row in terminated_rows])
-    starts = HEADER + 8 * len(terminated_rows) + np.cumsum(sizes) - sizes
+    sizes = np.array([len(row) for row in ended_rows])
+    starts = HEADER + 8 * len(ended_rows) + np.cumsum(sizes) - sizes
     table = np.concatenate([starts, sizes]).astype(">u4").tobytes()
-    picture.fp = io.BytesIO(data[:HEADER] + table + b"".join(terminated_rows))
+    picture.fp = io.BytesIO(data[:HEADER] + table + b"".join(ended_rows))

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
 
 from colorization.decoding import png
 from colorization.decoding.boxes import boxes
-from colorization.decoding.color_profile import D50, HDR, UnusableProfile, hdr_transfer
+from colorization.decoding.color_profile import (
+    COLUMNS,
+    CURVES,
+    D50,
+    GRAY_CURVE,
+    HDR,
+    UnusableProfile,
+    hdr_transfer,
+)
 from colorization.errors import UnreadablePhoto
 from colorization.lab.primaries import BT709, D65, PRIMARIES, xyz_from_rgb
 
@@ -23,21 +32,22 @@ _SRGB = PRIMARIES[BT709]
 # Exponents of transfer characteristics in H.273, table 3. Browsers show those of video, 1, 6, 14
 # and 15, and unknown ones as sRGB.
 _EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}
-# A PNG's gamma as close as this to 1 / 2.2 means sRGB, as in libpng.
-_NEARLY = 0.05
+# Range of a PNG's gamma; other values are nonsense, which viewers ignore.
+_GAMMAS = (0.1, 10)
+# If 2.2 times a PNG's gamma differs from 1 by less than this, it means sRGB, as in libpng.
+_GAMMA_TOLERANCE = 0.05
+# PNG's types of colour that are gray.
+_PNG_GRAYS = (0, 4)
+# The matrix of Bradford's adaptation, from XYZ to cones (ICC.1:2010, annex E).
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
-_COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
-# Range of a PNG's gamma; other values are nonsense, which viewers ignore.
-_GAMMAS = (0.1, 10)
-# PNG's types of colour that are gray.
-_PNG_GRAYS = (0, 4)
-# Bytes at the beginning of a file that hold the boxes about the picture in AVIF and HEIC, and EXIF
-# data in JPEG.
+# Number of bytes at the beginning of a file that hold the boxes about the picture in AVIF and HEIC,
+# and EXIF data in JPEG.
 _HEAD = 2**16
-# Adobe RGB (1998): chromaticities and exponent; and the tags by which cameras state it.
+# Chromaticities and exponent of Adobe RGB (1998).
 _ADOBE, _ADOBE_EXPONENT = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
+# EXIF's tags by which cameras state it, and the value of the colour space for sRGB.
 _EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
 # Raised by Pillow and Python for nonsensical numbers and EXIF data.
 _PARSE_ERRORS = (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
@@ -76,12 +86,7 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
     # Nonsensical data count as no statement.
     with contextlib.suppress(*_PARSE_ERRORS):
         if picture.format == "PNG":
-            # Pillow's mode for 16-bit grays with alpha is one of colours, so the header is read.
-            colored = data[25] not in _PNG_GRAYS
-            numbers = _png_numbers(data)
-            if numbers:
-                return _profile_of_numbers(*numbers, colored)
-            return embedded or _profile_of_gamma(picture, colored)
+            return _png_profile(data, picture, embedded)
         if embedded:
             return embedded
         if picture.format == "BMP":
@@ -93,13 +98,18 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
         if picture.format in ("AVIF", "HEIF"):
             offset = data[:_HEAD].find(b"colrnclx")
             if 0 <= offset <= len(data) - 12:
-                numbers = struct.unpack_from(">HH", data, offset + 8)
-                return _profile_of_numbers(*numbers, picture.mode.startswith("RGB"))
+                primaries, transfer = struct.unpack_from(">HH", data, offset + 8)
+                colored = picture.mode.startswith("RGB")
+                return _profile_of_numbers(primaries, transfer, colored)
     return embedded
 
 
 def _profile_of_numbers(primaries: int, transfer: int, colored: bool) -> bytes | None:
-    """The profile of colours given by their numbers in H.273."""
+    """The profile of colours given by their numbers in H.273; None if they are those of sRGB.
+
+    Raises:
+      HighDynamicRange: the colours are in HDR (PQ, HLG).
+    """
     if transfer in HDR:
         raise HighDynamicRange(HDR[transfer])
     chromaticities = PRIMARIES.get(primaries, _SRGB)
@@ -109,14 +119,16 @@ def _profile_of_numbers(primaries: int, transfer: int, colored: bool) -> bytes |
     return _profile(chromaticities, exponent, colored)
 
 
-def _png_numbers(data: bytes) -> tuple[int, int] | None:
-    """Primaries and transfer characteristics of a PNG file's chunk cICP."""
+def _png_profile(data: bytes, picture: Image.Image, embedded: bytes | None) -> bytes | None:
+    """The profile of a PNG file: of the chunk cICP, an embedded one, or of gAMA and cHRM."""
+    # Pillow's mode for 16-bit grays with alpha is one of colours, so the header is read.
+    colored = data[25] not in _PNG_GRAYS
     for name, start, end in png.chunks(data):
         if name == b"cICP" and end - start == 4:
-            return data[start], data[start + 1]
+            return _profile_of_numbers(data[start], data[start + 1], colored)
         if name == b"IDAT":
             break
-    return None
+    return embedded or _profile_of_gamma(picture, colored)
 
 
 def _profile_of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
@@ -125,10 +137,10 @@ def _profile_of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
     if not gamma or "srgb" in picture.info or not _GAMMAS[0] <= gamma <= _GAMMAS[1]:
         return None
     chromaticities = tuple(picture.info.get("chromaticity", _SRGB))
-    is_srgb = abs(2.2 * gamma - 1) < _NEARLY
-    if is_srgb and (not colored or np.allclose(chromaticities, _SRGB, atol=0.002)):
+    has_srgb_curve = abs(2.2 * gamma - 1) < _GAMMA_TOLERANCE
+    if has_srgb_curve and (not colored or np.allclose(chromaticities, _SRGB, atol=0.002)):
         return None
-    return _profile(chromaticities, None if is_srgb else 1 / gamma, colored)
+    return _profile(chromaticities, None if has_srgb_curve else 1 / gamma, colored)
 
 
 def _bmp_profile(data: bytes) -> bytes | None:
@@ -153,39 +165,50 @@ def _camera_profile(picture: Image.Image) -> bytes | None:
 
 
 def _jpeg_2000_profile(data: bytes) -> bytes | None:
+    """The profile in the header of a JPEG 2000 file."""
     for name, start, end in boxes(data, 0, len(data)):
         if name == b"jp2h":
-            for inner, begin, finish in boxes(data, start, end):
+            for inner_name, inner_start, inner_end in boxes(data, start, end):
                 # With methods 2 and 3, a profile follows.
-                if inner == b"colr" and data[begin : begin + 1] in (b"\2", b"\3"):
-                    return data[begin + 3 : finish]
+                if inner_name == b"colr" and data[inner_start : inner_start + 1] in (b"\2", b"\3"):
+                    return data[inner_start + 3 : inner_end]
     return None
 
 
 def _profile(
     chromaticities: tuple[float, ...], exponent: float | None, colored: bool
 ) -> bytes | None:
-    """An ICC profile (ICC.1:2010) of primaries and a power law, or sRGB's curve for None.
+    """An ICC profile of primaries and a tone curve; None if the primaries are nonsense.
 
     Args:
       chromaticities: x and y of white, red, green and blue.
-      exponent: of the power law from values to linear light.
+      exponent: of the power law from values to linear light; None for the curve of sRGB.
       colored: whether the profile is for RGB; else for grays.
     """
-    curve = struct.pack(">4s4xHHi", b"para", 0, 0, round((exponent or 1) * 65536))
     if exponent is None:
-        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-        curve = struct.pack(">4s4xHH5i", b"para", 3, 0, *(round(n * 65536) for n in numbers))
+        curve = _parametric_curve(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    else:
+        curve = _parametric_curve(0, exponent)
     tags = {b"wtpt": _xyz(D50)}
     if colored:
         columns = _to_d50(chromaticities).T
-        # Primaries with negative luminance are nonsense.
+        # No primary has negative luminance.
         if not (columns[:, 1] > 0).all():
             return None
-        tags |= {name: _xyz(column) for name, column in zip(_COLUMNS, columns, strict=True)}
-        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+        tags |= {name: _xyz(column) for name, column in zip(COLUMNS, columns, strict=True)}
+        tags |= dict.fromkeys(CURVES, curve)
     else:
-        tags[b"kTRC"] = curve
+        tags[GRAY_CURVE] = curve
+    return _packed(tags, b"RGB " if colored else b"GRAY")
+
+
+def _packed(tags: dict[bytes, bytes], space: bytes) -> bytes:
+    """An ICC profile of a monitor (ICC.1:2010, section 7).
+
+    Args:
+      tags: their signatures and contents.
+      space: the signature of the profile's colour space.
+    """
     content_start, table, content = 132 + 12 * len(tags), b"", b""
     for name, tag in tags.items():
         table += struct.pack(">4sII", name, content_start + len(content), len(tag))
@@ -195,16 +218,27 @@ def _profile(
         content_start + len(content),
         0x04200000,
         b"mntr",
-        b"RGB " if colored else b"GRAY",
+        space,
         b"XYZ ",
         b"acsp",
-        *(round(value * 65536) for value in D50),
+        *_fixed(D50),
     )
     return header + struct.pack(">I", len(tags)) + table + content
 
 
+def _parametric_curve(form: int, *numbers: float) -> bytes:
+    """A tone curve of type `para` (ICC.1:2010, parametricCurveType)."""
+    return struct.pack(f">4s4xHH{len(numbers)}i", b"para", form, 0, *_fixed(numbers))
+
+
 def _xyz(values: np.ndarray) -> bytes:
-    return struct.pack(">4s4x3i", b"XYZ ", *(round(float(value) * 65536) for value in values))
+    """A tag of type `XYZ` (ICC.1:2010, XYZType)."""
+    return struct.pack(">4s4x3i", b"XYZ ", *_fixed(values))
+
+
+def _fixed(numbers: Iterable[float]) -> list[int]:
+    """Numbers with 16 bits after the binary point (ICC.1:2010, s15Fixed16Number)."""
+    return [round(float(number) * 65536) for number in numbers]
 
 
 def _to_d50(chromaticities: tuple[float, ...]) -> np.ndarray:

@@ -7,11 +7,12 @@ import re
 
 from PIL import Image
 
-# Pillow expects the unused byte of a pixel after its colours, but it comes first.
+# Layouts with an unused byte after the colours of a pixel, as Pillow expects it -> with it before
+# them, where it lies.
 _PADDED = {"BGRX": "XBGR", "RGBX": "XRGB"}
 # A run: the mark, its length less one, and the value. The mark with a zero stands for itself.
-_RUN = re.compile(rb"\x80(?:\0|(.)(.))", re.DOTALL)
 _MARK = b"\x80"
+_RUN = re.compile(_MARK + rb"(?:\0|(.)(.))", re.DOTALL)
 
 
 def mend_tiles(picture: Image.Image, data: bytes) -> None:
@@ -34,7 +35,7 @@ def mend_tiles(picture: Image.Image, data: bytes) -> None:
 
 
 def _unpacked(data: bytes, offset: int, size: int) -> bytes:
-    """Decodes the runs from an offset on, up to so many bytes."""
+    """Decodes the runs from an offset on, up to `size` bytes of pixels."""
     pixels = bytearray()
     for run in _RUN.finditer(data, offset):
         pixels += data[offset : run.start()]

@@ -1,7 +1,7 @@
 """Samples of TIFF files that Pillow misreads.
 
-Pages of up to 8 bits that Pillow opens are left to it. Of all others, this module reads the layout
-with `tifffile`, has Pillow's libtiff decompress the bytes, and puts the samples together.
+Most pages of up to 8 bits are left to Pillow. Of all others, this module reads the layout with
+`tifffile`, has Pillow's libtiff decompress the bytes, and puts the samples together.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from colorization.decoding.deep import Samples
 from colorization.decoding.refusals import refuse_large
+from colorization.decoding.samples import Samples
 from colorization.decoding.tiff_pages import open_pages, tag_numbers, tag_value
 from colorization.decoding.wholeness import why_strips_broken
 from colorization.errors import UnreadablePhoto
@@ -24,22 +24,71 @@ from colorization.errors import UnreadablePhoto
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-# TIFF 6.0 and the supplements of Adobe.
-_BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 258, 259, 262, 266
-_PLANAR, _PREDICTOR, _EXTRA, _SAMPLE_FORMAT = 284, 317, 338, 339
-_SMALLEST, _LARGEST, _PROFILE, _TILE_OFFSETS = 340, 341, 34675, 324
-_YCBCR, _ICCLAB = 6, 9
-_OLD_JPEG, _TABLES, _WEBP, _COLOR_MAP = 6, 347, 50001, 320
-_ASSOCIATED, _UNASSOCIATED = 1, 2
-_SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk", 8: "lab", 9: "lab"}
-_CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
+# Tags and their values follow TIFF 6.0 and the supplements of Adobe.
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
+_STRIP_OFFSETS, _CHANNELS, _STRIP_ROWS, _STRIP_SIZES, _PLANAR = 273, 277, 278, 279, 284
+_PREDICTOR, _COLOR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 317, 320, 338, 339
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_SIZES = 322, 323, 324, 325
+_SMALLEST, _LARGEST, _JPEG_TABLES, _PROFILE = 340, 341, 347, 34675
+# Compressions.
+_UNCOMPRESSED, _OLD_JPEG, _WEBP = 1, 6, 50001
 # Compressions that can be undone for samples of any size: LZW, Deflate (both numbers), LZMA and
-# Zstandard, to which predictors belong; none and PackBits. The others know samples of 8 bits only,
+# Zstandard, which may follow a predictor; and PackBits. The others are for samples of 8 bits only,
 # or fax.
-_PREDICTED = {5, 8, 32946, 34925, 50000}
-_GENERAL = {1, 32773, *_PREDICTED}
+_WITH_PREDICTOR = {5, 8, 32946, 34925, 50000}
+_ANY_SIZE = {_UNCOMPRESSED, 32773, *_WITH_PREDICTOR}
+# Predictors: none, differences of samples, and differences of bytes.
+_NO_PREDICTOR, _DIFFERENCES, _BYTE_DIFFERENCES = 1, 2, 3
+# Photometric interpretations, and the spaces of those that can be read, see `Samples`.
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 5, 6, 8, 9
+_SPACES = {
+    _WHITE_IS_ZERO: "gray",
+    _BLACK_IS_ZERO: "gray",
+    _RGB: "rgb",
+    _CMYK: "cmyk",
+    _CIELAB: "lab",
+    _ICCLAB: "lab",
+}
+# Number of channels of colours in each space.
+_COLORS = {"gray": 1, "rgb": 3, "cmyk": 4, "lab": 3}
+# Kinds of alpha: colours multiplied by it or not.
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+# Formats of samples, and those that can be read -> NumPy's kind of number.
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
-_SIZES = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}
+_KINDS = {_UNSIGNED: "u", _UNDEFINED: "u", _SIGNED: "i", _FLOAT: "f"}
+# Numbers of bits for which NumPy has a type; and those of each kind that can be read.
+_WHOLE_BYTES = (8, 16, 32, 64)
+_SIZES = {"u": (*range(1, 33), 64), "i": _WHOLE_BYTES, "f": (16, 32, 64)}
+# Predictors of each kind.
+_PREDICTORS = {
+    "u": (_NO_PREDICTOR, _DIFFERENCES),
+    "i": (_NO_PREDICTOR, _DIFFERENCES),
+    "f": (_NO_PREDICTOR, _DIFFERENCES, _BYTE_DIFFERENCES),
+}
+
+
+class _Layout(NamedTuple):
+    """How a page stores its samples.
+
+    Attributes:
+      space: see `Samples`.
+      photometric: TIFF's photometric interpretation.
+      bits: of a sample.
+      kind: NumPy's kind of number.
+      order: NumPy's order of bytes.
+      predictor: TIFF's number.
+      planes: number of planes, each with strips or tiles of its own.
+      channels: of a pixel, alpha and others included.
+    """
+
+    space: str
+    photometric: int
+    bits: int
+    kind: str
+    order: str
+    predictor: int
+    planes: int
+    channels: int
 
 
 def read_samples(data: bytes) -> Samples | None:
@@ -53,14 +102,13 @@ def read_samples(data: bytes) -> Samples | None:
         refuse_large(page.imagewidth, page.imagelength)
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
         compression = int(tag_value(page, _COMPRESSION, 1))
-        # Where bits are stored the low ones first, these are not the bytes of any checksum.
-        if tag_value(page, _FILL_ORDER, 1) == 1 and (
-            broken := why_strips_broken(
-                data, parts, compression, _most_bytes(page), tag_value(page, _TABLES, b"")
-            )
-        ):
-            raise UnreadablePhoto(f"damaged: {broken}")
-        if _is_plain(page, data):
+        # If the low bits come first in the bytes of a page, these fit no checksum.
+        if tag_value(page, _FILL_ORDER, 1) == 1:
+            tables = tag_value(page, _JPEG_TABLES, b"")
+            reason = why_strips_broken(data, parts, compression, _most_bytes(page), tables)
+            if reason:
+                raise UnreadablePhoto(f"damaged: {reason}")
+        if _is_left_to_pillow(page, data):
             return None
         layout = _layout(page)
         return _samples(page, _values(page, data, layout), layout)
@@ -74,25 +122,29 @@ def _part_size(page: TiffPage) -> tuple[int, int]:
 
 
 def _most_bytes(page: TiffPage) -> int:
-    """Bytes of a whole strip or tile."""
+    """Number of bytes in the largest strip or tile, decompressed."""
     height, width = _part_size(page)
     bits = max(tag_numbers(page, _BITS, (1,)))
     return -(-width * page.samplesperpixel * bits // 8) * height
 
 
 def invert_old_jpeg(picture: Image.Image) -> None:
-    """Has Pillow take white for zero, which it forgets of old-style JPEG.
+    """Has Pillow take zero for white, which it forgets in old-style JPEG.
 
     Args:
       picture: opened, not loaded yet.
     """
     tags = picture.tag_v2
-    if tags.get(_COMPRESSION) == _OLD_JPEG and tags.get(_PHOTOMETRIC) == 0:
+    if tags.get(_COMPRESSION) == _OLD_JPEG and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         picture.tile = [tile._replace(args=("L;I", *tile.args[1:])) for tile in picture.tile]
 
 
 def widen_palette(picture: Image.Image) -> None:
-    """Mends a palette of which a writer of old has filled the low bytes only, as libtiff does."""
+    """Mends a palette of which an old writer has filled only the low bytes, as libtiff does.
+
+    Args:
+      picture: loaded.
+    """
     values = picture.tag_v2.get(_COLOR_MAP)
     if picture.mode in ("P", "PA") and values and max(values) < 256:
         count = len(values) // 3
@@ -100,32 +152,43 @@ def widen_palette(picture: Image.Image) -> None:
         picture.putpalette(bytes(int(value) for color in colors for value in color))
 
 
-def _is_plain(page: TiffPage, data: bytes) -> bool:
-    """Whether Pillow reads it right."""
+def _is_left_to_pillow(page: TiffPage, data: bytes) -> bool:
+    """Whether the first page is left to Pillow.
+
+    Raises:
+      UnreadablePhoto: it is of a kind that neither Pillow nor this module can read.
+    """
     formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
     if max(tag_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
         return False
-    compression = tag_value(page, _COMPRESSION, 1)
+    compression = tag_value(page, _COMPRESSION, _UNCOMPRESSED)
+    photometric = tag_value(page, _PHOTOMETRIC)
     # Pillow takes such YCbCr for RGB, and libtiff of most of its builds knows no WebP.
-    if compression == _WEBP or (compression == 1 and tag_value(page, _PHOTOMETRIC) == _YCBCR):
+    if compression == _WEBP or (compression == _UNCOMPRESSED and photometric == _YCBCR):
         raise _refusal(page)
-    general = compression in _GENERAL
-    odd = tag_value(page, _PLANAR, 1) == 2 or tag_value(page, _FILL_ORDER, 1) == 2
-    # Parts that are not stored, and tiles whose places are told as those of strips.
-    odd |= 0 in page.dataoffsets or (page.is_tiled and _TILE_OFFSETS not in page.tags)
-    if general and (odd or tag_value(page, _PHOTOMETRIC) in (None, 8, _ICCLAB)):
+    is_misread = (
+        tag_value(page, _PLANAR, 1) == 2
+        or tag_value(page, _FILL_ORDER, 1) == 2
+        or photometric in (None, _CIELAB, _ICCLAB)
+        # Some strips or tiles are not stored.
+        or 0 in page.dataoffsets
+        # The offsets of tiles stand in the tag for those of strips.
+        or (page.is_tiled and _TILE_OFFSETS not in page.tags)
+    )
+    if is_misread and compression in _ANY_SIZE:
         return False
     with contextlib.suppress(Image.UnidentifiedImageError):
         Image.open(io.BytesIO(data)).close()
         return True
-    if not general:
+    if compression not in _ANY_SIZE:
         raise _refusal(page)
     return False
 
 
 def _refusal(page: TiffPage) -> UnreadablePhoto:
+    """The error about a page of a kind that cannot be read."""
     bits = max(tag_numbers(page, _BITS, (1,)))
-    told = ", ".join(
+    details = ", ".join(
         f"{name} {getattr(value, 'name', value)}"
         for name, value in (
             ("compression", page.compression),
@@ -134,8 +197,8 @@ def _refusal(page: TiffPage) -> UnreadablePhoto:
         )
     )
     return UnreadablePhoto(
-        f"a kind of TIFF that cannot be read ({bits} bits, {told}); save it as gray or RGB of 8 or "
-        "16 bits"
+        f"a kind of TIFF that cannot be read ({bits} bits, {details}); save it as gray or RGB of 8 "
+        "or 16 bits"
     )
 
 
@@ -143,50 +206,37 @@ def _layout(page: TiffPage) -> _Layout:
     """How a page stores its samples.
 
     Raises:
-      UnreadablePhoto: in a way that is not known here.
+      UnreadablePhoto: the page is of a kind that cannot be read.
     """
     photometric = tag_value(page, _PHOTOMETRIC)
     if photometric is None:
-        photometric = 2 if page.samplesperpixel >= 3 else 1
+        photometric = _RGB if page.samplesperpixel >= 3 else _BLACK_IS_ZERO
     bits = set(tag_numbers(page, _BITS, (1,)))
-    formats = set(tag_numbers(page, _SAMPLE_FORMAT, (1,)))
-    compression = int(tag_value(page, _COMPRESSION, 1))
-    space = _SPACES.get(int(photometric))
+    formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
+    compression = int(tag_value(page, _COMPRESSION, _UNCOMPRESSED))
+    predictor = tag_value(page, _PREDICTOR, 1) if compression in _WITH_PREDICTOR else _NO_PREDICTOR
     layout = _Layout(
-        space=space or "",
+        space=_SPACES.get(int(photometric), ""),
         photometric=int(photometric),
         bits=int(max(bits)),
-        kind={_UNSIGNED: "u", _UNDEFINED: "u", _SIGNED: "i", _FLOAT: "f"}.get(max(formats), ""),
-        order="<" if page.parent.byteorder == "<" else ">",
-        predictor=int(tag_value(page, _PREDICTOR, 1)) if compression in _PREDICTED else 1,
+        kind=_KINDS.get(max(formats), ""),
+        order=page.parent.byteorder,
+        predictor=int(predictor),
         planes=page.samplesperpixel if tag_value(page, _PLANAR, 1) == 2 else 1,
         channels=page.samplesperpixel,
     )
-    known = (
-        space is not None
+    is_readable = (
+        layout.space in _COLORS
         and len(bits) == len(formats) == 1
-        and layout.channels >= _CHANNELS[space]
+        and layout.channels >= _COLORS[layout.space]
         and layout.bits in _SIZES.get(layout.kind, ())
-        and layout.predictor in ((1, 2, 3) if layout.kind == "f" else (1, 2))
-        and (layout.predictor == 1 or layout.bits in (8, 16, 32, 64))
-        and compression in _GENERAL
+        and layout.predictor in _PREDICTORS[layout.kind]
+        and (layout.predictor == _NO_PREDICTOR or layout.bits in _WHOLE_BYTES)
+        and compression in _ANY_SIZE
     )
-    if not known:
+    if not is_readable:
         raise _refusal(page)
     return layout
-
-
-class _Layout(NamedTuple):
-    """How a page stores its samples; `kind` is NumPy's, `channels` counts alpha and others in."""
-
-    space: str
-    photometric: int
-    bits: int
-    kind: str
-    order: str
-    predictor: int
-    planes: int
-    channels: int
 
 
 def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
@@ -198,15 +248,15 @@ def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
         count = len(page.dataoffsets) // layout.planes
         part = slice(plane * count, (plane + 1) * count)
         offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
-        values = _joined(_rows(page, data, offsets, sizes, layout), page, layout)
+        values = _unpacked_rows(_rows(page, data, offsets, sizes, layout), page, layout)
         planes.append(_filled(values, page, offsets) if 0 in offsets else values)
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
 
 
 def _filled(values: np.ndarray, page: TiffPage, offsets: Sequence[int]) -> np.ndarray:
-    """Samples with those of a plane's strips or tiles that are not stored, as GDAL has it.
+    """A plane's samples, those of strips or tiles that are not stored being filled in.
 
-    They are zero, or what its tag for missing data (42113) says.
+    They have the value that GDAL's tag for missing data states (42113), or are zero.
     """
     height, width = _part_size(page)
     values = values.copy()
@@ -223,48 +273,61 @@ def _rows(
 ) -> np.ndarray:
     """The decompressed bytes of a plane's rows: uint8 `[height, tiles across, bytes]`.
 
-    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits; in place of
-    those that are not stored, another one.
+    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits. In place of
+    those that are not stored, it is shown the largest one.
     """
     height, width = _part_size(page)
     across = -(-page.imagewidth // width)
-    size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
+    row_size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
     if not any(offsets):
-        return np.zeros([page.imagelength, across, size], np.uint8)
-    largest, stored = max(part for part in zip(sizes, offsets, strict=False) if part[1])
-    sizes = [length if offset else largest for offset, length in zip(offsets, sizes, strict=False)]
-    offsets = [offset or stored for offset in offsets]
-    if tag_value(page, _COMPRESSION, 1) == 1:
+        return np.zeros([page.imagelength, across, row_size], np.uint8)
+    parts = list(zip(sizes, offsets, strict=False))
+    largest_size, its_offset = max(part for part in parts if part[1])
+    sizes = [size if offset else largest_size for size, offset in parts]
+    offsets = [offset or its_offset for offset in offsets]
+    compression = tag_value(page, _COMPRESSION, _UNCOMPRESSED)
+    if compression == _UNCOMPRESSED:
         # What is missing at the end would be read from the new directory there.
-        _require_whole(page, offsets, size, len(data))
+        _require_whole(page, offsets, row_size, len(data))
     tags = {
-        256: [across * size],
-        257: [page.imagelength],
-        258: [8],
-        _COMPRESSION: [tag_value(page, _COMPRESSION, 1)],
-        _PHOTOMETRIC: [1],
+        _WIDTH: [across * row_size],
+        _HEIGHT: [page.imagelength],
+        _BITS: [8],
+        _COMPRESSION: [compression],
+        _PHOTOMETRIC: [_BLACK_IS_ZERO],
         _FILL_ORDER: [tag_value(page, _FILL_ORDER, 1)],
-        277: [1],
+        _CHANNELS: [1],
     }
     if page.is_tiled:
-        tags |= {322: [size], 323: [height], 324: offsets, 325: sizes}
+        tags |= {_TILE_WIDTH: [row_size], _TILE_HEIGHT: [height]}
+        tags |= {_TILE_OFFSETS: offsets, _TILE_SIZES: sizes}
     else:
-        tags |= {273: offsets, 278: [height], 279: sizes}
+        tags |= {_STRIP_OFFSETS: offsets, _STRIP_ROWS: [height], _STRIP_SIZES: sizes}
     with _Bytes(io.BytesIO(_with_directory(data, tags))) as picture:
         picture.load()
         rows = np.asarray(picture)
-    return rows.reshape(page.imagelength, across, size)
+    return rows.reshape(page.imagelength, across, row_size)
 
 
 class _Bytes(TiffImagePlugin.TiffImageFile):
-    """Bytes shown to Pillow as pixels, of which it would take many for too many."""
+    """Bytes shown to Pillow as pixels, without its limit of pixels, which many bytes exceed."""
 
     def load_prepare(self) -> None:
         ImageFile.ImageFile.load_prepare(self)
 
 
 def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length: int) -> None:
-    """Refuses strips or tiles, in rows of so many bytes, that reach behind the end of the file."""
+    """Refuses an uncompressed page whose strips or tiles reach beyond the end of the file.
+
+    Args:
+      page: the page.
+      offsets: of its strips or tiles.
+      row_size: bytes of a row in a strip or tile.
+      length: of the file in bytes.
+
+    Raises:
+      UnreadablePhoto: it is one.
+    """
     height, _ = _part_size(page)
     for number, offset in enumerate(offsets):
         rows = height if page.is_tiled else min(height, page.imagelength - number * height)
@@ -273,7 +336,12 @@ def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length
 
 
 def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
-    """The same file of up to 4 GiB, little-endian, with other tags, all of type LONG."""
+    """A file of up to 4 GiB as little-endian TIFF, with a single page of other tags.
+
+    Args:
+      data: the file; what its tags point to stays where it is.
+      tags: number -> values, all of type LONG.
+    """
     begin = len(data) + len(data) % 2
     end = begin + 2 + 12 * len(tags) + 4
     entries, lists = [], b""
@@ -287,20 +355,20 @@ def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
     return b"".join([header, memoryview(data)[8:], bytes(len(data) % 2), directory])
 
 
-def _joined(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:
-    """A plane's samples, `[height, width, channels]`, from its bytes."""
+def _unpacked_rows(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:
+    """A plane's samples, `[height, width, channels]`, from the bytes of `_rows`."""
     height, across, _ = rows.shape
     channels = layout.channels // layout.planes
     size = layout.bits // 8
-    if layout.predictor == 3:
-        # Differences of bytes, the samples' first bytes before all their second ones and so on
-        # (Adobe Photoshop TIFF Technical Note 3).
+    if layout.predictor == _BYTE_DIFFERENCES:
+        # The first bytes of all samples come first, then all second bytes, and so on (Adobe
+        # Photoshop TIFF Technical Note 3).
         sums = np.cumsum(rows.reshape(height, across, -1, channels), axis=2, dtype=np.uint8)
         sums = np.swapaxes(sums.reshape(height, across, size, -1), 2, 3)
         values = np.ascontiguousarray(sums).view(f">f{size}")
-    elif layout.bits in (8, 16, 32, 64):
+    elif layout.bits in _WHOLE_BYTES:
         values = np.ascontiguousarray(rows).view(f"{layout.order}u{size}")
-        if layout.predictor == 2:
+        if layout.predictor == _DIFFERENCES:
             values = values.reshape(height, across, -1, channels)
             values = np.cumsum(values, axis=2, dtype=f"u{size}")
         values = values.astype(f"=u{size}", copy=False).view(f"{layout.kind}{size}")
@@ -329,73 +397,102 @@ def _limits(page: TiffPage, layout: _Layout, values: np.ndarray) -> tuple[float,
       values: of the colours, `[height, width, channels]`.
     """
     # Tags of type SHORT or LONG come as integers, which must not lose digits.
-    smallest = tag_numbers(page, _SMALLEST, (0,))[: _CHANNELS[layout.space]]
-    largest = tag_numbers(page, _LARGEST, ())[: _CHANNELS[layout.space]]
+    smallest = tag_numbers(page, _SMALLEST, (0,))[: _COLORS[layout.space]]
+    largest = tag_numbers(page, _LARGEST, ())[: _COLORS[layout.space]]
     if largest and np.isfinite([*smallest, *largest]).all() and min(smallest) < max(largest):
-        stated = min(smallest), max(largest)
-        limits = stated if layout.kind == "f" else _declared(stated, values)
+        least, most = min(smallest), max(largest)
+        limits = (least, most) if layout.kind == "f" else _possible_range(least, most, values)
         if limits:
             return limits
-    return None if layout.bits in (8, 16, 32, 64) else (0, 2**layout.bits - 1)
+    return None if layout.bits in _WHOLE_BYTES else (0, 2**layout.bits - 1)
 
 
-def _declared(stated: tuple[float, float], values: np.ndarray) -> tuple[float, float] | None:
-    """The range of integers that a file's least and largest value declare; None if they do not.
+def _possible_range(least: float, most: float, values: np.ndarray) -> tuple[float, float] | None:
+    """The range of possible integers, if a file's tags state it; else None.
 
-    TIFF 6.0 means the picture's own ones, which say nothing about black and white, so that libtiff
-    and ImageMagick pass them over. Others write the range that is possible there: it is wider, or
-    it ends with what a number of bits can hold, where the picture has white.
+    TIFF 6.0 means the least and largest value of the picture itself, which say nothing about black
+    and white, so that libtiff and ImageMagick pass them over. Other writers state the range of
+    possible values. It is wider than the picture's own; or it ends with the highest number of so
+    many bits, in a picture that has white.
+
+    Args:
+      least: the least value that the tags state.
+      most: the largest one.
+      values: of the colours.
     """
-    own = int(values.min()), int(values.max())
-    if stated != own:
-        return stated if stated[0] <= own[0] and own[1] <= stated[1] else None
-    return (0, own[1]) if own[1] & (own[1] + 1) == 0 else None
+    darkest, lightest = int(values.min()), int(values.max())
+    if (least, most) != (darkest, lightest):
+        return (least, most) if least <= darkest and lightest <= most else None
+    return (0, lightest) if lightest & (lightest + 1) == 0 else None
 
 
 def _samples(page: TiffPage, values: np.ndarray, layout: _Layout) -> Samples:
-    channels = _CHANNELS[layout.space]
-    told = extra = tag_numbers(page, _EXTRA, ())
-    # Writers of old leave out what the fourth channel beside RGB is.
-    if not told and layout.channels == 4 and layout.space == "rgb":
-        extra = (_UNASSOCIATED,)
-    found = [i for i, kind in enumerate(extra) if kind in (_ASSOCIATED, _UNASSOCIATED)]
+    """The picture of a page, from all its samples, `[height, width, channels]`."""
     white = 1 if layout.kind == "f" else 2 ** (layout.bits - (layout.kind == "i")) - 1
-    alpha = None
-    if found and channels + found[0] < layout.channels:
-        alpha = values[..., channels + found[0]]
-        # Where it is opaque nowhere, it must be told that it is alpha; scanners' is infrared.
-        if not told and alpha.max() < white:
-            alpha = None
-    # Colours go without infrared, inks and selections, but those of a gray may be the colours.
-    left_out = layout.channels - channels - (alpha is not None)
-    several = layout.space == "gray" and left_out > 1
-    notes = (f"its {left_out} further channels are left out",) if several else ()
-    stored = values = values[..., :channels]
-    if layout.space == "lab":
-        values = _lab(values, layout)
+    alpha, is_premultiplied = _alpha(page, values, layout, white)
+    count = _COLORS[layout.space]
+    # Colours do without infrared, inks and selections, but several channels beside a gray may be
+    # the colours.
+    left_out = layout.channels - count - (alpha is not None)
+    lacks_colors = layout.space == "gray" and left_out > 1
+    colors = values[..., :count]
     profile = tag_value(page, _PROFILE)
     return Samples(
-        values=values,
+        values=_lab(colors, layout) if layout.space == "lab" else colors,
         space=layout.space,
         alpha=alpha,
         alpha_white=white,
-        premultiplied=alpha is not None and extra[found[0]] == _ASSOCIATED,
-        inverted=layout.photometric == 0,
-        limits=_limits(page, layout, stored),
+        premultiplied=is_premultiplied,
+        inverted=layout.photometric == _WHITE_IS_ZERO,
+        limits=_limits(page, layout, colors),
         profile=profile if isinstance(profile, bytes) else None,
-        notes=notes,
+        notes=(f"its {left_out} further channels are left out",) if lacks_colors else (),
     )
 
 
+def _alpha(
+    page: TiffPage, values: np.ndarray, layout: _Layout, white: float
+) -> tuple[np.ndarray | None, bool]:
+    """The channel of alpha, `[height, width]`, and whether colours are multiplied by it.
+
+    Args:
+      page: the page.
+      values: all its samples, `[height, width, channels]`.
+      layout: of the page.
+      white: the value of alpha that stands for opaque.
+    """
+    stated_extras = tag_numbers(page, _EXTRA_SAMPLES, ())
+    # Old writers do not state what the fourth channel beside RGB is.
+    has_unstated_extra = layout.channels == 4 and layout.space == "rgb" and not stated_extras
+    extras = (_UNASSOCIATED,) if has_unstated_extra else stated_extras
+    channel, kind = next(
+        (
+            (channel, extra)
+            for channel, extra in enumerate(extras, _COLORS[layout.space])
+            if extra in (_ASSOCIATED, _UNASSOCIATED)
+        ),
+        (layout.channels, None),
+    )
+    if channel >= layout.channels:
+        return None, False
+    alpha = values[..., channel]
+    # A channel that is not stated to be alpha, and opaque nowhere, is infrared of a scanner.
+    if has_unstated_extra and alpha.max() < white:
+        return None, False
+    return alpha, kind == _ASSOCIATED
+
+
 def _lab(values: np.ndarray, layout: _Layout) -> np.ndarray:
-    """CIE L*a*b*, float, of what photometric interpretations 8 and 9 store (TIFF 6.0, Adobe)."""
+    """CIE L*a*b*, float, of the values that photometric interpretations 8 and 9 store.
+
+    In CIELAB, a* and b* are signed (TIFF 6.0); in ICCLAB, they are 128 more (Adobe).
+    """
     if layout.kind == "f":
         return values
     step = 2.0 ** (layout.bits - 8)
     if layout.photometric == _ICCLAB:
         return values * [100 / (255 * step), 1 / step, 1 / step] - [0, 128, 128]
-    full = 2**layout.bits
-    centered = np.where(values >= full // 2, values.astype(np.int64) - full, values)
-    return np.stack(
-        [values[..., 0] * (100 / (full - 1)), *(centered[..., i] / step for i in (1, 2))], axis=-1
-    )
+    count = 2**layout.bits
+    signed = np.where(values >= count // 2, values.astype(np.int64) - count, values)
+    lightness, ab = values[..., :1] * (100 / (count - 1)), signed[..., 1:] / step
+    return np.concatenate([lightness, ab], axis=-1)

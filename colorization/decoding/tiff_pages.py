@@ -18,21 +18,21 @@ from colorization.errors import UnreadablePhoto, damage
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-# TIFF 6.0, TIFF 5.0 and DNG.
+# Tags of TIFF 6.0, and the one that DNG files have.
 _SUBFILE, _PHOTOMETRIC, _RESOLUTION_UNIT, _DNG = 254, 262, 296, 50706
-_OLD_SUBFILE, _OLD_REDUCED = 255, 2
 _RESOLUTIONS = (282, 283)
 # Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
 _PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
 # Tags that point to the camera's settings and position, and to interoperability data.
 _EXIF_TAGS = (34665, 34853, 40965)
+# Bits of the tag for subfiles: a reduced copy, and a mask.
 _REDUCED, _MASK = 1, 4
-# Photometric interpretations of a sensor's values: colour filter array and linear raw.
+# The tag of TIFF 5.0 for subfiles, and its value for a reduced copy.
+_OLD_SUBFILE, _OLD_REDUCED = 255, 2
+# Photometric interpretations of a sensor's values: colour filter array and linear raw (DNG 1.4).
 _SENSOR = {32803, 34892}
 # Python's names of the orders of bytes.
 _ORDERS = {"<": "little", ">": "big"}
-# Third and fourth byte of files of more than 4 GiB (BigTIFF).
-_BIG_TIFF = (b"+\0", b"\0+")
 # Writers pad the end of a page by fewer bytes than this.
 _PADDING = 16
 # Zeros at the end of a raw file from which on they cannot be a sensor's values.
@@ -45,9 +45,9 @@ def is_tiff(data: bytes) -> bool:
 
 
 def photo_pages(data: bytes) -> Iterator[int]:
-    """Offsets of the pages with photos, for `at_page`: all but previews and masks.
+    """Offsets of the pages with photos, for `at_page`: of all pages but previews and masks.
 
-    The last one may be that of a page which is announced but missing or damaged.
+    The last offset may be that of a page which is missing or damaged.
 
     Raises:
       CameraRaw: it is a camera's raw file.
@@ -62,13 +62,13 @@ def photo_pages(data: bytes) -> Iterator[int]:
             raise CameraRaw
         largest_subpage = max(map(_area, subpages), default=0)
         is_preview = largest_subpage > _area(first)
-        offsets, reduced, largest_page, end_of_pages = set(), [], -1, 0
+        offsets, reduced_pages, largest_page, end_of_pages = set(), [], -1, 0
         for page in itertools.chain([first], pages):
             offsets.add(page.offset)
             end_of_pages = max(end_of_pages, _end(data, page))
             kind = _kind(page)
             if kind & (_REDUCED | _MASK):
-                reduced += [] if kind & _MASK else [page.offset]
+                reduced_pages += [] if kind & _MASK else [page.offset]
             elif is_preview and page is first:
                 break
             else:
@@ -81,11 +81,11 @@ def photo_pages(data: bytes) -> Iterator[int]:
             )
         if largest_page < 0:
             # If all pages are marked as reduced, they are the photos.
-            yield from reduced or [first.offset]
+            yield from reduced_pages or [first.offset]
         pointer = _next_pointer(data, page)
         next_offset = int.from_bytes(data[pointer], _ORDERS[page.parent.byteorder])
-        # Old writers left anything in place of the last pointer. If the pages fill the whole file,
-        # nothing is missing, unless the file ends just where the next page should begin.
+        # Some old writers left any number in place of the last pointer. If the pages fill the whole
+        # file, none is missing, unless the file ends just where the next page should begin.
         is_missing = not 0 <= len(data) - end_of_pages < _PADDING or next_offset == len(data)
         if next_offset and next_offset not in offsets and is_missing:
             yield next_offset
@@ -104,14 +104,14 @@ def _kind(page: TiffPage) -> int:
 
 def _next_pointer(data: bytes, page: TiffPage) -> slice:
     """Where a page stores the offset of the next one."""
-    form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
-    start = page.offset + form.tagnosize
-    at = start + int.from_bytes(data[page.offset : start], order) * form.tagsize
-    return slice(at, at + form.offsetsize)
+    variant, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
+    start = page.offset + variant.tagnosize
+    end = start + int.from_bytes(data[page.offset : start], order) * variant.tagsize
+    return slice(end, end + variant.offsetsize)
 
 
 def _end(data: bytes, page: TiffPage) -> int:
-    """Where a page's directory, the values of its tags and its pixels end."""
+    """The largest offset at which a page's directory, the values of its tags or its pixels end."""
     values = (tag.valueoffset + tag.valuebytecount for tag in page.tags)
     parts = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
     return max(_next_pointer(data, page).stop, *values, *parts)
@@ -137,12 +137,12 @@ def is_cut(data: bytes) -> bool:
 
     Zeros in their place, as in a broken download, count as well.
     """
-    with contextlib.suppress(UnreadablePhoto), open_pages(data) as chain:
-        pages = list(chain)
-        subpages = [page for first in pages for page in first.pages or () if page is not None]
+    with contextlib.suppress(UnreadablePhoto), open_pages(data) as pages:
+        all_pages = list(pages)
+        all_pages += [sub for page in all_pages for sub in page.pages or () if sub is not None]
         parts = [
             part
-            for page in [*pages, *subpages]
+            for page in all_pages
             for part in zip(page.dataoffsets, page.databytecounts, strict=False)
         ]
         start, size = max(parts, key=lambda part: part[1], default=(0, 0))
@@ -155,19 +155,26 @@ def is_cut(data: bytes) -> bool:
 
 def at_page(data: bytes, offset: int) -> bytes:
     """The file with another page as its first; unchanged if it is the first already."""
-    order = "<" if data[:1] == b"I" else ">"
-    start, layout = (8, f"{order}Q") if data[2:4] in _BIG_TIFF else (4, f"{order}I")
-    pointer = struct.pack(layout, offset)
-    if data.startswith(pointer, start):
+    pointer, order, is_big = _first_pointer(data)
+    value = struct.pack(f"{order}{'Q' if is_big else 'I'}", offset)
+    if data[pointer] == value:
         return data
     # A slice of gigabytes would be a copy of them.
-    return b"".join([data[:start], pointer, memoryview(data)[start + len(pointer) :]])
+    return b"".join([data[: pointer.start], value, memoryview(data)[pointer.stop :]])
+
+
+def _first_pointer(data: bytes) -> tuple[slice, str, bool]:
+    """Where a file stores the offset of its first page; its order of bytes; whether it is BigTIFF.
+
+    The order is "<" or ">". BigTIFF is for files of more than 4 GiB.
+    """
+    order, is_big = "<" if data[:1] == b"I" else ">", b"+" in data[2:4]
+    return slice(8, 16) if is_big else slice(4, 8), order, is_big
 
 
 def exif(data: bytes) -> Image.Exif:
     """Tags and EXIF data of the first page, as far as they can be read."""
-    exif_data, order = Image.Exif(), "<" if data[:1] == b"I" else ">"
-    is_big = data[2:4] in _BIG_TIFF
+    exif_data, (pointer, order, is_big) = Image.Exif(), _first_pointer(data)
     with contextlib.suppress(Exception):
         if is_big and order == ">":
             # Pillow does not take such files.
@@ -175,11 +182,11 @@ def exif(data: bytes) -> Image.Exif:
                 page = next(pages)
                 tags = {tag: tag_value(page, tag) for tag in (*_PLAIN_TAGS, *_RESOLUTIONS)}
             for tag, value in tags.items():
-                ratio = tag in _RESOLUTIONS and value
-                exif_data[tag] = TiffImagePlugin.IFDRational(*value) if ratio else value
+                is_ratio = tag in _RESOLUTIONS and value
+                exif_data[tag] = TiffImagePlugin.IFDRational(*value) if is_ratio else value
         else:
             exif_data.endian, exif_data.bigtiff = order, is_big
-            directory = struct.unpack_from(f"{order}{'8xQ' if is_big else '4xI'}", data)[0]
+            directory = int.from_bytes(data[pointer], _ORDERS[order])
             exif_data.load_from_fp(io.BytesIO(data), directory)
     return exif_data
 
@@ -188,17 +195,18 @@ def without_exif(data: bytes) -> bytes:
     """The file without the tags of its first page that point to EXIF data."""
     with contextlib.suppress(UnreadablePhoto), open_pages(data) as pages:
         page = next(pages)
-        form, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
-        start, pointer = page.offset + form.tagnosize, _next_pointer(data, page)
-        entries = [data[at : at + form.tagsize] for at in range(start, pointer.start, form.tagsize)]
-        other_entries = [
+        variant, order = page.parent.tiff, _ORDERS[page.parent.byteorder]
+        start, pointer = page.offset + variant.tagnosize, _next_pointer(data, page)
+        offsets = range(start, pointer.start, variant.tagsize)
+        entries = [data[offset : offset + variant.tagsize] for offset in offsets]
+        kept_entries = [
             entry for entry in entries if int.from_bytes(entry[:2], order) not in _EXIF_TAGS
         ]
         directory = [
-            len(other_entries).to_bytes(form.tagnosize, order),
-            *other_entries,
+            len(kept_entries).to_bytes(variant.tagnosize, order),
+            *kept_entries,
             data[pointer],
-            bytes((len(entries) - len(other_entries)) * form.tagsize),
+            bytes((len(entries) - len(kept_entries)) * variant.tagsize),
         ]
         return data[: page.offset] + b"".join(directory) + data[pointer.stop :]
     return data
@@ -228,15 +236,20 @@ def open_pages(file: bytes | BinaryIO) -> Iterator[Iterator[TiffPage]]:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         opened = file if hasattr(file, "read") else io.BytesIO(file)
-        with tifffile.TiffFile(opened) as chain:
-            yield _chain(chain)
+        with tifffile.TiffFile(opened) as tiff_file:
+            yield _sound_pages(tiff_file)
     except (UnreadablePhoto, MemoryError):
         raise
     except Exception as error:
         raise UnreadablePhoto(damage(error)) from error
 
 
-def _chain(file: TiffFile) -> Iterator[TiffPage]:
+def _sound_pages(file: TiffFile) -> Iterator[TiffPage]:
+    """The pages up to the first one that is damaged.
+
+    Raises:
+      UnreadablePhoto: there is none.
+    """
     offsets = set()
     try:
         for page in file.pages:

@@ -27,21 +27,23 @@ _FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
 # A run of zeros that no encoder writes, because every coded byte carries information; and bytes to
 # replace it with.
 _ZERO_RUN, _OTHER_RUN = bytes(64), b"\x55" * 64
-# Formats that may be uncompressed, and the number of zeros at the end from which on a doubt is
-# reported.
+# Runs of at least as many zeros, and runs that are too long to be the filling of a fax of group 3.
+_MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
+# Formats that may be uncompressed, and the number of zeros at the end from which on a file is in
+# doubt.
 _UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
 _MIN_BLACK = 1024
 # Those of them that may store the lowest row first.
 _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
-# So many zeros cover at least this number of pixels at the end of the last row; and the level, of
-# 255, up to which these count as black, because a profile may make them a dark gray.
-_LAST_PIXELS, _DARK = 64, 32
-# Lossy WebP: pixels of a picture for each zero allowed at its end; least number of even pixels for
-# each of many zeros; and the largest variation of a colour in an even row.
+# Number of pixels at the end of the last row that so many zeros cover at least.
+_LAST_PIXELS = 64
+# Level, of 255, up to which these count as black, because a profile may make them a dark gray.
+_DARK = 32
+# Lossy WebP: number of a picture's pixels for each zero that may stand at its end; least number of
+# even pixels for each zero of a run; and the largest range of a colour in an even row.
 _PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN_RANGE = 2048, 256, 8
-# Number of bytes at the end of a picture without which decoders fail.
+# Number of bytes at the end of a lossless WebP picture without which decoders fail.
 _TRAILING = 8
-_MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
 _CUT_SHORT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
@@ -89,21 +91,22 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
             picture.crop((picture.width - 1, picture.height - 1, *picture.size))
         )
         end = jpeg.end_of_pixels(data)
-        gray = (abs(last_pixel - 127.5) < 1).all()
-        return _CUT_SHORT if gray and _differ(data, data[:end] + _OTHER_RUN + data[end:]) else None
+        is_gray = (abs(last_pixel - 127.5) < 1).all()
+        longer = data[:end] + _OTHER_RUN + data[end:]
+        return _CUT_SHORT if is_gray and _differ(data, longer) else None
     return _why_webp_smeared(data, picture) if picture.format == "WEBP" else None
 
 
 def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
-    start, size = next(_webp_pictures(data, 12), (0, 0))
+    start, size = next(_webp_pictures(data), (0, 0))
     coded = data[start : start + size]
     # Even parts of a picture are coded as zeros as well.
-    longest = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
+    most_zeros = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
     if data[start - 8 : start - 4] == b"VP8L":
-        broken = longest and not _differ(data, _without_end(data, start, start + size))
+        is_broken = most_zeros and not _differ(data, _without_end(data, start, start + size))
     else:
-        broken = _is_lossy_smeared(coded, longest, picture)
-    return _ZEROED if broken else None
+        is_broken = _is_lossy_smeared(coded, most_zeros, picture)
+    return _ZEROED if is_broken else None
 
 
 def _without_end(data: bytes, start: int, end: int) -> bytes:
@@ -111,30 +114,36 @@ def _without_end(data: bytes, start: int, end: int) -> bytes:
 
     Decoding a lossless picture fails then, unless damage has led the decoder astray before.
     """
-    riff, size = (
-        length - _TRAILING for length in (int.from_bytes(data[4:8], "little"), end - start)
-    )
-    header = data[:4] + struct.pack("<I", riff) + data[8 : start - 4] + struct.pack("<I", size)
+    file_size = struct.pack("<I", int.from_bytes(data[4:8], "little") - _TRAILING)
+    size = struct.pack("<I", end - start - _TRAILING)
+    header = data[:4] + file_size + data[8 : start - 4] + size
     return header + data[start : end - _TRAILING] + data[end:]
 
 
-def _is_lossy_smeared(coded: bytes, longest: int, picture: Image.Image) -> bool:
+def _is_lossy_smeared(coded: bytes, most_zeros: int, picture: Image.Image) -> bool:
+    """Whether parts of a lossy WebP picture are missing.
+
+    Args:
+      coded: its bytes.
+      most_zeros: number of zeros in the longest run of many there, 0 without any.
+      picture: loaded.
+    """
     # Parts coded as zeros are even, horizontally or vertically.
-    if longest:
+    if most_zeros:
         grays = np.asarray(picture.convert("L"))
-        even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
-        if np.count_nonzero(even) < _LEAST_OF_ZERO * longest:
+        is_even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
+        if np.count_nonzero(is_even) < _LEAST_OF_ZERO * most_zeros:
             return True
     # With many zeros at the end but several colours in the lowest row, the decoder has smeared what
     # was above over the missing part.
-    zeros = len(coded) - len(coded.rstrip(b"\0"))
-    if zeros <= max(len(_ZERO_RUN), picture.width * picture.height // _PIXELS_OF_ZERO):
+    zeros_at_end = len(coded) - len(coded.rstrip(b"\0"))
+    if zeros_at_end <= max(len(_ZERO_RUN), picture.width * picture.height // _PIXELS_OF_ZERO):
         return False
     row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
     return any(high - low > _EVEN_RANGE for low, high in row.getextrema())
 
 
-def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
+def why_doubtful(data: bytes, kind: str, image: Image.Image) -> str | None:
     """A warning about a file that ends in zeros, which may be a black part of it; else None.
 
     Args:
@@ -148,8 +157,9 @@ def doubt(data: bytes, kind: str, image: Image.Image) -> str | None:
     # Zeros may also stand for white, or follow the picture.
     left, right, lowest_row = max(0, image.width - _LAST_PIXELS), image.width, image.height - 1
     rows = (0, lowest_row) if kind in _FROM_BELOW else (lowest_row,)
-    ends = (np.asarray(image.crop((left, row, right, row + 1)))[0] for row in rows)
-    darkest = min(end.reshape(right - left, -1).max(axis=0).min() for end in ends)
+    row_ends = (np.asarray(image.crop((left, row, right, row + 1)))[0] for row in rows)
+    # A channel that is dark in all of these pixels is enough.
+    darkest = min(pixels.reshape(right - left, -1).max(axis=0).min() for pixels in row_ends)
     if darkest > (257 * _DARK if image.mode == "I;16" else _DARK):
         return None
     return "its end is zeros, so that it is black there, or not whole"
@@ -181,12 +191,10 @@ def why_strips_broken(
         return _UNFIT
     if compression in (*_FAX_3, _FAX_4):
         # A few zeros may pad lines, and what follows the last one.
-        filling, changed = (
-            (_MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING),
-            bytearray(data),
-        )
+        missing_part = _MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING
+        changed = bytearray(data)
         for start, size in parts:
-            for zeros in filling.finditer(data, start, start + size):
+            for zeros in missing_part.finditer(data, start, start + size):
                 changed[slice(*zeros.span())] = b"\x55" * len(zeros[0])
         return _ZEROED if changed != data and _differ(data, changed) else None
     if compression == _JPEG:
@@ -199,7 +207,7 @@ def _with_zeros_replaced(data: bytes, start: int, end: int) -> bytes:
 
 
 def _differ(data: bytes, other_data: bytes) -> bool:
-    """Whether two files show different pictures."""
+    """Whether two files show different pictures, or one of them cannot be read."""
     try:
         with Image.open(io.BytesIO(data)) as picture, Image.open(io.BytesIO(other_data)) as other:
             return picture.tobytes() != other.tobytes()
@@ -233,28 +241,28 @@ def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
 
 def _why_png_broken(data: bytes) -> str | None:
     """Checks the checksums of a PNG file's pixels (ISO/IEC 15948, 5.3 and 10.1)."""
-    bodies, fits = [], True
+    bodies, is_sound = [], True
     for name, start, end in png.chunks(data):
         if name == b"IDAT":
             # The checksum covers the name and the content.
             body = memoryview(data)[start - 4 : end]
             bodies.append(body[4:])
             checksum = data[end : end + 4]
-            fits &= len(checksum) < 4 or zlib.crc32(body) == int.from_bytes(checksum, "big")
+            is_sound &= len(checksum) < 4 or zlib.crc32(body) == int.from_bytes(checksum, "big")
         elif bodies:
             break
     # Some writers store wrong checksums of chunks, but the pixels have a checksum of their own.
-    return None if fits or _fits_checksum(bodies, ended=True) else _UNFIT
+    return None if is_sound or _fits_checksum(bodies, needs_end=True) else _UNFIT
 
 
 def _fits_checksum(
-    bodies: Iterable[memoryview], ended: bool, most_bytes: int = sys.maxsize
+    bodies: Iterable[memoryview], needs_end: bool, most_bytes: int = sys.maxsize
 ) -> bool:
     """Whether data compressed by zlib fit the checksum at their end.
 
     Args:
       bodies: parts of the data, in order.
-      ended: whether a missing end is an error.
+      needs_end: whether a missing end is an error.
       most_bytes: maximum size of decompressed data without an end.
     """
     reader, size = zlib.decompressobj(), 0
@@ -265,11 +273,13 @@ def _fits_checksum(
                 body = reader.unconsumed_tail
     except zlib.error:
         return False
-    return reader.eof or not (ended or size > most_bytes)
+    return reader.eof or not (needs_end or size > most_bytes)
 
 
-def _webp_pictures(data: bytes, offset: int) -> Iterator[tuple[int, int]]:
+def _webp_pictures(data: bytes) -> Iterator[tuple[int, int]]:
     """Start and size of a WebP file's coded pictures (RFC 9649, section 2)."""
+    # The header of the file has twelve bytes.
+    offset = 12
     while offset + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, offset)
         if name == b"ANMF":

@@ -19,7 +19,7 @@ from PIL import Image, TiffImagePlugin, TiffTags
 
 from colorization.data.photo_files import read_file
 from colorization.decoding.capture_date import capture_dates
-from colorization.decoding.decode import open_picture, page, pages
+from colorization.decoding.decode import at_page, open_picture, page_offsets
 from colorization.decoding.png import SIGNATURE
 from colorization.errors import UnreadablePhoto
 from colorization.lab.lab_numpy import to_bytes
@@ -125,23 +125,23 @@ def decode_pages(data: bytes, kind: str | None, problems: list[str]) -> Iterator
     Raises:
       UnreadablePhoto: no page can be read.
     """
-    places = pages(data)
-    if len(places) == 1 or kind not in (None, "TIFF"):
+    offsets = page_offsets(data)
+    if len(offsets) == 1 or kind not in (None, "TIFF"):
         photo = decode(data)
-        if len(places) > 1:
-            note = f"its {len(places) - 1} further pages are left out, which {kind} cannot hold"
+        if len(offsets) > 1:
+            note = f"its {len(offsets) - 1} further pages are left out, which {kind} cannot hold"
             photo = replace(photo, notes=(*photo.notes, note))
         yield photo
         return
     failures = []
-    for number, place in enumerate(places, 1):
+    for number, offset in enumerate(offsets, 1):
         try:
-            photo = decode(page(data, place))
+            photo = decode(at_page(data, offset))
         except UnreadablePhoto as error:
             failures.append(f"page {number}: {error}")
             continue
         yield photo
-    if len(failures) == len(places):
+    if len(failures) == len(offsets):
         raise UnreadablePhoto("; ".join(failures))
     problems += failures
 

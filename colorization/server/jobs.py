@@ -19,7 +19,7 @@ import gradio as gr
 import numpy as np
 
 from colorization.data.photo_files import read_file
-from colorization.decoding.decode import pages
+from colorization.decoding.decode import page_offsets
 from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError, trouble_of_disk
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
@@ -295,7 +295,7 @@ def _colorize(
     data = read_file(str(path))
     photo = decode(data)
     remarks = list(notes(photo, format_of_name(name)))
-    if further_pages := len(pages(data)) - 1:
+    if further_pages := len(page_offsets(data)) - 1:
         remarks.append(
             f"its {further_pages} further pages are left out here; --mode predict colours them"
         )
