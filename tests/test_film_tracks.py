@@ -294,3 +294,24 @@ def test_titles_of_tracks_stay(make_film, painter, tmp_path, source, target):
         told = result.streams.audio[1].metadata
         assert told.get("title") == "Comment" or told["handler_name"] == "Comment"
     assert not [change for change in done.changes if "title" in change]
+
+
+@pytest.mark.parametrize(
+    ("look_ahead", "kinds", "changes"),
+    [(2**28, ["video", "audio"], []), (2**15, ["video"], ["no track that begins late"])],
+    ids=["within reach", "beyond"],
+)
+def test_tracks_may_begin_late(
+    make_film, painter, tmp_path, monkeypatch, look_ahead, kinds, changes
+):
+    """FFmpeg by itself finds no track that begins after some seconds and has ended long before."""
+    options = {"g": "1", "b": "8000000", "qmin": "1"}
+    silent = make_film("1.mpg", 190, pictures="mpeg2video", options=options).read_bytes()
+    heard = make_film("2.mpg", 9, pictures="mpeg2video", sounds=[("ac3", 48000)]).read_bytes()
+    source, target = tmp_path / "film.mpg", tmp_path / "results" / "film.mpg.mp4"
+    source.write_bytes(silent + heard + 2 * silent)
+    monkeypatch.setattr("colorization.films.source.LOOK_AHEAD", look_ahead)
+    done = colorize_film(painter, str(source), target, ignore)
+    assert (done.frames, done.changes) == (579, changes)
+    with av.open(str(target)) as film:
+        assert [track.type for track in film.streams] == kinds

@@ -23,6 +23,7 @@ from colorization.films.source import (
     in_time,
     main_pictures,
     open_film,
+    packets_of,
 )
 from colorization.films.survey import PixelAspects, Survey, survey
 from colorization.films.tracks import Tracks, describe, missing_parts, needs_free_metadata
@@ -226,7 +227,7 @@ class _Film:
     def _frames(self) -> Iterator[VideoFrame]:
         """Yields the pictures and writes the packets of all other tracks in between."""
         clock = Clock(self._film)
-        for packet in self._film.demux():
+        for packet in packets_of(self._film):
             clock.set(packet)
             if packet.stream is self._pictures:
                 self._durations[packet.pts] = packet.duration

@@ -22,6 +22,10 @@ _TIMES_MAY_JUMP = 0x200
 # Containers whose 33-bit clock wraps every 26.5 hours. FFmpeg gives negative times to what lies
 # before the wrap.
 _CLOCK_WRAPS = ("mpegts", "mpeg")
+# Containers in which a track may begin anywhere, such as the subtitles of a DVD, and the number of
+# bytes that are searched for tracks, and kept in memory, when one is opened.
+_TRACKS_MAY_BEGIN_LATE = ("mpeg", "mpegts", "flv")
+LOOK_AHEAD = 2**28
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
 # A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
@@ -55,15 +59,56 @@ def open_film(path: str) -> InputContainer:
       av.FFmpegError: the file is no film.
     """
     require_pyav()
-    import av
-
     path = local_path(path)
     if not os.path.isfile(path):
         raise UnreadableFilm("no file" if os.path.exists(path) else "no such file on this computer")
     if not os.path.getsize(path):
         raise UnreadableFilm("empty file")
+    film = _opened(path)
+    if container_name(film) in _TRACKS_MAY_BEGIN_LATE:
+        film.close()
+        film = _opened(path, _search(LOOK_AHEAD))
+    return film
+
+
+def _opened(path: str, options: dict[str, str] | None = None) -> InputContainer:
+    import av
+
     # Metadata that is not UTF-8 is no reason to fail.
-    return av.open(address(path), metadata_errors="replace")
+    return av.open(address(path), metadata_errors="replace", container_options=options)
+
+
+def _search(size: int) -> dict[str, str]:
+    """Options to find all tracks that begin in the first bytes of a film, at whatever time."""
+    return {"probesize": str(size), "analyzeduration": str(2**62), "scan_all_pmts": "1"}
+
+
+def may_have_late_tracks(film: InputContainer) -> bool:
+    """Whether tracks may begin later than `open_film` looks."""
+    may_begin_late = container_name(film) in _TRACKS_MAY_BEGIN_LATE
+    return may_begin_late and os.path.getsize(film_path(film)) > LOOK_AHEAD
+
+
+def late_tracks(film: InputContainer) -> int:
+    """Number of tracks that begin later than `open_film` looks; may read the whole film."""
+    if not may_have_late_tracks(film):
+        return 0
+    path = film_path(film)
+    # Nothing that is read is kept, so that the film could not be decoded afterwards.
+    with _opened(path, {**_search(os.path.getsize(path)), "fflags": "nobuffer"}) as whole:
+        return sum(map(_is_known, whole.streams)) - sum(map(_is_known, film.streams))
+
+
+def _is_known(track: Stream) -> bool:
+    """Whether a track's first packets have been found, without which sound has no rate."""
+    return track.type != "audio" or bool(track.rate)
+
+
+def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:
+    """The packets of some tracks, by default of all that were found when the film was opened."""
+    # PyAV fails when it ends a film in which further tracks have begun.
+    with contextlib.suppress(IndexError):
+        yield from film.demux(*tracks)
 
 
 def local_path(path: str) -> str:
@@ -193,6 +238,9 @@ def as_unreadable_film(path: str) -> Iterator[None]:
             written = os.fspath(error.filename).removeprefix("file:")
             raise OSError(error.errno, error.strerror, written) from error
         raise UnreadableFilm(ffmpeg_reason(error)) from error
+    except (ValueError, LookupError, NotImplementedError) as error:
+        # PyAV raises these for what it does not know; the films that follow are to be coloured.
+        raise UnreadableFilm(f"cannot be read by PyAV ({reason(error)})") from error
 
 
 def ffmpeg_reason(error: Exception) -> str:

@@ -21,7 +21,13 @@ from colorization.films.color import (
     stated_fields,
     stored_colors,
 )
-from colorization.films.source import as_unreadable_film, decoded, main_pictures, open_film
+from colorization.films.source import (
+    as_unreadable_film,
+    decoded,
+    main_pictures,
+    open_film,
+    packets_of,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -125,15 +131,15 @@ def _pictures_at(
     """
     import av
 
-    yield from itertools.islice(decoded(film.demux(pictures), damaged), _PICTURES)
+    yield from itertools.islice(decoded(packets_of(film, pictures), damaged), _PICTURES)
     start, length = film.start_time or 0, film.duration or 0
     with contextlib.suppress(av.FFmpegError, EOFError):
         if places > 1 and not length:
             pictures.codec_context.skip_frame = "NONKEY"
             last_frame: list[VideoFrame] = []
-            for packet in film.demux(pictures):
+            for packet in packets_of(film, pictures):
                 last_frame = [*last_frame, *decoded([packet], [])][-1:]
                 yield from last_frame
         for place in range(1, places if length else 1):
             film.seek(start + length * place // places)
-            yield from itertools.islice(decoded(film.demux(pictures), []), _PICTURES)
+            yield from itertools.islice(decoded(packets_of(film, pictures), []), _PICTURES)

@@ -18,7 +18,10 @@ from colorization.films.source import (
     disposition,
     film_path,
     is_cover,
+    late_tracks,
+    may_have_late_tracks,
     open_film,
+    packets_of,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +128,7 @@ class Tracks:
     def _add_sound(self, film: InputContainer, track: AudioStream) -> None:
         name = _codec_name(track)
         if track.codec_context is None or not track.rate:
-            if not _has_packets(film, track):
+            if may_have_late_tracks(film) or not _has_packets(film, track):
                 return
             raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
         copied_codecs = _COPIED_SOUND.get(self._container, {name} - {"tta"})
@@ -151,14 +154,14 @@ class Tracks:
             name = track.metadata.get("filename", f"cover.{_codec_name(track)}")
             kind = track.metadata.get("mimetype", f"image/{_codec_name(track)}")
             with open_film(film_path(film)) as again:
-                picture = next(again.demux(again.streams[track.index]))
+                picture = next(packets_of(again, again.streams[track.index]))
                 self._result.add_attachment(name, kind, bytes(picture))
 
 
 def _has_packets(film: InputContainer, track: Stream) -> bool:
     """Whether a track has packets; FFmpeg adds an empty track to Dolby TrueHD in MPEG-TS."""
     with open_film(film_path(film)) as again:
-        return any(packet.size for packet in again.demux(again.streams[track.index]))
+        return any(packet.size for packet in packets_of(again, again.streams[track.index]))
 
 
 def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoStream) -> list[str]:
@@ -171,6 +174,7 @@ def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoS
     """
     missing = _inventory(film, pictures) - _inventory(result, next(iter(result.streams.video)))
     descriptions = [part for part, count in missing.items() for _ in range(count)]
+    descriptions += ["track that begins late"] * late_tracks(film)
     context = pictures.codec_context
     if context.name not in PICTURES_TELL_FIELDS and not hasattr(context, "field_order"):
         descriptions.append(

@@ -15,6 +15,7 @@ from colorization.films.source import (
     local_path,
     main_pictures,
     open_film,
+    packets_of,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def require_whole(path: str) -> int:
     with as_unreadable_film(path), open_film(path) as film:
         container, progress = container_name(film), _Progress(film)
         try:
-            for packet in film.demux():
+            for packet in packets_of(film):
                 if packet.size:
                     progress.add(packet)
         except av.FFmpegError as error:
