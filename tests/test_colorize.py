@@ -106,20 +106,25 @@ def test_threads_share_it(colorizer, colourful):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_fork_is_told_to_load_its_own(colorizer, colourful):
+def test_a_fork_is_told_of_other_processes(colorizer, model_folder, colourful):
+    folder = model_folder()
     answer, told = os.pipe()
     child = os.fork()
     if not child:
         try:
-            colorizer.colorize(colourful(20, 30))
-        except RuntimeError as error:
-            os.write(told, str(error).encode())
+            for work in (lambda: colorizer.colorize(colourful(20, 30)), lambda: Colorizer(folder)):
+                try:
+                    work()
+                except RuntimeError as error:
+                    os.write(told, f"{error}\n".encode())
         finally:
             os._exit(0)
-    os.waitpid(child, 0)
     os.close(told)
     with os.fdopen(answer) as file:
-        assert "make one in each process" in file.read()
+        lines = file.read().splitlines()
+    os.waitpid(child, 0)
+    assert len(lines) == 2
+    assert all('get_context("spawn") or get_context("forkserver")' in line for line in lines)
 
 
 def test_prediction_is_that_of_the_training_graph(colorizer, model_folder, colourful):

@@ -8,6 +8,7 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -75,9 +76,11 @@ class Colorizer:
           UserError: there is no trained model, it has no global features to take a style from, or
             an argument makes no sense.
           errors.UnreadablePhoto: of the style photo.
+          RuntimeError: this process was forked from one that has made a `Colorizer`.
         """
         if not 0 < saturation < math.inf:
             raise UserError(f"--saturation must be a number above 0, not {saturation}")
+        _require_no_fork()
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
         has_style = style is not None
@@ -99,7 +102,6 @@ class Colorizer:
             self._chroma = predict(self._lightness, self._whole)[0]
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
-        self._process = os.getpid()
         self._style = self.small_lightness(_photo(style).pixels) if has_style else None
 
     def colorize(
@@ -190,12 +192,7 @@ class Colorizer:
         Raises:
           RuntimeError: this process was forked from the one that has loaded the model.
         """
-        # TensorFlow's threads stay behind in a fork, so that it would wait for them for ever.
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                "a Colorizer does not outlive a fork; make one in each process, or start processes "
-                'by multiprocessing.get_context("spawn")'
-            )
+        _require_no_fork()
         fed = {self._lightness: small[None], self._whole: whole[None]}
         return self._session.run(self._chroma, fed)
 
@@ -206,6 +203,21 @@ class Colorizer:
     def gray(self, pixels: np.ndarray) -> np.ndarray:
         """The photo without its colours: grays `[height, width]` of the same lightness."""
         return pixels[..., 0] if pixels.shape[2] == 1 else merge_numpy.gray(pixels)
+
+
+@functools.cache
+def _first_process() -> int:
+    """The process that asked first, in which TensorFlow works; its forks remember it too."""
+    return os.getpid()
+
+
+def _require_no_fork() -> None:
+    # TensorFlow's threads stay behind in a fork, so that it would wait for them for ever.
+    if os.getpid() != _first_process():
+        raise RuntimeError(
+            "a Colorizer works in no fork of a process that has made one; start processes by "
+            'multiprocessing.get_context("spawn") or get_context("forkserver")'
+        )
 
 
 def _photo(image: str | os.PathLike | np.ndarray) -> Photo:
