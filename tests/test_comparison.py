@@ -146,6 +146,17 @@ def test_an_output_that_cannot_be_made_is_found_before_training(tmp_path, photo_
     assert not models.exists()
 
 
+def test_a_page_of_somebody_else_is_found_before_training(tmp_path, photo_folder):
+    photos, models, page = photo_folder(1), tmp_path / "models", tmp_path / "site/index.html"
+    page.parent.mkdir()
+    page.write_text("my page")
+    data = ("--train_data", photos, "--test_data", photos, "--model_dir", models)
+    with pytest.raises(UserError, match=r"index\.html is none of this program's"):
+        compare(*data, "--max_steps", 1, "--output", page.parent)
+    assert page.read_text() == "my page"
+    assert not models.exists()
+
+
 def test_minutes_become_steps_and_stay_so(tmp_path, photo_folder):
     photos = [str(path) for path in photo_folder(2).iterdir()]
     options = parse(

@@ -221,6 +221,14 @@ def test_a_page_of_somebody_else_is_not_replaced(run_predict, photos, tmp_path):
         run_predict("--input", photos)
     assert [*(tmp_path / "out").iterdir()] == [page]
     run_predict("--input", photos, "--keep", "predicted")
+    # That there are results now does not make the page one of them.
+    with pytest.raises(UserError, match=r"index\.html is none of this program's"):
+        run_predict("--input", photos)
+    with pytest.raises(UserError, match=r"index\.html is none of this program's"):
+        gallery.run(
+            color_global.network,
+            parse("color_global", ["--mode", "gallery", "--output", str(tmp_path / "out")]),
+        )
     assert page.read_text() == "my page"
 
 

@@ -17,6 +17,7 @@ from colorization.modes.evaluate import measure
 from colorization.modes.train import train_model
 from colorization.options import Options
 from colorization.pages import comparison
+from colorization.pages.page import require_own_page
 from colorization.training import tryout
 from colorization.training.checkpoint import best_tensors
 from colorization.training.cluster import read_cluster
@@ -32,6 +33,7 @@ def run(network: Network, options: Options) -> None:
         raise UserError("--mode compare is for one machine; unset TF_CONFIG")
     require_writable(options.model_dir, "model_dir")
     require_writable(options.output, "output")
+    require_own_page(Path(options.output))
     own_photos = split.has_own_photos(options, "train")
     with tryout.kept_apart(options, own_photos, *comparison.TITLES):
         _compare(network, options, task)

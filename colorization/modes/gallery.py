@@ -9,7 +9,7 @@ from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
-from colorization.prediction.results import require_own_page
+from colorization.pages.page import require_own_page
 
 
 def run(network: Network, options: Options) -> None:

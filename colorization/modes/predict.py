@@ -25,6 +25,7 @@ from colorization.films.survey import survey
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
+from colorization.pages.page import require_own_page
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
@@ -39,7 +40,6 @@ from colorization.prediction.results import (
     is_up_to_date,
     picture_names,
     read_known,
-    require_own_page,
     without_results,
 )
 from colorization.training.general_model import with_model

@@ -1,4 +1,4 @@
-"""What all written pages share: templates and thumbnails."""
+"""What all written pages share: templates, thumbnails, and how they are recognized."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import base64
 import functools
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from PIL import Image, ImageOps
+
+from colorization.errors import UserError
+
+# The content security policy of `page.html`, which the pages of all versions have had.
+_OWN_POLICY = re.compile(
+    rb"""content="default-src 'none'; img-src [^"]*; style-src 'sha256-[^"]*; """
+    rb"""base-uri 'none'; form-action 'none'">"""
+)
 
 
 def render(template: str, **contents: Any) -> bytes:
@@ -46,6 +55,19 @@ def _templates() -> jinja2.Environment:
 
 def _content_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def require_own_page(folder: Path) -> None:
+    """Refuses a folder whose `index.html` is not this program's, as a page would replace it.
+
+    Raises:
+      UserError: there is such a page.
+    """
+    page = folder / "index.html"
+    if page.exists() and not (page.is_file() and _OWN_POLICY.search(page.read_bytes())):
+        raise UserError(
+            f"{page} is none of this program's, and would be replaced; choose another --output"
+        )
 
 
 def thumbnail(image: Image.Image, side: int) -> tuple[bytes, str, tuple[int, int]]:

@@ -88,20 +88,6 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
         yield
 
 
-def require_own_page(output: Path) -> None:
-    """Refuses a folder whose `index.html` is not this program's, as the gallery would replace it.
-
-    Raises:
-      UserError: there is such a page.
-    """
-    page = output / "index.html"
-    if page.exists() and not any(output.glob(f"{FINISHED}*.jsonl")):
-        raise UserError(
-            f"{page} is none of this program's, and the gallery would replace it; "
-            "choose another --output"
-        )
-
-
 def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1)) -> None:
     """Records that a picture is being written, so that its files count as this program's.
 
