@@ -72,9 +72,9 @@ def test_headers_alone_are_read(kind):
         count = 0
 
         def read(self, size=-1):
-            found = super().read(size)
-            self.count += len(found)
-            return found
+            part = super().read(size)
+            self.count += len(part)
+            return part
 
     file = Counting(FILES[kind](LARGE) + bytes(2**20))
     with pytest.raises(UnreadablePhoto, match="300 x 200"):

@@ -137,10 +137,10 @@ def test_jpeg_xl_of_8_bits(channels):
 # Transparency that is none
 
 
-def tga(colors: np.ndarray, alpha: int, told: int) -> bytes:
+def tga(colors: np.ndarray, alpha: int, alpha_bits: int) -> bytes:
     pixels = np.dstack([colors[..., ::-1], np.full(colors.shape[:2], alpha, np.uint8)])
     return (
-        struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, WIDTH, HEIGHT, 32, 0x20 | told)
+        struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, WIDTH, HEIGHT, 32, 0x20 | alpha_bits)
         + pixels.tobytes()
     )
 
@@ -167,9 +167,9 @@ def test_alpha_of_bmp_that_is_nowhere_is_none(size, colors):
     assert half.alpha.getextrema() == (128, 128)
 
 
-@pytest.mark.parametrize(("alpha", "told"), [(0, 0), (0, 8), (77, 0)])
-def test_alpha_of_tga_that_is_nowhere_or_not_told_is_none(alpha, told, colors):
-    picture = open_picture(tga(colors, alpha, told))
+@pytest.mark.parametrize(("alpha", "alpha_bits"), [(0, 0), (0, 8), (77, 0)])
+def test_alpha_of_tga_that_is_nowhere_or_not_stated_is_none(alpha, alpha_bits, colors):
+    picture = open_picture(tga(colors, alpha, alpha_bits))
     assert picture.alpha is None
     np.testing.assert_array_equal(picture.image, colors)
     assert open_picture(tga(colors, 128, 8)).alpha.getextrema() == (128, 128)
@@ -179,14 +179,14 @@ def test_the_one_bit_of_alpha_in_tga_of_16_bits():
     levels = np.array([[3, 17, 31]], np.uint16)
     pixels = (levels << 10 | levels << 5 | levels).astype("<u2")
     expected = np.repeat(levels[..., None] * 255 // 31, 3, 2)
-    for told, bits, alpha in (
+    for alpha_bits, bits, alpha in (
         (1, [1, 1, 1], None),
         (1, [0, 0, 0], None),
         (0, [0, 1, 0], None),
         (1, [1, 0, 1], [[255, 0, 255]]),
     ):
         stored = pixels | (np.array([bits], "<u2") << 15)
-        data = struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, 3, 1, 16, 0x20 | told)
+        data = struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, 3, 1, 16, 0x20 | alpha_bits)
         picture = open_picture(data + stored.astype("<u2").tobytes())
         np.testing.assert_array_equal(picture.image, expected)
         if alpha is None:
@@ -204,11 +204,13 @@ def test_palettes_of_tga_with_colors_of_16_bits():
         np.testing.assert_array_equal(picture.image, [[[0, 0, 0], [255, 0, 0]]])
 
 
-@pytest.mark.parametrize(("alpha", "told"), [(255, 8), (0, 8), (77, 0)])
-def test_palettes_of_tga_with_colors_of_32_bits(alpha, told, colors, grays):
+@pytest.mark.parametrize(("alpha", "alpha_bits"), [(255, 8), (0, 8), (77, 0)])
+def test_palettes_of_tga_with_colors_of_32_bits(alpha, alpha_bits, colors, grays):
     palette = np.zeros((256, 4), np.uint8)
     palette[: colors.size // 3, :3], palette[:, 3] = colors.reshape(-1, 3)[:, ::-1], alpha
-    header = struct.pack("<BBBHHBHHHHBB", 0, 1, 1, 0, 256, 32, 0, 0, WIDTH, HEIGHT, 8, 0x20 | told)
+    header = struct.pack(
+        "<BBBHHBHHHHBB", 0, 1, 1, 0, 256, 32, 0, 0, WIDTH, HEIGHT, 8, 0x20 | alpha_bits
+    )
     picture = open_picture(header + palette.tobytes() + bytes(range(colors.size // 3)))
     assert picture.alpha is None or picture.alpha.getextrema() == (255, 255)
     np.testing.assert_array_equal(picture.image, colors)
@@ -300,7 +302,7 @@ def test_kinds_of_bmp_that_are_not_read_are_no_damage(colors):
 
 
 @pytest.mark.parametrize(
-    ("marker", "bits", "told"),
+    ("marker", "bits", "details"),
     [
         (0xC3, 8, "lossless"),
         (0xC3, 12, "lossless"),
@@ -310,11 +312,11 @@ def test_kinds_of_bmp_that_are_not_read_are_no_damage(colors):
         (0xF7, 8, "JPEG-LS"),
     ],
 )
-def test_kinds_of_jpeg_that_are_not_read_are_no_damage(marker, bits, told, colors):
+def test_kinds_of_jpeg_that_are_not_read_are_no_damage(marker, bits, details, colors):
     data = bytearray(encoded(Image.fromarray(colors), "JPEG"))
     frame = data.index(b"\xff\xc0")
     data[frame + 1], data[frame + 4] = marker, bits
-    with pytest.raises(UnreadablePhoto, match=rf"a kind of JPEG .*{told}.* save it as TIFF"):
+    with pytest.raises(UnreadablePhoto, match=rf"a kind of JPEG .*{details}.* save it as TIFF"):
         open_photo(bytes(data))
 
 
@@ -349,7 +351,7 @@ def test_kinds_of_tga_that_are_not_read_are_named():
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "message"),
     [
         (b"P7\nWIDTH 2\nHEIGHT 2\n", "a kind of picture that cannot be read; save it as"),
         (b"FORM\0\0\1\0ILBM", "a kind of picture that cannot be read; save it as"),
@@ -368,8 +370,8 @@ def test_kinds_of_tga_that_are_not_read_are_named():
         (b"8BPS\0\1" + bytes(6) + b"\0\2\0\0\0\5\0\0\0\5\0\x08\0\7" + bytes(99), "a kind of PSD"),
     ],
 )
-def test_other_kinds_are_named(start, told):
-    with pytest.raises(UnreadablePhoto, match=told):
+def test_other_kinds_are_named(start, message):
+    with pytest.raises(UnreadablePhoto, match=message):
         open_photo(start + bytes(200))
 
 

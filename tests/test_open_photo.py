@@ -314,7 +314,7 @@ def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"8BPS\0\2" + bytes(16) + b"\0\x20" + bytes(50), "Photoshop of 32 bits"),
         (b"#?RADIANCE\n" + bytes(50), "a kind of picture that cannot be read"),
@@ -322,8 +322,8 @@ def test_jpeg_whose_rest_is_zeros_is_cut_short(colourful):
         (b"PF\n2 2\n-1\n" + bytes(48), "a kind of picture that cannot be read"),
     ],
 )
-def test_pictures_of_unknown_kinds_are_named(data, told):
-    with pytest.raises(UnreadablePhoto, match=told):
+def test_pictures_of_unknown_kinds_are_named(data, message):
+    with pytest.raises(UnreadablePhoto, match=message):
         open_photo(data)
 
 

@@ -36,11 +36,11 @@ def album(colourful) -> bytes:
 
 def frames(data: bytes) -> list[np.ndarray]:
     with Image.open(io.BytesIO(data)) as picture:
-        found = []
+        pictures = []
         for number in range(picture.n_frames):
             picture.seek(number)
-            found.append(np.asarray(picture.convert("RGB")))
-        return found
+            pictures.append(np.asarray(picture.convert("RGB")))
+        return pictures
 
 
 # From Python 3.13 on, what fails while an object is removed is shown on standard error.
@@ -265,7 +265,7 @@ def test_a_photo_below_its_preview_is_refused(colourful):
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "message"),
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC photo; pip install pillow-heif"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC photo; pip install pillow-heif"),
@@ -278,10 +278,10 @@ def test_a_photo_below_its_preview_is_refused(colourful):
         (b"Dear diary", "^not a picture$"),
     ],
 )
-def test_known_kinds_are_named_with_what_reads_them(monkeypatch, start, told):
+def test_known_kinds_are_named_with_what_reads_them(monkeypatch, start, message):
     """No library has registered these kinds."""
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind not in ("HEIF", "JXL")])
-    with pytest.raises(UnreadablePhoto, match=told):
+    with pytest.raises(UnreadablePhoto, match=message):
         open_photo(start + bytes(200))
 
 
@@ -344,15 +344,15 @@ def test_exif_data_too_long_for_jpeg_is_cut_which_is_said(colourful, kind):
     exif[0x8769] = {0x9003: "1969:07:20 20:17:40", 0x927C: bytes(100_000), 0x9286: b"hello"}
     photo = decode(encoded(Image.fromarray(colourful(20, 30)), kind, exif=exif))
     assert len(photo.exif) > 65536
-    found = Image.open(io.BytesIO(encode(photo.pixels, photo, "JPEG", 95))).getexif()
-    assert found[0x0132] == "1969:07:20 20:17:40"
-    assert found.get_ifd(0x8769)[0x9003] == "1969:07:20 20:17:40"
-    assert 0x927C not in found.get_ifd(0x8769)
+    kept = Image.open(io.BytesIO(encode(photo.pixels, photo, "JPEG", 95))).getexif()
+    assert kept[0x0132] == "1969:07:20 20:17:40"
+    assert kept.get_ifd(0x8769)[0x9003] == "1969:07:20 20:17:40"
+    assert 0x927C not in kept.get_ifd(0x8769)
     assert "EXIF" in notes(photo, "JPEG")[0]
     for other in ("PNG", "TIFF", "WEBP"):
         assert notes(photo, other) == ()
-        found = Image.open(io.BytesIO(encode(photo.pixels, photo, other, 95))).getexif()
-        assert len(found.get_ifd(0x8769)[0x927C]) == 100_000
+        kept = Image.open(io.BytesIO(encode(photo.pixels, photo, other, 95))).getexif()
+        assert len(kept.get_ifd(0x8769)[0x927C]) == 100_000
 
 
 def test_nothing_is_said_of_ordinary_photos(colourful, caplog):

@@ -159,10 +159,10 @@ def monochrome_dng(sensor: np.ndarray, orientation: int, white: int) -> bytes:
         (50717, "I", 1, white, True),
     ]
     data = tiff(sensor, photometric="minisblack", extratags=tags, byteorder="<")
-    # LinearRaw takes the place of black for zero; of it, tifffile writes three channels alone.
-    told, linear = (struct.pack("<HHII", 262, 3, 1, kind) for kind in (1, 34892))
-    assert data.count(told) == 1
-    return data.replace(told, linear)
+    # tifffile writes LinearRaw with three channels only, so it takes the place of another value.
+    black_is_zero, linear_raw = (struct.pack("<HHII", 262, 3, 1, kind) for kind in (1, 34892))
+    assert data.count(black_is_zero) == 1
+    return data.replace(black_is_zero, linear_raw)
 
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 2**14 - 1)])

@@ -87,11 +87,11 @@ def test_what_states_srgb_changes_nothing(colors):
 
 def test_primaries_of_png_and_avif(colors):
     expected = srgb(linear(colors) @ P3_TO_SRGB.T)
-    found = shown(png(colors, png_chunk(b"cICP", bytes([12, 13, 0, 1]))))
-    np.testing.assert_allclose(found, expected, atol=3)
+    opened = shown(png(colors, png_chunk(b"cICP", bytes([12, 13, 0, 1]))))
+    np.testing.assert_allclose(opened, expected, atol=3)
     expected = srgb((colors / 255) ** 1.8 @ P3_TO_SRGB.T)
-    found = shown(png(colors, gamma(1 / 1.8), primaries(P3)))
-    assert np.abs(found - expected).mean() < 1
+    opened = shown(png(colors, gamma(1 / 1.8), primaries(P3)))
+    assert np.abs(opened - expected).mean() < 1
     if not features.check("avif"):
         return
     flat = np.full((16, 16, 3), (220, 80, 60), np.uint8)
@@ -99,9 +99,9 @@ def test_primaries_of_png_and_avif(colors):
         Image.fromarray(flat).save(file, "AVIF", quality=100, subsampling="4:4:4")
         data = file.getvalue()
     place = data.index(b"colrnclx") + 8
-    found = shown(data[:place] + struct.pack(">H", 12) + data[place + 2 :])
+    opened = shown(data[:place] + struct.pack(">H", 12) + data[place + 2 :])
     expected = srgb(linear(shown(data)) @ P3_TO_SRGB.T)
-    np.testing.assert_allclose(found, expected, atol=3)
+    np.testing.assert_allclose(opened, expected, atol=3)
 
 
 # White, red, green and blue by their code (ITU-T H.273, table 2).
@@ -139,8 +139,8 @@ def test_adobe_rgb_of_cameras(gray):
 
     expected = srgb((np.array(color) / 255) ** (563 / 256) @ ADOBE_TO_SRGB.T)
     for space in (2, 65535):
-        found = shown(stored("R03", space)).reshape(16, 16, -1)
-        assert np.abs(found - expected).max() < 2.5
+        opened = shown(stored("R03", space)).reshape(16, 16, -1)
+        assert np.abs(opened - expected).max() < 2.5
     own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for data in (stored("R98", 1), stored("R03", 1), stored("R03", 65535, icc_profile=own)):
         assert np.abs(shown(data).reshape(16, 16, -1) - color).max() < 2.5
@@ -272,7 +272,7 @@ def test_nonsense_that_png_states_changes_nothing(colors):
 
 
 @pytest.mark.parametrize(
-    ("tags", "told"),
+    ("tags", "transfer"),
     [
         ({b"cicp": b"cicp" + bytes(4) + bytes([9, 16, 0, 1])}, "PQ"),
         ({b"cicp": b"cicp" + bytes(4) + bytes([12, 18, 0, 1])}, "HLG"),
@@ -281,14 +281,14 @@ def test_nonsense_that_png_states_changes_nothing(colors):
     ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "16 bits"])
-def test_hdr_told_by_a_profile_is_refused(kind, tags, told, colors):
+def test_hdr_that_a_profile_states_is_refused(kind, tags, transfer, colors):
     profile = icc(b"RGB ", {b"wtpt": WHITE, **tags})
     profile = profile[:12] + b"mntr" + profile[16:]
     if kind == "16 bits":
         data = tiff(colors.astype(np.uint16), photometric="rgb", iccprofile=profile)
     else:
         data = encoded(Image.fromarray(colors), kind, icc_profile=profile)
-    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({told}\); save it"):
+    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({transfer}\); save it"):
         open_picture(data)
     for harmless in ({b"cicp": b"cicp" + bytes(4) + bytes([1, 13, 0, 1])}, {b"desc": b"desc sPQR"}):
         open_picture(encoded(Image.fromarray(colors), "JPEG", icc_profile=icc(b"RGB ", harmless)))
@@ -364,7 +364,7 @@ def test_names_like_those_of_hdr_are_no_reason_to_refuse_a_photo(name, curve, ki
 
 @pytest.mark.parametrize("name", ["Rec2020 Gamut with {} Transfer", "Rec. 2100 {}", "Mein {}"])
 @pytest.mark.parametrize(
-    ("told", "curve"),
+    ("transfer", "curve"),
     [
         ("PQ", table(pq)),
         ("PQ", table(lambda values: pq(values) * 10)),
@@ -375,11 +375,11 @@ def test_names_like_those_of_hdr_are_no_reason_to_refuse_a_photo(name, curve, ki
         ("PQ", SRGB_PARA),
     ],
 )
-def test_profiles_that_are_of_hdr_are_refused(name, told, curve, colors):
+def test_profiles_that_are_of_hdr_are_refused(name, transfer, curve, colors):
     if curve == SRGB_PARA and "Rec" not in name:
-        pytest.skip("nothing tells of HDR then")
-    data = encoded(Image.fromarray(colors), "PNG", icc_profile=named(name.format(told), curve))
-    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({told}\)"):
+        pytest.skip("nothing states HDR then")
+    data = encoded(Image.fromarray(colors), "PNG", icc_profile=named(name.format(transfer), curve))
+    with pytest.raises(UnreadablePhoto, match=rf"in HDR \({transfer}\)"):
         open_picture(data)
 
 

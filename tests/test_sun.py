@@ -14,13 +14,13 @@ HEIGHT = 5
 
 def runs(data: bytes) -> bytes:
     """Run lengths of Sun raster: a run is its mark, its length less one, and its value."""
-    found = b""
+    packed = b""
     for value, group in itertools.groupby(data):
         count = len([*group])
-        # The mark itself, where it is alone, is told by a zero.
+        # A zero follows the mark where it stands for itself.
         alone = b"\x80\0" if value == 0x80 else bytes([value])
-        found += alone if count == 1 else bytes([0x80, count - 1, value])
-    return found
+        packed += alone if count == 1 else bytes([0x80, count - 1, value])
+    return packed
 
 
 @pytest.mark.parametrize("width", [6, 7])

@@ -157,6 +157,29 @@ def lab_to_srgb(values: np.ndarray) -> np.ndarray:
     return picture
 
 
+@_as_unusable()
+def hdr_transfer(profile: bytes) -> str | None:
+    """The transfer characteristics of HDR that a profile is made for, "PQ" or "HLG"; else None.
+
+    The tag `cicp` states them (ICC.1:2022, section 9.2.17). Older profiles have only a name. Those
+    of some papers and monitors have "PQ" in their names, too; they are told apart by their class,
+    or by curves that are close to a power law.
+
+    Raises:
+      UnusableProfile: see there.
+    """
+    tags = _tags(profile, profile[16:20])
+    if tags.get(b"cicp", b"")[:4] == b"cicp":
+        return HDR.get(tags[b"cicp"][9])
+    name = tags.get(b"desc", b"").replace(b"\0", b"")
+    transfer = _HDR_NAME.search(name)
+    if not transfer or profile[12:16] in _PAPER:
+        return None
+    if not _HDR_STANDARD.search(name) and _has_power_law(tags):
+        return None
+    return "HLG" if transfer[0] == b"HLG" else "PQ"
+
+
 def _cubed(roots: np.ndarray) -> np.ndarray:
     """The inverse of f(t) of CIE 15:2004, see `lab_convert.rgb_to_lab`."""
     return np.where(roots > 6 / 29, roots**3, 108 / 841 * (roots - 4 / 29))
@@ -187,29 +210,6 @@ def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
     """A picture of mode RGB in sRGB."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
-
-
-@_as_unusable()
-def hdr_transfer(profile: bytes) -> str | None:
-    """The transfer characteristics of HDR that a profile is made for, "PQ" or "HLG"; else None.
-
-    The tag `cicp` states them (ICC.1:2022, section 9.2.17). Older profiles have only a name. Those
-    of some papers and monitors have "PQ" in their names, too; they are told apart by their class,
-    or by curves that are close to a power law.
-
-    Raises:
-      UnusableProfile: see there.
-    """
-    tags = _tags(profile, profile[16:20])
-    if tags.get(b"cicp", b"")[:4] == b"cicp":
-        return HDR.get(tags[b"cicp"][9])
-    name = tags.get(b"desc", b"").replace(b"\0", b"")
-    transfer = _HDR_NAME.search(name)
-    if not transfer or profile[12:16] in _PAPER:
-        return None
-    if not _HDR_STANDARD.search(name) and _has_power_law(tags):
-        return None
-    return "HLG" if transfer[0] == b"HLG" else "PQ"
 
 
 def _has_power_law(tags: dict[bytes, bytes]) -> bool:

@@ -226,7 +226,7 @@ def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
 
 
 def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
-    in_pairs, data = psd.is_deep(data), psd.of_8_bits(data)
+    in_pairs, data = psd.has_16_bits(data), psd.of_8_bits(data)
     with Image.open(io.BytesIO(data)) as picture:
         refuse_large(picture.width // (1 + in_pairs), picture.height)
         mend_misread(picture, data)
@@ -289,7 +289,7 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
 
 
 def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
-    """EXIF data of a loaded picture, and notes: that they are left out if they are nonsense."""
+    """EXIF data of a loaded picture, and a note if they are nonsense and left out."""
     if picture.format == "PNG":
         png.name_exif(picture)
     with contextlib.suppress(Exception):
@@ -358,7 +358,7 @@ def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:
         return _read_mended_png(data, draft_size)
     if (without_exif := boxes.without_exif(data)) != data:
         return _read_if_sound(without_exif, draft_size, _DAMAGED_EXTRAS)
-    if not data.startswith(b"\xff\xd8"):
+    if not data.startswith(jpeg.START):
         return None
     shorter = jpeg.without_stubs(data)
     if len(shorter) < len(data) and (

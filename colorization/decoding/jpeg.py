@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-END = b"\xff\xd9"
+# Markers at the start and end of a file.
+START, END = b"\xff\xd8", b"\xff\xd9"
 _HUFFMAN, _SCAN, _JPEG_LS = 0xC4, 0xDA, 0xF7
 # Markers of frames: all from 0xC0 to 0xCF that are not tables, and that of JPEG-LS.
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, _JPEG_LS)
@@ -119,7 +120,7 @@ def _first_codes(data: bytes, offset: int, end: int) -> dict[int, int]:
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of the content of each segment up to the first scan's header."""
-    offset = 2 if data.startswith(b"\xff\xd8") else len(data)
+    offset = len(START) if data.startswith(START) else len(data)
     # Like decoders, this skips bytes between segments, such as fillers (B.1.1.2).
     while 0 <= (offset := data.find(b"\xff", offset)) <= len(data) - 10:
         marker = data[offset + 1]

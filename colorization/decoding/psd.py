@@ -118,7 +118,7 @@ def size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def is_deep(data: bytes) -> bool:
+def has_16_bits(data: bytes) -> bool:
     """Whether a file is a document of 16 bits."""
     return is_document(data) and data[22:24] == b"\0\x10"
 
@@ -136,7 +136,7 @@ def of_8_bits(data: bytes) -> bytes:
         return data
     if data[4:6] == b"\0\2":
         data = _without_layers(data)
-    if is_deep(data):
+    if has_16_bits(data):
         width = 2 * int.from_bytes(data[18:22], "big")
         data = data[:18] + struct.pack(">IH", width, 8) + data[24:]
     return data

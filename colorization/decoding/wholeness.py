@@ -28,10 +28,12 @@ _FAX_3, _FAX_4, _JPEG, _DEFLATE = (2, 3, 32771), 4, 7, (8, 32946)
 # replace it with.
 _ZERO_RUN, _OTHER_RUN = bytes(64), b"\x55" * 64
 # Runs of at least as many zeros, and runs that are too long to be the filling of a fax of group 3.
-_MANY_ZEROS, _LONG_FILLING = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
+_MANY_ZEROS, _VERY_MANY_ZEROS = re.compile(rb"\0{64,}"), re.compile(rb"\0{512,}")
 # Formats that may be uncompressed, and the number of zeros at the end from which on a file is in
 # doubt.
-_UNCOMPRESSED = ("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF")
+_MAY_BE_UNCOMPRESSED = (
+    *("BMP", "DDS", "DIB", "IM", "PCX", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF"),
+)
 _MIN_BLACK = 1024
 # Those of them that may store the lowest row first.
 _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
@@ -152,7 +154,7 @@ def why_doubtful(data: bytes, kind: str, image: Image.Image) -> str | None:
       image: the picture before it is turned upright, of mode RGB, L or I;16.
     """
     tail = data[-max(_MIN_BLACK, len(data) // 64) :]
-    if kind not in _UNCOMPRESSED or len(data) < 2 * _MIN_BLACK or any(tail):
+    if kind not in _MAY_BE_UNCOMPRESSED or len(data) < 2 * _MIN_BLACK or any(tail):
         return None
     # Zeros may also stand for white, or follow the picture.
     left, right, lowest_row = max(0, image.width - _LAST_PIXELS), image.width, image.height - 1
@@ -170,7 +172,7 @@ def why_strips_broken(
     parts: Sequence[tuple[int, int]],
     compression: int,
     most_bytes: int,
-    tables: bytes = b"",
+    tables: bytes,
 ) -> str | None:
     """As `why_broken`, for the strips or tiles of a TIFF file.
 
@@ -179,7 +181,7 @@ def why_strips_broken(
       parts: start and size of each.
       compression: TIFF's number.
       most_bytes: maximum size of a decompressed strip or tile.
-      tables: JPEG tables that all of them share, between start and end markers.
+      tables: JPEG tables that all of them share, between start and end markers; empty without any.
     """
     bodies = [memoryview(data)[start : start + size] for start, size in parts]
     # Decoders do not need the checksum at the end, but zeros in its place are suspicious.
@@ -191,10 +193,10 @@ def why_strips_broken(
         return _UNFIT
     if compression in (*_FAX_3, _FAX_4):
         # A few zeros may pad lines, and what follows the last one.
-        missing_part = _MANY_ZEROS if compression == _FAX_4 else _LONG_FILLING
+        zeros_of_damage = _MANY_ZEROS if compression == _FAX_4 else _VERY_MANY_ZEROS
         changed = bytearray(data)
         for start, size in parts:
-            for zeros in missing_part.finditer(data, start, start + size):
+            for zeros in zeros_of_damage.finditer(data, start, start + size):
                 changed[slice(*zeros.span())] = b"\x55" * len(zeros[0])
         return _ZEROED if changed != data and _differ(data, changed) else None
     if compression == _JPEG:
