@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,13 @@ def test_addresses_that_file_managers_copy_are_understood(tmp_path):
     for path in paths:
         path.touch()
     listed = [path.as_uri() for path in paths[:2]] + [f"file://{path}" for path in paths[2:]]
-    (tmp_path / "list.txt").write_text("\n".join(listed))
+    (tmp_path / "list.txt").write_text(" \n".join(listed))
     assert find_photos([str(tmp_path / "list.txt")]) == [f"file://{path}" for path in paths]
+    assert find_photos(listed) == [f"file://{path}" for path in paths]
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    paths[0].rename(folder / "a.jpg")
+    assert find_photos([folder.as_uri()]) == [f"file://{folder}/a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +102,31 @@ def test_a_list_with_a_byte_too_many_or_of_another_code_page_is_read(tmp_path, m
     assert [os.path.basename(path) for path in find_photos([str(listed)])] == ["größe.jpg"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        # As `cmd /u` and `find -print0` write lists, and as `copy` and `cat` put them together.
+        "a b.jpg\r\nGröße.jpg\r\n".encode("utf-16-le"),
+        "a b.jpg\0Größe.jpg\0".encode(),
+        b"a b.jpg\r\n" + "Größe.jpg\r\n\x1a".encode(),
+        "a b.jpg\n".encode("utf-8-sig") + "Größe.jpg\n".encode("utf-8-sig"),
+        # In the code pages of Windows and DOS, and as Macs write ö.
+        "a b.jpg\r\nGröße.jpg\r\n".encode("cp1252"),
+        "a b.jpg\r\nGröße.jpg\r\n".encode("cp850"),
+        "a b.jpg\nGro\u0308ße.jpg\n".encode(),
+    ],
+    ids=["utf-16", "zeros", "copy", "marks", "cp1252", "cp850", "mac"],
+)
+def test_lists_are_read_as_command_lines_write_them(tmp_path, data):
+    for name in ("a b.jpg", "Größe.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "list.txt").write_bytes(data)
+    found = [os.path.basename(path) for path in find_photos([str(tmp_path / "list.txt")])]
+    # The disks of Macs take both ways to write ö for the same.
+    assert [unicodedata.normalize("NFC", name) for name in found] == ["a b.jpg", "Größe.jpg"]
+    assert all((tmp_path / name).exists() for name in found)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "PPM", "SGI", "PCX", "DDS", "QOI"])
 def test_pictures_without_an_ending_are_found(tmp_path, kind):
     Image.new("RGB", (3, 2), "teal").save(tmp_path / "page", kind)
@@ -104,10 +135,11 @@ def test_pictures_without_an_ending_are_found(tmp_path, kind):
         assert find_photos([str(source)]) == [str(tmp_path / "page")]
 
 
-def test_spaces_at_the_end_of_a_line_count_only_if_a_file_has_them(tmp_path):
-    (tmp_path / "list.txt").write_text("a.jpg \nb.jpg\t\nsub folder/c.jpg\n")
+def test_spaces_around_a_path_count_only_if_a_file_has_them(tmp_path):
+    (tmp_path / "list.txt").write_text('a.jpg \n b.jpg\t\n \nsub folder/c.jpg\n"d.jpg" \n""')
     names = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]
-    assert names == [os.path.normpath(name) for name in ("a.jpg", "b.jpg", "sub folder/c.jpg")]
+    expected = ("a.jpg", "b.jpg", "sub folder/c.jpg", "d.jpg")
+    assert names == [os.path.normpath(name) for name in expected]
     if os.name != "nt":
         (tmp_path / "a.jpg ").write_bytes(encoded(Image.new("RGB", (2, 2)), "JPEG"))
         assert find_photos([str(tmp_path / "list.txt")])[0].endswith("a.jpg ")

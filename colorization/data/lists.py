@@ -1,12 +1,21 @@
-"""Text files that list photos, one path a line."""
+"""Text files that list photos, one path a line, and the addresses that file managers copy."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import locale
 import os
 import re
+import unicodedata
+from collections.abc import Iterator
 from urllib.parse import unquote
+
+from colorization.data.places import photo_id
+
+# What may be around a path: indents, a blank that Windows' `echo` keeps, its quotation marks.
+_AROUND = ' \t"'
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def listed_paths(text: bytes, folder: str) -> list[str]:
@@ -16,37 +25,48 @@ def listed_paths(text: bytes, folder: str) -> list[str]:
       text: content of the list.
       folder: the list's own folder, which relative paths start from.
     """
-    return [_path(line, folder) for line in _lines(text)]
+    return [_path(line, folder) for line in _lines(text) if line.strip(_AROUND.encode())]
 
 
-def _path(line: str, folder: str) -> str:
-    if line.startswith("file://") and not os.path.lexists(line.removeprefix("file://")):
-        # File managers copy paths as addresses, with %20 for a space.
-        return unquote(line, errors="surrogateescape")
-    if "://" in line:
-        return line
-    path = os.path.join(folder, line)
-    # Trailing spaces are dropped, unless a file really has such a name.
-    keeps_spaces = line == line.rstrip() or os.path.lexists(path)
-    return path if keeps_spaces else path.rstrip()
+def address_of_file(source: str) -> str:
+    """A path as it is, or a file's address without the %20 that file managers copy for a space."""
+    is_escaped = source.startswith("file://") and not os.path.lexists(photo_id(source))
+    return unquote(source, errors="surrogateescape") if is_escaped else source
 
 
-def _lines(text: bytes) -> list[str]:
-    """The lines of a list in UTF-8 (perhaps with a byte order mark), UTF-16, or other bytes."""
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # PowerShell writes UTF-16, to which other programs may have added an odd number of bytes.
+def _lines(text: bytes) -> list[bytes]:
+    """The lines of a list in UTF-8, UTF-16 or other bytes, perhaps with byte order marks."""
+    # PowerShell writes UTF-16 with a mark, Windows' older command line without one.
+    if b"\r\0\n\0" in text and not text.startswith(_UTF_16_MARKS):
+        text = codecs.BOM_UTF16_LE + text
+    if text.startswith(_UTF_16_MARKS):
+        # Other programs may have added an odd number of bytes.
         whole = text[: len(text) // 2 * 2]
-        lines = re.split(r"\r\n|\r|\n", whole.decode("utf-16", "surrogatepass"))
-    else:
-        lines = map(_decoded, text.removeprefix(codecs.BOM_UTF8).splitlines())
-    # Windows puts quotation marks around copied paths.
-    lines = (line[1:-1] if line[:1] == line[-1:] == '"' else line for line in lines)
-    return [line for line in lines if line.strip()]
+        text = whole.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
+    # Of lists that were put together each has a mark, and Windows' `copy` adds 1A to the last. What
+    # `find` separates by zeros has no line ends.
+    ends = rb"[\r\n\x1a]" if b"\n" in text else rb"[\r\0\x1a]"
+    return re.split(ends, text.replace(codecs.BOM_UTF8, b""))
 
 
-def _decoded(line: bytes) -> str:
-    try:
-        return os.fsdecode(line)
-    except UnicodeDecodeError:
-        # Older programs on Windows write in the system's code page.
-        return line.decode(locale.getpreferredencoding(False), "replace")
+def _path(line: bytes, folder: str) -> str:
+    """What a line names: of all that it may mean the first that exists, or else the likeliest."""
+    written = list(dict.fromkeys(_decodings(line)))
+    trimmed = [text.strip(_AROUND) for text in written]
+    paths = [
+        address_of_file(text) if "://" in text else os.path.join(folder, text)
+        for text in (*written, *trimmed)
+    ]
+    likeliest = paths[len(written)]
+    return next((path for path in paths if os.path.lexists(photo_id(path))), likeliest)
+
+
+def _decodings(line: bytes) -> Iterator[str]:
+    """The texts that a line may be, the likeliest first."""
+    with contextlib.suppress(UnicodeDecodeError):
+        name = os.fsdecode(line)
+        # Macs may write `ä` as two characters, or one.
+        yield from (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    # Older programs on Windows write in its code page, its command line in that of DOS.
+    for code_page in (locale.getpreferredencoding(False), "cp1252", "cp850"):
+        yield line.decode(code_page, "replace")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from colorization.console import a_few, printable
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
-from colorization.data.lists import listed_paths
+from colorization.data.lists import address_of_file, listed_paths
 from colorization.data.own_results import OwnResults
 from colorization.data.photo_files import is_readable, may_be_photo
 from colorization.data.places import common_folder, normalized, parts_below, photo_id, place_below
@@ -123,7 +123,7 @@ class _NamedPath(NamedTuple):
 def _expand_all(sources: Iterable[str], films: bool) -> dict[str, list[_NamedPath]]:
     """Source -> the paths that it names."""
     named: dict[str, list[_NamedPath]] = {}
-    for source in sources:
+    for source in map(address_of_file, sources):
         with as_user_error(source):
             named[source] = _expand(source, films)
     if len(named) == 1:
