@@ -107,6 +107,23 @@ COMPANIONS = {
     "VIRB0001.GLV": "JPEG",
     "YDXJ0001_thm.mp4": "JPEG",
     "PXL_1.RAW-02.ORIGINAL.dng": "JPEG",
+    "CONTENTS/PROXY/0001AB.MP4": "JPEG",
+    "XDROOT/Sub/C0001S01.MXF": "JPEG",
+    "@Transcode/240P/film.mp4": "JPEG",
+    "Temporary Items/folders.501/a.jpg": "JPEG",
+    "DSC2.NEF.thumb.jpg": "JPEG",
+    "DSC2.thumb.jpg": "JPEG",
+    "dsc2-thumb.jpg": "JPEG",
+    "DSC2-preview3.jpg": "JPEG",
+    "film.f137.mp4.part-Frag3": "JPEG",
+    "a.jpg.dtapart": "JPEG",
+    "[Originals]/a.jpg": "JPEG",
+    "Corel Auto-Preserve/a.jpg": "JPEG",
+    "Film.fcpbundle/Event/Transcoded Media/Proxy Media/a.mov": "JPEG",
+    "Film.imovielibrary/Event/Render Files/a.mov": "JPEG",
+    "_data/i/upload/2020/a-th.jpg": "JPEG",
+    "Generated Images.bundle/0/a.jpg": "JPEG",
+    "2021-05-06_0b2e4a64-5c1d-4a7e-9f3b-1a2b3c4d5e6f-overlay.png": "JPEG",
 }
 # What must count as photos: their names or folders are like those of companions.
 PHOTOS = [
@@ -148,6 +165,16 @@ PHOTOS = [
     "Photos Library.photoslibrary/originals/0/1.heic",
     "Photos Library.photoslibrary/Masters/2015/a.jpg",
     "0b2e4a64-5c1d-4a7e-9f3b-1a2b3c4d5e6f.jpg",
+    "2021-05-06_0b2e4a64-5c1d-4a7e-9f3b-1a2b3c4d5e6f-main.jpg",
+    "DSC2.NEF",
+    "DSC2-edited.jpg",
+    "a-thumb.jpg",
+    "a-preview3.jpg",
+    "Film.fcpbundle/Event/Original Media/a.mov",
+    "Render Files/a.jpg",
+    "PROXY/a.jpg",
+    "Temporary Items/a.jpg",
+    "_data/a.jpg",
 ]
 
 
@@ -253,11 +280,11 @@ def test_nothing_is_passed_over_without_a_word(tmp_path, caplog):
 
 def test_a_raw_file_beside_its_picture_is_passed_over(tmp_path):
     names = ("1.NEF", "1.JPG", "2.nef", "3.CR2", "3.heic", "4.dng", "4.xmp", "5.tif", "5.arw")
-    write(tmp_path, dict.fromkeys([*names, "6.ORI", "6.JPG"], b"x"))
-    photos = ["1.JPG", "2.nef", "3.heic", "4.dng", "5.tif", "6.JPG"]
+    write(tmp_path, dict.fromkeys([*names, "6.ORI", "6.JPG", "A.cr2", "a.JPG"], b"x"))
+    photos = ["1.JPG", "2.nef", "3.heic", "4.dng", "5.tif", "6.JPG", "a.JPG"]
     assert found(tmp_path, str(tmp_path)) == photos
     assert found(tmp_path, f"{tmp_path}/*") == photos
-    assert found(tmp_path, *(str(tmp_path / name) for name in names)) == photos[:-1]
+    assert found(tmp_path, *(str(tmp_path / name) for name in names)) == photos[:-2]
     # Named by itself, or by a wildcard that leaves out the picture, it is taken.
     assert found(tmp_path, str(tmp_path / "1.NEF")) == ["1.NEF"]
     assert found(tmp_path, f"{tmp_path}/*.NEF") == ["1.NEF"]

@@ -16,30 +16,33 @@ from colorization.decoding.file_kinds import has_photo_ending, is_raw_name
 _FILES = re.compile(
     # Small copies: of films and photos by cameras, drones and media players, of disks'
     # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
-    # Telegram exports.
+    # Telegram exports. What Snapchat lays over photos.
     r".*\.(thm|lrv|glv|scr|tbn)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
     r"|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
     r"|.*@\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d_thumb\.jpg"
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}[-_](thumbnail|preview|fullsize)\.(jpe?g|webp)"
+    r"|\d{4}-\d\d-\d\d_[0-9a-f-]{36}-overlay\.png"
     # Backups and unfinished edits, of ExifTool and macOS among others; files deleted on Android.
     r"|.*(_original|_exiftool_tmp|\.(bak|old|tmp|temp|ffs_tmp)|~|\.sb-[0-9a-f]{8}-\w{6})"
     r"|\.trashed-\d+-.*"
     # Unfinished downloads and copies.
-    r"|.*\.(part|partial|crdownload|download|opdownload|fdmdownload|downloading|incomplete)"
-    r"|.*\.(filepart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
+    r"|.*\.(part(-frag\d+)?|partial|crdownload|download|opdownload|fdmdownload|downloading)"
+    r"|.*\.(incomplete|filepart|dtapart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
     # What macOS keeps of a file that other disks have no place for.
     r"|\._.*",
     re.DOTALL,
 )
 _FOLDERS = re.compile(
     # Of Synology, QNAP, Buffalo, Nextcloud, GoodSync, macOS, Windows and Linux.
-    r"@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|trashbox|_gsdata_"
+    r"@eadir|@tmp|@recycle|@transcode|@recently-snapshot|#recycle|#snapshot|trashbox|_gsdata_"
     r"|files_(trashbin|versions)|appdata_oc\w+|web-file-upload-.*"
     r"|__macosx|network trash folder|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|\.(thumbnails|@__thumb|trash.*|recycle.*|appledouble|dropbox\.cache|stversions|dtrash)"
-    # Of Sony's cameras, Nokia's phones, Jellyfin and Safari.
-    r"|thmbnl|_palbtn|.*\.trickplay|.*\.\w{2,5}\.download"
+    # Of Sony's cameras, Nokia's phones, Jellyfin, Mylio and Safari.
+    r"|thmbnl|_palbtn|.*\.trickplay|generated images\.bundle|.*\.\w{2,5}\.download"
+    # Originals of what was edited, of ACDSee and PaintShop Pro.
+    r"|\[originals\]|corel auto-preserve"
     # Of Lightroom, which also keeps photos from phones in such a folder.
     r"|(?!mobile downloads\.).*\.lrdata|.*\.lrcat-data",
     re.DOTALL,
@@ -51,14 +54,20 @@ _PATHS = re.compile(
     # Libraries of iPhoto and Aperture.
     r"|(\.(migrated)?(photo|ap)library|/(iphoto library|iphoto-mediathek|phototh.{1,2}que iphoto)"
     r"[^/]*)/(thumbnails|previews|data|data\.noindex|ipod photo cache)$"
-    # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails.
+    # Libraries of Final Cut Pro and iMovie.
+    r"|\.(fcpbundle|imovielibrary)/[^/]+/(transcoded media|render files)$"
+    # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails
+    # and small copies of films; what macOS leaves on network disks; Piwigo's small copies.
     r"|\.lrlibrary/([^/]+/)?cache$|/captureone/(cache|settings\d*)$"
     r"|/photodata/(thumbnails|metadata|caches)$|/android/data/[^/]+/cache$"
-    r"|/misc/thm$|/contents/icon$|/m4root/sub$",
+    r"|/misc/thm$|/contents/(icon|proxy)$|/(m4|xd)root/sub$"
+    r"|/temporary items/folders\.\d+$|/_data/i$",
     re.DOTALL,
 )
 # Endings that are added to the name of a photo for a backup copy of it.
 _BACKUP_ENDINGS = (".orig", ".original", ".backup", ".bkp", ".sav", ".save")
+# What dcraw, LibRaw and Exiv2 add to the name of a raw file for the previews in it.
+_RAW_PREVIEW = re.compile(r"(.+)(\.thumb|-thumb|-preview\d+)\.\w+")
 # Google's phones add this to the name of a photo that is stored as a raw file, too.
 _PIXEL_RAW = re.compile(r"\.RAW-\d\d(\.[A-Z]+)*$")
 
@@ -82,18 +91,22 @@ def without_companions(names: Iterable[str]) -> list[str]:
     names = list(names)
     siblings = set(names)
     developed = {_stem(name) for name in names if has_photo_ending(name) and not is_raw_name(name)}
+    raw_names = {key for name in names if is_raw_name(name) for key in (name.lower(), _stem(name))}
 
     def is_companion(name: str) -> bool:
         stem, ending = os.path.splitext(name)
+        preview = _RAW_PREVIEW.fullmatch(name.lower())
         return (
             bool(_FILES.fullmatch(name.lower()))
             or (ending.lower() in _BACKUP_ENDINGS and stem in siblings)
             or (stem.endswith("_thumb") and stem.removesuffix("_thumb") in siblings)
             or (is_raw_name(name) and _stem(name) in developed)
+            or (preview is not None and preview[1] in raw_names)
         )
 
     return [name for name in names if not is_companion(name)]
 
 
 def _stem(name: str) -> str:
-    return _PIXEL_RAW.sub("", os.path.splitext(name)[0])
+    """A name that a raw file and its picture share; capitals differ between systems."""
+    return _PIXEL_RAW.sub("", os.path.splitext(name)[0]).lower()
