@@ -72,14 +72,18 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert app.read_accounts(None) == [("ada", "a:b")]
     (tmp_path / "accounts").write_text("bob:c\n\neve:d\n")
     assert app.read_accounts(str(tmp_path / "accounts")) == [("bob", "c"), ("eve", "d")]
-    (tmp_path / "accounts").write_text("bob:c", "utf-8-sig")
-    assert app.read_accounts(str(tmp_path / "accounts")) == [("bob", "c")]
+    # As editors and PowerShell on Windows write it.
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "accounts").write_text("bob:ä\r\n", encoding)
+        assert app.read_accounts(str(tmp_path / "accounts")) == [("bob", "ä")]
     for text in ("no colon", ":password", "user:", ""):
         (tmp_path / "accounts").write_text(text)
         with pytest.raises(UserError, match="user:password"):
             app.read_accounts(str(tmp_path / "accounts"))
-    with pytest.raises(UserError, match="cannot read --auth_file"):
-        app.read_accounts(str(tmp_path / "missing"))
+    (tmp_path / "accounts").write_text("bob:ä", "cp1252")
+    for name, why in (("accounts", "not in UTF-8"), ("missing", "No such file")):
+        with pytest.raises(UserError, match=rf"cannot read --auth_file .* \({why}"):
+            app.read_accounts(str(tmp_path / name))
 
 
 def test_a_port_in_use_is_explained(server, loaded):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import locale
 import os
@@ -12,10 +11,10 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from colorization.data.places import photo_id
+from colorization.texts import as_utf_8
 
 # What may be around a path: indents, a blank that Windows' `echo` keeps, its quotation marks.
 _AROUND = ' \t"'
-_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def listed_paths(text: bytes, folder: str) -> list[str]:
@@ -36,17 +35,10 @@ def address_of_file(source: str) -> str:
 
 def _lines(text: bytes) -> list[bytes]:
     """The lines of a list in UTF-8, UTF-16 or other bytes, perhaps with byte order marks."""
-    # PowerShell writes UTF-16 with a mark, Windows' older command line without one.
-    if b"\r\0\n\0" in text and not text.startswith(_UTF_16_MARKS):
-        text = codecs.BOM_UTF16_LE + text
-    if text.startswith(_UTF_16_MARKS):
-        # Other programs may have added an odd number of bytes.
-        whole = text[: len(text) // 2 * 2]
-        text = whole.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
-    # Of lists that were put together each has a mark, and Windows' `copy` adds 1A to the last. What
-    # `find` separates by zeros has no line ends.
-    ends = rb"[\r\n\x1a]" if b"\n" in text else rb"[\r\0\x1a]"
-    return re.split(ends, text.replace(codecs.BOM_UTF8, b""))
+    text = as_utf_8(text)
+    # Windows' `copy` adds 1A to lists that it puts together. What `find` separates by zeros has no
+    # line ends.
+    return re.split(rb"[\r\n\x1a]" if b"\n" in text else rb"[\r\0\x1a]", text)
 
 
 def _path(line: bytes, folder: str) -> str:

@@ -28,6 +28,7 @@ from colorization.server.jobs import Models
 from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
 from colorization.server.sessions import Sessions
+from colorization.texts import as_utf_8
 
 # Most bytes of an uploaded file. The most pixels are `refusals.MAX_PIXELS`.
 MAX_UPLOAD = 256 * 2**20
@@ -52,10 +53,14 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
     """
     source = f"--auth_file {path}" if path else "COLORIZE_AUTH"
     try:
-        text = Path(path).read_text("utf-8-sig") if path else os.environ.get("COLORIZE_AUTH", "")
+        text = (
+            as_utf_8(Path(path).read_bytes()).decode()
+            if path
+            else os.environ.get("COLORIZE_AUTH", "")
+        )
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise UserError(f"cannot read {source} ({reason}); name a text file") from error
+        reason = getattr(error, "strerror", None) or "not in UTF-8"
+        raise UserError(f"cannot read {source} ({reason}); name a text in UTF-8") from error
     accounts = []
     for line in filter(None, map(str.strip, text.splitlines())):
         user, _, password = line.partition(":")
