@@ -129,3 +129,42 @@ def test_sound_that_cannot_be_decoded_is_named(make_film, painter, tmp_path, sha
     target = tmp_path / "results" / "film.webm"
     done = colorize_film(painter, str(source), target, ignore)
     assert any(said in change for change in done.changes)
+
+
+def seconds_of_sound(path):
+    with av.open(str(path)) as film:
+        return sum(frame.samples / frame.sample_rate for frame in film.decode(audio=0))
+
+
+@pytest.mark.parametrize("layout", ["stereo", "mono", "5.1"])
+def test_aac_that_changes_its_channels_is_heard_to_the_end(make_film, painter, tmp_path, layout):
+    parts = [
+        film_with_channels(make_film, f"{name}.ts", name, "aac").read_bytes()
+        for name in ("stereo", layout)
+    ]
+    source, target = tmp_path / "film.ts", tmp_path / "results" / "film.ts.mp4"
+    source.write_bytes(b"".join(parts))
+    done = colorize_film(painter, str(source), target, ignore)
+    assert ("sound aac encoded anew" in done.changes) == (layout != "stereo")
+    assert seconds_of_sound(target) == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("codec", "byte", "change"),
+    [("aac", 2, "sound aac encoded anew"), ("eac3", 4, "sound eac3 as aac")],
+)
+def test_a_damaged_header_of_sound_does_not_end_the_film(
+    make_film, painter, tmp_path, codec, byte, change
+):
+    source = film_with_channels(make_film, "film.ts", "stereo", codec)
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as film:
+        packets = [bytes(packet) for packet in film.demux(audio=0) if packet.size]
+    header = data.index(packets[3][:20])
+    data[header + byte] ^= 0x3C
+    source.write_bytes(data)
+    target = tmp_path / "results" / "film.ts.mp4"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert done.frames == 25
+    assert change in "; ".join(done.changes)
+    assert seconds_of_sound(target) == pytest.approx(1, abs=0.15)

@@ -139,9 +139,26 @@ def test_clocks_that_start_anew_go_on(make_film, painter, tmp_path, sound):
 
 def test_pictures_without_times_follow_each_other():
     frames = [av.VideoFrame(16, 16, "gray") for _ in range(4)]
-    for frame, pts in zip(frames, (None, None, 7, 5), strict=True):
+    for frame, pts in zip(frames, (None, None, 7, None), strict=True):
         frame.pts, frame.time_base = pts, Fraction(1, 100)
-    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == [0, 4, 7, 8]
+    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == [0, 4, 7, 11]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((0, 4, 999, 12, 16), [0, 4, 8, 12, 16]),
+        ((0, 4, 1, 12, 16), [0, 4, 5, 12, 16]),
+        ((0, 4, 8, 999), [0, 4, 8, 999]),
+        ((9, 13, 17, 2, 3, 4), [9, 13, 17, 18, 19, 20]),
+    ],
+    ids=["late", "early", "last", "back"],
+)
+def test_a_wrong_time_does_not_move_the_others(times, expected):
+    frames = [av.VideoFrame(16, 16, "gray") for _ in times]
+    for frame, time in zip(frames, times, strict=True):
+        frame.pts, frame.time_base = time, Fraction(1, 100)
+    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == expected
 
 
 def times_by_clock(packets):
@@ -170,6 +187,13 @@ def test_a_track_that_pauses_goes_on_in_time(paused):
 def test_clocks_that_jump_ahead_together_go_on():
     packets = [(kind, time) for time in (0, 1, 2, 100, 101) for kind in ("video", "audio")]
     assert list(times_by_clock(packets)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_packet_may_come_late_when_the_clock_has_started_anew():
+    """FFmpeg holds a packet of MPEG-TS back until the next one of its track begins."""
+    packets = [("video", 0), ("audio", 0), ("video", 1), ("audio", 1), ("video", 2)]
+    packets += [("video", 0), ("audio", 2), ("audio", 0), ("video", 1), ("audio", 1)]
+    assert list(times_by_clock(packets)) == [0, 0, 1, 1, 2, 3, 2, 3, 4, 4]
 
 
 def test_the_clock_begins_where_the_film_does(make_film):

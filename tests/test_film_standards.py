@@ -3,6 +3,7 @@
 import struct
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from colorization.films import survey
@@ -117,6 +118,23 @@ def test_interlaced_films_stay_interlaced(make_film, painter, tmp_path, name, fi
         if hasattr(pictures.codec_context, "field_order"):
             assert int(pictures.codec_context.field_order) == {"tff": 2, "bff": 3}[fields]
     assert found == 12 * [fields]
+
+
+def test_two_lines_of_each_field_share_colours(make_film, painter, tmp_path):
+    """As in captures of NTSC tapes, whose 486 lines are no multiple of four."""
+    source = make_film("film.mkv", 3, pictures="ffv1", size=(54, 64), fields="bff")
+    target = tmp_path / "results" / "film.mkv"
+    done = colorize_film(painter, str(source), target, ignore)
+    assert "64 x 52 pixels for 64 x 54" in done.changes
+    with av.open(str(source)) as container:
+        lines = [frame.to_ndarray()[:52] for frame in container.decode(video=0)]
+    with av.open(str(target)) as container:
+        for frame, expected in zip(container.decode(video=0), lines, strict=True):
+            assert field_order(frame, frame.time_base) == "bff"
+            # Colours change luma, but from line to line alike.
+            difference = np.abs(frame.to_ndarray()[:52].astype(int) - expected).mean(1)
+            assert difference.max() < 30
+            assert np.abs(np.diff(difference)).max() < 5
 
 
 def test_interlacing_that_webm_does_not_hold_is_named(make_film, painter, tmp_path):

@@ -99,6 +99,10 @@ class Shape(NamedTuple):
     height: int
     aspect: Fraction = Fraction(1)
 
+    def storable(self, line_step: int) -> Shape:
+        """Without an odd column, and without lines beyond a multiple of `line_step`."""
+        return self._replace(width=self.width & ~1, height=self.height - self.height % line_step)
+
 
 class StatedColors(NamedTuple):
     """Stated codes of primaries, transfer and matrix; `_UNSPECIFIED` by default."""
@@ -197,6 +201,7 @@ class Converter:
         colors: Colors,
         fields: str | None = None,
         shape: Shape | None = None,
+        line_step: int = 2,
     ):
         """Makes a converter for pictures of one film.
 
@@ -206,9 +211,11 @@ class Converter:
           colors: how its colours are stored.
           fields: "tff" or "bff" for interlaced pictures that do not report it themselves.
           shape: to scale all pictures to before they are turned; by default that of the first.
+          line_step: of all pictures, lines beyond a multiple of this are left out.
         """
         self._field_filters = [("setfield", fields)] if fields else []
-        self._shape = shape or Shape(first.width, first.height)
+        self._line_step = line_step
+        self._shape = shape or Shape(first.width, first.height).storable(line_step)
         self._time_base, self._colors = time_base, colors
         self.barred = self.reduced = False
         self._turns, self.lying, self.turn_left = _turns(first)
@@ -262,24 +269,24 @@ class Converter:
         full = _has_full_range(layout, int(frame.color_range))
         if _is_gray(layout) and int(frame.color_range) == _UNSTATED_RANGE:
             full = self._colors.gray_is_full
-        width, height = fitted = _fitted(Shape(frame.width, frame.height, aspect), self._shape)
+        own_shape = Shape(frame.width, frame.height, aspect).storable(self._line_step)
+        width, height = fitted = _fitted(own_shape, self._shape)
         scaling = f"{width}:{height}:{_SCALING}:out_range=full"
         if _is_yuv(layout):
             scaling += f":in_color_matrix={_MATRICES[self._colors.matrix]}"
             scaling += f":in_range={'full' if full else 'limited'}"
-        filters = [*self._field_filters, ("scale", scaling), ("format", "rgb24")]
+        storable = ("crop", f"{own_shape.width}:{own_shape.height}:0:0")
+        filters = [*self._field_filters, storable, ("scale", scaling), ("format", "rgb24")]
         if _is_gray(layout) and not full:
             # The scale filter takes every gray picture for one of full range.
             filters.append(("lutrgb", ":".join(f"{name}=(val-16)*255/219+0.5" for name in "rgb")))
-        self.reduced |= frame.width > self._shape.width or frame.height > self._shape.height
+        self.reduced |= own_shape.width > self._shape.width or own_shape.height > self._shape.height
         if fitted != self._shape[:2]:
             self.barred = True
             # Even offsets keep the order of fields.
             centred = "trunc((ow-iw)/4)*2:trunc((oh-ih)/4)*2"
             filters.append(("pad", f"{self._shape.width}:{self._shape.height}:{centred}"))
-        filters += self._turns
-        even = ("crop", "trunc(iw/2)*2:trunc(ih/2)*2:0:0")
-        return _graph(frame, self._time_base, [*filters, even])
+        return _graph(frame, self._time_base, [*filters, *self._turns])
 
     def _stored_graph(self, upright: VideoFrame, width: int) -> Callable[[VideoFrame], VideoFrame]:
         scaling = (

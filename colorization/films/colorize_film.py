@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -80,7 +81,7 @@ def colorize_film(
     width, height, _ = surveyed.shape
     if min(width, height) < 2:
         raise UnreadableFilm(f"{width} x {height} pixels, too small for a film")
-    total = require_whole(source)
+    content = require_whole(source)
     import av
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +95,8 @@ def colorize_film(
         pictures = main_pictures(film)
         options = _container_options(film, container, pictures.time_base)
         with av.open(address(temporary), "w", container, options=options) as result:
-            film_coloring = _Film(film, result, surveyed)
-            count = film_coloring.colorize(colorizer, lambda: progress(total))
+            film_coloring = _Film(film, result, surveyed, content.mixed_sound)
+            count = film_coloring.colorize(colorizer, lambda: progress(content.pictures))
         with open_film(str(temporary)) as written:
             missing = missing_parts(film, written, pictures)
     return ColoredFilm(count, [*film_coloring.changes, *(f"no {part}" for part in missing)])
@@ -135,32 +136,42 @@ class _Film:
     `changes` describes each change in a few words.
     """
 
-    def __init__(self, film: InputContainer, result: OutputContainer, surveyed: Survey):
+    def __init__(
+        self,
+        film: InputContainer,
+        result: OutputContainer,
+        surveyed: Survey,
+        mixed_sound: frozenset[int],
+    ):
         """Adds all tracks to the result.
 
         Args:
           film: the source, not yet read from.
           result: the coloured film, not yet written to.
           surveyed: the survey of the source.
+          mixed_sound: see `wholeness.Content`.
         """
         self._film, self._result = film, result
         self._pictures = main_pictures(film)
         self._aspects = PixelAspects(self._pictures, surveyed.aspect_scale)
+        # Two lines share their colours, in each field if there are fields.
+        line_step = 4 if surveyed.fields else 2
+        self._source_shape, self._shape = surveyed.shape, surveyed.shape.storable(line_step)
         self._converter = Converter(
             surveyed.first,
             self._pictures.time_base,
             surveyed.colors,
             surveyed.fields if surveyed.only_stated else None,
-            surveyed.shape,
+            self._shape,
+            line_step,
         )
         self._stream = self._add_pictures(surveyed)
         self._has_fields = bool(surveyed.fields)
-        self._tracks = Tracks(film, result, self._pictures)
+        self._tracks = Tracks(film, result, self._pictures, mixed_sound)
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in the source's unit.
         self._durations: dict[int | None, int | None] = {}
         self._format = surveyed.first.format
-        self._stored_size = surveyed.shape[:2]
 
     @property
     def changes(self) -> list[str]:
@@ -172,11 +183,11 @@ class _Film:
         alpha = self._pictures.metadata.get("alpha_mode") == "1"
         if alpha or any(component.is_alpha for component in self._format.components):
             changes.append("no transparency")
-        width, height = self._stored_size
-        if width % 2 or height % 2:
-            changes.append(f"{width & ~1} x {height & ~1} pixels for {width} x {height}")
+        pixels = f"{self._shape.width} x {self._shape.height} pixels"
+        if self._shape != self._source_shape:
+            changes.append(f"{pixels} for {self._source_shape.width} x {self._source_shape.height}")
         if self._converter.reduced:
-            changes.append(f"{width} x {height} pixels where its pictures are larger")
+            changes.append(f"{pixels} where its pictures are larger")
         if self._converter.barred:
             changes.append("black bars where the shape of its pictures changes")
         if self._has_fields and not self._keeps_fields:
@@ -199,8 +210,10 @@ class _Film:
           UnreadableFilm: no picture can be decoded.
         """
         count, smooth = 0, Smoother()
-        for frame in in_time(self._frames(), 1 / _rate(self._pictures)):
-            upright = self._converter.upright(frame, self._aspects.of(frame))
+        frames, aspects = itertools.tee(self._frames())
+        frames_in_time = in_time((frame for frame, _ in frames), 1 / _rate(self._pictures))
+        for frame, (_, aspect) in zip(frames_in_time, aspects, strict=False):
+            upright = self._converter.upright(frame, aspect)
             self._has_fields |= bool(frame.interlaced_frame)
             pixels = self._converter.srgb(upright)
             small = colorizer.small_lightness(pixels)
@@ -224,21 +237,25 @@ class _Film:
             packet.duration = self._durations.pop(packet.pts, None) or packet.duration
             self._result.mux(packet)
 
-    def _frames(self) -> Iterator[VideoFrame]:
-        """Yields the pictures and writes the packets of all other tracks in between."""
+    def _frames(self) -> Iterator[tuple[VideoFrame, Fraction]]:
+        """Yields the pictures and the aspects of their pixels.
+
+        In between, the packets of all other tracks are written.
+        """
         clock = Clock(self._film)
         for packet in packets_of(self._film):
             clock.set(packet)
             if packet.stream is self._pictures:
                 self._durations[packet.pts] = packet.duration
-                yield from decoded([packet], self._damage)
+                for frame in decoded([packet], self._damage):
+                    yield frame, self._aspects.of(frame)
             else:
                 self._tracks.write(packet)
 
     def _add_pictures(self, surveyed: Survey) -> VideoStream:
         """Adds the stream for coloured pictures, like those of the source but upright."""
         source, webm = self._pictures, self._result.format.name == "webm"
-        width, height, aspect = surveyed.shape
+        width, height, aspect = self._shape
         if self._converter.lying:
             width, height, aspect = height, width, 1 / aspect
         if webm:
@@ -249,7 +266,7 @@ class _Film:
         if self._keeps_fields:
             options = {**options, "flags": "+ildct+ilme", "x264-params": f"{surveyed.fields}=1"}
         stream = self._result.add_stream(codec, rate=_rate(source), options=options)
-        stream.width, stream.height = width & ~1, height & ~1
+        stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.sample_aspect_ratio = aspect
         stream.time_base = source.time_base

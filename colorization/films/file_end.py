@@ -161,6 +161,24 @@ def _stated_size(path: str, container: str) -> int:
     return 0
 
 
+def has_whole_riffs(path: str) -> bool:
+    """Whether an AVI file holds its RIFF chunks wholly (OpenDML AVI 1.02 allows several).
+
+    Unfinished downloads may have their full size already, but end in zeros.
+    """
+    size, offset = os.path.getsize(path), 0
+    with open(path, "rb") as file:
+        while offset < size:
+            file.seek(offset)
+            head = file.read(8)
+            if len(head) < 8 or not head.startswith(b"RIFF"):
+                break
+            length = int.from_bytes(head[4:], "little")
+            offset += 8 + length + length % 2
+        file.seek(max(0, size - _SAMPLE))
+        return 0 < offset <= size + 1 and any(file.read())
+
+
 def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:
     """The size in bytes that an ASF file of `size` should have; 0 if nothing states it."""
     properties = head.find(_ASF_PROPERTIES)

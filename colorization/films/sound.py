@@ -20,6 +20,24 @@ _AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
+def sound_header(packet: Packet) -> bytes | None:
+    """What the packets of a track have in common, where only such packets can be copied.
+
+    MP4 takes AAC without its headers, and reads those of E-AC-3. None for other sound, and for AAC
+    that has no headers in the source either.
+    """
+    context = packet.stream.codec_context
+    name = context.name if context is not None else ""
+    start = bytes(memoryview(packet)[:7]).ljust(7, b"\0")
+    if name == "aac" and not context.extradata:
+        # All but bits about copyright, a private one and the length (ISO/IEC 14496-3, 1.A.3.2).
+        return bytes((start[0], start[1], start[2] & ~2, start[3] & 0xC0, start[6] & 3))
+    if name == "eac3":
+        # The mark, the codes of rate and blocks, and the version (ETSI TS 102 366, E.1.2).
+        return bytes((start[0], start[1], start[4] & 0xF0, start[5] >> 3))
+    return None
+
+
 def new_layout(layout: AudioLayout, layouts: tuple[str, ...]) -> tuple[str, str]:
     """The smallest layout of a codec that holds all channels of another one, or most of them.
 
@@ -69,7 +87,8 @@ class SoundEncoder:
         rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
         layout, mixing = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
         self._old_codec = old_codec
-        self._changes = [f"sound {old_codec} as {new_name}", *([mixing] if mixing else [])]
+        result_words = "encoded anew" if old_codec == new_name else f"as {new_name}"
+        self._changes = [f"sound {old_codec} {result_words}", *([mixing] if mixing else [])]
         self.track = result.add_stream(codec, rate=rate, layout=layout)
         self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
         self._graph: Callable | None = None

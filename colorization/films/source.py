@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -166,26 +167,38 @@ class Clock:
             start = max(0, start)
         self._offset = -Fraction(start, _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
+        # Number of a track -> where its next packet should begin, and the offset of its last one.
         self._next: dict[int, Fraction] = {}
+        self._last_offset: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
         """Shifts the times of the next packet."""
+        offset = self._offset
         # Matroska and NUT store no decoding times, and FFmpeg does not know those of first packets.
         if self._jumps and packet.dts is not None and packet.stream.type in ("video", "audio"):
-            time = packet.dts * packet.time_base + self._offset
-            index = packet.stream.index
-            jump = time - self._next.get(index, time)
-            # A track that has paused or shown a still may catch up with the others.
-            furthest = max(self._next.values(), default=time)
-            if time > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
-                self._offset -= jump
-                time -= jump
-            self._next[index] = time + (packet.duration or 0) * packet.time_base
-        offset = round(self._offset / packet.time_base)
+            offset = self._offset_of(packet)
+        shift = round(offset / packet.time_base)
         if packet.dts is not None:
-            packet.dts += offset
+            packet.dts += shift
         if packet.pts is not None:
-            packet.pts += offset
+            packet.pts += shift
+
+    def _offset_of(self, packet: Packet) -> Fraction:
+        """The offset of a packet in seconds, after which the clock may be set anew."""
+        index, time = packet.stream.index, packet.dts * packet.time_base
+        expected = self._next.get(index, time + self._offset)
+        # The last packets of one track may come after the first ones of another with a new clock.
+        offset = self._last_offset.get(index, self._offset)
+        if abs(time + offset - expected) > _JUMP_BACK:
+            offset = self._offset
+        jump = time + offset - expected
+        # A track that has paused or shown a still may catch up with the others.
+        furthest = max(self._next.values(), default=expected)
+        if time + offset > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
+            offset = self._offset = self._offset - jump
+        self._next[index] = time + offset + (packet.duration or 0) * packet.time_base
+        self._last_offset[index] = offset
+        return offset
 
 
 def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFrame]:
@@ -210,15 +223,24 @@ def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFram
 
 
 def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
-    """Pictures with increasing times; one without a time comes `step` seconds after the last."""
+    """Pictures with increasing times; each is held back until the next one is there.
+
+    One without a time, or with a later time than the next one, comes `step` seconds after the last.
+    """
     previous = None
-    for frame in frames:
-        pts = frame.dts if frame.pts is None else frame.pts
-        if pts is None:
-            pts = 0 if previous is None else previous + max(1, round(step / frame.time_base))
-        frame.pts = pts if previous is None else max(pts, previous + 1)
-        previous = frame.pts
+    for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
+        time, next_time = _time_of(frame), _time_of(following)
+        is_wrong = None not in (time, next_time, previous) and previous < next_time < time
+        if time is None or is_wrong:
+            time = 0 if previous is None else previous + max(1, round(step / frame.time_base))
+        frame.pts = previous = time if previous is None else max(time, previous + 1)
         yield frame
+
+
+def _time_of(frame: VideoFrame | None) -> int | None:
+    if frame is None:
+        return None
+    return frame.dts if frame.pts is None else frame.pts
 
 
 @contextlib.contextmanager

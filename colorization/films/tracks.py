@@ -68,13 +68,26 @@ class Tracks:
     `changed` describes each change in a few words.
     """
 
-    def __init__(self, film: InputContainer, result: OutputContainer, pictures: VideoStream):
+    def __init__(
+        self,
+        film: InputContainer,
+        result: OutputContainer,
+        pictures: VideoStream,
+        mixed_sound: frozenset[int],
+    ):
         """Adds the tracks; nothing may have been written yet.
+
+        Args:
+          film: the source.
+          result: the coloured film.
+          pictures: the source's stream that is coloured.
+          mixed_sound: see `wholeness.Content`.
 
         Raises:
           UnreadableFilm: there is sound that cannot be read.
         """
         self._result, self._container = result, result.format.name
+        self._mixed_sound = mixed_sound
         self._takes_attachments = self._container == "matroska"
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, SoundEncoder] = {}
@@ -132,7 +145,8 @@ class Tracks:
                 return
             raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
         copied_codecs = _COPIED_SOUND.get(self._container, {name} - {"tta"})
-        if name in copied_codecs and self._copy(track):
+        can_be_copied = name in copied_codecs and track.index not in self._mixed_sound
+        if can_be_copied and self._copy(track):
             return
         encoder = SoundEncoder(self._result, track, name, self._container == "webm")
         self._encoders[track.index] = encoder

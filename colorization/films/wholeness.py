@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.films.color import UnreadableFilm
-from colorization.films.file_end import end_of_film, stated_seconds
+from colorization.films.file_end import end_of_film, has_whole_riffs, stated_seconds
+from colorization.films.sound import sound_header
 from colorization.films.source import (
     as_unreadable_film,
     container_name,
@@ -49,11 +51,21 @@ _CHECKED_BYTES, _SHORT_PACKET = 64, 32
 _REMEDY = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
 
 
-def require_whole(path: str) -> int:
-    """Reads a film through without decoding it.
+class Content(NamedTuple):
+    """What has been counted in a film.
 
-    Returns:
-      The number of packets that hold pictures, which mostly hold one each.
+    Attributes:
+      pictures: number of packets that hold pictures, mostly one each.
+      mixed_sound: numbers of the tracks whose sound changes on the way, or has damaged headers, so
+        that it cannot be copied.
+    """
+
+    pictures: int
+    mixed_sound: frozenset[int]
+
+
+def require_whole(path: str) -> Content:
+    """Reads a film through without decoding it.
 
     Raises:
       UnreadableFilm: it ends before the time or the byte that its header states, or in zeros.
@@ -81,7 +93,8 @@ def require_whole(path: str) -> int:
         position, size = end_of_film(local_path(path), container, progress.last_byte)
         if position < size:
             raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_REMEDY}")
-    return progress.count
+    mixed = (index for index, headers in progress.sound_headers.items() if len(headers) > 1)
+    return Content(progress.count, frozenset(mixed))
 
 
 class _Progress:
@@ -92,6 +105,7 @@ class _Progress:
       ends: number of a track -> its end in seconds.
       cut_at: time from which all pictures are cut off or zeros; None if the last one is sound.
       last_byte: offset just after the last packet of pictures; 0 if unknown.
+      sound_headers: number of a track -> the headers of its packets, see `sound_header`.
     """
 
     def __init__(self, film: InputContainer):
@@ -101,11 +115,14 @@ class _Progress:
         self.count, self.last_byte = 0, 0
         self.ends: dict[int, Fraction] = {}
         self.cut_at: Fraction | None = None
+        self.sound_headers: defaultdict[int, set[bytes]] = defaultdict(set)
 
     def add(self, packet: Packet) -> None:
         """Adds the next packet."""
         start = packet.dts if packet.pts is None else packet.pts
         is_picture = packet.stream is self._pictures
+        if (header := sound_header(packet)) is not None:
+            self.sound_headers[packet.stream.index].add(header)
         if is_picture:
             self.last_byte = (packet.pos or 0) + packet.size if packet.pos is not None else 0
             is_zeros = not self._may_be_zeros and _is_zeros(packet)
@@ -139,8 +156,10 @@ def _stated_lengths(
         origin = 0 if container in _COUNTED_FROM_ZERO else start
         yield origin + length, max(ends.values(), default=start)
     for track in (main_pictures(film), *film.streams.audio):
-        # FFmpeg corrects the length of a cut AVI file, but not its number of frames.
-        states_frames = container == "avi" and track.type == "video" and track.frames
+        # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last ones
+        # of a whole film may repeat a picture, so that FFmpeg has no packets for them.
+        is_video = container == "avi" and track.type == "video"
+        states_frames = is_video and not has_whole_riffs(path) and track.frames
         length = states_frames or (container in _STATED_BY_TRACK and track.duration) or 0
         if length:
             origin = 0 if container in _COUNTED_FROM_ZERO else track.start_time or 0
