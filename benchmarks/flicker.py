@@ -28,7 +28,7 @@ def main() -> None:
     from colorization.console import import_tensorflow
 
     import_tensorflow(verbose=False)
-    from colorization.films.colorize_film import Smoother
+    from colorization.films.smoother import Smoother
     from colorization.prediction.colorize import Colorizer
 
     colorizer, smooth = Colorizer(options.model_dir), Smoother()
@@ -67,7 +67,7 @@ def film_frames(path: str) -> Iterator[np.ndarray]:
         for frame in film.decode(pictures):
             if converter is None:
                 colors = stored_colors(pictures.codec_context)
-                converter = Converter(frame, pictures.time_base, colors)
+                converter = Converter(frame, colors)
             yield converter.srgb(converter.upright(frame))
 
 

@@ -17,7 +17,8 @@ from colorization.data.photo_files import is_film
 from colorization.data.photos import find_places
 from colorization.errors import UserError
 from colorization.films.color import UnreadableFilm
-from colorization.films.colorize_film import Smoother, colorize_film
+from colorization.films.colorize_film import colorize_film
+from colorization.films.smoother import Smoother
 from colorization.modes import predict as predict_mode
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.results import picture_names

@@ -64,13 +64,18 @@ def from_yuv(yuv, matrix, full):
     return np.stack([r, (luma - red * r - blue * b) / (1 - red - blue), b], -1)
 
 
-def frame_of(planes, layout):
-    return av.VideoFrame.from_ndarray(planes, layout)
+def frame_of(planes, layout, number=0):
+    return at_time(av.VideoFrame.from_ndarray(planes, layout), number)
+
+
+def at_time(frame, number=0):
+    """A picture as decoders give it, with a time: that of the picture of this number."""
+    frame.pts, frame.time_base = number, TIME_BASE
+    return frame
 
 
 def yuv444_frame(yuv, full):
     frame = frame_of(np.rint(yuv).clip(0, 255).astype(np.uint8).transpose(2, 0, 1), "yuv444p")
-    frame.pts, frame.time_base = 0, TIME_BASE
     frame.color_range = 2 if full else 1
     return frame
 
@@ -95,7 +100,6 @@ def test_pictures_are_read_and_stored_by_their_matrix_and_range(colourful, matri
     picture = colourful(64, 96)
     converter = Converter(
         yuv444_frame(to_yuv(picture / 255, matrix, full), full),
-        TIME_BASE,
         Colors(1, 1, matrix, full),
     )
     upright = converter.upright(yuv444_frame(to_yuv(picture / 255, matrix, full), full))
@@ -112,7 +116,7 @@ def test_lightness_and_colours_of_a_film_are_those_of_the_standard(colourful):
     picture = colourful(128, 192)
     for full in (False, True):
         frame = yuv444_frame(to_yuv(picture / 255, 1, full), full)
-        converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, full))
+        converter = Converter(frame, Colors(1, 1, 1, full))
         upright = converter.upright(frame)
         stored = converter.stored(upright, converter.srgb(upright), 192)
         found = rgb2lab(from_yuv(planes_of(stored), 1, full).clip(0, 1))
@@ -125,7 +129,7 @@ def test_bt2020_colours_are_shown_in_its_primaries(colourful):
     picture = colourful(64, 96)
     wide = encoded(linear(picture / 255) @ BT2020_FROM_BT709.T)
     frame = yuv444_frame(to_yuv(wide, 9, False), False)
-    converter = Converter(frame, TIME_BASE, Colors(9, 14, 9, False))
+    converter = Converter(frame, Colors(9, 14, 9, False))
     upright = converter.upright(frame)
     assert np.abs(converter.srgb(upright).astype(int) - picture).mean() < 1.5
     stored = converter.stored(upright, picture, 96)
@@ -137,8 +141,7 @@ def test_bt2020_colours_are_shown_in_its_primaries(colourful):
 def test_gray_stays_gray_in_all_primaries(primaries):
     gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(16, 0)
     frame = frame_of(gray, "rgb24")
-    frame.pts, frame.time_base = 0, TIME_BASE
-    converter = Converter(frame, TIME_BASE, Colors(primaries, 1, 1, False))
+    converter = Converter(frame, Colors(primaries, 1, 1, False))
     read = converter.srgb(converter.upright(frame))
     assert np.abs(read.astype(int) - gray).max() <= 1
 
@@ -149,8 +152,7 @@ def test_pictures_without_chroma_planes_are_read_as_they_are(colourful, layout):
     if layout.startswith("gray"):
         picture = np.repeat(picture[..., :1], 3, axis=2)
     frame = frame_of(picture, "rgb24").reformat(format=layout)
-    frame.pts, frame.time_base = 0, TIME_BASE
-    converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, False))
+    converter = Converter(frame, Colors(1, 1, 1, False))
     upright = converter.upright(frame)
     assert np.abs(converter.srgb(upright).astype(int) - picture).mean() < 1
     # The decoder may still need its own picture.
@@ -163,9 +165,9 @@ def test_pictures_without_chroma_planes_are_read_as_they_are(colourful, layout):
 def test_gray_of_limited_range_is_read_as_such(layout, scale, stated):
     levels = np.arange(256).astype(np.uint16)[None].repeat(16, 0)
     frame = frame_of((levels * scale).astype(np.uint8 if scale == 1 else np.uint16), layout)
-    frame.pts, frame.time_base, frame.color_range = 0, TIME_BASE, int(stated)
+    frame.color_range = int(stated)
     colors = Colors(1, 1, 1, False, gray_is_full=stated)
-    converter = Converter(frame, TIME_BASE, colors)
+    converter = Converter(frame, colors)
     expected = ((levels.astype(float) - 16) * 255 / 219).clip(0, 255)
     read = converter.srgb(converter.upright(frame)).astype(float)
     assert np.abs(read - expected[..., None]).max() <= 1.5
@@ -174,21 +176,23 @@ def test_gray_of_limited_range_is_read_as_such(layout, scale, stated):
 def test_ten_bits_are_read(colourful):
     yuv = to_yuv(colourful(64, 96) / 255, 1, False)
     planes = (4 * yuv).round().astype(np.uint16).transpose(2, 0, 1)
-    frame = av.VideoFrame(96, 64, "yuv444p10le")
+    frame = at_time(av.VideoFrame(96, 64, "yuv444p10le"))
     for plane, values in zip(frame.planes, planes, strict=True):
         lines = np.zeros([64, plane.line_size // 2], np.uint16)
         lines[:, :96] = values
         plane.update(lines.tobytes())
-    frame.pts, frame.time_base, frame.color_range = 0, TIME_BASE, 1
-    converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, False))
+    frame.color_range = 1
+    converter = Converter(frame, Colors(1, 1, 1, False))
     read = converter.srgb(converter.upright(frame))
     assert np.abs(read.astype(int) - colourful(64, 96)).mean() < 1
 
 
 def test_pictures_that_change_their_size_keep_that_of_the_first(colourful):
-    first, second = (frame_of(colourful(*size), "rgb24") for size in ((64, 96), (48, 64)))
-    first.pts, second.pts = 0, 1
-    converter = Converter(first, TIME_BASE, Colors(1, 1, 1, False))
+    first, second = (
+        frame_of(colourful(*size), "rgb24", number)
+        for number, size in enumerate([(64, 96), (48, 64)])
+    )
+    converter = Converter(first, Colors(1, 1, 1, False))
     shown = [converter.upright(frame) for frame in (first, second, first)]
     assert [(frame.width, frame.height) for frame in shown] == 3 * [(96, 64)]
 
@@ -201,7 +205,7 @@ def test_jpeg_pictures_with_exif_data_are_read_upright(colourful, orientation, t
         Image.fromarray(picture).save(file, "JPEG", exif=exif, quality=95, subsampling=0)
         with av.open(file, format="mjpeg") as film:
             frame = next(film.decode(video=0))
-    converter = Converter(frame, TIME_BASE, Colors(1, 1, 5, True))
+    converter = Converter(frame, Colors(1, 1, 5, True))
     expected = np.rot90(picture, turns)
     np.testing.assert_allclose(converter.srgb(converter.upright(frame)), expected, atol=40)
 
@@ -213,10 +217,8 @@ def test_jpeg_pictures_with_exif_data_are_read_upright(colourful, orientation, t
 )
 def test_pictures_of_another_shape_are_not_stretched(colourful, size, aspect, rows, columns):
     first, other = colourful(64, 96), np.maximum(colourful(*size), 64)
-    frames = [frame_of(first, "rgb24"), frame_of(other, "rgb24")]
-    for number, frame in enumerate(frames):
-        frame.pts = number
-    converter = Converter(frames[0], TIME_BASE, Colors(1, 1, 1, False), shape=Shape(96, 64))
+    frames = [frame_of(first, "rgb24"), frame_of(other, "rgb24", 1)]
+    converter = Converter(frames[0], Colors(1, 1, 1, False), shape=Shape(96, 64))
     np.testing.assert_array_equal(converter.srgb(converter.upright(frames[0])), first)
     assert not converter.barred
     shown = converter.srgb(converter.upright(frames[1], Fraction(aspect)))
@@ -291,10 +293,9 @@ def test_chroma_of_fields_that_only_the_container_states_is_read_field_by_field(
         # Two lines of chroma after each other in memory are one row of 64 bytes.
         plane[:, :32], plane[:, 32:] = 60, 200
     frame = frame_of(planes, "yuv420p")
-    frame.pts, frame.time_base = 0, TIME_BASE
-    converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, False), "tff")
+    converter = Converter(frame, Colors(1, 1, 1, False), "tff")
     upright = converter.upright(frame)
-    assert field_order(upright, TIME_BASE) == "tff"
+    assert field_order(upright) == "tff"
     read = converter.srgb(upright)[8:-8].astype(int)
     # Where all are one picture, lines of chroma are mixed.
     for field in (read[0::2], read[1::2]):
@@ -308,12 +309,10 @@ def test_the_order_of_fields_is_found():
         source = graph.add_buffer(width=64, height=48, format="yuv420p", time_base=TIME_BASE)
         fields = graph.add("setfield", flags)
         graph.link_nodes(source, fields, graph.add("buffersink")).configure()
-        frame = av.VideoFrame(64, 48, "yuv420p")
-        frame.pts, frame.time_base = 0, TIME_BASE
-        graph.push(frame)
+        graph.push(at_time(av.VideoFrame(64, 48, "yuv420p")))
         frame = graph.pull()
-        assert field_order(frame, TIME_BASE) == order
-        converter = Converter(frame, TIME_BASE, Colors(1, 1, 1, False))
+        assert field_order(frame) == order
+        converter = Converter(frame, Colors(1, 1, 1, False))
         upright = converter.upright(frame)
         stored = converter.stored(upright, converter.srgb(upright), 64)
-        assert field_order(stored, TIME_BASE) == order
+        assert field_order(stored) == order

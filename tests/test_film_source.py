@@ -171,7 +171,7 @@ def times_by_clock(packets):
         packet = SimpleNamespace(
             stream=streams[kind], dts=time, pts=time, duration=1, time_base=Fraction(1)
         )
-        clock.set(packet)
+        clock.shift(packet)
         yield packet.pts
 
 
@@ -200,7 +200,7 @@ def test_the_clock_begins_where_the_film_does(make_film):
     with open_film(str(make_film("film.ts", 10, pictures="mpeg2video"))) as film:
         clock = Clock(film)
         packet = next(film.demux(video=0))
-        clock.set(packet)
+        clock.shift(packet)
         assert 0 <= packet.pts * packet.time_base < 0.1
 
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.codeccontext import VideoCodecContext
 
-_RGB, _UNSPECIFIED, _RESERVED, _SMPTE170M = 0, 2, 3, 6
+# Codes that state nothing about pictures with planes of chroma: for matrices, 0 is RGB.
+_UNSPECIFIED = 2
+_UNSTATED = (0, _UNSPECIFIED, 3)
+# The code of BT.601's matrix.
+_SMPTE170M = 6
 # FFmpeg's numbers for an unstated range, for 16..235 and for 0..255.
 _UNSTATED_RANGE, _LIMITED_RANGE, _FULL_RANGE = range(3)
 
@@ -45,9 +49,11 @@ _REFUSED_TRANSFERS = {
 }
 
 # Codecs whose decoders report for each picture whether it is interlaced, so that the container need
-# not; and FFmpeg's numbers for the container's field order.
-PICTURES_TELL_FIELDS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
-PICTURES_TELL_FIELDS += ("dvvideo", "prores")
+# not.
+PICTURES_STATE_FIELDS = (
+    *("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3", "dvvideo", "prores"),
+)
+# FFmpeg's numbers for the container's order of fields -> the field that is shown first.
 _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
 
 # Codecs whose standard gives gray pictures of unstated range the limited one (H.264 and H.265,
@@ -62,16 +68,20 @@ _REFUSED_MATRICES = {
 }
 
 # Beginnings of FFmpeg's names for pixel formats with chroma.
-_YUV = ("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2", "ayuv", "vuy", "vyu", "uyv")
-_YUV += ("v30x", "xv")
+_YUV = (
+    *("yuv", "yuyv", "uyvy", "yvyu", "nv", "p0", "p2", "p4", "y2", "ayuv", "vuy", "vyu", "uyv"),
+    *("v30x", "xv"),
+)
 # Smaller differences between proportions come from rounding or the margin of a tape's picture.
 _SAME_SHAPE = 0.03
 _LINEAR = lab_numpy.linear(255)
+# Options of FFmpeg's scale filter. The last one has pictures scaled field by field if they are
+# marked as interlaced.
 _SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
 
 
 class UnreadableFilm(Exception):
-    """A file that is no film, or a damaged one; the message says which in a few words."""
+    """A file that is no film, or one that cannot be read; the message says why in a few words."""
 
 
 class Colors(NamedTuple):
@@ -128,55 +138,55 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
     Raises:
       UnreadableFilm: HDR, or another kind that is not for displays of standard range.
     """
-    # Where there are planes of chroma, the code of RGB states nothing either.
-    unstated = (_RGB, _UNSPECIFIED, _RESERVED)
     codes = zip(stated_colors(context), container or StatedColors(), strict=True)
     primaries, transfer, matrix = (
-        by_container if by_stream in unstated else by_stream for by_stream, by_container in codes
+        by_container if by_stream in _UNSTATED else by_stream for by_stream, by_container in codes
     )
     if transfer in _REFUSED_TRANSFERS:
         kind = _REFUSED_TRANSFERS[transfer]
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg's tonemap, say")
-    if matrix in unstated or not _is_yuv(context.pix_fmt):
+    if matrix in _UNSTATED or not _is_yuv(context.pix_fmt):
         large = context.width >= 1280 or context.height > 576
         matrix = BT709 if large else _SMPTE170M
     if matrix not in _MATRICES:
         kind = _REFUSED_MATRICES.get(matrix, f"matrix {matrix} of H.273")
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg, say")
     return Colors(
-        primaries if primaries in PRIMARIES else BT709,
-        transfer if transfer not in (0, _UNSPECIFIED) else BT709,
-        matrix,
-        _is_yuv(context.pix_fmt) and _has_full_range(context.pix_fmt, int(context.color_range)),
-        context.codec.canonical_name not in _GRAY_IS_LIMITED,
+        primaries=primaries if primaries in PRIMARIES else BT709,
+        transfer=transfer if transfer not in (0, _UNSPECIFIED) else BT709,
+        matrix=matrix,
+        full_range=_is_yuv(context.pix_fmt)
+        and _has_full_range(context.pix_fmt, int(context.color_range)),
+        gray_is_full=context.codec.canonical_name not in _GRAY_IS_LIMITED,
     )
 
 
 def tag(context: VideoCodecContext, colors: Colors) -> None:
-    """Sets the colours of an encoder's pictures."""
+    """Has an encoder state the colours of its pictures."""
     context.color_primaries, context.color_trc = colors.primaries, colors.transfer
     context.colorspace = colors.matrix
     context.color_range = _FULL_RANGE if colors.full_range else _LIMITED_RANGE
 
 
-def field_order(frame: VideoFrame, time_base: Fraction) -> str | None:
+def field_order(frame: VideoFrame) -> str | None:
     """The field that is shown first, "tff" or "bff"; None for progressive pictures."""
     if not frame.interlaced_frame:
         return None
     bottom_first = ("select", "eq(interlace_type,BOTTOMFIRST)")
     try:
-        _graph(frame, time_base, [bottom_first])(frame)
-    except BlockingIOError:  # The filter drops all other pictures.
+        _graph(frame, [bottom_first])(frame)
+    except BlockingIOError:
+        # The filter has dropped the picture, because it does not begin with the bottom field.
         return "tff"
     return "bff"
 
 
 def stated_fields(context: VideoCodecContext) -> str | None:
-    """The container's field order, "tff" or "bff", for codecs that do not report it; else None.
+    """The container's order of fields, "tff" or "bff", for codecs whose pictures state none.
 
-    PyAV before 18.1 does not provide it.
+    None for other codecs, for progressive pictures, and from PyAV before 18.1, which knows none.
     """
-    if context.name in PICTURES_TELL_FIELDS:
+    if context.name in PICTURES_STATE_FIELDS:
         return None
     return _FIELDS.get(int(getattr(context, "field_order", 0)))
 
@@ -189,7 +199,7 @@ class Converter:
     Attributes:
       lying: whether the stored pictures lie on their side.
       turned: whether pictures are turned or mirrored to be upright.
-      turn_left: degrees that remain after turning by right angles.
+      remaining_degrees: by how much pictures that are turned by right angles are not yet upright.
       barred: whether some pictures have got black bars.
       reduced: whether some pictures are larger than the film.
     """
@@ -197,7 +207,6 @@ class Converter:
     def __init__(
         self,
         first: VideoFrame,
-        time_base: Fraction,
         colors: Colors,
         fields: str | None = None,
         shape: Shape | None = None,
@@ -207,7 +216,6 @@ class Converter:
 
         Args:
           first: the first decoded picture.
-          time_base: the unit of its times.
           colors: how its colours are stored.
           fields: "tff" or "bff" for interlaced pictures that do not report it themselves.
           shape: to scale all pictures to before they are turned; by default that of the first.
@@ -216,9 +224,9 @@ class Converter:
         self._field_filters = [("setfield", fields)] if fields else []
         self._line_step = line_step
         self._shape = shape or Shape(first.width, first.height).storable(line_step)
-        self._time_base, self._colors = time_base, colors
+        self._colors = colors
         self.barred = self.reduced = False
-        self._turns, self.lying, self.turn_left = _turns(first)
+        self._turns, self.lying, self.remaining_degrees = _turns(first)
         self.turned = bool(self._turns)
         self._to_upright: tuple | None = None
         self._to_stored: Callable[[VideoFrame], VideoFrame] | None = None
@@ -231,7 +239,7 @@ class Converter:
         """The picture as it is shown: RGB in the film's primaries, with even sides.
 
         Args:
-          frame: of any size; scaled to the film's, with black bars if its proportions differ.
+          frame: of any size. It is scaled to the film's, with black bars if its proportions differ.
           aspect: width of its pixels over their height.
         """
         kind = (frame.width, frame.height, frame.format.name, aspect)
@@ -265,19 +273,20 @@ class Converter:
     def _upright_graph(
         self, frame: VideoFrame, aspect: Fraction
     ) -> Callable[[VideoFrame], VideoFrame]:
+        """A function that makes pictures like this one upright, see `upright`."""
         layout = frame.format.name
-        full = _has_full_range(layout, int(frame.color_range))
+        is_full = _has_full_range(layout, int(frame.color_range))
         if _is_gray(layout) and int(frame.color_range) == _UNSTATED_RANGE:
-            full = self._colors.gray_is_full
+            is_full = self._colors.gray_is_full
         own_shape = Shape(frame.width, frame.height, aspect).storable(self._line_step)
         width, height = fitted = _fitted(own_shape, self._shape)
         scaling = f"{width}:{height}:{_SCALING}:out_range=full"
         if _is_yuv(layout):
             scaling += f":in_color_matrix={_MATRICES[self._colors.matrix]}"
-            scaling += f":in_range={'full' if full else 'limited'}"
+            scaling += f":in_range={'full' if is_full else 'limited'}"
         storable = ("crop", f"{own_shape.width}:{own_shape.height}:0:0")
         filters = [*self._field_filters, storable, ("scale", scaling), ("format", "rgb24")]
-        if _is_gray(layout) and not full:
+        if _is_gray(layout) and not is_full:
             # The scale filter takes every gray picture for one of full range.
             filters.append(("lutrgb", ":".join(f"{name}=(val-16)*255/219+0.5" for name in "rgb")))
         self.reduced |= own_shape.width > self._shape.width or own_shape.height > self._shape.height
@@ -286,15 +295,16 @@ class Converter:
             # Even offsets keep the order of fields.
             centred = "trunc((ow-iw)/4)*2:trunc((oh-ih)/4)*2"
             filters.append(("pad", f"{self._shape.width}:{self._shape.height}:{centred}"))
-        return _graph(frame, self._time_base, [*filters, *self._turns])
+        return _graph(frame, [*filters, *self._turns])
 
     def _stored_graph(self, upright: VideoFrame, width: int) -> Callable[[VideoFrame], VideoFrame]:
+        """A function that converts upright pictures to those that are stored, see `stored`."""
         scaling = (
             f"{width}:{upright.height}:{_SCALING}"
             f":out_color_matrix={_MATRICES[self._colors.matrix]}"
             f":out_range={'full' if self._colors.full_range else 'limited'}"
         )
-        return _graph(upright, self._time_base, [("scale", scaling), ("format", "yuv420p")])
+        return _graph(upright, [("scale", scaling), ("format", "yuv420p")])
 
 
 def _is_yuv(layout: str | None) -> bool:
@@ -303,15 +313,17 @@ def _is_yuv(layout: str | None) -> bool:
 
 
 def _is_gray(layout: str) -> bool:
+    """Whether a pixel format is gray, perhaps with alpha."""
     return layout.startswith(("gray", "ya"))
 
 
-def _has_full_range(layout: str, tagged: int) -> bool:
-    return tagged == _FULL_RANGE or layout.startswith("yuvj")
+def _has_full_range(layout: str, color_range: int) -> bool:
+    """Whether black and white are 0 and 255 in a pixel format, with FFmpeg's number for a range."""
+    return color_range == _FULL_RANGE or layout.startswith("yuvj")
 
 
 def _fitted(picture: Shape, film: Shape) -> tuple[int, int]:
-    """The largest even width and height that fit a picture into a film of another shape."""
+    """The width and height of a picture that is fitted into a film; even if its shape differs."""
     width, height = film.width, film.height
     picture_ratio, film_ratio = (
         shape.aspect * shape.width / shape.height for shape in (picture, film)
@@ -353,15 +365,21 @@ def _display_matrix(frame: VideoFrame) -> np.ndarray:
     return np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3) / 2.0**16
 
 
-def _graph(
-    frame: VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]
-) -> Callable[[VideoFrame], VideoFrame]:
-    """A function that sends a picture of this kind through FFmpeg's filters."""
+def _graph(frame: VideoFrame, filters: list[tuple[str, str]]) -> Callable[[VideoFrame], VideoFrame]:
+    """A function that sends pictures through FFmpeg's filters.
+
+    Args:
+      frame: a picture of the same size, pixel format and unit of times.
+      filters: names and arguments.
+    """
     from av.filter import Graph
 
     graph = Graph()
     source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name, time_base=time_base
+        width=frame.width,
+        height=frame.height,
+        format=frame.format.name,
+        time_base=frame.time_base,
     )
     nodes = [graph.add(name, arguments) for name, arguments in filters]
     graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()

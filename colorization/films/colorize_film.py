@@ -1,4 +1,4 @@
-"""Colours films: every frame at full size, without flicker, keeping sound and timing."""
+"""Colours films: every frame at full size, without flicker. Sound and times are kept."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from PIL import Image
-
 from colorization.files import atomic_write, remove_left_behind
 from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.file_end import has_zeros_inside
+from colorization.films.smoother import Smoother
 from colorization.films.source import (
     Clock,
     address,
@@ -41,17 +39,16 @@ if TYPE_CHECKING:
 _H264 = ("libx264", {"crf": "16"})
 _VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
 # A stated rate of more pictures a second than this is a mistake.
-_FASTEST = 1000
-
-# Share of the chroma that comes from earlier frames where L* does not change.
-_STEADINESS = 0.85
-# Change of L* that halves this share, and mean change of L* from which a new scene begins.
-_HALVING_CHANGE = 4.0
-_CUT = 15.0
+_HIGHEST_RATE = 1000
 
 
 class ColoredFilm(NamedTuple):
-    """Number of coloured pictures, and a few words on each thing that has changed."""
+    """What has become of a film.
+
+    Attributes:
+      frames: number of coloured pictures.
+      changes: a few words on each thing that is not as it was in the source.
+    """
 
     frames: int
     changes: list[str]
@@ -76,7 +73,7 @@ def colorize_film(
       UserError: PyAV is not installed.
       OSError: the target cannot be written or the disk is full.
     """
-    # The film is surveyed first, because no track can be added once the first packet is written.
+    # The survey comes first, because no track can be added once the first packet is written.
     surveyed = survey(source)
     width, height, _ = surveyed.shape
     if min(width, height) < 2:
@@ -93,48 +90,31 @@ def colorize_film(
         open_film(source) as film,
     ):
         pictures = main_pictures(film)
-        options = _container_options(film, container, pictures.time_base)
+        options = _container_options(film, container)
         with av.open(address(temporary), "w", container, options=options) as result:
-            film_coloring = _Film(film, result, surveyed, content.mixed_sound)
-            count = film_coloring.colorize(colorizer, lambda: progress(content.pictures))
+            coloring = _Coloring(film, result, surveyed, content.mixed_sound)
+            count = coloring.colorize(colorizer, lambda: progress(content.pictures))
         with open_film(str(temporary)) as written:
             missing = missing_parts(film, written, pictures)
-    return ColoredFilm(count, [*film_coloring.changes, *(f"no {part}" for part in missing)])
+    return ColoredFilm(count, [*coloring.changes, *(f"no {part}" for part in missing)])
 
 
-def poster(path: Path) -> Image.Image:
-    """A picture from a tenth of the way through a film.
-
-    Raises:
-      UnreadableFilm: there is none.
-      ImportError: PyAV is missing.
-    """
-    import av
-
-    try:
-        with av.open(address(path)) as film:
-            film.seek((film.duration or 0) // 10)
-            return next(film.decode(main_pictures(film))).to_image()
-    except (av.error.FFmpegError, StopIteration) as error:
-        raise UnreadableFilm(path) from error
-
-
-def _container_options(film: InputContainer, container: str, time_base: Fraction) -> dict[str, str]:
+def _container_options(film: InputContainer, container: str) -> dict[str, str]:
+    """FFmpeg's options for writing the coloured film into a container, given by FFmpeg's name."""
     if container not in ("mp4", "mov"):
         return {}
     options = {}
     if container == "mov" or needs_free_metadata(film):
         options["movflags"] = "use_metadata_tags"
+    # Without this option, FFmpeg chooses another unit for the times of pictures.
+    time_base = main_pictures(film).time_base
     if time_base.numerator == 1:
         options["video_track_timescale"] = str(time_base.denominator)
     return options
 
 
-class _Film:
-    """Colours one film from an open container into another.
-
-    `changes` describes each change in a few words.
-    """
+class _Coloring:
+    """Colours one film from an open container into another."""
 
     def __init__(
         self,
@@ -158,15 +138,12 @@ class _Film:
         line_step = 4 if surveyed.fields else 2
         self._source_shape, self._shape = surveyed.shape, surveyed.shape.storable(line_step)
         self._converter = Converter(
-            surveyed.first,
-            self._pictures.time_base,
-            surveyed.colors,
-            surveyed.fields if surveyed.only_stated else None,
-            self._shape,
-            line_step,
+            surveyed.first, surveyed.colors, surveyed.container_fields, self._shape, line_step
         )
-        self._stream = self._add_pictures(surveyed)
         self._has_fields = bool(surveyed.fields)
+        self._is_webm = result.format.name == "webm"
+        self._keeps_fields = self._has_fields and not (self._is_webm or self._converter.turned)
+        self._stream = self._add_pictures(surveyed)
         self._tracks = Tracks(film, result, self._pictures, mixed_sound)
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in the source's unit.
@@ -175,13 +152,14 @@ class _Film:
 
     @property
     def changes(self) -> list[str]:
-        changes = list(self._tracks.changed)
+        """A few words on each thing that is not as it was, but for what the result lacks."""
+        changes = self._tracks.changes
         bits = max(component.bits for component in self._format.components)
         if bits > 8:
             changes.append(f"8 bits a channel for {bits}")
         # VP8 and VP9 store transparency in a stream of its own.
-        alpha = self._pictures.metadata.get("alpha_mode") == "1"
-        if alpha or any(component.is_alpha for component in self._format.components):
+        has_alpha_stream = self._pictures.metadata.get("alpha_mode") == "1"
+        if has_alpha_stream or any(component.is_alpha for component in self._format.components):
             changes.append("no transparency")
         pixels = f"{self._shape.width} x {self._shape.height} pixels"
         if self._shape != self._source_shape:
@@ -192,8 +170,8 @@ class _Film:
             changes.append("black bars where the shape of its pictures changes")
         if self._has_fields and not self._keeps_fields:
             changes.append("no interlacing")
-        if self._converter.turn_left:
-            changes.append(f"not turned by {self._converter.turn_left} degrees")
+        if self._converter.remaining_degrees:
+            changes.append(f"not turned by {self._converter.remaining_degrees} degrees")
         if has_zeros_inside(film_path(self._film), container_name(self._film)):
             changes.append("part of the file is zeros")
         if self._damage:
@@ -244,7 +222,7 @@ class _Film:
         """
         clock = Clock(self._film)
         for packet in packets_of(self._film):
-            clock.set(packet)
+            clock.shift(packet)
             if packet.stream is self._pictures:
                 self._durations[packet.pts] = packet.duration
                 for frame in decoded([packet], self._damage):
@@ -254,15 +232,14 @@ class _Film:
 
     def _add_pictures(self, surveyed: Survey) -> VideoStream:
         """Adds the stream for coloured pictures, like those of the source but upright."""
-        source, webm = self._pictures, self._result.format.name == "webm"
+        source = self._pictures
         width, height, aspect = self._shape
         if self._converter.lying:
             width, height, aspect = height, width, 1 / aspect
-        if webm:
+        if self._is_webm:
             # Neither VP9 nor PyAV's WebM stores the aspect of pixels, so they are made square.
             width, aspect = round(width * aspect / 2) * 2, 1
-        codec, options = _VP9 if webm else _H264
-        self._keeps_fields = bool(surveyed.fields) and not (webm or self._converter.turned)
+        codec, options = _VP9 if self._is_webm else _H264
         if self._keeps_fields:
             options = {**options, "flags": "+ildct+ilme", "x264-params": f"{surveyed.fields}=1"}
         stream = self._result.add_stream(codec, rate=_rate(source), options=options)
@@ -279,36 +256,4 @@ class _Film:
 def _rate(pictures: VideoStream) -> Fraction:
     """Pictures a second, without the nonsense that FFmpeg reports for some films, such as DV."""
     rates = (pictures.average_rate, pictures.guessed_rate, Fraction(25))
-    return next(rate for rate in rates if rate and 0 < rate <= _FASTEST)
-
-
-class Smoother:
-    """Smooths chroma over the frames of a film, so that it does not flicker.
-
-    Each pixel's chroma is a running average, which forgets faster where the lightness changes more
-    and restarts at a cut.
-    """
-
-    def __init__(self):
-        self._lightness: np.ndarray | None = None
-        self._chroma: np.ndarray | None = None
-
-    def __call__(self, lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-        """The smoothed chroma of the next frame.
-
-        Args:
-          lightness: L*, float32 `[2 * rows, 2 * columns, 1]`.
-          chroma: a*b*, float32 `[rows, columns, 2]`.
-
-        Returns:
-          a*b*, float32 `[rows, columns, 2]`.
-        """
-        rows, columns, _ = chroma.shape
-        small_lightness = lightness.reshape(rows, 2, columns, 2).mean(axis=(1, 3))[..., None]
-        if self._chroma is not None:
-            change = np.abs(small_lightness - self._lightness)
-            if change.mean() < _CUT:
-                share = _STEADINESS * 0.5 ** np.square(change / _HALVING_CHANGE)
-                chroma = chroma + share * (self._chroma - chroma)
-        self._lightness, self._chroma = small_lightness, chroma
-        return chroma
+    return next(rate for rate in rates if rate and 0 < rate <= _HIGHEST_RATE)

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 # Bits per second and channel of AAC, or of Opus in WebM.
 _BITS_PER_CHANNEL = 96_000
+# Samples per second that AAC knows; others become 48000, as all do in Opus.
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-# Layouts that AAC (ISO/IEC 14496-3, table 1.19) and Opus (RFC 7845, 5.1.1.2) give a number, so that
-# all players know them; from few channels to many.
+# FFmpeg's names of the layouts that AAC (ISO/IEC 14496-3, table 1.19) and Opus (RFC 7845, 5.1.1.2)
+# give a number, so that all players know them; from few channels to many.
 _AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
@@ -54,14 +55,13 @@ def new_layout(layout: AudioLayout, layouts: tuple[str, ...]) -> tuple[str, str]
     if count <= 2:
         return layouts[max(count, 1) - 1], ""
     large_enough = [name for name in layouts if av.AudioLayout(name).nb_channels >= count]
+    nearest = large_enough[0] if large_enough else layouts[-1]
     if _is_unordered(layout):
-        nearest = large_enough[0] if large_enough else layouts[-1]
         kept_channels = av.AudioLayout(nearest).nb_channels
         return nearest, "" if large_enough else f"the first {kept_channels} of {count} channels"
     for name in large_enough:
         if _places(layout) <= _places(av.AudioLayout(name)):
             return name, ""
-    nearest = large_enough[0] if large_enough else layouts[-1]
     return nearest, f"{layout.name} mixed to {nearest}"
 
 
@@ -82,7 +82,14 @@ class SoundEncoder:
     """Decodes and re-encodes a track of sound; gaps become silence."""
 
     def __init__(self, result: OutputContainer, track: AudioStream, old_codec: str, as_opus: bool):
-        """Adds the track to the result; `old_codec` is a name for messages."""
+        """Adds the track to the result.
+
+        Args:
+          result: the coloured film.
+          track: of the source.
+          old_codec: name of its codec, for messages.
+          as_opus: whether to encode as Opus, else as AAC.
+        """
         codec, new_name = ("libopus", "opus") if as_opus else ("aac", "aac")
         rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
         layout, mixing = new_layout(track.layout, _OPUS_LAYOUTS if as_opus else _AAC_LAYOUTS)
@@ -93,39 +100,41 @@ class SoundEncoder:
         self.track.bit_rate = _BITS_PER_CHANNEL * self.track.layout.nb_channels
         self._graph: Callable | None = None
         self._format: tuple | None = None
-        self._damaged: list[str] = []
+        self._damage: list[str] = []
         self._next_pts = 0
 
     @property
     def change(self) -> str:
         """What has become of the sound so far, in a few words."""
-        if not self._damaged:
+        if not self._damage:
             return ", ".join(self._changes)
         if self._format is None:
-            return f"no sound {self._old_codec} ({self._damaged[0]})"
-        return ", ".join([*self._changes, f"{len(self._damaged):,} times damaged"])
+            return f"no sound {self._old_codec} ({self._damage[0]})"
+        return ", ".join([*self._changes, f"{len(self._damage):,} times damaged"])
 
     def packets(self, packet: Packet) -> Iterator[Packet]:
         """The new packets for one of the source; an empty one ends the track."""
-        for frame in decoded([packet], self._damaged):
+        for frame in decoded([packet], self._damage):
             frame_format = frame.sample_rate, frame.layout.nb_channels, frame.format.name
             if frame_format != self._format:
-                yield from self._encoded(self._graph, None)
+                yield from self._encoded(None)
                 self._format, self._graph = frame_format, self._resampler(frame)
-            yield from self._encoded(self._graph, frame)
+            yield from self._encoded(frame)
         if not packet.size:
-            yield from self._encoded(self._graph, None)
+            yield from self._encoded(None)
             yield from self.track.encode(None)
 
-    def _encoded(self, graph: Callable | None, frame: AudioFrame | None) -> Iterator[Packet]:
-        if graph is not None:
-            for resampled in graph(frame):
+    def _encoded(self, frame: AudioFrame | None) -> Iterator[Packet]:
+        """The packets for some decoded sound, or for what the graph still holds."""
+        if self._graph is not None:
+            for resampled in self._graph(frame):
                 # The parts of a spliced film may overlap.
                 resampled.pts = max(resampled.pts or 0, self._next_pts)
                 self._next_pts = resampled.pts + resampled.samples
                 yield from self.track.encode(resampled)
 
     def _resampler(self, frame: AudioFrame) -> Callable[[AudioFrame | None], Iterable[AudioFrame]]:
+        """A function that converts sound like this to what the encoder takes; None ends it."""
         import av
 
         context = self.track.codec_context

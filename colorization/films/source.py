@@ -1,4 +1,4 @@
-"""Reading of films: opening, decoding past damage, and times that run on from zero."""
+"""Reads films: opens them, decodes past damage, and has times run on from zero."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from colorization.errors import UserError, reason
 from colorization.films.color import UnreadableFilm
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame, VideoStream
+    from pathlib import Path
+
+    from av import AudioFrame, Packet, VideoFrame, VideoStream
     from av.container import InputContainer
     from av.stream import Stream
+    from PIL.Image import Image
 
 # FFmpeg's flag for containers whose clock may restart, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
@@ -32,7 +35,7 @@ _ATTACHED_PICTURE = 0x400
 # A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
-# The first version with all that is used here; the same as in requirements-video.txt.
+# The first version with everything that is used here; the same as in requirements-video.txt.
 _OLDEST_PYAV = 17
 
 
@@ -113,7 +116,7 @@ def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:
 
 
 def local_path(path: str) -> str:
-    """The path without a leading `file://`, unless a file has that very name."""
+    """The path without a leading `file://`, which stays only if a file has that very name."""
     return path if os.path.exists(path) else path.removeprefix("file://")
 
 
@@ -154,6 +157,23 @@ def container_name(film: InputContainer) -> str:
     return film.format.name.partition(",")[0]
 
 
+def poster(path: Path) -> Image:
+    """A picture from a tenth of the way through a film, of mode RGB.
+
+    Raises:
+      UnreadableFilm: there is none.
+      ImportError: PyAV is not installed.
+    """
+    import av
+
+    try:
+        with av.open(address(path)) as film:
+            film.seek((film.duration or 0) // 10)
+            return next(film.decode(main_pictures(film))).to_image()
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise UnreadableFilm(path) from error
+
+
 class Clock:
     """Shifts the times of a film's packets so that they start at zero and have no gaps.
 
@@ -171,7 +191,7 @@ class Clock:
         self._next: dict[int, Fraction] = {}
         self._last_offset: dict[int, Fraction] = {}
 
-    def set(self, packet: Packet) -> None:
+    def shift(self, packet: Packet) -> None:
         """Shifts the times of the next packet."""
         offset = self._offset
         # Matroska and NUT store no decoding times, and FFmpeg does not know those of first packets.
@@ -201,8 +221,13 @@ class Clock:
         return offset
 
 
-def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFrame]:
-    """The pictures of packets; as in players, damage is added to `damaged` and decoding goes on."""
+def decoded(packets: Iterable[Packet], damage: list[str]) -> Iterator[VideoFrame | AudioFrame]:
+    """The pictures or sound of packets; as in players, decoding goes on after damage.
+
+    Args:
+      packets: of one track.
+      damage: takes a few words on each damaged part.
+    """
     import av
 
     for packet in packets:
@@ -210,16 +235,16 @@ def decoded(packets: Iterable[Packet], damaged: list[str]) -> Iterator[VideoFram
         if not packet.size and (packet.dts, packet.pts) != (None, None):
             continue
         if packet.is_corrupt:
-            damaged.append("parts are missing")
+            damage.append("parts are missing")
         try:
             for frame in packet.decode():
                 if frame.is_corrupt:
-                    damaged.append("parts are missing")
+                    damage.append("parts are missing")
                 yield frame
         except (EOFError, MemoryError):
             raise
         except av.FFmpegError as error:
-            damaged.append(ffmpeg_reason(error))
+            damage.append(ffmpeg_reason(error))
 
 
 def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
@@ -257,8 +282,8 @@ def as_unreadable_film(path: str) -> Iterator[None]:
         yield
     except (av.FFmpegError, EOFError) as error:
         if isinstance(error, OSError) and error.filename not in (None, address(local_path(path))):
-            written = os.fspath(error.filename).removeprefix("file:")
-            raise OSError(error.errno, error.strerror, written) from error
+            other_path = os.fspath(error.filename).removeprefix("file:")
+            raise OSError(error.errno, error.strerror, other_path) from error
         raise UnreadableFilm(ffmpeg_reason(error)) from error
     except (ValueError, LookupError, NotImplementedError) as error:
         # PyAV raises these for what it does not know; the films that follow are to be coloured.

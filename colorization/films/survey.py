@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-# Number of places that are sampled, and of pictures at each.
+# Number of places at which pictures are sampled, the beginning included, and of pictures at each.
 _PLACES, _PICTURES = 8, 10
 
 
@@ -45,8 +45,9 @@ class Survey(NamedTuple):
       shape: the shape of most pictures.
       aspect_scale: the container's pixel aspect over the one that the stream itself states.
       colors: how the colours are stored.
-      fields: the order of fields of the first interlaced picture, see `field_order`.
-      only_stated: whether only the container states that order, and not the pictures.
+      fields: the order of fields of the first interlaced picture, see `field_order`; None if all
+        are progressive.
+      container_fields: that order if only the container states it, and not the pictures; else None.
     """
 
     first: VideoFrame
@@ -54,15 +55,15 @@ class Survey(NamedTuple):
     aspect_scale: Fraction
     colors: Colors
     fields: str | None
-    only_stated: bool
+    container_fields: str | None
 
 
-def survey(path: str, places: int = _PLACES) -> Survey:
+def survey(path: str, beginning_only: bool = False) -> Survey:
     """Decodes a few pictures at the beginning of a film and at other, evenly spaced places.
 
     Args:
       path: of the film.
-      places: number of places; 1 for the beginning alone.
+      beginning_only: whether to decode none at other places.
 
     Raises:
       UnreadableFilm: it has no pictures, or its colours are not for displays of standard range.
@@ -73,28 +74,28 @@ def survey(path: str, places: int = _PLACES) -> Survey:
         context = pictures.codec_context
         stated_aspect = pictures.sample_aspect_ratio
         # Both are read before decoding, which overwrites them with what the stream itself states.
-        stated, fields = stated_colors(context), stated_fields(context)
-        damaged: list[str] = []
-        first, colors, by_pictures, shapes = None, None, None, Counter()
-        for frame in _pictures_at(film, pictures, places, damaged):
+        container_colors, container_fields = stated_colors(context), stated_fields(context)
+        damage: list[str] = []
+        first, colors, picture_fields, shapes = None, None, None, Counter()
+        for frame in _pictures_at(film, pictures, 1 if beginning_only else _PLACES, damage):
             if first is None:
-                first, colors = frame, stored_colors(context, stated)
+                first, colors = frame, stored_colors(context, container_colors)
             own_aspect = context.sample_aspect_ratio or stated_aspect or Fraction(1)
             shapes[Shape(context.width, context.height, own_aspect)] += 1
-            by_pictures = by_pictures or field_order(frame, pictures.time_base)
+            picture_fields = picture_fields or field_order(frame)
     if first is None:
-        raise UnreadableFilm(" ".join(["holds no pictures", *(f"({why})" for why in damaged[:1])]))
-    shape, scale = shapes.most_common(1)[0][0], Fraction(1)
+        raise UnreadableFilm(f"holds no pictures ({damage[0]})" if damage else "holds no pictures")
+    shape, aspect_scale = shapes.most_common(1)[0][0], Fraction(1)
     # If the container states the aspect of some picture, it merely repeats the stream.
-    if stated_aspect and all(stated_aspect != shape_seen.aspect for shape_seen in shapes):
-        scale = stated_aspect / shape.aspect
+    if stated_aspect and all(stated_aspect != sampled.aspect for sampled in shapes):
+        aspect_scale = stated_aspect / shape.aspect
     return Survey(
-        first,
-        shape._replace(aspect=shape.aspect * scale),
-        scale,
-        colors,
-        by_pictures or fields,
-        bool(fields and not by_pictures),
+        first=first,
+        shape=shape._replace(aspect=shape.aspect * aspect_scale),
+        aspect_scale=aspect_scale,
+        colors=colors,
+        fields=picture_fields or container_fields,
+        container_fields=None if picture_fields else container_fields,
     )
 
 
@@ -122,16 +123,22 @@ class PixelAspects:
 
 
 def _pictures_at(
-    film: InputContainer, pictures: VideoStream, places: int, damaged: list[str]
+    film: InputContainer, pictures: VideoStream, places: int, damage: list[str]
 ) -> Iterator[VideoFrame]:
     """The first pictures, and those at other places until one cannot be read.
 
     Films that state no length, such as recordings by browsers, are read through: for each of their
-    packets, the last key frame is yielded.
+    packets, the last key frame is yielded, so that a shape counts as long as it is shown.
+
+    Args:
+      film: the film, not yet read from.
+      pictures: its stream of pictures.
+      places: number of places, the beginning included.
+      damage: takes a few words on each damaged part of the beginning.
     """
     import av
 
-    yield from itertools.islice(decoded(packets_of(film, pictures), damaged), _PICTURES)
+    yield from itertools.islice(decoded(packets_of(film, pictures), damage), _PICTURES)
     start, length = film.start_time or 0, film.duration or 0
     with contextlib.suppress(av.FFmpegError, EOFError):
         if places > 1 and not length:

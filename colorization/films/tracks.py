@@ -11,7 +11,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.films.color import PICTURES_TELL_FIELDS, UnreadableFilm
+from colorization.films.color import PICTURES_STATE_FIELDS, UnreadableFilm
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
+# Codecs of uncompressed sound in MOV.
 _PCM_IN_QUICKTIME = {
     *("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le"),
     *("pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_mulaw", "pcm_alaw"),
@@ -40,33 +41,33 @@ _COPIED_SOUND = {
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "adpcm_ima_qt", *_PCM_IN_QUICKTIME},
     "webm": {"opus", "vorbis"},
 }
+# Codecs of subtitles that are copied, by the new container. Matroska takes all.
 _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
 
 # Containers that store the duration of each packet, so that no two can begin at the same time. In
 # others they can: packets of TrueHD are shorter than Matroska's unit of time.
 _WITH_DURATIONS = ("mp4", "mov")
 
-# Metadata with a standard place in MP4. If there is any other, FFmpeg writes all of it in the way
-# of Android and QuickTime.
+# Metadata with a standard place in MP4. If there is any other, FFmpeg is told to write all of it in
+# the way of Android and QuickTime.
 _STANDARD_METADATA = {
     *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
     *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
     *("network", "keywords", "track", "disc", "creation_time", "location"),
 }
-# Metadata that each muxer writes itself, or that describes the old file only.
-_FILE_METADATA = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
-_TRACK_METADATA = {"encoder", "vendor_id", "duration"}
-# Metadata about a single track, even in containers that store all metadata in tracks.
-_ANY_TRACK_METADATA = {"language", "handler_name"}
+# Metadata that FFmpeg writes itself, or that describes the old file or track only.
+_OLD_FILE_METADATA = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
+_OLD_TRACK_METADATA = {"encoder", "vendor_id", "duration"}
+# Beginnings of the names of Matroska's statistics on a track.
 _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")
+# Metadata about a single track, even in containers that store all metadata in tracks.
+_OWN_TRACK_METADATA = {"language", "handler_name"}
+# Containers whose further metadata describe the file, not the film.
 _TECHNICAL_METADATA = ("mxf", "flv", "asf", "rm")
 
 
 class Tracks:
-    """The tracks of a coloured film besides its pictures.
-
-    `changed` describes each change in a few words.
-    """
+    """The tracks of a coloured film besides its pictures."""
 
     def __init__(
         self,
@@ -107,7 +108,8 @@ class Tracks:
         result.set_chapters(film.chapters())
 
     @property
-    def changed(self) -> list[str]:
+    def changes(self) -> list[str]:
+        """A few words on each track that is not copied."""
         return [encoder.change for encoder in self._encoders.values()]
 
     def write(self, packet: Packet) -> None:
@@ -131,7 +133,7 @@ class Tracks:
         return packet
 
     def _least_distance(self, index: int, unit: Fraction) -> int:
-        """Least time from the start of one packet to that of the next, in `unit`."""
+        """Least time between the starts of two packets of a copied track, in `unit`."""
         if self._container not in _WITH_DURATIONS:
             return 0
         # Writing the header fixes the result's unit of time.
@@ -139,16 +141,16 @@ class Tracks:
         return math.ceil(self._copies[index].time_base / unit)
 
     def _add_sound(self, film: InputContainer, track: AudioStream) -> None:
-        name = _codec_name(track)
+        codec = _codec_name(track)
         if track.codec_context is None or not track.rate:
             if may_have_late_tracks(film) or not _has_packets(film, track):
                 return
             raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
-        copied_codecs = _COPIED_SOUND.get(self._container, {name} - {"tta"})
-        can_be_copied = name in copied_codecs and track.index not in self._mixed_sound
+        copied_codecs = _COPIED_SOUND.get(self._container, {codec} - {"tta"})
+        can_be_copied = codec in copied_codecs and track.index not in self._mixed_sound
         if can_be_copied and self._copy(track):
             return
-        encoder = SoundEncoder(self._result, track, name, self._container == "webm")
+        encoder = SoundEncoder(self._result, track, codec, self._container == "webm")
         self._encoders[track.index] = encoder
         describe(encoder.track, track)
 
@@ -190,7 +192,7 @@ def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoS
     descriptions = [part for part, count in missing.items() for _ in range(count)]
     descriptions += ["track that begins late"] * late_tracks(film)
     context = pictures.codec_context
-    if context.name not in PICTURES_TELL_FIELDS and not hasattr(context, "field_order"):
+    if context.name not in PICTURES_STATE_FIELDS and not hasattr(context, "field_order"):
         descriptions.append(
             "interlacing that only the container states: it needs pip install -U av"
         )
@@ -200,22 +202,22 @@ def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoS
 def metadata(film: InputContainer) -> dict[str, str]:
     """Title, date and all other metadata about the whole film."""
     is_technical = container_name(film) in _TECHNICAL_METADATA
-    stated = dict(film.metadata)
+    all_metadata = dict(film.metadata)
     if container_name(film) == "ogg":
-        # Ogg stores it in the tracks only; that of the pictures comes last and wins.
+        # Ogg stores them in the tracks only; those of the pictures come last and win.
         tracks = [*film.streams.audio, *film.streams.video]
-        stated |= {
+        all_metadata |= {
             name: text
             for track in tracks
             for name, text in track.metadata.items()
-            if name.lower() not in _TRACK_METADATA | _ANY_TRACK_METADATA
+            if name.lower() not in _OLD_TRACK_METADATA | _OWN_TRACK_METADATA
         }
     return {
         name: text
-        for name, text in stated.items()
-        if name.lower() not in _FILE_METADATA
+        for name, text in all_metadata.items()
+        if name.lower() not in _OLD_FILE_METADATA
         and (name.lower() in _STANDARD_METADATA or not is_technical)
-        # A copy of `location` for each language.
+        # Such names are copies of `location`, one for each language.
         and not name.startswith("location-")
     }
 
@@ -226,6 +228,7 @@ def needs_free_metadata(film: InputContainer) -> bool:
 
 
 def _inventory(film: InputContainer, pictures: VideoStream) -> Counter[str]:
+    """What a film has besides its pictures: a description of each part -> number of such parts."""
     parts = Counter(name.lower() for name in metadata(film))
     parts["chapters"] = len(film.chapters())
     for track in film.streams:
@@ -266,7 +269,7 @@ def describe(track: Stream, source: Stream) -> None:
     track.metadata.update(
         (name, text)
         for name, text in source.metadata.items()
-        if name.lower() not in _TRACK_METADATA and not name.startswith(_MATROSKA_STATISTICS)
+        if name.lower() not in _OLD_TRACK_METADATA and not name.startswith(_MATROSKA_STATISTICS)
     )
     if track.container.format.name in ("mp4", "mov") and (title := _title(source)):
         track.metadata["handler_name"] = title

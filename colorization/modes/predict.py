@@ -169,7 +169,7 @@ def _require_readable(paths: list[str]) -> None:
     for path in paths:
         try:
             if is_film(path):
-                survey(path, places=1)
+                survey(path, beginning_only=True)
             else:
                 lab_planes.from_path(path)
             return

@@ -23,7 +23,7 @@ from PIL import Image
 from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
 from colorization.files import atomic_write, write_file
-from colorization.films.colorize_film import poster
+from colorization.films.source import poster
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import read_finished, thumbnail_name
 
