@@ -8,18 +8,23 @@ import struct
 from fractions import Fraction
 from typing import BinaryIO
 
-# Identifiers of an ASF header's object of times and sizes, of the index after its pictures, and of
-# the length in an FLV header (Adobe's FLV, E.5).
+# Identifiers of the object in the header of an ASF file that states times and sizes, and of the
+# index after its pictures (Microsoft, "Advanced Systems Format", 3.2 and 6.1).
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_INDEX = bytes.fromhex("90080033b1e5cf1189f400a0c90349cb")
+# The name of the length in the header of an FLV file, with the type of a number; and the types of
+# tags with sound, pictures and data (Adobe's specification of FLV, E.4 and E.5).
 _FLV_DURATION = b"\x00\x08duration\x00"
 _FLV_TAGS = (8, 9, 18)
-_EBML_UNKNOWN = -1
+# Stands for the size of a Matroska element that does not state it.
+_UNKNOWN_SIZE = -1
+# Identifiers of Matroska elements (RFC 9559, 5.1): a film, a part of it, others beside such parts,
+# and those within one. The last two, Void and CRC-32, may also be beside them.
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
-# Identifiers of other elements beside clusters, and of those in a cluster (RFC 9559, 5.1); Void and
-# CRC-32 may be in both.
-_BESIDE_CLUSTERS = ("1a45dfa3", "114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1043a770")
-_BESIDE_CLUSTERS += ("1941a469", "1254c367")
+_BESIDE_CLUSTERS = (
+    *("1a45dfa3", "114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1043a770", "1941a469"),
+    "1254c367",
+)
 _IN_CLUSTER = frozenset(
     map(bytes.fromhex, ("e7", "5854", "a7", "ab", "a3", "a0", "af", "ec", "bf"))
 )
@@ -28,7 +33,7 @@ _ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLU
 _FILM_ATOMS = (b"mdat", b"moov", b"moof")
 # Containers with marks throughout the file, so that they never hold many zeros in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
-# More zeros at the end than this, or than a tenth of a small file, are no padding.
+# More zeros than this, or than a tenth of a small file, are no padding.
 _MANY_ZEROS, _ZEROS_SHARE = 2**16, 10
 # Bytes of each sample in a search for zeros, and the number of samples in a row that must be zeros.
 _SAMPLE, _SAMPLES_IN_ROW = 512, 4
@@ -42,9 +47,9 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
       container: FFmpeg's name of its container.
       last_byte: offset just after the last whole picture, 0 if unknown.
     """
-    size, ends_in_zeros = os.path.getsize(path), False
+    size, has_zeros = os.path.getsize(path), container in _MARKED
     if container == "matroska":
-        stated_size, ends_in_zeros = _end_of_matroska(path)
+        stated_size, has_zeros = _end_of_matroska(path)
     elif container == "flv":
         stated_size = _end_of_flv(path)
     elif container == "ivf":
@@ -57,13 +62,13 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
         stated_size = _stated_size(path, container)
     if size < stated_size:
         return size, stated_size
-    return (_start_of_zeros(path) if ends_in_zeros or container in _MARKED else size), size
+    return (_start_of_zeros(path) if has_zeros else size), size
 
 
 def has_zeros_inside(path: str, container: str) -> bool:
     """Whether part of a film's file is zeros, as in an unfinished copy.
 
-    Some containers may hold zeros, so that only decoders notice; for these it is False.
+    It is False for containers that may hold zeros; in these, only decoders notice damage.
     """
     if container == "matroska":
         return _end_of_matroska(path)[1]
@@ -140,24 +145,29 @@ def _stated_size(path: str, container: str) -> int:
     if container == "asf":
         return _size_of_asf(head, tail, size)
     if container == "mpegts":
-        start, packet = _transport_packets(head)
+        start, packet_size = _transport_packets(head)
+        if not packet_size:
+            return 0
         # Zeros may fill the file's last sector.
         content_end = tail_start + len(tail.rstrip(b"\0"))
-        return start + -(-(content_end - start) // packet) * packet if packet else 0
+        return start + -(-(content_end - start) // packet_size) * packet_size
     if container == "dv":
-        # The bit that tells 50 fields a second from 60 (IEC 61834-2).
-        frame = 144_000 if head[3:4] >= b"\x80" else 120_000
-        return -(-size // frame) * frame
+        # The bit that distinguishes 50 fields a second from 60 (IEC 61834-2).
+        frame_size = 144_000 if head[3:4] >= b"\x80" else 120_000
+        return -(-size // frame_size) * frame_size
     if container == "mpeg":
         return tail_start + _end_of_packets(tail)
     if container in ("mjpeg", "jpeg_pipe"):
         # The mark of a picture's end (ITU-T T.81, B.1.1.3).
         return size if tail.rstrip(b"\0\r\n").endswith(b"\xff\xd9") else size + 1
     if container == "ogg":
-        # Only the table of the last page tells where the file should end (RFC 3533).
+        # The table of the last page says how long its parts are (RFC 3533, 6).
         page = tail.rfind(b"OggS")
-        lengths = tail[page + 27 : page + 27 + tail[page + 26]] if page + 27 < len(tail) else b""
-        return tail_start + page + 27 + len(lengths) + sum(lengths) if page >= 0 else 0
+        if page < 0:
+            return 0
+        table = page + 27
+        lengths = tail[table : table + tail[table - 1]] if table < len(tail) else b""
+        return tail_start + table + len(lengths) + sum(lengths)
     return 0
 
 
@@ -190,10 +200,10 @@ def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:
         return 0
     # After the header and fifty bytes more, all packets have the same size.
     packets_start = int.from_bytes(head[16:24], "little") + 50
-    packet = int.from_bytes(head[properties + 92 : properties + 96], "little")
-    if not packet or packets_start >= size:
+    packet_size = int.from_bytes(head[properties + 92 : properties + 96], "little")
+    if not packet_size or packets_start >= size:
         return 0
-    return packets_start + -(-(size - packets_start) // packet) * packet
+    return packets_start + -(-(size - packets_start) // packet_size) * packet_size
 
 
 def _end_of_flv(path: str) -> int:
@@ -202,7 +212,8 @@ def _end_of_flv(path: str) -> int:
         size = file.seek(0, os.SEEK_END)
         file.seek(5)
         end = int.from_bytes(file.read(4), "big")
-        # The size of the previous tag lies in front of each tag.
+        # In front of each tag lie the four bytes of the previous one's size. A tag begins with its
+        # type and the size of its content, in a header of eleven bytes.
         while end + 4 < size:
             file.seek(end + 4)
             tag = file.read(4)
@@ -211,7 +222,7 @@ def _end_of_flv(path: str) -> int:
             if tag[0] & 31 not in _FLV_TAGS:
                 break
             end += 4 + 11 + int.from_bytes(tag[1:], "big")
-    # Some programs omit the size after the last tag.
+    # Some programs leave out the size after the last tag.
     return end if size == end else end + 4
 
 
@@ -229,9 +240,9 @@ def _end_of_ivf(path: str) -> int:
 
 
 def _end_of_atoms(path: str) -> int:
-    """Where the last atom that holds film should end in a MOV or MP4 file (ISO/IEC 14496-12, 4.2).
+    """Where an atom with film that is cut off should end in a MOV or MP4 file; 0 if none is.
 
-    0 if none is cut off.
+    Atoms are the boxes of ISO/IEC 14496-12, section 4.2.
     """
     with open(path, "rb") as file:
         size, offset = file.seek(0, os.SEEK_END), 0
@@ -239,7 +250,8 @@ def _end_of_atoms(path: str) -> int:
             file.seek(offset)
             length, name, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
             length = long_length if length == 1 else length
-            if length < 8:  # 0 is up to the end of the file.
+            # A length of 0 reaches to the end of the file.
+            if length < 8:
                 return 0
             offset += length
             if offset > size and name in _FILM_ATOMS:
@@ -282,9 +294,9 @@ def _end_of_packets(tail: bytes) -> int:
 
 
 def _end_of_matroska(path: str) -> tuple[int, bool]:
-    """Where the last element of a Matroska file should end, and whether zeros follow (RFC 9559).
+    """Where the last element of a Matroska file should end, and whether zeros stand for elements.
 
-    The end is 0 if nothing states it.
+    The end is 0 if nothing states it (RFC 9559).
     """
     end = offset = 0
     has_zeros = False
@@ -293,12 +305,12 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
         file_size = limit = file.seek(0, os.SEEK_END)
         while offset < limit:
             file.seek(offset)
-            identifier, size, start = _ebml_element(file.read(12), 0)
+            identifier, size, header_size = _ebml_header(file.read(12))
             if not identifier or identifier[0] == 0:
                 has_zeros = True
                 break
-            has_size = size != _EBML_UNKNOWN
-            element_end = offset + start + size if has_size else 0
+            has_size = size != _UNKNOWN_SIZE
+            element_end = offset + header_size + size if has_size else 0
             is_known = identifier in _ELEMENTS
             if not is_known or (identifier in _IN_CLUSTER and element_end > file_size):
                 # Players skip to the next cluster. Without one, the file may be cut here.
@@ -311,7 +323,7 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
             limit = min(limit, end) if has_size and identifier == _SEGMENT else limit
             # Elements of unknown size end where their content does, so that they are entered.
             is_entered = not has_size or identifier in (_SEGMENT, _CLUSTER)
-            offset = offset + start if is_entered else element_end
+            offset = offset + header_size if is_entered else element_end
     return end, has_zeros
 
 
@@ -321,17 +333,22 @@ def _next_cluster(file: BinaryIO, offset: int) -> int:
         return content.find(_CLUSTER, offset)
 
 
-def _ebml_element(data: bytes, offset: int) -> tuple[bytes, int, int]:
-    """Identifier, size and offset of the content of the element at an offset (RFC 8794)."""
+def _ebml_header(data: bytes) -> tuple[bytes, int, int]:
+    """Identifier and size of the content of an element, and size of its header (RFC 8794).
 
-    def width(first: int) -> int:
-        return 9 - (data[first : first + 1] or b"\1")[0].bit_length()
+    Args:
+      data: begins with the header, which has up to twelve bytes.
+    """
 
-    size_start = offset + width(offset)
-    content_start = size_start + width(size_start)
-    bits = 7 * (content_start - size_start)
-    size = int.from_bytes(data[size_start:content_start], "big") - (1 << bits)
-    # All bits set mean that the size is unknown.
+    def width(offset: int) -> int:
+        """The number of bytes of the identifier or size that begins here."""
+        return 9 - (data[offset : offset + 1] or b"\1")[0].bit_length()
+
+    size_start = width(0)
+    header_size = size_start + width(size_start)
+    bits = 7 * (header_size - size_start)
+    size = int.from_bytes(data[size_start:header_size], "big") - (1 << bits)
+    # If all bits are set, the size is unknown.
     if size == (1 << bits) - 1:
-        size = _EBML_UNKNOWN
-    return data[offset:size_start], size, content_start
+        size = _UNKNOWN_SIZE
+    return data[:size_start], size, header_size

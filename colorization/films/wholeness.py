@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
 
-# Containers whose header states the film's length, and by how many seconds it may be wrong. Others
+# Containers whose header states the film's length -> by how many seconds it may be wrong. Others
 # state none, or FFmpeg estimates it.
-_STATED_LENGTH = {
+_TOLERANCES = {
     "mov": 0.05,
     "mxf": 0.05,
     "gxf": 0.5,
@@ -37,17 +37,18 @@ _STATED_LENGTH = {
 }
 # Those of them whose header may state no length, which FFmpeg then estimates.
 _LENGTH_MAY_BE_ESTIMATED = ("asf", "flv")
-# Those whose length counts from zero even if the film begins later. For MOV and MP4, FFmpeg counts
-# so if edits begin with a pause and leave out the end.
+# Those of them whose length counts from zero even if the film begins later. For MOV and MP4, FFmpeg
+# counts so if edits begin with a pause and leave out the end.
 _COUNTED_FROM_ZERO = ("matroska", "asf", "mov")
 # Containers whose tracks each have a length of their own.
 _STATED_BY_TRACK = ("mov", "mxf")
+# The tolerance in seconds of AVI, which states the number of frames: one and a half at 25 a second.
+_AVI_TOLERANCE = 1.5 / 25
 # Containers that do not mark cut packets, or whose packets may also be cut by damage in the middle.
 _CUT_PACKETS_ARE_DAMAGE = ("mpegts", "mpeg", "dv")
 _MICROSECONDS = 10**6
 # Bytes of a packet that are checked for zeros first, and the size below which zeros mean nothing.
 _CHECKED_BYTES, _SHORT_PACKET = 64, 32
-# Advice on films that break off.
 _REMEDY = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
 
 
@@ -79,14 +80,12 @@ def require_whole(path: str) -> Content:
                 if packet.size:
                     progress.add(packet)
         except av.FFmpegError as error:
-            position = float(max(progress.ends.values(), default=0))
-            raise UnreadableFilm(
-                f"breaks off at {position:.1f} s ({ffmpeg_reason(error)})"
-            ) from error
-        for stated, end in _stated_lengths(film, local_path(path), progress.ends):
-            if end < stated - _STATED_LENGTH.get(container, 1.5 / 25):
+            end = float(max(progress.ends.values(), default=0))
+            raise UnreadableFilm(f"breaks off at {end:.1f} s ({ffmpeg_reason(error)})") from error
+        for stated_end, end in _stated_ends(film, local_path(path), progress.ends):
+            if end < stated_end - _TOLERANCES.get(container, _AVI_TOLERANCE):
                 raise UnreadableFilm(
-                    f"breaks off at {float(end):.1f} s of {float(stated):.1f} s; {_REMEDY}"
+                    f"breaks off at {float(end):.1f} s of {float(stated_end):.1f} s; {_REMEDY}"
                 )
         if progress.cut_at is not None and container not in _CUT_PACKETS_ARE_DAMAGE:
             raise UnreadableFilm(f"breaks off at {float(progress.cut_at):.1f} s; {_REMEDY}")
@@ -143,24 +142,30 @@ def _is_zeros(packet: Packet) -> bool:
     return not any(memoryview(packet)[:_CHECKED_BYTES]) and not bytes(packet).strip(b"\0")
 
 
-def _stated_lengths(
+def _stated_ends(
     film: InputContainer, path: str, ends: dict[int, Fraction]
 ) -> Iterator[tuple[Fraction, Fraction]]:
-    """For a film and its tracks, the end that the header states and the actual one, in seconds."""
+    """For a film and its tracks, the end that the header states and the real one, in seconds.
+
+    Args:
+      film: the film.
+      path: of its file.
+      ends: number of a track -> its real end in seconds.
+    """
     container = container_name(film)
     start = Fraction(film.start_time or 0, _MICROSECONDS)
     length = Fraction(film.duration or 0, _MICROSECONDS)
     if container in _LENGTH_MAY_BE_ESTIMATED:
         length = stated_seconds(path, container)
-    if container in _STATED_LENGTH and length:
+    if container in _TOLERANCES and length:
         origin = 0 if container in _COUNTED_FROM_ZERO else start
         yield origin + length, max(ends.values(), default=start)
     for track in (main_pictures(film), *film.streams.audio):
-        # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last ones
-        # of a whole film may repeat a picture, so that FFmpeg has no packets for them.
-        is_video = container == "avi" and track.type == "video"
-        states_frames = is_video and not has_whole_riffs(path) and track.frames
-        length = states_frames or (container in _STATED_BY_TRACK and track.duration) or 0
+        length = track.duration if container in _STATED_BY_TRACK else None
+        if container == "avi" and track.type == "video" and not has_whole_riffs(path):
+            # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last
+            # ones of a whole film may repeat a picture, so that FFmpeg has no packets for them.
+            length = track.frames
         if length:
             origin = 0 if container in _COUNTED_FROM_ZERO else track.start_time or 0
             yield (origin + length) * track.time_base, ends.get(track.index, start)
