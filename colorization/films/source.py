@@ -26,9 +26,9 @@ _TIMES_MAY_JUMP = 0x200
 # Containers whose 33-bit clock wraps every 26.5 hours. FFmpeg gives negative times to what lies
 # before the wrap.
 _CLOCK_WRAPS = ("mpegts", "mpeg")
-# Containers in which a track may begin anywhere, such as the subtitles of a DVD, and the number of
-# bytes that are searched for tracks, and kept in memory, when one is opened.
+# Containers in which a track may begin anywhere, such as the subtitles of a DVD.
 _TRACKS_MAY_BEGIN_LATE = ("mpeg", "mpegts", "flv")
+# Number of their bytes that are searched for tracks, and kept in memory, when they are opened.
 LOOK_AHEAD = 2**28
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
@@ -71,7 +71,7 @@ def open_film(path: str) -> InputContainer:
     film = _opened(path)
     if container_name(film) in _TRACKS_MAY_BEGIN_LATE:
         film.close()
-        film = _opened(path, _search(LOOK_AHEAD))
+        film = _opened(path, _search_options(LOOK_AHEAD))
     return film
 
 
@@ -82,8 +82,8 @@ def _opened(path: str, options: dict[str, str] | None = None) -> InputContainer:
     return av.open(address(path), metadata_errors="replace", container_options=options)
 
 
-def _search(size: int) -> dict[str, str]:
-    """Options to find all tracks that begin in the first bytes of a film, at whatever time."""
+def _search_options(size: int) -> dict[str, str]:
+    """Options to find all tracks that begin in the first `size` bytes of a film."""
     return {"probesize": str(size), "analyzeduration": str(2**62), "scan_all_pmts": "1"}
 
 
@@ -99,7 +99,8 @@ def late_tracks(film: InputContainer) -> int:
         return 0
     path = film_path(film)
     # Nothing that is read is kept, so that the film could not be decoded afterwards.
-    with _opened(path, {**_search(os.path.getsize(path)), "fflags": "nobuffer"}) as whole:
+    search_options = _search_options(os.path.getsize(path))
+    with _opened(path, {**search_options, "fflags": "nobuffer"}) as whole:
         return sum(map(_is_known, whole.streams)) - sum(map(_is_known, film.streams))
 
 
@@ -263,6 +264,7 @@ def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame
 
 
 def _time_of(frame: VideoFrame | None) -> int | None:
+    """The time at which a picture is shown; None if it is not stated, or there is no picture."""
     if frame is None:
         return None
     return frame.dts if frame.pts is None else frame.pts
