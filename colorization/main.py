@@ -18,12 +18,19 @@ from colorization.console import (
     nobody_reads,
     print_error,
 )
+from colorization.environment import restored
 from colorization.errors import UserError, explain
 from colorization.options import parse
 from colorization.options.declaration import MODES_WITH_PHOTOS
 
 if TYPE_CHECKING:
     from colorization.model.layers import Network
+
+# Variables that a run sets. A notebook, which runs other programs afterwards, gets back its own.
+_VARIABLES = (
+    *("KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "TF_XLA_FLAGS"),
+    "OPENBLAS_NUM_THREADS",
+)
 
 
 def run(model: str, network: Network) -> NoReturn:
@@ -36,7 +43,8 @@ def run(model: str, network: Network) -> NoReturn:
       model: name of the script, `"color"` or `"color_global"`.
       network: its network.
     """
-    sys.exit(exit_code(partial(_run, model, network)))
+    with restored(_VARIABLES):
+        sys.exit(exit_code(partial(_run, model, network)))
 
 
 def _run(model: str, network: Network) -> int:

@@ -116,6 +116,18 @@ def test_evaluation_is_printed_and_stored(trained, run_here):
     assert f"{figures['ab_rmse']:.2f}" in result.stdout
 
 
+def test_a_notebook_has_its_environment_after_a_run(run_here, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", sys)
+    for name, value in OF_OTHERS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    before = dict(os.environ)
+    arguments = ("--mode", "train", "--train_data", "missing.jpg", "--xla")
+    refused(run_here("color_global.py", *arguments, folder=tmp_path), "missing.jpg")
+    assert dict(os.environ) == before
+
+
 def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
     folder, _ = trained
     result = run(

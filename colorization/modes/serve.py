@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from colorization.data.bundled import gray_photos
+from colorization.environment import NO_PROXY, environment
 from colorization.errors import UserError
 from colorization.model.layers import Network
 from colorization.options import Options
-from colorization.server.environment import NO_PROXY, environment
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 

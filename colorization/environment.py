@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 # Gradio contacts only itself, to learn whether it has started; a proxy would interfere.
 NO_PROXY = {"no_proxy": "*"}
@@ -13,13 +13,20 @@ NO_PROXY = {"no_proxy": "*"}
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets variables for the duration of the body; then they are as before."""
-    former = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    with restored(variables):
+        os.environ.update(variables)
+        yield
+
+
+@contextlib.contextmanager
+def restored(names: Iterable[str]) -> Iterator[None]:
+    """Lets the body change variables; then they are as before."""
+    former = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
         for name, value in former.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
