@@ -25,6 +25,7 @@ from colorization.errors import UserError
 from colorization.modes import compare as compare_mode
 from colorization.options import parse
 from colorization.pages.measurements import count_parameters, measure_baselines
+from colorization.prediction.results import add_finished
 from colorization.training.step_budget import steps_in_minutes
 
 tf1 = tf.compat.v1
@@ -82,12 +83,22 @@ def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys)
     monkeypatch.setattr(color, "network", tiny)
     photos = photo_folder(3, gray=1)
     (photos / "colour2.png").rename(photos / '<b onclick="x()">&amp;.png')
+    # A file of somebody else's, and a picture that --mode predict has made of another photo.
+    others = [
+        tmp_path / f"results/compare/{name}/predicted/colour{number}.png"
+        for number, name in enumerate(("color", "color_global"))
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    add_finished(tmp_path / "results/compare/color_global", "colour1.png", "else.png", None, {})
     compare("--train_data", photos, "--test_data", photos, "--max_steps", 25)
+    assert [path.read_text() for path in others] == ["mine", "mine"]
     assert "side by side in results/compare/index.html" in capsys.readouterr().out
     page = Page(tmp_path / "results/compare/index.html")
 
     # Of what HTML gives a meaning, `&` alone is a character that every disk takes.
-    assert set(page.photos) == {"colour0.png", "colour1.png", "_b onclick=_x()__&amp;.png"}
+    assert set(page.photos) == {"colour0 (2).png", "colour1 (2).png", "_b onclick=_x()__&amp;.png"}
     for name, views in page.photos.items():
         assert list(views) == ["gray", "basic", "full", "truth"]
         for view, image in views.items():

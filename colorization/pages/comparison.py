@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from colorization.pages.measurements import (
 )
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.colorize import Colorizer
-from colorization.prediction.results import picture_names
+from colorization.prediction.results import Finished, claimed, picture_names, read_known
 from colorization.training.event_log import Curves, read_curves
 
 tf1 = tf.compat.v1
@@ -112,25 +113,12 @@ def write_comparison(
       The path of the page.
 
     Raises:
-      UserError: a model's folder holds no trained model.
+      UserError: a model's folder holds no trained model, or another run is writing pictures.
       OSError: the folder cannot be written.
     """
     options = models["color"].options
     with private_folder() as scratch:
-        photos = photos_to_show(test_data, report, scratch)
-        names = picture_names(places_in_common_folder(photos))
-        coloured = {}
-        with progress_bar(len(names) * len(models), "colouring", " photos") as bar:
-            for name, model in models.items():
-                model_options = model.options
-                colorizer = Colorizer(
-                    model_options.model_dir,
-                    precision=model_options.precision,
-                    network=model.network,
-                )
-                coloured[name] = colorize_timed(
-                    colorizer, names, output / name, model_options.batch_size, bar.update
-                )
+        names, coloured = _colorize(models, photos_to_show(test_data, report, scratch), output)
     curves = {name: read_curves(model.options.model_dir) for name, model in models.items()}
     baselines = measure_baselines(test_data, options.batch_size)
     compared = [name for name in names.values() if all(name in c.scores for c in coloured.values())]
@@ -151,6 +139,43 @@ def write_comparison(
     page = output / "index.html"
     write_file(page, render("comparison.html", **contents))
     return page
+
+
+def _colorize(
+    models: Mapping[str, Model], photos: Sequence[str], output: Path
+) -> tuple[dict[str, str], dict[str, Coloured]]:
+    """Colours photos with all models.
+
+    Returns:
+      Path -> name of the photo's pictures, and what each model has made of them.
+    """
+    with contextlib.ExitStack() as claims:
+        for name in models:
+            claims.enter_context(claimed(output / name))
+        known = _known_pictures(output / name for name in models)
+        names = picture_names(places_in_common_folder(photos), known=known)
+        coloured = {}
+        bar = claims.enter_context(progress_bar(len(names) * len(models), "colouring", " photos"))
+        for name, model in models.items():
+            options = model.options
+            colorizer = Colorizer(
+                options.model_dir, precision=options.precision, network=model.network
+            )
+            coloured[name] = colorize_timed(
+                colorizer, names, output / name, options.batch_size, bar.update
+            )
+    return names, coloured
+
+
+def _known_pictures(folders: Iterable[Path]) -> dict[str, Finished | None]:
+    """What results folders hold, see `read_known`; None where they hold pictures of two photos."""
+    known: dict[str, Finished | None] = {}
+    for folder in folders:
+        for name, picture in read_known(folder).items():
+            other = known.setdefault(name, picture)
+            if other and (picture is None or picture.photo != other.photo):
+                known[name] = None
+    return known
 
 
 def _summary(models: Mapping[str, Model], curves: Mapping[str, Curves]) -> dict[str, str]:
