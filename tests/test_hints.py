@@ -176,6 +176,10 @@ def test_strokes_belong_to_the_photo_in_the_same_place(tmp_path):
     places |= {"/x/sub/a.jpg": "sub/a.jpg", "/x/c.jpg": "c.jpg", "/x/c.tif": "c.tif"}
     expected = {"a.jpg": "a.png", "a.tif": "a.png", "b.tif": "B.PNG", "c.jpg": "c.jpg.png"}
     expected |= {"sub/a.jpg": "sub/a.webp"}
+    # As Macs write ä, and others.
+    (tmp_path / "A\u0308.png").touch()
+    places |= {"/x/ä.jpg": "ä.jpg"}
+    expected |= {"ä.jpg": "A\u0308.png"}
     assert strokes_of_photos(str(tmp_path), places) == {
         f"/x/{photo}": str(tmp_path / strokes) for photo, strokes in expected.items()
     }
@@ -194,7 +198,9 @@ def test_strokes_without_a_photo_are_refused(tmp_path):
 
 
 def test_a_folder_from_which_all_strokes_were_deleted(tmp_path, capsys):
-    (tmp_path / ".DS_Store").touch()
+    for name in (".DS_Store", "desktop.ini", "Thumbs.db"):
+        (tmp_path / name).touch()
+    (tmp_path / "@eaDir").mkdir()
     assert strokes_of_photos(str(tmp_path), {"/x/a.jpg": "a.jpg"}) == {}
     assert "is empty: no photo has hints any more" in capsys.readouterr().out
 

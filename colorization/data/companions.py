@@ -18,7 +18,7 @@ _FILES = re.compile(
     # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
     # Telegram exports. What Snapchat lays over photos.
     r".*\.(thm|lrv|glv|scr|tbn)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
-    r"|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db"
+    r"|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db|desktop\.ini"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
     r"|.*@\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d_thumb\.jpg"
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}[-_](thumbnail|preview|fullsize)\.(jpe?g|webp)"

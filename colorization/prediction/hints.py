@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import ImageColor
 
+from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.photos import find_places
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.lab import lab_numpy
 from colorization.prediction.pictures import read_photo
+from colorization.prediction.portable_names import comparison_key
 from colorization.prediction.propagation import propagate
 
 # A point: X and Y in pixels from the left and upper edge of the upright photo, or "25%" of its
@@ -135,19 +137,20 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
 
     Returns:
       Path of a photo -> path of its strokes. These have the same place in their folder as the
-      photo in its own, apart from capitals and the ending. They may add an ending to the photo's
-      whole name, as `beach.jpg.png` does, and are then for photos with that ending only.
+      photo in its own, apart from capitals, the ending and the two ways to write `ä`. They may add
+      an ending to the photo's whole name, as `beach.jpg.png` does, and are then for photos with
+      that ending only.
 
     Raises:
       UserError: the folder holds only files of other kinds, or strokes without a photo.
     """
-    if all(name.startswith(".") or name.lower() == "desktop.ini" for name in os.listdir(folder)):
+    if not _holds_files(folder):
         print(f"{folder} is empty: no photo has hints any more.")
         return {}
     by_place: dict[str, list[str]] = {}
     by_stem: dict[str, list[str]] = {}
     for photo, place in places.items():
-        by_place.setdefault(place.casefold(), []).append(photo)
+        by_place.setdefault(comparison_key(place), []).append(photo)
         by_stem.setdefault(_stem(place), []).append(photo)
     strokes_by_photo: dict[str, str] = {}
     unused: list[str] = []
@@ -155,7 +158,9 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     strokes = sorted(find_places([folder]).items(), key=lambda item: (-len(item[1]), item[0]))
     for path, place in strokes:
         stem = _stem(place)
-        photos = by_place.get(stem) or by_place.get(place.casefold()) or by_stem.get(stem) or []
+        photos = (
+            by_place.get(stem) or by_place.get(comparison_key(place)) or by_stem.get(stem) or []
+        )
         unmatched = [photo for photo in photos if photo not in strokes_by_photo]
         strokes_by_photo.update(dict.fromkeys(unmatched, path))
         if not unmatched:
@@ -166,8 +171,16 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
     return strokes_by_photo
 
 
+def _holds_files(folder: str) -> bool:
+    """Whether a folder holds anything but what systems put into folders of themselves."""
+    return any(
+        not name.startswith(".") and not is_companion_folder(os.path.abspath(folder), name)
+        for name in without_companions(os.listdir(folder))
+    )
+
+
 def _stem(place: str) -> str:
-    return os.path.splitext(place)[0].casefold()
+    return comparison_key(os.path.splitext(place)[0])
 
 
 def digest(hints: Hints | None) -> str:

@@ -8,6 +8,7 @@ Files, Paths, and Namespaces" and Linux's limit of 255 bytes.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # Lone surrogates stand for bytes that are no text.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\\ud800-\udfff]')
@@ -32,6 +33,11 @@ def portable(stem: str, ending: str = "") -> str:
     *folders, file_name = stem.split("/")
     parts = [_portable_part(folder, "") for folder in folders]
     return "/".join([*parts, _portable_part(file_name, ending)])
+
+
+def comparison_key(name: str) -> str:
+    """A key that two names share if some file system regards them as the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _portable_part(stem: str, ending: str) -> str:

@@ -17,7 +17,6 @@ import os
 import re
 import threading
 import time
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -36,7 +35,7 @@ from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
-from colorization.prediction.portable_names import portable
+from colorization.prediction.portable_names import comparison_key, portable
 
 _lock = threading.Lock()
 
@@ -164,15 +163,13 @@ def existing(records: Mapping[str, Finished | None], output: Path) -> dict[str, 
 def read_known(output: Path) -> dict[str, Finished | None]:
     """Name -> latest record of it, for all files in a results folder; None without a record."""
     # Files are listed first, because other shards record a picture before they write it.
-    present_names = {_comparison_key(name): name for name in _existing_names(output)}
+    present_names = {comparison_key(name): name for name in _existing_names(output)}
     recorded = _read_records(output)
     known_pictures = {
-        name: picture
-        for name, picture in recorded.items()
-        if _comparison_key(name) in present_names
+        name: picture for name, picture in recorded.items() if comparison_key(name) in present_names
     }
     for name in known_pictures:
-        present_names.pop(_comparison_key(name), None)
+        present_names.pop(comparison_key(name), None)
     return known_pictures | dict.fromkeys(present_names.values())
 
 
@@ -296,13 +293,13 @@ def picture_names(
     names: dict[str, str] = {}
     # No picture may have the name of a folder.
     taken_keys = {
-        _comparison_key(folder)
+        comparison_key(folder)
         for folder in _folders(portable(*parts) for parts in preferred.values())
     }
-    known_pictures = {_comparison_key(name): picture for name, picture in (known or {}).items()}
+    known_pictures = {comparison_key(name): picture for name, picture in (known or {}).items()}
 
     def is_free(name: str, path: str) -> bool:
-        key = _comparison_key(name)
+        key = comparison_key(name)
         if key in taken_keys:
             return False
         return key not in known_pictures or (
@@ -317,7 +314,7 @@ def picture_names(
             portable(stem, added) for added in itertools.chain([own_ending], numbered_endings)
         )
         names[path] = next(name for name in candidates if is_free(name, path))
-        taken_keys.add(_comparison_key(names[path]))
+        taken_keys.add(comparison_key(names[path]))
     return {path: names[path] for path in places}
 
 
@@ -327,11 +324,6 @@ def _folders(names: Iterable[str]) -> set[str]:
     return folders | {
         folder[: slash.start()] for folder in folders for slash in re.finditer("/", folder)
     }
-
-
-def _comparison_key(name: str) -> str:
-    """A key that two names share if some file system regards them as the same."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_of_photo(picture: Finished, path: str) -> bool:
