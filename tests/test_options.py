@@ -117,9 +117,10 @@ def test_nonsense_is_refused_in_one_line(arguments, words):
     assert all(word in message for word in words), message
 
 
-def test_the_basic_model_has_no_global_options():
-    with pytest.raises(UserError, match="--global_channels"):
-        parse("color", ["--global_channels", "8"])
+@pytest.mark.parametrize("option", ["--style", "--global_channels", "--classes"])
+def test_the_basic_model_has_no_global_options(option):
+    with pytest.raises(UserError, match=rf"{option} needs color_global\.py"):
+        parse("color", ["--mode", "predict", f"{option}=1"])
 
 
 def test_help_is_grouped(capsys):

@@ -24,8 +24,13 @@ class _Parser(argparse.ArgumentParser):
 
     def refuse_unknown(self, arguments: Sequence[str]) -> None:
         if arguments:
+            option = arguments[0].split("=")[0]
+            for field in dataclasses.fields(Options):
+                # What this script does not know may be known to the other.
+                if option == f"--{field.name}" and field.metadata:
+                    raise UserError(f"{option} needs {' or '.join(field.metadata['models'])}.py")
             names = [name for name in self._option_string_actions if name.startswith("--")]
-            matches = difflib.get_close_matches(arguments[0].split("=")[0], names, n=1)
+            matches = difflib.get_close_matches(option, names, n=1)
             hint = f"did you mean {matches[0]}?" if matches else "see --help"
             raise UserError(f"unknown argument {arguments[0]}; {hint}")
 
