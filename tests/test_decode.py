@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
-from encoding import plain_png, png_chunk, tiff
+from encoding import encoded, plain_png, png_chunk, tiff
 from PIL import Image, ImageCms
 
 from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
@@ -370,13 +370,31 @@ def test_gray_profiles_of_every_curve(number, bits):
     np.testing.assert_allclose(opened, 255 * expected, rtol=0, atol=0.8)
 
 
+@pytest.mark.parametrize("name", ["gamma 2.2", "romm", "srgb"])
+def test_grays_with_a_profile_for_rgb_are_equal_red_green_and_blue(name):
+    """As ImageMagick and Firefox read them; Little CMS tells what the colours are."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    profile = srgb.tobytes() if name == "srgb" else icc_profile(name, gray=False)
+    grays = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    expected = ImageCms.profileToProfile(grays.convert("RGB"), source, srgb)
+    deep = np.asarray(grays).astype(np.uint16) * 257
+    for values in (np.asarray(grays), deep):
+        data = tiff(values, photometric="minisblack", iccprofile=profile)
+        difference = np.asarray(open_photo(data), int) - np.asarray(expected)
+        assert np.abs(difference).max() <= (0 if name == "srgb" else 2)
+    # PNG allows none such in a gray picture.
+    shown = np.asarray(open_photo(encoded(grays, "PNG", icc_profile=profile)))
+    np.testing.assert_array_equal(shown[..., 0], grays)
+
+
 def test_profiles_of_another_colour_space_say_nothing():
     gray = np.linspace(0, 65535, 40).astype(np.uint16)[None]
     colours = np.dstack([gray, gray[:, ::-1], gray])
-    wrong = {False: icc_profile("linear", gray=True), True: icc_profile("romm", gray=False)}
+    wrong = {"minisblack": b"nonsense", "rgb": icc_profile("linear", gray=True)}
     for values, photometric in ((gray, "minisblack"), (colours, "rgb")):
         plain = open_photo(tiff(values, photometric=photometric))
-        for profile in (wrong[values.ndim == 2], b"nonsense", wrong[True][:200]):
+        for profile in (wrong[photometric], icc_profile("romm", gray=False)[:200]):
             data = tiff(values, photometric=photometric, iccprofile=profile)
             np.testing.assert_array_equal(open_photo(data), plain)
 

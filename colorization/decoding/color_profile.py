@@ -94,7 +94,8 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
 
     Args:
       values: uint16 `[...]`.
-      profile: ICC profile of a gray device.
+      profile: ICC profile of a gray device, or of an RGB device, for which red, green and blue are
+        equal then.
 
     Returns:
       sRGB grays, uint16 `[...]`.
@@ -102,10 +103,14 @@ def gray_to_srgb(values: np.ndarray, profile: bytes) -> np.ndarray:
     Raises:
       UnusableProfile: see there.
     """
-    tags = _tags(profile, b"GRAY")
+    is_rgb = profile[16:20] == b"RGB "
+    tags = _tags(profile, b"RGB " if is_rgb else b"GRAY")
     if b"A2B0" in tags:
-        return _gray_table(profile).take(values)
-    luminance = _curve(tags[GRAY_CURVE])
+        return _gray_table(profile, "RGB" if is_rgb else "L").take(values)
+    if is_rgb:
+        luminance = _matrix(tags)[1] @ np.stack([_curve(tags[name]) for name in CURVES])
+    else:
+        luminance = _curve(tags[GRAY_CURVE])
     if profile[20:24] == b"Lab ":
         # The curve gives L* / 100 then (ICC.1:2010, F.2).
         luminance = _cubed((100 * luminance + 16) / 116)
@@ -197,9 +202,14 @@ def _srgb_matrix() -> np.ndarray:
     return _matrix(_tags(profile, b"RGB "))
 
 
-def _gray_table(profile: bytes) -> np.ndarray:
-    """sRGB grays, uint16, of all uint16 values by a gray profile with look-up tables."""
-    ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+def _gray_table(profile: bytes, mode: str) -> np.ndarray:
+    """sRGB grays, uint16, of all uint16 values by a profile with look-up tables.
+
+    Args:
+      profile: ICC profile.
+      mode: "L", or "RGB" if it is one for RGB.
+    """
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256))).convert(mode)
     grays = gray_bytes(np.asarray(_by_little_cms(ramp, profile)))[0].astype(np.float64)
     table = np.interp(np.arange(2**16), 257 * np.arange(256), 257 * grays)
     return np.rint(table).astype(np.uint16)

@@ -128,7 +128,10 @@ def _png_profile(data: bytes, picture: Image.Image, embedded: bytes | None) -> b
             return _profile_of_numbers(data[start], data[start + 1], colored)
         if name == b"IDAT":
             break
-    return embedded or _profile_of_gamma(picture, colored)
+    # Gray pictures may have no other profile than one for gray (PNG 1.2, 4.2.2.4).
+    if embedded and (colored or embedded[16:20] == b"GRAY"):
+        return embedded
+    return _profile_of_gamma(picture, colored)
 
 
 def _profile_of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
