@@ -196,6 +196,12 @@ def test_a_packet_may_come_late_when_the_clock_has_started_anew():
     assert list(times_by_clock(packets)) == [0, 0, 1, 1, 2, 3, 2, 3, 4, 4]
 
 
+def test_sound_stays_with_its_pictures_where_it_is_longer_than_those_before():
+    packets = [("video", 0), ("audio", 0), ("video", 1), ("audio", 1), ("audio", 2)]
+    packets += [("video", 0), ("audio", 0), ("video", 1), ("audio", 1)]
+    assert list(times_by_clock(packets)) == [0, 0, 1, 1, 2, 2, 3, 4, 4]
+
+
 def test_the_clock_begins_where_the_film_does(make_film):
     with open_film(str(make_film("film.ts", 10, pictures="mpeg2video"))) as film:
         clock = Clock(film)

@@ -171,22 +171,26 @@ def _stated_size(path: str, container: str) -> int:
     return 0
 
 
-def has_whole_riffs(path: str) -> bool:
-    """Whether an AVI file holds its RIFF chunks wholly (OpenDML AVI 1.02 allows several).
+def indexed_pictures(path: str, track: int) -> int:
+    """Number of chunks with pictures in the index of an AVI file (AVI RIFF File Reference).
 
-    Unfinished downloads may have their full size already, but end in zeros.
+    A chunk of no bytes, which repeats the previous picture, does not count.
+
+    Args:
+      path: of the file.
+      track: number of the track of pictures.
     """
-    size, offset = os.path.getsize(path), 0
+    names = (b"%02ddc" % track, b"%02ddb" % track)
+    size, offset = os.path.getsize(path), 12
     with open(path, "rb") as file:
         while offset < size:
             file.seek(offset)
-            head = file.read(8)
-            if len(head) < 8 or not head.startswith(b"RIFF"):
-                break
-            length = int.from_bytes(head[4:], "little")
+            name, length = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+            if name == b"idx1":
+                entries = struct.iter_unpack("<4s8xI", file.read(length // 16 * 16))
+                return sum(entry in names and content > 0 for entry, content in entries)
             offset += 8 + length + length % 2
-        file.seek(max(0, size - _SAMPLE))
-        return 0 < offset <= size + 1 and any(file.read())
+    return 0
 
 
 def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:

@@ -22,10 +22,9 @@ _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
 def sound_header(packet: Packet) -> bytes | None:
-    """What the packets of a track have in common, where only such packets can be copied.
+    """What all packets of a track have in common, where others cannot be copied.
 
-    MP4 takes AAC without its headers, and reads those of E-AC-3. None for other sound, and for AAC
-    that has no headers in the source either.
+    MP4 takes AAC without its headers, and reads those of E-AC-3. None for sound without headers.
     """
     context = packet.stream.codec_context
     name = context.name if context is not None else ""
@@ -36,7 +35,8 @@ def sound_header(packet: Packet) -> bytes | None:
     if name == "eac3":
         # The mark, the codes of rate and blocks, and the version (ETSI TS 102 366, E.1.2).
         return bytes((start[0], start[1], start[4] & 0xF0, start[5] >> 3))
-    return None
+    # The mark, which sound of another codec lacks.
+    return start[:2] if name == "ac3" else None
 
 
 def new_layout(layout: AudioLayout, layouts: tuple[str, ...]) -> tuple[str, str]:
@@ -118,11 +118,20 @@ class SoundEncoder:
             frame_format = frame.sample_rate, frame.layout.nb_channels, frame.format.name
             if frame_format != self._format:
                 yield from self._encoded(None)
+                if self._format is not None:
+                    self._note_mixing(frame.layout)
                 self._format, self._graph = frame_format, self._resampler(frame)
             yield from self._encoded(frame)
         if not packet.size:
             yield from self._encoded(None)
             yield from self.track.encode(None)
+
+    def _note_mixing(self, layout: AudioLayout) -> None:
+        """Adds a change where the sound gets more channels on the way than the new track has."""
+        kept = self.track.layout
+        change = f"{layout.name} mixed to {kept.name}"
+        if layout.nb_channels > kept.nb_channels and change not in self._changes:
+            self._changes.append(change)
 
     def _encoded(self, frame: AudioFrame | None) -> Iterator[Packet]:
         """The packets for some decoded sound, or for what the graph still holds."""

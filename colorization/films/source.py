@@ -69,7 +69,9 @@ def open_film(path: str) -> InputContainer:
     if not os.path.getsize(path):
         raise UnreadableFilm("empty file")
     film = _opened(path)
-    if container_name(film) in _TRACKS_MAY_BEGIN_LATE:
+    may_begin_late = container_name(film) in _TRACKS_MAY_BEGIN_LATE
+    # Where sound changes on the way, a longer search gives its last parameters, not its first.
+    if may_begin_late and _count_tracks(path, LOOK_AHEAD) > _known_tracks(film):
         film.close()
         film = _opened(path, _search_options(LOOK_AHEAD))
     return film
@@ -98,15 +100,19 @@ def late_tracks(film: InputContainer) -> int:
     if not may_have_late_tracks(film):
         return 0
     path = film_path(film)
+    return _count_tracks(path, os.path.getsize(path)) - _known_tracks(film)
+
+
+def _count_tracks(path: str, size: int) -> int:
+    """Number of tracks that begin in the first `size` bytes of a film."""
     # Nothing that is read is kept, so that the film could not be decoded afterwards.
-    search_options = _search_options(os.path.getsize(path))
-    with _opened(path, {**search_options, "fflags": "nobuffer"}) as whole:
-        return sum(map(_is_known, whole.streams)) - sum(map(_is_known, film.streams))
+    with _opened(path, {**_search_options(size), "fflags": "nobuffer"}) as searched:
+        return _known_tracks(searched)
 
 
-def _is_known(track: Stream) -> bool:
-    """Whether a track's first packets have been found, without which sound has no rate."""
-    return track.type != "audio" or bool(track.rate)
+def _known_tracks(film: InputContainer) -> int:
+    """Number of tracks of which packets have been found, without which sound has no rate."""
+    return sum(track.type != "audio" or bool(track.rate) for track in film.streams)
 
 
 def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:
@@ -188,9 +194,12 @@ class Clock:
             start = max(0, start)
         self._offset = -Fraction(start, _MICROSECONDS)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
-        # Number of a track -> where its next packet should begin, and the offset of its last one.
+        # Number of a track -> where its next packet should begin.
         self._next: dict[int, Fraction] = {}
-        self._last_offset: dict[int, Fraction] = {}
+        # When the clock has restarted, other tracks may still have packets of the recording before:
+        # its offset, and number of a track -> until when there may be such packets.
+        self._former_offset = self._offset
+        self._former_until: dict[int, Fraction] = {}
 
     def shift(self, packet: Packet) -> None:
         """Shifts the times of the next packet."""
@@ -205,20 +214,31 @@ class Clock:
             packet.pts += shift
 
     def _offset_of(self, packet: Packet) -> Fraction:
-        """The offset of a packet in seconds, after which the clock may be set anew."""
+        """The offset of a packet in seconds; finds out whether the clock has restarted."""
         index, time = packet.stream.index, packet.dts * packet.time_base
         expected = self._next.get(index, time + self._offset)
-        # The last packets of one track may come after the first ones of another with a new clock.
-        offset = self._last_offset.get(index, self._offset)
-        if abs(time + offset - expected) > _JUMP_BACK:
-            offset = self._offset
+        offset, changes_over = self._offset, False
+        if index in self._former_until:
+            former_time = time + self._former_offset
+            is_near = abs(former_time - expected) <= _JUMP_BACK
+            if is_near and former_time < self._former_until[index]:
+                offset = self._former_offset
+            else:
+                changes_over = True
+                del self._former_until[index]
         jump = time + offset - expected
         # A track that has paused or shown a still may catch up with the others.
         furthest = max(self._next.values(), default=expected)
-        if time + offset > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
+        if changes_over and jump < 0:
+            # The track that was longest in one recording decides where the next one begins.
+            offset = self._offset = self._offset - jump
+        elif time + offset > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
+            self._former_offset = self._offset
+            self._former_until = {
+                other: end + _JUMP_BACK for other, end in self._next.items() if other != index
+            }
             offset = self._offset = self._offset - jump
         self._next[index] = time + offset + (packet.duration or 0) * packet.time_base
-        self._last_offset[index] = offset
         return offset
 
 

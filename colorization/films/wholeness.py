@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.films.color import UnreadableFilm
-from colorization.films.file_end import end_of_film, has_whole_riffs, stated_seconds
+from colorization.films.file_end import end_of_film, indexed_pictures, stated_seconds
 from colorization.films.sound import sound_header
 from colorization.films.source import (
     as_unreadable_film,
@@ -82,7 +82,7 @@ def require_whole(path: str) -> Content:
         except av.FFmpegError as error:
             end = float(max(progress.ends.values(), default=0))
             raise UnreadableFilm(f"breaks off at {end:.1f} s ({ffmpeg_reason(error)})") from error
-        for stated_end, end in _stated_ends(film, local_path(path), progress.ends):
+        for stated_end, end in _stated_ends(film, local_path(path), progress):
             if end < stated_end - _TOLERANCES.get(container, _AVI_TOLERANCE):
                 raise UnreadableFilm(
                     f"breaks off at {float(end):.1f} s of {float(stated_end):.1f} s; {_REMEDY}"
@@ -143,16 +143,16 @@ def _is_zeros(packet: Packet) -> bool:
 
 
 def _stated_ends(
-    film: InputContainer, path: str, ends: dict[int, Fraction]
+    film: InputContainer, path: str, progress: _Progress
 ) -> Iterator[tuple[Fraction, Fraction]]:
     """For a film and its tracks, the end that the header states and the real one, in seconds.
 
     Args:
       film: the film.
       path: of its file.
-      ends: number of a track -> its real end in seconds.
+      progress: what has been read of it.
     """
-    container = container_name(film)
+    container, ends = container_name(film), progress.ends
     start = Fraction(film.start_time or 0, _MICROSECONDS)
     length = Fraction(film.duration or 0, _MICROSECONDS)
     if container in _LENGTH_MAY_BE_ESTIMATED:
@@ -162,9 +162,13 @@ def _stated_ends(
         yield origin + length, max(ends.values(), default=start)
     for track in (main_pictures(film), *film.streams.audio):
         length = track.duration if container in _STATED_BY_TRACK else None
-        if container == "avi" and track.type == "video" and not has_whole_riffs(path):
-            # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last
-            # ones of a whole film may repeat a picture, so that FFmpeg has no packets for them.
+        # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last ones
+        # of a whole film may repeat a picture, so that FFmpeg has no packets for them.
+        if (
+            container == "avi"
+            and track.type == "video"
+            and progress.count != indexed_pictures(path, track.index)
+        ):
             length = track.frames
         if length:
             origin = 0 if container in _COUNTED_FROM_ZERO else track.start_time or 0
