@@ -335,3 +335,8 @@ def a_few(paths: Sequence[str], formatted: Callable[[str], str] = printable) -> 
     """The first three paths, formatted, and how many more there are."""
     rest = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
     return ", ".join(map(formatted, paths[:3])) + rest
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, such as "1 photo" or "2,000 photos"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

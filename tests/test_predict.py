@@ -59,7 +59,7 @@ def test_a_photo_of_the_same_name_is_another_photo(run_predict, photos, tmp_path
         shutil.copy(photos / f"colour{number}.png", tmp_path / name / "x.png")
     for name in ("a", "b"):
         run_predict("--input", tmp_path / name)
-        assert "Coloured 1 photos" in capsys.readouterr().out
+        assert "Coloured 1 photo into" in capsys.readouterr().out
     truth = tmp_path / "out/truth"
     assert (truth / "x.png").read_bytes() == (tmp_path / "a/x.png").read_bytes()
     assert (truth / "x (2).png").read_bytes() == (tmp_path / "b/x.png").read_bytes()
@@ -146,7 +146,7 @@ def test_results_are_not_coloured_again(
         assert "that --mode predict has made" in caplog.messages[-1]
         assert names(tmp_path) == written
     run_predict("--input", f"{output}/predicted/colour0.png", "--output", "elsewhere/out")
-    assert "Coloured 1 photos" in capsys.readouterr().out
+    assert "Coloured 1 photo into" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["gray", "predicted", "truth"])

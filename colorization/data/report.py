@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from colorization.console import a_few, printable
+from colorization.console import a_few, counted, printable
 from colorization.errors import UserError
 from colorization.files import write_file
 
@@ -115,7 +115,7 @@ class Report:
     def __str__(self) -> str:
         toned = f", {len(self.toned):,} toned" if self.toned else ""
         summary = (
-            f"{self.usable:,} photos, {len(self.gray):,} gray{toned} left out, "
+            f"{counted(self.usable, 'photo')}, {len(self.gray):,} gray{toned} left out, "
             f"{len(self.unreadable):,} unreadable"
         )
         return f"{summary}: {named_reasons(self.unreadable)}" if self.unreadable else summary

@@ -26,6 +26,8 @@ _DATA = Path("data")
 
 # One photo in so many is held out, but not more than the maximum, so that evaluations stay short.
 _ONE_IN, _MAX_HELD_OUT = 10, 200
+# Fewer photos to test on than this say little of a model.
+_FEW = 5
 # Minimum and maximum of steps; between them there are as many steps as photos. Few photos are soon
 # memorized, and longer training gains nothing then. See benchmarks/README.md, "Recipe".
 _STEPS = 1000, 5000
@@ -212,9 +214,10 @@ def _with_new_test_photos(photos: list[str], history: _History) -> Selection:
     copies = held_out.same_content(photos, held_out_photos)
     train = [path for path in photos if path not in copies]
     if test and _any_usable(train):
+        advice = ", and more; so few say little of a model" if len(test) < _FEW else ""
         print(
             f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
-            "--test_data names others."
+            f"--test_data names others{advice}."
         )
         return Selection(train, test, held_out_photos)
     if history.trained_on:

@@ -18,7 +18,7 @@ from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training import hooks
 from colorization.training.checkpoint import best_tensors, holds_weights_only, restorable
-from colorization.training.evaluation import stored_evaluation
+from colorization.training.evaluation import SATURATION_LIMITS, stored_evaluation
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import EVALUATION, HELD_OUT
 from colorization.training.settings import resolve_settings
@@ -105,8 +105,10 @@ def print_metrics(metrics: dict[str, Any], report: object) -> None:
     print(f"Measured on {report}, step {metrics['global_step']}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
+    best, (least, most) = metrics["saturation"], SATURATION_LIMITS
+    exception = "" if least <= best <= most else f" (pictures get {least:g} to {most:g})"
     print(
-        f"Predicted chroma times {metrics['saturation']:.2f}, which is best: "
+        f"Predicted chroma times {best:.2f}, which is best{exception}: "
         f"a*b* RMSE {metrics['ab_rmse_saturated']:.2f}"
     )
     print(f"Colourfulness of the photos themselves: {metrics['colourfulness_truth']:.1f}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from colorization.console import command_line, print_error, printable, progress_bar
+from colorization.console import command_line, counted, print_error, printable, progress_bar
 from colorization.data import lab_planes
 from colorization.data.photo_files import file_version, is_film
 from colorization.data.photos import find_places
@@ -199,7 +199,7 @@ def _colorize_photos(
             keep=options.keep,
             shard=options.shard,
         )
-    print(f"Coloured {len(scores):,} photos into {output / 'predicted'}.")
+    print(f"Coloured {counted(len(scores), 'photo')} into {output / 'predicted'}.")
 
 
 def _show(output: Path, options: Options) -> None:
@@ -229,7 +229,7 @@ def _colorize_films(
                 report.add_unreadable(film, why_not_coloured(error, name))
                 continue
         add_finished(output, name, film, version, {}, shard=options.shard)
-        print(f"Coloured {coloured.frames:,} frames into {printable(str(target))}.")
+        print(f"Coloured {counted(coloured.frames, 'frame')} into {printable(str(target))}.")
         if coloured.changes:
             print(f"Other than in {printable(film)}: {'; '.join(coloured.changes)}.")
 

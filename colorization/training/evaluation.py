@@ -19,6 +19,8 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 _log = logging.getLogger(__name__)
 
 _LIVELINESS_FIGURES = ("saturation", "vibrance", "added_saturation")
+# Least and most saturation that is applied, because an untrained model measures nonsense.
+SATURATION_LIMITS = 0.5, 2.0
 
 
 class Liveliness(NamedTuple):
@@ -39,9 +41,9 @@ def stored_liveliness(model_dir: str) -> Liveliness:
     """The liveliness that the model's best evaluation measured, see `metrics`.
 
     Returns:
-      The saturation, limited to 0.5..2 because an untrained model measures nonsense, times the
-      factor that an export has added; and the vibrance, limited to 0..20. Without a stored
-      evaluation they are 1 and 0, with a warning if there should be one.
+      The saturation, within `SATURATION_LIMITS`, times the factor that an export has added; and the
+      vibrance, limited to 0..20. Without a stored evaluation they are 1 and 0, with a warning if
+      there should be one.
     """
     folder = Path(model_dir)
     # The folder of the best checkpoint is a model's folder itself.
@@ -60,7 +62,7 @@ def stored_liveliness(model_dir: str) -> Liveliness:
 
     added = limited("added_saturation", 1e-3, 1e3, 1.0)
     return Liveliness(
-        limited("saturation", 0.5, 2.0, 1.0) * added, limited("vibrance", 0.0, 20.0, 0.0)
+        limited("saturation", *SATURATION_LIMITS, 1.0) * added, limited("vibrance", 0.0, 20.0, 0.0)
     )
 
 
