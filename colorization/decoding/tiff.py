@@ -1,22 +1,32 @@
 """Samples of TIFF files that Pillow misreads.
 
 Most pages of up to 8 bits are left to Pillow. Of all others, this module reads the layout with
-`tifffile`, has Pillow's libtiff decompress the bytes, and puts the samples together.
+`tifffile` and puts the samples together from the bytes that `tiff_bytes` decompresses.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image
 
 from colorization.decoding.refusals import refuse_large
 from colorization.decoding.samples import Samples
+from colorization.decoding.tiff_bytes import (
+    BITS,
+    BLACK_IS_ZERO,
+    COMPRESSION,
+    FILL_ORDER,
+    PHOTOMETRIC,
+    TILE_OFFSETS,
+    UNCOMPRESSED,
+    decompressed_rows,
+    part_size,
+)
 from colorization.decoding.tiff_pages import open_pages, tag_numbers, tag_value
 from colorization.decoding.wholeness import why_strips_broken
 from colorization.errors import UnreadablePhoto
@@ -25,25 +35,22 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 # Tags and their values follow TIFF 6.0 and the supplements of Adobe.
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
-_STRIP_OFFSETS, _CHANNELS, _STRIP_ROWS, _STRIP_SIZES, _PLANAR = 273, 277, 278, 279, 284
-_PREDICTOR, _COLOR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 317, 320, 338, 339
-_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_SIZES = 322, 323, 324, 325
+_PLANAR, _PREDICTOR, _COLOR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 284, 317, 320, 338, 339
 _SMALLEST, _LARGEST, _JPEG_TABLES, _PROFILE = 340, 341, 347, 34675
 # Compressions.
-_UNCOMPRESSED, _OLD_JPEG, _WEBP = 1, 6, 50001
+_OLD_JPEG, _WEBP = 6, 50001
 # Compressions that can be undone for samples of any size: LZW, Deflate (both numbers), LZMA and
 # Zstandard, which may follow a predictor; and PackBits. The others are for samples of 8 bits only,
 # or fax.
 _WITH_PREDICTOR = {5, 8, 32946, 34925, 50000}
-_ANY_SIZE = {_UNCOMPRESSED, 32773, *_WITH_PREDICTOR}
+_ANY_SIZE = {UNCOMPRESSED, 32773, *_WITH_PREDICTOR}
 # Predictors: none, differences of samples, and differences of bytes.
 _NO_PREDICTOR, _DIFFERENCES, _BYTE_DIFFERENCES = 1, 2, 3
 # Photometric interpretations, and the spaces of those that can be read, see `Samples`.
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 5, 6, 8, 9
+_WHITE_IS_ZERO, _RGB, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 2, 5, 6, 8, 9
 _SPACES = {
     _WHITE_IS_ZERO: "gray",
-    _BLACK_IS_ZERO: "gray",
+    BLACK_IS_ZERO: "gray",
     _RGB: "rgb",
     _CMYK: "cmyk",
     _CIELAB: "lab",
@@ -101,9 +108,9 @@ def read_samples(data: bytes) -> Samples | None:
         page = next(pages)
         refuse_large(page.imagewidth, page.imagelength)
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-        compression = int(tag_value(page, _COMPRESSION, 1))
+        compression = int(tag_value(page, COMPRESSION, 1))
         # If the low bits come first in the bytes of a page, these fit no checksum.
-        if tag_value(page, _FILL_ORDER, 1) == 1:
+        if tag_value(page, FILL_ORDER, 1) == 1:
             tables = tag_value(page, _JPEG_TABLES, b"")
             reason = why_strips_broken(data, parts, compression, _most_bytes(page), tables)
             if reason:
@@ -114,17 +121,10 @@ def read_samples(data: bytes) -> Samples | None:
         return _samples(page, _values(page, data, layout), layout)
 
 
-def _part_size(page: TiffPage) -> tuple[int, int]:
-    """Height and width of a strip or tile."""
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return min(page.rowsperstrip or page.imagelength, page.imagelength), page.imagewidth
-
-
 def _most_bytes(page: TiffPage) -> int:
     """Number of bytes in the largest strip or tile, decompressed."""
-    height, width = _part_size(page)
-    bits = max(tag_numbers(page, _BITS, (1,)))
+    height, width = part_size(page)
+    bits = max(tag_numbers(page, BITS, (1,)))
     return -(-width * page.samplesperpixel * bits // 8) * height
 
 
@@ -135,7 +135,7 @@ def invert_old_jpeg(picture: Image.Image) -> None:
       picture: opened, not loaded yet.
     """
     tags = picture.tag_v2
-    if tags.get(_COMPRESSION) == _OLD_JPEG and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    if tags.get(COMPRESSION) == _OLD_JPEG and tags.get(PHOTOMETRIC) == _WHITE_IS_ZERO:
         picture.tile = [tile._replace(args=("L;I", *tile.args[1:])) for tile in picture.tile]
 
 
@@ -159,21 +159,21 @@ def _is_left_to_pillow(page: TiffPage, data: bytes) -> bool:
       UnreadablePhoto: it is of a kind that neither Pillow nor this module can read.
     """
     formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
-    if max(tag_numbers(page, _BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
+    if max(tag_numbers(page, BITS, (1,))) > 8 or formats - {_UNSIGNED, _UNDEFINED}:
         return False
-    compression = tag_value(page, _COMPRESSION, _UNCOMPRESSED)
-    photometric = tag_value(page, _PHOTOMETRIC)
+    compression = tag_value(page, COMPRESSION, UNCOMPRESSED)
+    photometric = tag_value(page, PHOTOMETRIC)
     # Pillow takes such YCbCr for RGB, and libtiff of most of its builds knows no WebP.
-    if compression == _WEBP or (compression == _UNCOMPRESSED and photometric == _YCBCR):
+    if compression == _WEBP or (compression == UNCOMPRESSED and photometric == _YCBCR):
         raise _refusal(page)
     is_misread = (
         tag_value(page, _PLANAR, 1) == 2
-        or tag_value(page, _FILL_ORDER, 1) == 2
+        or tag_value(page, FILL_ORDER, 1) == 2
         or photometric in (None, _CIELAB, _ICCLAB)
         # Some strips or tiles are not stored.
         or 0 in page.dataoffsets
         # The offsets of tiles stand in the tag for those of strips.
-        or (page.is_tiled and _TILE_OFFSETS not in page.tags)
+        or (page.is_tiled and TILE_OFFSETS not in page.tags)
     )
     if is_misread and compression in _ANY_SIZE:
         return False
@@ -187,7 +187,7 @@ def _is_left_to_pillow(page: TiffPage, data: bytes) -> bool:
 
 def _refusal(page: TiffPage) -> UnreadablePhoto:
     """The error about a page of a kind that cannot be read."""
-    bits = max(tag_numbers(page, _BITS, (1,)))
+    bits = max(tag_numbers(page, BITS, (1,)))
     details = ", ".join(
         f"{name} {getattr(value, 'name', value)}"
         for name, value in (
@@ -208,12 +208,12 @@ def _layout(page: TiffPage) -> _Layout:
     Raises:
       UnreadablePhoto: the page is of a kind that cannot be read.
     """
-    photometric = tag_value(page, _PHOTOMETRIC)
+    photometric = tag_value(page, PHOTOMETRIC)
     if photometric is None:
-        photometric = _RGB if page.samplesperpixel >= 3 else _BLACK_IS_ZERO
-    bits = set(tag_numbers(page, _BITS, (1,)))
+        photometric = _RGB if page.samplesperpixel >= 3 else BLACK_IS_ZERO
+    bits = set(tag_numbers(page, BITS, (1,)))
     formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
-    compression = int(tag_value(page, _COMPRESSION, _UNCOMPRESSED))
+    compression = int(tag_value(page, COMPRESSION, UNCOMPRESSED))
     predictor = tag_value(page, _PREDICTOR, 1) if compression in _WITH_PREDICTOR else _NO_PREDICTOR
     layout = _Layout(
         space=_SPACES.get(int(photometric), ""),
@@ -243,12 +243,14 @@ def _values(page: TiffPage, data: bytes, layout: _Layout) -> np.ndarray:
     """All samples, `[height, width, channels]`."""
     if not any(page.dataoffsets):
         raise UnreadablePhoto("damaged: none of its pixels are stored")
+    pixel_bits = layout.channels // layout.planes * layout.bits
     planes = []
     for plane in range(layout.planes):
         count = len(page.dataoffsets) // layout.planes
         part = slice(plane * count, (plane + 1) * count)
         offsets, sizes = page.dataoffsets[part], page.databytecounts[part]
-        values = _unpacked_rows(_rows(page, data, offsets, sizes, layout), page, layout)
+        rows = decompressed_rows(page, data, offsets, sizes, pixel_bits)
+        values = _unpacked_rows(rows, page, layout)
         planes.append(_filled(values, page, offsets) if 0 in offsets else values)
     return planes[0] if layout.planes == 1 else np.concatenate(planes, axis=2)
 
@@ -258,7 +260,7 @@ def _filled(values: np.ndarray, page: TiffPage, offsets: Sequence[int]) -> np.nd
 
     They have the value that GDAL's tag for missing data states (42113), or are zero.
     """
-    height, width = _part_size(page)
+    height, width = part_size(page)
     values = values.copy()
     for number, offset in enumerate(offsets):
         if not offset:
@@ -268,95 +270,8 @@ def _filled(values: np.ndarray, page: TiffPage, offsets: Sequence[int]) -> np.nd
     return values
 
 
-def _rows(
-    page: TiffPage, data: bytes, offsets: Sequence[int], sizes: Sequence[int], layout: _Layout
-) -> np.ndarray:
-    """The decompressed bytes of a plane's rows: uint8 `[height, tiles across, bytes]`.
-
-    Pillow is shown a file in which the same strips or tiles hold gray pixels of 8 bits. In place of
-    those that are not stored, it is shown the largest one.
-    """
-    height, width = _part_size(page)
-    across = -(-page.imagewidth // width)
-    row_size = -(-width * (layout.channels // layout.planes) * layout.bits // 8)
-    if not any(offsets):
-        return np.zeros([page.imagelength, across, row_size], np.uint8)
-    parts = list(zip(sizes, offsets, strict=False))
-    largest_size, its_offset = max(part for part in parts if part[1])
-    sizes = [size if offset else largest_size for size, offset in parts]
-    offsets = [offset or its_offset for offset in offsets]
-    compression = tag_value(page, _COMPRESSION, _UNCOMPRESSED)
-    if compression == _UNCOMPRESSED:
-        # What is missing at the end would be read from the new directory there.
-        _require_whole(page, offsets, row_size, len(data))
-    tags = {
-        _WIDTH: [across * row_size],
-        _HEIGHT: [page.imagelength],
-        _BITS: [8],
-        _COMPRESSION: [compression],
-        _PHOTOMETRIC: [_BLACK_IS_ZERO],
-        _FILL_ORDER: [tag_value(page, _FILL_ORDER, 1)],
-        _CHANNELS: [1],
-    }
-    if page.is_tiled:
-        tags |= {_TILE_WIDTH: [row_size], _TILE_HEIGHT: [height]}
-        tags |= {_TILE_OFFSETS: offsets, _TILE_SIZES: sizes}
-    else:
-        tags |= {_STRIP_OFFSETS: offsets, _STRIP_ROWS: [height], _STRIP_SIZES: sizes}
-    with _Bytes(io.BytesIO(_with_directory(data, tags))) as picture:
-        picture.load()
-        rows = np.asarray(picture)
-    return rows.reshape(page.imagelength, across, row_size)
-
-
-class _Bytes(TiffImagePlugin.TiffImageFile):
-    """Bytes shown to Pillow as pixels, without its limit of pixels, which many bytes exceed."""
-
-    def load_prepare(self) -> None:
-        ImageFile.ImageFile.load_prepare(self)
-
-
-def _require_whole(page: TiffPage, offsets: Sequence[int], row_size: int, length: int) -> None:
-    """Refuses an uncompressed page whose strips or tiles reach beyond the end of the file.
-
-    Args:
-      page: the page.
-      offsets: of its strips or tiles.
-      row_size: bytes of a row in a strip or tile.
-      length: of the file in bytes.
-
-    Raises:
-      UnreadablePhoto: it is one.
-    """
-    height, _ = _part_size(page)
-    for number, offset in enumerate(offsets):
-        rows = height if page.is_tiled else min(height, page.imagelength - number * height)
-        if offset + rows * row_size > length:
-            raise UnreadablePhoto("damaged: image file is truncated")
-
-
-def _with_directory(data: bytes, tags: dict[int, Sequence[int]]) -> bytes:
-    """A file of up to 4 GiB as little-endian TIFF, with a single page of other tags.
-
-    Args:
-      data: the file; what its tags point to stays where it is.
-      tags: number -> values, all of type LONG.
-    """
-    begin = len(data) + len(data) % 2
-    end = begin + 2 + 12 * len(tags) + 4
-    entries, lists = [], b""
-    for tag, values in sorted(tags.items()):
-        packed = struct.pack(f"<{len(values)}I", *map(int, values))
-        entries.append(struct.pack("<HHI", tag, 4, len(values)))
-        entries[-1] += packed if len(values) == 1 else struct.pack("<I", end + len(lists))
-        lists += packed if len(values) > 1 else b""
-    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + lists
-    header = b"II*\0" + struct.pack("<I", begin)
-    return b"".join([header, memoryview(data)[8:], bytes(len(data) % 2), directory])
-
-
 def _unpacked_rows(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndarray:
-    """A plane's samples, `[height, width, channels]`, from the bytes of `_rows`."""
+    """A plane's samples, `[height, width, channels]`, from its bytes."""
     height, across, _ = rows.shape
     channels = layout.channels // layout.planes
     size = layout.bits // 8
@@ -374,7 +289,7 @@ def _unpacked_rows(rows: np.ndarray, page: TiffPage, layout: _Layout) -> np.ndar
         values = values.astype(f"=u{size}", copy=False).view(f"{layout.kind}{size}")
     else:
         values = np.stack([_unpacked(row, layout.bits) for row in rows])
-        _, width = _part_size(page)
+        _, width = part_size(page)
         values = values[..., : width * channels]
     return values.reshape(height, -1, channels)[:, : page.imagewidth]
 
