@@ -57,6 +57,10 @@ def refused(result, *words):
     assert all(word in lines[0] for word in words), lines[0]
 
 
+# Training with one evaluation of one stage; the full model with a small network, too.
+BRIEF = ("--save_checkpoints_steps", "100", "--half_size_share", "0")
+SMALL = (*BRIEF, "--global_channels", "3")
+
 # What notebooks and other programs leave in the environment.
 OF_OTHERS = {
     "KERAS_BACKEND": "torch",
@@ -80,7 +84,7 @@ def trained(tmp_path_factory):
     (folder / "photos" / "broken.jpg").write_bytes(b"nothing")
     result = run(
         "color_global.py", "--mode", "train", "--train_data", "photos", "--test_data", "test",
-        "--batch_size", "1", "--max_steps", "2", "--global_channels", "4", folder=folder,
+        *SMALL, "--batch_size", "1", "--max_steps", "2", folder=folder,
         env={**os.environ, **OF_OTHERS},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -207,7 +211,7 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
     done = run_here("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
     assert (done.returncode, "--max_steps" in done.stdout) == (0, True)
     more = run(
-        "color_global.py", *settings, "--batch_size", "1", "--max_steps", "3",
+        "color_global.py", *settings, *SMALL, "--batch_size", "1", "--max_steps", "3",
         "--model_dir", "own models/(1)", folder=tmp_path,
     )  # fmt: skip
     assert more.returncode == 0, more.stderr
@@ -232,7 +236,7 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
             ["--mode", "predict", "--model_dir", "photos/gray.png"],
             ["photos/gray.png is not a folder", "--model_dir"],
         ),
-        ("color_global.py", ["--mode", "predict", "--global_channels", "8"], ["4, not 8"]),
+        ("color_global.py", ["--mode", "predict", "--global_channels", "8"], ["3, not 8"]),
         ("color_global.py", ["--mode", "evaluate", "--normalization", "none"], ["normalization"]),
         ("color.py", ["--mode", "predict", "--model_dir", "models/color_global"], ["color.py"]),
         ("color_global.py", ["--mode", "predict", "--input", "missing.jpg"], ["missing.jpg"]),
@@ -332,7 +336,7 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
 
 def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_here):
     photo_folder(20)
-    small = ("--batch_size", "2", "--global_channels", "3", "--half_size_share", "0")
+    small = (*SMALL, "--batch_size", "2")
     run = functools.partial(run_here, "color_global.py", folder=tmp_path)
     trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
     assert (trained.returncode, "Trained on 4 of 18 photos" in trained.stdout) == (0, True)
@@ -374,10 +378,12 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     other = (*arguments, "--split", "0.5")
     refused(run_here("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
     data = ("--train_data", "prepared", "--test_data", "prepared")
-    result = run("color.py", *data, "--batch_size", "1", "--max_steps", "1", folder=tmp_path)
+    result = run(
+        "color.py", *data, *BRIEF, "--batch_size", "1", "--max_steps", "1", folder=tmp_path
+    )
     assert result.returncode == 0, result.stderr
     assert "Trained on 1 of 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
     shard = tmp_path / "prepared" / "00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    damaged = run_here("color.py", *data, "--max_steps", "2", folder=tmp_path)
+    damaged = run_here("color.py", *data, *BRIEF, "--max_steps", "2", folder=tmp_path)
     refused(damaged, str(shard.name), "checksum")

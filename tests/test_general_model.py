@@ -30,7 +30,9 @@ def network(nn, lightness, params):
 
 def run(mode, *arguments):
     if mode is train:
-        arguments = ["--max_steps", 2, "--batch_size", 2, "--half_size_share", 0, *arguments]
+        # One evaluation of one stage.
+        brief = ["--save_checkpoints_steps", 100, "--half_size_share", 0]
+        arguments = [*brief, "--max_steps", 2, "--batch_size", 2, *arguments]
     else:
         arguments = ["--mode", mode.__name__.rpartition(".")[2], *arguments]
     mode.run(network, parse("color_global", list(map(str, arguments))))

@@ -282,6 +282,7 @@ def test_xla_compiles_the_network(run, tmp_path):
             "--train_data", str(tmp_path / "train"), "--test_data", str(tmp_path / "test"),
             "--model_dir", str(tmp_path / "model"), "--max_steps", "2", "--batch_size", "2",
             "--global_channels", "3", "--half_size_share", "0", "--profile", "2",
+            "--save_checkpoints_steps", "100",
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tests.parent, tests)))},
         capture_output=True,
