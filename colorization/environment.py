@@ -6,9 +6,6 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-# Gradio contacts only itself, to learn whether it has started; a proxy would interfere.
-NO_PROXY = {"no_proxy": "*"}
-
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:

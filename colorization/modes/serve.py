@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 
 from colorization.data.bundled import gray_photos
-from colorization.environment import NO_PROXY, environment
+from colorization.environment import environment
 from colorization.errors import UserError
 from colorization.model.layers import Network
 from colorization.options import Options
+from colorization.server.addresses import NO_PROXY, is_local, parse_public_url
 from colorization.training.general_model import with_model
 from colorization.training.settings import resolve_settings
 
 try:
     # On import, Gradio creates a client, which fails for unknown kinds of proxies.
     with environment(NO_PROXY):
-        from colorization.server.addresses import is_local, parse_public_url
         from colorization.server.app import read_accounts, serving
         from colorization.server.jobs import Models
 except ImportError as missing:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from colorization.errors import UserError
 
+# Gradio contacts only itself, to learn whether it has started; a proxy would interfere.
+NO_PROXY = {"no_proxy": "*"}
 _PORTS = {"http": 80, "https": 443}
 
 

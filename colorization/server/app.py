@@ -20,10 +20,10 @@ import numpy as np
 from fastapi.middleware import Middleware
 from PIL import Image
 
-from colorization.environment import NO_PROXY, environment
+from colorization.environment import environment
 from colorization.errors import UserError
 from colorization.files import private_folder
-from colorization.server.addresses import Address, is_local
+from colorization.server.addresses import NO_PROXY, Address, is_local
 from colorization.server.jobs import Models
 from colorization.server.page import CSS, HEAD, build_page, require_sense, theme
 from colorization.server.request_filter import RequestFilter
