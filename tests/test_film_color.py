@@ -160,6 +160,25 @@ def test_pictures_without_chroma_planes_are_read_as_they_are(colourful, layout):
     assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - picture).mean() < 1
 
 
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv411p", "yuv410p"])
+@pytest.mark.parametrize("size", [(6, 18), (7, 19), (2, 2), (3, 3)])
+def test_no_column_is_lost_where_chroma_has_fewer(layout, size):
+    height, width = size
+    luma = np.random.default_rng(0).integers(16, 236, size).astype(np.uint8)
+    frame = at_time(av.VideoFrame(width, height, layout))
+    for number, plane in enumerate(frame.planes):
+        lines = np.full([plane.height, plane.line_size], 128, np.uint8)
+        if not number:
+            lines[:, :width] = luma
+        plane.update(lines.tobytes())
+    frame.color_range = 1
+    converter = Converter(frame, Colors(1, 1, 1, False))
+    read = converter.srgb(converter.upright(frame)).astype(float)
+    # A film has even sides.
+    expected = (luma[: height // 2 * 2, : width // 2 * 2].astype(float) - 16) * 255 / 219
+    assert np.abs(read - expected[..., None]).max() <= 2
+
+
 @pytest.mark.parametrize("stated", [False, True])
 @pytest.mark.parametrize(("layout", "scale"), [("gray", 1), ("gray10le", 4), ("gray16le", 256)])
 def test_gray_of_limited_range_is_read_as_such(layout, scale, stated):

@@ -84,19 +84,22 @@ def contradictory(make_film, said):
     return make_film("source.mkv", 2, options=options, set_up=set_up)
 
 
-@pytest.mark.parametrize("fields", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("stated", "fields"), [("tt", "tff"), ("bb", "bff"), ("tb", "tff"), ("bt", "bff")]
+)
 @pytest.mark.parametrize(
     ("source", "pictures", "layout"),
     [("film.mkv", "mjpeg", "yuvj420p"), ("film.mov", "mjpeg", "yuvj422p"),
      ("film.mov", "png", "rgb24")],
 )  # fmt: skip
 def test_interlacing_that_only_the_container_states_stays(
-    make_film, painter, tmp_path, source, pictures, layout, fields
+    make_film, painter, tmp_path, source, pictures, layout, stated, fields
 ):
+    """FFmpeg's program states "tb" for all whose top field is first but Motion JPEG."""
     if not hasattr(av.VideoCodecContext, "field_order"):
         pytest.skip("an old PyAV")
-    stated = {"field_order": {"tff": "tt", "bff": "bb"}[fields]}
-    path = make_film(source, 3, pictures=pictures, layout=layout, options=stated)
+    order = {"field_order": stated}
+    path = make_film(source, 3, pictures=pictures, layout=layout, options=order)
     target = tmp_path / "results" / source
     colorize_film(painter, str(path), target, ignore)
     with av.open(str(target)) as container:

@@ -53,8 +53,10 @@ _REFUSED_TRANSFERS = {
 PICTURES_STATE_FIELDS = (
     *("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3", "dvvideo", "prores"),
 )
-# FFmpeg's numbers for the container's order of fields -> the field that is shown first.
-_FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
+# FFmpeg's numbers for the container's order of fields -> the field that is shown first. As its
+# writers and decoders take them, and Matroska (RFC 9559, FieldOrder 9 and 14), the last two are of
+# interleaved fields.
+_FIELDS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 
 # Codecs whose standard gives gray pictures of unstated range the limited one (H.264 and H.265,
 # annex E; AV1, section 6.4.2). Other codecs store gray pixels in full range.
@@ -284,7 +286,8 @@ class Converter:
         if _is_yuv(layout):
             scaling += f":in_color_matrix={_MATRICES[self._colors.matrix]}"
             scaling += f":in_range={'full' if is_full else 'limited'}"
-        storable = ("crop", f"{own_shape.width}:{own_shape.height}:0:0")
+        # Sizes are else rounded to whole samples of chroma, such as four columns in 4:1:1.
+        storable = ("crop", f"{own_shape.width}:{own_shape.height}:0:0:exact=1")
         filters = [*self._field_filters, storable, ("scale", scaling), ("format", "rgb24")]
         if _is_gray(layout) and not is_full:
             # The scale filter takes every gray picture for one of full range.
