@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import struct
 from collections.abc import Iterator
 
@@ -146,4 +147,6 @@ def _telling_line(text: str, *words: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if any(word in line for word in words)]
     other_lines = [line for line in lines if line != "Graph execution error:"]
-    return (telling or other_lines or [""])[0][:300]
+    line = (telling or other_lines or [""])[0]
+    # TensorFlow adds the names of its operations.
+    return re.sub(r"\{\{.*?\}\} *| *\[Op:\w+\]", "", line)[:300]

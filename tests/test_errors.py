@@ -26,6 +26,10 @@ def exhausted(message):
         exhausted(
             "Graph execution error:\n\nDetected at node save\nmodel.ckpt-5; No space left on device"
         ),
+        exhausted(
+            "{{function_node __wrapped__SaveV2_dtypes_82_device_/job:localhost/CPU:0}} "
+            "model.ckpt-5; No space left on device [Op:SaveV2]"
+        ),
     ],
 )
 def test_a_full_disk(error):
@@ -34,6 +38,7 @@ def test_a_full_disk(error):
     assert "free some space" in line
     assert "\n" not in line
     assert "photo.png" in line or "model.ckpt-5" in line
+    assert "{" not in line and "[Op" not in line
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def test_addresses_that_file_managers_copy_are_understood(tmp_path):
     (tmp_path / "list.txt").write_text(" \n".join(listed))
     assert find_photos([str(tmp_path / "list.txt")]) == [f"file://{path}" for path in paths]
     assert find_photos(listed) == [f"file://{path}" for path in paths]
+    hosts = [address.replace("file://", "file://localhost") for address in listed]
+    assert find_photos(hosts) == [f"file://{path}" for path in paths]
     folder = tmp_path / "my photos"
     folder.mkdir()
     paths[0].rename(folder / "a.jpg")
@@ -107,6 +109,7 @@ def test_a_list_with_a_byte_too_many_or_of_another_code_page_is_read(tmp_path, m
     [
         # As `cmd /u` and `find -print0` write lists, and as `copy` and `cat` put them together.
         "a b.jpg\r\nGröße.jpg\r\n".encode("utf-16-le"),
+        "a b.jpg\nGröße.jpg\n".encode("utf-16-be"),
         "a b.jpg\0Größe.jpg\0".encode(),
         b"a b.jpg\r\n" + "Größe.jpg\r\n\x1a".encode(),
         "a b.jpg\n".encode("utf-8-sig") + "Größe.jpg\n".encode("utf-8-sig"),
@@ -115,7 +118,7 @@ def test_a_list_with_a_byte_too_many_or_of_another_code_page_is_read(tmp_path, m
         "a b.jpg\r\nGröße.jpg\r\n".encode("cp850"),
         "a b.jpg\nGro\u0308ße.jpg\n".encode(),
     ],
-    ids=["utf-16", "zeros", "copy", "marks", "cp1252", "cp850", "mac"],
+    ids=["utf-16", "utf-16-be", "zeros", "copy", "marks", "cp1252", "cp850", "mac"],
 )
 def test_lists_are_read_as_command_lines_write_them(tmp_path, data):
     for name in ("a b.jpg", "Größe.jpg"):
@@ -143,6 +146,28 @@ def test_spaces_around_a_path_count_only_if_a_file_has_them(tmp_path):
     if os.name != "nt":
         (tmp_path / "a.jpg ").write_bytes(encoded(Image.new("RGB", (2, 2)), "JPEG"))
         assert find_photos([str(tmp_path / "list.txt")])[0].endswith("a.jpg ")
+
+
+@pytest.mark.parametrize(
+    ("listed", "meant"),
+    [
+        ("sub folder\\a.jpg", "sub folder/a.jpg"),
+        (".\\sub folder\\a.jpg", "sub folder/a.jpg"),
+        ("'sub folder/a.jpg'", "sub folder/a.jpg"),
+        ("\u202asub folder/a.jpg\xa0", "sub folder/a.jpg"),
+        ("# my photos\n#EXTM3U\nsub folder/a.jpg\n#\n", "sub folder/a.jpg"),
+        ("# 1.jpg", "# 1.jpg"),
+        ("#missing.jpg", "#missing.jpg"),
+        ("'missing.jpg'", "missing.jpg"),
+    ],
+)
+def test_lists_of_other_systems_and_people_are_understood(tmp_path, listed, meant):
+    (tmp_path / "sub folder").mkdir()
+    for name in ("sub folder/a.jpg", "# 1.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_text(f"{listed}\n", "utf-8")
+    found = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]
+    assert found == [os.path.normpath(meant)]
 
 
 def test_files_of_unknown_endings_count_by_their_first_bytes(tmp_path):

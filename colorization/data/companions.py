@@ -16,31 +16,33 @@ from colorization.decoding.file_kinds import has_photo_ending, is_raw_name
 _FILES = re.compile(
     # Small copies: of films and photos by cameras, drones and media players, of disks'
     # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
-    # Telegram exports. What Snapchat lays over photos.
+    # Telegram and Snapchat export. What Snapchat lays over photos. Icons.
     r".*\.(thm|lrv|glv|scr|tbn)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
-    r"|(folder|favicon)\.ico|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db|desktop\.ini"
+    r"|.*\.(ico|cur|icns)|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db|desktop\.ini"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
     r"|.*@\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d_thumb\.jpg"
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}[-_](thumbnail|preview|fullsize)\.(jpe?g|webp)"
-    r"|\d{4}-\d\d-\d\d_[0-9a-f-]{36}-overlay\.png"
+    r"|\d{4}-\d\d-\d\d_([0-9a-f-]{36}-overlay\.png|(overlay|thumbnail)~.*)"
     # Backups and unfinished edits, of ExifTool and macOS among others; files deleted on Android.
-    r"|.*(_original|_exiftool_tmp|\.(bak|old|tmp|temp|ffs_tmp)|~|\.sb-[0-9a-f]{8}-\w{6})"
+    r"|.*(_original|_exiftool_tmp|\.(bak\d*|old|tmp|temp|ffs_tmp)|~|\.sb-[0-9a-f]{8}-\w{6})"
     r"|\.trashed-\d+-.*"
     # Unfinished downloads and copies.
     r"|.*\.(part(-frag\d+)?|partial|crdownload|download|opdownload|fdmdownload|downloading)"
-    r"|.*\.(incomplete|filepart|dtapart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
+    r"|.*\.temp\.(mp4|mkv|webm|mov)|.*\.(incomplete|filepart|dtapart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
     # What macOS keeps of a file that other disks have no place for.
     r"|\._.*",
     re.DOTALL,
 )
 _FOLDERS = re.compile(
-    # Of Synology, QNAP, Buffalo, Nextcloud, GoodSync, macOS, Windows and Linux.
-    r"@eadir|@tmp|@recycle|@transcode|@recently-snapshot|#recycle|#snapshot|trashbox|_gsdata_"
+    # Of Synology, QNAP, Buffalo, NetApp, Nextcloud, GoodSync, macOS, Windows and Linux.
+    r"@eadir|@tmp|@recycle|@transcode|@recently-snapshot|#recycle|#snapshot|~snapshot|trashbox|_gsdata_"
     r"|files_(trashbin|versions)|appdata_oc\w+|web-file-upload-.*"
     r"|__macosx|network trash folder|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|\.(thumbnails|@__thumb|trash.*|recycle.*|appledouble|dropbox\.cache|stversions|dtrash)"
     # Of Sony's cameras, Nokia's phones, Jellyfin, Mylio and Safari.
     r"|thmbnl|_palbtn|.*\.trickplay|generated images\.bundle|.*\.\w{2,5}\.download"
+    # What Immich, DaVinci Resolve, Final Cut Pro and Premiere make of films.
+    r"|encoded-video|proxymedia|cacheclip|.*\.fcpcache|adobe premiere pro (video|audio) previews"
     # Originals of what was edited, of ACDSee and PaintShop Pro.
     r"|\[originals\]|corel auto-preserve"
     # Of Lightroom, which also keeps photos from phones in such a folder.

@@ -13,8 +13,11 @@ from urllib.parse import unquote
 from colorization.data.places import photo_id
 from colorization.texts import as_utf_8
 
-# What may be around a path: indents, a blank that Windows' `echo` keeps, its quotation marks.
-_AROUND = ' \t"'
+# What may be around a path: indents, a blank that Windows' `echo` keeps, quotation marks, and
+# characters of no width, of which Windows' Explorer copies one with a path.
+_AROUND = " \t\"'\xa0\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
+# Remarks of people, and those of playlists.
+_REMARK = re.compile(r"#(\s|EXT|$)")
 
 
 def listed_paths(text: bytes, folder: str) -> list[str]:
@@ -24,11 +27,14 @@ def listed_paths(text: bytes, folder: str) -> list[str]:
       text: content of the list.
       folder: the list's own folder, which relative paths start from.
     """
-    return [_path(line, folder) for line in _lines(text) if line.strip(_AROUND.encode())]
+    paths = (_path(line, folder) for line in _lines(text))
+    return [path for path in paths if path is not None]
 
 
 def address_of_file(source: str) -> str:
     """A path as it is, or a file's address without the %20 that file managers copy for a space."""
+    if source.startswith("file://localhost/"):
+        source = source.replace("localhost", "", 1)
     is_escaped = source.startswith("file://") and not os.path.lexists(photo_id(source))
     return unquote(source, errors="surrogateescape") if is_escaped else source
 
@@ -41,15 +47,23 @@ def _lines(text: bytes) -> list[bytes]:
     return re.split(rb"[\r\n\x1a]" if b"\n" in text else rb"[\r\0\x1a]", text)
 
 
-def _path(line: bytes, folder: str) -> str:
-    """What a line names: of all that it may mean the first that exists, or else the likeliest."""
+def _path(line: bytes, folder: str) -> str | None:
+    """What a line names: of all that it may mean the first that exists, or else the likeliest.
+
+    Returns:
+      None for a line that is empty or a remark.
+    """
     written = list(dict.fromkeys(_decodings(line)))
     trimmed = [text.strip(_AROUND) for text in written]
+    if not trimmed[0]:
+        return None
+    # A list from Windows may have been copied together with its photos.
+    from_windows = [text.replace("\\", "/") for text in trimmed]
     paths = [
         address_of_file(text) if "://" in text else os.path.join(folder, text)
-        for text in (*written, *trimmed)
+        for text in (*written, *trimmed, *from_windows)
     ]
-    likeliest = paths[len(written)]
+    likeliest = None if _REMARK.match(trimmed[0]) else paths[len(written)]
     return next((path for path in paths if os.path.lexists(photo_id(path))), likeliest)
 
 

@@ -15,7 +15,7 @@ from colorization.data.photos import find_places
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.lab import lab_numpy
 from colorization.prediction.pictures import read_photo
-from colorization.prediction.portable_names import comparison_key
+from colorization.prediction.portable_names import comparison_key, portable
 from colorization.prediction.propagation import propagate
 
 # A point: X and Y in pixels from the left and upper edge of the upright photo, or "25%" of its
@@ -137,9 +137,9 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
 
     Returns:
       Path of a photo -> path of its strokes. These have the same place in their folder as the
-      photo in its own, apart from capitals, the ending and the two ways to write `ä`. They may add
-      an ending to the photo's whole name, as `beach.jpg.png` does, and are then for photos with
-      that ending only.
+      photo in its own, apart from capitals, the ending and the two ways to write `ä`; or that of
+      the coloured picture, where not every disk takes the photo's. They may add an ending to the
+      photo's whole name, as `beach.jpg.png` does, and are then for photos with that ending only.
 
     Raises:
       UserError: the folder holds only files of other kinds, or strokes without a photo.
@@ -149,9 +149,10 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
         return {}
     by_place: dict[str, list[str]] = {}
     by_stem: dict[str, list[str]] = {}
-    for photo, place in places.items():
-        by_place.setdefault(comparison_key(place), []).append(photo)
-        by_stem.setdefault(_stem(place), []).append(photo)
+    # A name that some photo has does not stand for another photo's picture.
+    for named in (_places_of_pictures(places), places):
+        by_place |= _grouped({photo: comparison_key(place) for photo, place in named.items()})
+        by_stem |= _grouped({photo: _stem(place) for photo, place in named.items()})
     strokes_by_photo: dict[str, str] = {}
     unused: list[str] = []
     # Longer names come first, because they identify their photo more exactly.
@@ -167,8 +168,24 @@ def strokes_of_photos(folder: str, places: Mapping[str, str]) -> dict[str, str]:
             unused.append(path)
     if unused:
         more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
-        raise UserError(f"no photo has the name of {min(unused)}{more}; name strokes like photos")
+        raise UserError(
+            f"no photo has the name of {min(unused)}{more}; "
+            "name strokes like photos, and their folders like those of the photos"
+        )
     return strokes_by_photo
+
+
+def _places_of_pictures(places: Mapping[str, str]) -> dict[str, str]:
+    """Path of a photo -> place that every disk takes, which its coloured picture has."""
+    return {photo: portable(*os.path.splitext(place)) for photo, place in places.items()}
+
+
+def _grouped(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    """Key -> the photos that have it."""
+    photos: dict[str, list[str]] = {}
+    for photo, key in keys.items():
+        photos.setdefault(key, []).append(photo)
+    return photos
 
 
 def _holds_files(folder: str) -> bool:
