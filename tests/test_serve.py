@@ -139,11 +139,11 @@ def test_a_missing_package_is_explained(monkeypatch):
 
 def test_proxies_that_gradio_does_not_know_are_in_nobodys_way():
     code = "import colorization.modes.serve"
-    for name in ("ALL_PROXY", "all_proxy"):
-        proxies = {**os.environ, name: "socks://127.0.0.1:1080/", "NO_PROXY": "[::1],localhost"}
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=proxies, timeout=HANG, check=True
-        )
+    proxies = dict.fromkeys(["ALL_PROXY", "all_proxy"], "socks://127.0.0.1:1080/")
+    environment = {**os.environ, **proxies, "NO_PROXY": "[::1],localhost"}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, timeout=HANG, check=True
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
