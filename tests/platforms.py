@@ -12,6 +12,9 @@ any_names = pytest.mark.skipif(
     sys.platform in ("win32", "darwin"), reason="this system has only Unicode names"
 )
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes or devices in folders")
+no_root = pytest.mark.skipif(
+    getattr(os, "geteuid", int)() == 0, reason="root, and whoever is on Windows, may read all"
+)
 # Programs in a Windows console are not told which signal another program sends them.
 signals = pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to programs")
 

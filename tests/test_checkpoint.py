@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from platforms import no_root
 
 from colorization.errors import UserError
 from colorization.files import write_json
@@ -155,6 +156,32 @@ def test_a_lost_or_damaged_list_of_checkpoints_is_made_anew(tmp_path, text):
         (tmp_path / "checkpoint").write_text(text)
     assert resume(str(tmp_path)) == 10
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
+
+
+@pytest.mark.parametrize("listed", ["model.ckpt-99", "C:\\models\\model.ckpt-99"])
+def test_a_list_of_checkpoints_that_are_all_gone_hides_no_others(tmp_path, caplog, listed):
+    """As in a copy that was made while a training went on."""
+    save(tmp_path, 9, 10)
+    tf.compat.v1.train.update_checkpoint_state(str(tmp_path), listed, [listed])
+    assert resume(str(tmp_path)) == 10
+    assert "model.ckpt-99 is damaged (model.ckpt-99.index is missing)" in caplog.text
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
+
+
+def test_a_list_from_windows_is_read(tmp_path):
+    save(tmp_path, 5, 7)
+    listed = "C:\\models\\model.ckpt-5"
+    tf.compat.v1.train.update_checkpoint_state(str(tmp_path), listed, [listed])
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
+
+
+@no_root
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_checkpoint_that_must_not_be_read_is_not_damaged(tmp_path, part):
+    save(tmp_path, 5)
+    files_of(tmp_path, 5)[part].chmod(0)
+    with pytest.raises(UserError, match=r"cannot read .*5\.[di].*; make it readable"):
+        latest_checkpoint(str(tmp_path))
 
 
 def test_a_list_cannot_lead_out_of_the_folder(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from encoding import encoded
 from PIL import Image
-from platforms import link, posix
+from platforms import link, no_root, posix
 
 from colorization.data.photo_files import Version, is_film, read_file
 from colorization.data.photos import find_photos, find_places
@@ -299,7 +299,7 @@ def test_pipes_sockets_and_devices_are_passed_over(tmp_path):
 
 
 @posix
-@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may read everything")
+@no_root
 def test_forbidden_files_say_so(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"content")
     (tmp_path / "photo.jpg").chmod(0)

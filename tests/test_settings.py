@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from platforms import no_root
 
 from colorization.errors import UserError
 from colorization.options import parse
@@ -50,13 +51,36 @@ def test_contradictions_name_the_option(tmp_path):
         json.dumps({**WANTED, "global_channels": -1}),
         json.dumps({**WANTED, "chroma_scale": float("nan")}),
         json.dumps({**WANTED, "classes": [1]}),
+        json.dumps({**WANTED, "global_channels": 32.5}),
+        json.dumps({**WANTED, "chroma_scale": True}),
+        json.dumps({**WANTED, "loss": "huber"}),
+        json.dumps({**WANTED, "normalization": "layer"}),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_damaged_settings_are_named(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)
     (tmp_path / "model.ckpt-0.index").touch()
     with pytest.raises(UserError, match=r"settings\.json"):
+        resolve_settings(options(tmp_path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_settings_may_have_been_stored_by_an_editor(tmp_path, encoding):
+    text = json.dumps({**WANTED, "chroma_scale": 25, "classes": ["größe"]}, ensure_ascii=False)
+    (tmp_path / "settings.json").write_bytes(text.encode(encoding))
+    (tmp_path / "model.ckpt-0.index").touch()
+    found = resolve_settings(options(tmp_path))
+    assert (found.chroma_scale, found.class_names) == (25, ("größe",))
+    assert isinstance(found.chroma_scale, float)
+
+
+@no_root
+def test_settings_that_must_not_be_read_are_not_damaged(tmp_path):
+    store_settings(options(tmp_path))
+    (tmp_path / "model.ckpt-0.index").touch()
+    (tmp_path / "settings.json").chmod(0)
+    with pytest.raises(UserError, match=r"settings\.json \(permission denied\); make it readable"):
         resolve_settings(options(tmp_path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,3 +62,8 @@ class Options(
         if self.full_size_from is not None:
             return self.full_size_from
         return int(self.half_size_share * self.max_steps)
+
+
+def choices_of(name: str) -> Sequence[str]:
+    """The values that an option may have; none if it has no fixed ones."""
+    return Options.__dataclass_fields__[name].metadata["argument"].get("choices", ())

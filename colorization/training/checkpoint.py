@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -343,19 +345,22 @@ def step_of(checkpoint: str) -> int:
 def _checkpoints(model_dir: str) -> list[str]:
     """Prefixes of the checkpoints in a folder, oldest first.
 
-    Their order comes from TensorFlow's list or, if that cannot be read, from the steps in their
-    names. Only the names in the list are used: its folders are wrong once a model has been moved.
-    A listed checkpoint may have been deleted.
+    Their order comes from TensorFlow's list. Only the names in it are used: its folders are wrong
+    once a model has been moved, perhaps from Windows. A listed checkpoint may have been deleted. If
+    all have been, or there is no list, as in a copy that was made during a training, the steps in
+    the names of the others tell their order.
     """
-    state = _checkpoint_state(model_dir)
+    state, names = _checkpoint_state(model_dir), []
     if state is not None:
-        names = [os.path.basename(path) for path in state.all_model_checkpoint_paths]
-        newest = os.path.basename(state.model_checkpoint_path)
+        *names, newest = (
+            re.split(r"[/\\]", path)[-1]
+            for path in (*state.all_model_checkpoint_paths, state.model_checkpoint_path)
+        )
         names = [*(name for name in names if name != newest), newest]
-    else:
+    if not any(os.path.exists(os.path.join(model_dir, f"{name}.index")) for name in names):
         endings = (path.stem.rpartition("-")[2] for path in _index_files(model_dir))
         steps = sorted((ending for ending in endings if ending.isdigit()), key=int)
-        names = [f"{CHECKPOINT}-{step}" for step in steps]
+        names = [*(f"{CHECKPOINT}-{step}" for step in steps), *names]
     return [os.path.join(model_dir, name) for name in names]
 
 
@@ -377,7 +382,18 @@ def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
     The optimizer's tensors are not read if `weights_only`. TensorFlow compares each tensor that it
     reads with its checksum. The sizes in the index are compared with the data first, so that a
     damaged index cannot make the process allocate more memory than the data takes.
+
+    Raises:
+      UserError: it must not be read.
     """
+    folder, name = os.path.split(checkpoint)
+    files_of_data = list(Path(folder).glob(f"{glob.escape(name)}.data-*"))
+    index = Path(f"{checkpoint}.index")
+    for path in (index, *files_of_data):
+        if not path.exists():
+            return f"{path.name} is missing"
+        if not os.access(path, os.R_OK):
+            raise UserError(f"cannot read {path} (permission denied); make it readable")
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -386,8 +402,7 @@ def _damage(checkpoint: str, weights_only: bool = False) -> str | None:
         if not all(dtype.is_floating or dtype.is_integer for dtype in dtypes.values()):
             return "holds something else than numbers"
         claimed_bytes = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items())
-        folder, name = os.path.split(checkpoint)
-        stored_bytes = sum(path.stat().st_size for path in Path(folder).glob(f"{name}.data-*"))
+        stored_bytes = sum(path.stat().st_size for path in files_of_data)
         if claimed_bytes > stored_bytes:
             return f"{stored_bytes:,} bytes where its index claims {claimed_bytes:,}"
         for variable in shapes:

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from colorization.errors import UserError
+from colorization.errors import UserError, reason
 from colorization.files import writable, write_file, write_json
-from colorization.options import NETWORK_SETTINGS, Options
+from colorization.options import NETWORK_SETTINGS, Options, choices_of
 from colorization.training.checkpoint import has_checkpoint, has_model, starting_point
 from colorization.training.model_folder import SETTINGS
 
@@ -57,17 +57,27 @@ def _read(model_dir: str) -> dict[str, Any] | None:
     """The settings in a folder, with or without a model; None if there are none."""
     path = Path(model_dir) / SETTINGS
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
+            # Of bytes, Python finds out the encoding, which editors may change.
             stored = json.loads(file.read(_MAX_SETTINGS_LENGTH))
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
         raise UserError(f"{model_dir} is not a folder; choose another --model_dir") from error
+    except PermissionError as error:
+        raise UserError(f"cannot read {path} (permission denied); make it readable") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path} ({error}); restore it or train anew") from error
+        why = reason(error)
+        raise UserError(f"cannot read {path} ({why}); restore it or train anew") from error
     if not isinstance(stored, dict) or stored.get("model") not in MODELS:
         raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
-    return stored
+    return {name: _as_declared(name, value) for name, value in stored.items()}
+
+
+def _as_declared(name: str, value: Any) -> Any:
+    """A stored value; a number with decimals where the option has some, as not all editors keep."""
+    has_decimals = name in NETWORK_SETTINGS and isinstance(getattr(Options, name), float)
+    return float(value) if has_decimals and type(value) is int else value
 
 
 def warm_started(options: Options) -> Options:
@@ -111,7 +121,7 @@ def resolve_settings(options: Options) -> Options:
     if stored.keys() != requested.keys():
         raise UserError(f"{path} is of another version of this program; train anew")
     for name, value in stored.items():
-        if not _is_sound(value, requested[name]):
+        if not _is_sound(name, value, requested[name]):
             raise UserError(f"{path} is damaged: {name} is {value!r}; restore it or train anew")
     for name in sorted(options.given & stored.keys()):
         if stored[name] != requested[name]:
@@ -122,8 +132,11 @@ def resolve_settings(options: Options) -> Options:
     return _with_settings(options, stored)
 
 
-def _is_sound(value: Any, expected: Any) -> bool:
-    """Whether a stored value has the type of the expected one and is in a sensible range."""
+def _is_sound(name: str, value: Any, expected: Any) -> bool:
+    """Whether a stored value has the type of the expected one and is one that can be chosen."""
+    choices = choices_of(name) if name in NETWORK_SETTINGS else ()
+    if choices and value not in choices:
+        return False
     if isinstance(value, list):
         return isinstance(expected, list) and all(isinstance(item, str) for item in value)
     in_range = not isinstance(value, int | float) or 0 < value < math.inf
