@@ -288,6 +288,19 @@ def test_times_that_are_not_even_stay(make_film, painter, tmp_path):
     assert found == list(times)
 
 
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv"])
+def test_slideshows_last_as_long_as_they_did(make_film, painter, tmp_path, name):
+    """Pictures that are stored in another order than they are shown in, for different times."""
+    source = make_film(name, 5, times=(0, 100, 200, 300, 325), options={"bf": "3"})
+    target = tmp_path / "results" / name
+    colorize_film(painter, str(source), target, ignore)
+    import av
+
+    with av.open(str(target)) as container, av.open(str(source)) as original:
+        assert container.duration == pytest.approx(original.duration, abs=10_000)
+        assert container.duration == pytest.approx(326 * 40_000, abs=50_000)
+
+
 def test_films_of_ten_bits_come_out_in_eight(make_film, painter, tmp_path):
     source = make_film("film.mkv", 2, pictures="ffv1", layout="yuv422p10le")
     target = tmp_path / "results" / "film.mkv"

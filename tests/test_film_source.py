@@ -9,7 +9,8 @@ import pytest
 
 from colorization.errors import UserError
 from colorization.films.colorize_film import colorize_film
-from colorization.films.source import Clock, in_time, open_film, require_pyav
+from colorization.films.source import open_film, require_pyav
+from colorization.films.times import Clock, in_time
 
 av = pytest.importorskip("av")
 

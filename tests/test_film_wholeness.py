@@ -136,6 +136,24 @@ def test_avi_films_may_end_in_repeated_pictures(make_film):
         require_whole(str(source))
 
 
+@pytest.mark.parametrize("missing", [1, 8, 20, 300])
+def test_avi_films_may_end_within_their_index(make_film, missing):
+    """The index comes last, so that no picture is missing."""
+    source = make_film("film.avi", 50, **KINDS["film.avi"])
+    source.write_bytes(source.read_bytes()[:-missing])
+    assert require_whole(str(source)).pictures == 50
+
+
+def test_avi_films_that_were_written_into_a_pipe_state_no_length(make_film):
+    source = make_film("film.avi", 50, **KINDS["film.avi"])
+    data = bytearray(source.read_bytes())
+    for stream in (data.index(b"strh"), data.rindex(b"strh")):
+        struct.pack_into("<I", data, stream + 40, 2**30)
+    del data[data.rindex(b"idx1") :]
+    source.write_bytes(data)
+    assert require_whole(str(source)).pictures == 50
+
+
 def test_what_is_behind_a_film_is_none_of_it(make_film):
     source = make_film("film.mkv", 50)
     with source.open("ab") as file:

@@ -13,18 +13,17 @@ from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.file_end import has_zeros_inside
 from colorization.films.smoother import Smoother
 from colorization.films.source import (
-    Clock,
     address,
     as_unreadable_film,
     container_name,
     decoded,
     film_path,
-    in_time,
     main_pictures,
     open_film,
     packets_of,
 )
 from colorization.films.survey import PixelAspects, Survey, survey
+from colorization.films.times import Clock, End, in_time
 from colorization.films.tracks import Tracks, describe, missing_parts, needs_free_metadata
 from colorization.films.wholeness import require_whole
 from colorization.prediction.results import CONTAINERS
@@ -147,7 +146,8 @@ class _Coloring:
         self._tracks = Tracks(film, result, self._pictures, mixed_sound)
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in the source's unit.
-        self._durations: dict[int | None, int | None] = {}
+        self._durations: dict[int | None, int] = {}
+        self._end = End(film)
         self._format = surveyed.first.format
 
     @property
@@ -190,7 +190,10 @@ class _Coloring:
         count, smooth = 0, Smoother()
         frames, aspects = itertools.tee(self._frames())
         frames_in_time = in_time((frame for frame, _ in frames), 1 / _rate(self._pictures))
-        for frame, (_, aspect) in zip(frames_in_time, aspects, strict=False):
+        pairs = itertools.pairwise(itertools.chain(frames_in_time, [None]))
+        for (frame, following), (_, aspect) in zip(pairs, aspects, strict=False):
+            end = following.pts if following else self._end.after(frame.pts)
+            self._durations[frame.pts] = end - frame.pts
             upright = self._converter.upright(frame, aspect)
             self._has_fields |= bool(frame.interlaced_frame)
             pixels = self._converter.srgb(upright)
@@ -207,7 +210,7 @@ class _Coloring:
         return count
 
     def _write(self, packets: Iterable[Packet]) -> None:
-        """Writes encoded pictures with the durations of their sources.
+        """Writes encoded pictures with their durations.
 
         Containers take a duration from the time of the next picture, which the last one lacks.
         """
@@ -224,7 +227,7 @@ class _Coloring:
         for packet in packets_of(self._film):
             clock.shift(packet)
             if packet.stream is self._pictures:
-                self._durations[packet.pts] = packet.duration
+                self._end.add(packet)
                 for frame in decoded([packet], self._damage):
                     yield frame, self._aspects.of(frame)
             else:

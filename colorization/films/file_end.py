@@ -187,7 +187,9 @@ def indexed_pictures(path: str, track: int) -> int:
             file.seek(offset)
             name, length = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
             if name == b"idx1":
-                entries = struct.iter_unpack("<4s8xI", file.read(length // 16 * 16))
+                index = file.read(length)
+                # The file may be cut off within it.
+                entries = struct.iter_unpack("<4s8xI", index[: len(index) // 16 * 16])
                 return sum(entry in names and content > 0 for entry, content in entries)
             offset += 8 + length + length % 2
     return 0

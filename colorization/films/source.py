@@ -1,13 +1,11 @@
-"""Reads films: opens them, decodes past damage, and has times run on from zero."""
+"""Reads films: opens them, and decodes past damage."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from colorization.errors import UserError, reason
@@ -21,20 +19,12 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from PIL.Image import Image
 
-# FFmpeg's flag for containers whose clock may restart, such as those of tapes and discs.
-_TIMES_MAY_JUMP = 0x200
-# Containers whose 33-bit clock wraps every 26.5 hours. FFmpeg gives negative times to what lies
-# before the wrap.
-_CLOCK_WRAPS = ("mpegts", "mpeg")
 # Containers in which a track may begin anywhere, such as the subtitles of a DVD.
 _TRACKS_MAY_BEGIN_LATE = ("mpeg", "mpegts", "flv")
 # Number of their bytes that are searched for tracks, and kept in memory, when they are opened.
 LOOK_AHEAD = 2**28
 # FFmpeg's flag for tracks of pictures that are covers.
 _ATTACHED_PICTURE = 0x400
-# A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
-_JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
-_MICROSECONDS = 10**6
 # The first version with everything that is used here; the same as in requirements-video.txt.
 _OLDEST_PYAV = 17
 
@@ -181,67 +171,6 @@ def poster(path: Path) -> Image:
         raise UnreadableFilm(path) from error
 
 
-class Clock:
-    """Shifts the times of a film's packets so that they start at zero and have no gaps.
-
-    On tapes and discs, the clock restarts with every recording.
-    """
-
-    def __init__(self, film: InputContainer):
-        start = film.start_time or 0
-        if container_name(film) not in _CLOCK_WRAPS:
-            # Pictures before zero only get decoders started; no player shows them.
-            start = max(0, start)
-        self._offset = -Fraction(start, _MICROSECONDS)
-        self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
-        # Number of a track -> where its next packet should begin.
-        self._next: dict[int, Fraction] = {}
-        # When the clock has restarted, other tracks may still have packets of the recording before:
-        # its offset, and number of a track -> until when there may be such packets.
-        self._former_offset = self._offset
-        self._former_until: dict[int, Fraction] = {}
-
-    def shift(self, packet: Packet) -> None:
-        """Shifts the times of the next packet."""
-        offset = self._offset
-        # Matroska and NUT store no decoding times, and FFmpeg does not know those of first packets.
-        if self._jumps and packet.dts is not None and packet.stream.type in ("video", "audio"):
-            offset = self._offset_of(packet)
-        shift = round(offset / packet.time_base)
-        if packet.dts is not None:
-            packet.dts += shift
-        if packet.pts is not None:
-            packet.pts += shift
-
-    def _offset_of(self, packet: Packet) -> Fraction:
-        """The offset of a packet in seconds; finds out whether the clock has restarted."""
-        index, time = packet.stream.index, packet.dts * packet.time_base
-        expected = self._next.get(index, time + self._offset)
-        offset, changes_over = self._offset, False
-        if index in self._former_until:
-            former_time = time + self._former_offset
-            is_near = abs(former_time - expected) <= _JUMP_BACK
-            if is_near and former_time < self._former_until[index]:
-                offset = self._former_offset
-            else:
-                changes_over = True
-                del self._former_until[index]
-        jump = time + offset - expected
-        # A track that has paused or shown a still may catch up with the others.
-        furthest = max(self._next.values(), default=expected)
-        if changes_over and jump < 0:
-            # The track that was longest in one recording decides where the next one begins.
-            offset = self._offset = self._offset - jump
-        elif time + offset > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
-            self._former_offset = self._offset
-            self._former_until = {
-                other: end + _JUMP_BACK for other, end in self._next.items() if other != index
-            }
-            offset = self._offset = self._offset - jump
-        self._next[index] = time + offset + (packet.duration or 0) * packet.time_base
-        return offset
-
-
 def decoded(packets: Iterable[Packet], damage: list[str]) -> Iterator[VideoFrame | AudioFrame]:
     """The pictures or sound of packets; as in players, decoding goes on after damage.
 
@@ -266,28 +195,6 @@ def decoded(packets: Iterable[Packet], damage: list[str]) -> Iterator[VideoFrame
             raise
         except av.FFmpegError as error:
             damage.append(ffmpeg_reason(error))
-
-
-def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
-    """Pictures with increasing times; each is held back until the next one is there.
-
-    One without a time, or with a later time than the next one, comes `step` seconds after the last.
-    """
-    previous = None
-    for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
-        time, next_time = _time_of(frame), _time_of(following)
-        is_wrong = None not in (time, next_time, previous) and previous < next_time < time
-        if time is None or is_wrong:
-            time = 0 if previous is None else previous + max(1, round(step / frame.time_base))
-        frame.pts = previous = time if previous is None else max(time, previous + 1)
-        yield frame
-
-
-def _time_of(frame: VideoFrame | None) -> int | None:
-    """The time at which a picture is shown; None if it is not stated, or there is no picture."""
-    if frame is None:
-        return None
-    return frame.dts if frame.pts is None else frame.pts
 
 
 @contextlib.contextmanager

@@ -44,6 +44,9 @@ _COUNTED_FROM_ZERO = ("matroska", "asf", "mov")
 _STATED_BY_TRACK = ("mov", "mxf")
 # The tolerance in seconds of AVI, which states the number of frames: one and a half at 25 a second.
 _AVI_TOLERANCE = 1.5 / 25
+# A number of frames that FFmpeg writes to AVI if it cannot go back to the header; no film has so
+# many.
+_FRAMES_UNKNOWN = 2**30
 # Containers that do not mark cut packets, or whose packets may also be cut by damage in the middle.
 _CUT_PACKETS_ARE_DAMAGE = ("mpegts", "mpeg", "dv")
 _MICROSECONDS = 10**6
@@ -169,7 +172,7 @@ def _stated_ends(
             and track.type == "video"
             and progress.count != indexed_pictures(path, track.index)
         ):
-            length = track.frames
+            length = track.frames if track.frames < _FRAMES_UNKNOWN else None
         if length:
             origin = 0 if container in _COUNTED_FROM_ZERO else track.start_time or 0
             yield (origin + length) * track.time_base, ends.get(track.index, start)

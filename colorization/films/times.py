@@ -1,0 +1,137 @@
+"""The times of a film's pictures and sound: they run on from zero to the film's end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from colorization.films.source import container_name, main_pictures
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import InputContainer
+
+# FFmpeg's flag for containers whose clock may restart, such as those of tapes and discs.
+_TIMES_MAY_JUMP = 0x200
+# Containers whose 33-bit clock wraps every 26.5 hours. FFmpeg gives negative times to what lies
+# before the wrap.
+_CLOCK_WRAPS = ("mpegts", "mpeg")
+# A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
+_JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
+_MICROSECONDS = 10**6
+
+
+class Clock:
+    """Shifts the times of a film's packets so that they start at zero and have no gaps.
+
+    On tapes and discs, the clock restarts with every recording.
+    """
+
+    def __init__(self, film: InputContainer):
+        start = film.start_time or 0
+        if container_name(film) not in _CLOCK_WRAPS:
+            # Pictures before zero only get decoders started; no player shows them.
+            start = max(0, start)
+        self._offset = -Fraction(start, _MICROSECONDS)
+        self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
+        # Number of a track -> where its next packet should begin.
+        self._next: dict[int, Fraction] = {}
+        # When the clock has restarted, other tracks may still have packets of the recording before:
+        # its offset, and number of a track -> until when there may be such packets.
+        self._former_offset = self._offset
+        self._former_until: dict[int, Fraction] = {}
+
+    def shift(self, packet: Packet) -> None:
+        """Shifts the times of the next packet."""
+        offset = self._offset
+        # Matroska and NUT store no decoding times, and FFmpeg does not know those of first packets.
+        if self._jumps and packet.dts is not None and packet.stream.type in ("video", "audio"):
+            offset = self._offset_of(packet)
+        shift = round(offset / packet.time_base)
+        if packet.dts is not None:
+            packet.dts += shift
+        if packet.pts is not None:
+            packet.pts += shift
+
+    def _offset_of(self, packet: Packet) -> Fraction:
+        """The offset of a packet in seconds; finds out whether the clock has restarted."""
+        index, time = packet.stream.index, packet.dts * packet.time_base
+        expected = self._next.get(index, time + self._offset)
+        offset, changes_over = self._offset, False
+        if index in self._former_until:
+            former_time = time + self._former_offset
+            is_near = abs(former_time - expected) <= _JUMP_BACK
+            if is_near and former_time < self._former_until[index]:
+                offset = self._former_offset
+            else:
+                changes_over = True
+                del self._former_until[index]
+        jump = time + offset - expected
+        # A track that has paused or shown a still may catch up with the others.
+        furthest = max(self._next.values(), default=expected)
+        if changes_over and jump < 0:
+            # The track that was longest in one recording decides where the next one begins.
+            offset = self._offset = self._offset - jump
+        elif time + offset > furthest + _JUMP_AHEAD or jump < -_JUMP_BACK:
+            self._former_offset = self._offset
+            self._former_until = {
+                other: end + _JUMP_BACK for other, end in self._next.items() if other != index
+            }
+            offset = self._offset = self._offset - jump
+        self._next[index] = time + offset + (packet.duration or 0) * packet.time_base
+        return offset
+
+
+def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
+    """Pictures with increasing times; each is held back until the next one is there.
+
+    One without a time, or with a later time than the next one, comes `step` seconds after the last.
+    """
+    previous = None
+    for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
+        time, next_time = _time_of(frame), _time_of(following)
+        is_wrong = None not in (time, next_time, previous) and previous < next_time < time
+        if time is None or is_wrong:
+            time = 0 if previous is None else previous + max(1, round(step / frame.time_base))
+        frame.pts = previous = time if previous is None else max(time, previous + 1)
+        yield frame
+
+
+def _time_of(frame: VideoFrame | None) -> int | None:
+    """The time at which a picture is shown; None if it is not stated, or there is no picture."""
+    if frame is None:
+        return None
+    return frame.dts if frame.pts is None else frame.pts
+
+
+class End:
+    """Finds where the pictures of a film end that has not been read from yet."""
+
+    def __init__(self, film: InputContainer):
+        pictures = main_pictures(film)
+        # MOV and MP4 give each packet the time until the next one is decoded, which may be that of
+        # another picture. Only the sum is right, and edits may leave out the end of that.
+        self._is_by_decoding = container_name(film) == "mov"
+        start = max(0, film.start_time or 0) / _MICROSECONDS / pictures.time_base
+        self._stated = (pictures.duration or 0) - round(start)
+        self._first: int | None = None
+        self._sum = self._latest = 0
+
+    def add(self, packet: Packet) -> None:
+        """Adds the next packet of the pictures, its times counted from the film's start."""
+        start = packet.dts if packet.pts is None else packet.pts
+        if start is None or packet.is_discard:
+            return
+        duration = packet.duration or 0
+        self._first = start if self._first is None else min(self._first, start)
+        self._sum += duration
+        self._latest = max(self._latest, start + duration)
+
+    def after(self, last: int) -> int:
+        """The end of a film whose last picture is shown at `last`, in the unit of its pictures."""
+        ends = [self._latest]
+        if self._is_by_decoding:
+            ends = [self._stated, (self._first or 0) + self._sum, *ends]
+        return min((end for end in ends if end > last), default=last)
