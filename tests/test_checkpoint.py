@@ -254,14 +254,14 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
     save(folder, 1, 2)
     baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
     first, second = f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-2"
-    assert keep_if_best(folder, first, {"loss": 1.0, **baselines}) == 0
+    assert keep_if_best(folder, first, {"loss": 1.0, "global_step": 1, **baselines}) == 0
     for path in files_of(folder, 2):
         path.unlink()
-    assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 1
+    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}) == 1
     assert best_checkpoint(folder) == os.path.join(folder, "best", "model.ckpt-1")
     # There is no best one yet.
     shutil.rmtree(tmp_path / "best")
-    assert keep_if_best(folder, second, {"loss": 0.5, **baselines}) == 0
+    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}) == 0
     assert best_checkpoint(folder) == first
 
 
@@ -271,12 +271,14 @@ def test_a_best_checkpoint_that_is_replaced_while_it_is_read(tmp_path, monkeypat
     folder = str(tmp_path)
     save(folder, 1, 2, 3)
     baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
-    keep_if_best(folder, f"{folder}/model.ckpt-1", {"loss": 1.0, **baselines})
+    keep_if_best(folder, f"{folder}/model.ckpt-1", {"loss": 1.0, "global_step": 1, **baselines})
     read, readings = tf.train.load_checkpoint, itertools.count(1)
 
     def load(prefix):
         if next(readings) == reading:
-            keep_if_best(folder, f"{folder}/model.ckpt-2", {"loss": 0.5, **baselines})
+            keep_if_best(
+                folder, f"{folder}/model.ckpt-2", {"loss": 0.5, "global_step": 2, **baselines}
+            )
         return read(prefix)
 
     monkeypatch.setattr(tf.train, "load_checkpoint", load)

@@ -62,7 +62,7 @@ def made(tmp_path_factory):
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
     copy_settings(str(folder), folder / "best")
-    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.25}
+    figures = {"loss": 1.0, "global_step": 0, "saturation": 1.25}
     kept = keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures)
     assert kept == 0
     return folder

@@ -1,5 +1,6 @@
 """Options of training, through `--mode train` with a network of three small layers."""
 
+import errno
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from colorization.data.prepare import prepare
 from colorization.errors import UserError
 from colorization.modes import evaluate, train
 from colorization.options import parse
-from colorization.training import checkpoint, cluster
+from colorization.training import checkpoint, cluster, training
 from colorization.training.settings import stored_settings
 
 
@@ -135,6 +136,33 @@ def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path)
         np.testing.assert_array_equal(other.get_tensor(name), first.get_tensor(name))
     # Going on, half size stays done.
     assert "Half size" not in run(*GETS_NOWHERE, "--half_size_share", 0.5, steps=50)
+
+
+def test_a_training_stopped_in_its_last_evaluation_does_it_when_it_is_run_again(
+    run, tmp_path, monkeypatch
+):
+    folder = tmp_path / "model"
+    run("--save_checkpoints_steps", 2, "--learning_rate", 0.02, steps=2)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="full"):
+        patched.setattr(training, "keep_if_best", full_disk)
+        run("--save_checkpoints_steps", 2, "--learning_rate", 0.02, steps=4)
+    listed = (folder / "unreadable.txt").write_text("photo.png\tdamaged\n")
+    assert step_of(checkpoint.best_checkpoint(str(folder))) == 2
+    printed = run(steps=4)
+    assert "stopped before the last checkpoint was evaluated, which is done now" in printed
+    assert f"Best checkpoint, which predict takes: {folder}/best/model.ckpt-4" in printed
+    assert step_of(checkpoint.best_checkpoint(str(folder))) == 4
+    assert len((folder / "unreadable.txt").read_text()) == listed
+    printed = run(steps=4)
+    assert "for 4 steps already" in printed and "evaluated" not in printed
+    # What has been evaluated and is not the best one is not evaluated again.
+    run("--learning_rate", 50, "--learning_rate_schedule", "constant", steps=6)
+    assert step_of(checkpoint.best_checkpoint(str(folder))) == 4
+    assert "evaluated" not in run(steps=6)
+
+
+def full_disk(*arguments):
+    raise OSError(errno.ENOSPC, "the disk is full")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--patience", 2), ("--half_size_share", 0.5)])

@@ -21,6 +21,7 @@ from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
 from colorization.training import checkpoint, cluster, start, tryout
+from colorization.training.evaluation import is_evaluated
 from colorization.training.hooks import Interrupted
 from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
 from colorization.training.settings import (
@@ -30,6 +31,7 @@ from colorization.training.settings import (
 )
 from colorization.training.training import (
     Photos,
+    evaluate_last,
     photos_per_step,
     stored_full_size_step,
     train_task,
@@ -92,7 +94,7 @@ def train_model(
     """Trains one model, or does one task of it on its share of the photos, and prints the outcome.
 
     Returns:
-      False if nothing was left to train.
+      False if nothing was left to train or to evaluate.
     """
     options = _with_network_settings(options, data)
     train, test = _photos(data, task)
@@ -101,11 +103,7 @@ def train_model(
         trained_steps = find_steps(options.model_dir)
         if trained_steps >= options.max_steps and task.task_type != "evaluator":
             cluster.report_finished(task)
-            print(
-                f"{options.model_dir} has been trained for {trained_steps} steps already; "
-                f"to go on, give a larger --{'minutes' if options.minutes else 'max_steps'}"
-            )
-            return False
+            return _finish(network, options, task, trained_steps, train, test)
         if options.profile and options.profile <= trained_steps:
             raise UserError(
                 f"--profile {options.profile}: training goes on from step {trained_steps}"
@@ -125,7 +123,8 @@ def train_model(
                 start.store(options)
 
         with (
-            _watched(options, task, train, test),
+            _listing_unreadable(options, task, train),
+            _stoppable(train, test),
             _started(options, task, trained_steps) as start_options,
         ):
             metrics = train_task(
@@ -134,6 +133,28 @@ def train_model(
         cluster.report_finished(task)
     if task.is_chief:
         _print_outcome(options, task, trained_steps, train, test, metrics)
+    return True
+
+
+def _finish(
+    network: Network,
+    options: Options,
+    task: tf_estimator.RunConfig,
+    trained_steps: int,
+    train: Photos,
+    test: Photos,
+) -> bool:
+    """Does what is left of a training that has reached its last step; see `train_model`."""
+    print(
+        f"{options.model_dir} has been trained for {trained_steps} steps already; "
+        f"to go on, give a larger --{'minutes' if options.minutes else 'max_steps'}"
+    )
+    if task.cluster_spec or is_evaluated(options.model_dir, trained_steps):
+        return False
+    print("It was stopped before the last checkpoint was evaluated, which is done now.")
+    with _stoppable(train, test):
+        metrics = evaluate_last(network, options, task, trained_steps, train, test)
+    _print_best(options, test, metrics)
     return True
 
 
@@ -160,10 +181,20 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
 
 
 @contextlib.contextmanager
-def _watched(
-    options: Options, task: tf_estimator.RunConfig, train: Photos, test: Photos
+def _listing_unreadable(
+    options: Options, task: tf_estimator.RunConfig, train: Photos
 ) -> Iterator[None]:
-    """Ends the program if a signal stops the body; always lists the photos that were left out."""
+    """Lists the photos that could not be opened, however the body ends."""
+    try:
+        yield
+    finally:
+        if task.is_chief:
+            train.report.write_unreadable(os.path.join(options.model_dir, UNREADABLE))
+
+
+@contextlib.contextmanager
+def _stoppable(train: Photos, test: Photos) -> Iterator[None]:
+    """Ends the program if a signal stops the body, or if too many photos are unreadable."""
     try:
         with train.report.as_user_error(), test.report.as_user_error():
             yield
@@ -174,9 +205,6 @@ def _watched(
             f"To go on:\n  {command_line(['python', *sys.argv])}"
         )
         sys.exit(128 + interruption.signal_number)
-    finally:
-        if task.is_chief:
-            train.report.write_unreadable(os.path.join(options.model_dir, UNREADABLE))
 
 
 def _print_outcome(
@@ -192,14 +220,19 @@ def _print_outcome(
         photos_seen < train.report.usable and not options.patience and not task.cluster_spec
     )
     print(f"Trained on {f'{photos_seen:,} of ' if seen_in_part else ''}{train.report}.")
-    newest = checkpoint.newest_listed(options.model_dir)
-    print(f"Checkpoint: {newest}")
+    print(f"Checkpoint: {checkpoint.newest_listed(options.model_dir)}")
     if metrics:
-        print_metrics(metrics, test.report)
-        best = checkpoint.newest_listed(os.path.join(options.model_dir, BEST)) or newest
-        print(f"Best checkpoint, which predict takes: {best}")
-        if checkpoint.step_of(best) == 0:
-            print(
-                "No checkpoint does better on the photos to test on than the model that the "
-                "training started from; more photos or a lower --learning_rate may."
-            )
+        _print_best(options, test, metrics)
+
+
+def _print_best(options: Options, test: Photos, metrics: dict[str, Any]) -> None:
+    """Prints the metrics of the last checkpoint, and which checkpoint is the best."""
+    print_metrics(metrics, test.report)
+    newest = checkpoint.newest_listed(options.model_dir)
+    best = checkpoint.newest_listed(os.path.join(options.model_dir, BEST)) or newest
+    print(f"Best checkpoint, which predict takes: {best}")
+    if checkpoint.step_of(best) == 0:
+        print(
+            "No checkpoint does better on the photos to test on than the model that the "
+            "training started from; more photos or a lower --learning_rate may."
+        )

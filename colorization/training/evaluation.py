@@ -19,6 +19,8 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 _log = logging.getLogger(__name__)
 
 _LIVELINESS_FIGURES = ("saturation", "vibrance", "added_saturation")
+# The step of the newest checkpoint that was evaluated, whether it is the best one or not.
+_EVALUATED_STEP = "evaluated_step"
 # Least and most saturation that is applied, because an untrained model measures nonsense.
 SATURATION_LIMITS = 0.5, 2.0
 
@@ -108,7 +110,7 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     Args:
       model_dir: folder of the model.
       checkpoint: prefix of the one evaluated.
-      metrics: of the evaluation, `loss` among them.
+      metrics: of the evaluation, `loss` and `global_step` among them.
 
     Returns:
       Number of evaluations since the best one. It is 0 if this is the best one, or if there is
@@ -116,6 +118,7 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     """
     folder = Path(model_dir) / BEST
     figures = {name: float(value) for name, value in metrics.items()}
+    evaluated = {_EVALUATED_STEP: figures["global_step"]}
     best = stored_evaluation(folder)
     if best and not same_photos(best, figures):
         best = None
@@ -124,17 +127,24 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
         if best is None:
             return 0
         since = int(best["evaluations_since"]) + 1
-        write_json(folder / EVALUATION, {**best, "evaluations_since": since})
+        write_json(folder / EVALUATION, {**best, "evaluations_since": since, **evaluated})
         return since
     name = os.path.basename(checkpoint)
     best_prefix = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), best_prefix, [best_prefix])
-    write_json(folder / EVALUATION, {**figures, "evaluations_since": 0})
+    write_json(folder / EVALUATION, {**figures, "evaluations_since": 0, **evaluated})
     # Earlier best checkpoints and the leftovers of interrupted copies are removed.
     for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
         if not file.name.startswith(f"{name}."):
             file.unlink()
     return 0
+
+
+def is_evaluated(model_dir: str, step: int) -> bool:
+    """Whether training has evaluated the checkpoint of a step, or a later one."""
+    stored = stored_evaluation(Path(model_dir) / BEST)
+    # Earlier versions did not note the step.
+    return stored is not None and stored.get(_EVALUATED_STEP, math.inf) >= step
 
 
 def _copy(checkpoint: str, folder: Path) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,7 +139,7 @@ def train_task(
             {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
     training = _Training(estimator, options, task, train, test, before_saving)
-    try:
+    with _finite(options.model_dir):
         if task.task_type == "evaluator":
             return training.evaluate_until_trained(trained_steps)
         # Workers have nothing to save: a signal ends them at once.
@@ -147,11 +147,43 @@ def train_task(
             if trained_steps < options.half_size_steps:
                 trained_steps = training.at_half_size(trained_steps)
             return training.at_full_size(trained_steps)
+
+
+def evaluate_last(
+    network: Network,
+    options: Options,
+    task: tf_estimator.RunConfig,
+    trained_steps: int,
+    train: Photos,
+    test: Photos,
+) -> dict[str, Any]:
+    """Evaluates the last checkpoint of a training that was stopped before it had done so.
+
+    Args:
+      network, options, task, trained_steps, train, test: see `train_task`.
+
+    Returns:
+      The metrics of that checkpoint.
+
+    Raises:
+      hooks.Interrupted: a signal came.
+      UserError: the loss is not finite.
+    """
+    estimator = _training_estimator(network, options, trained_steps)
+    training = _Training(estimator, options, task, train, test, lambda: None)
+    with _finite(options.model_dir), training.signals.recorded():
+        return training.evaluate(checkpoint.newest_listed(options.model_dir))
+
+
+@contextlib.contextmanager
+def _finite(model_dir: str) -> Iterator[None]:
+    """Turns a loss that is not finite into a `UserError`."""
+    try:
+        yield
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
-            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
-            "go on from it with a lower --learning_rate"
+            f"{checkpoint.latest_checkpoint(model_dir)}: go on from it with a lower --learning_rate"
         ) from error
 
 
@@ -249,12 +281,27 @@ class _Training:
           start: that checkpoint; by default the newest one.
         """
         start = start or checkpoint.newest_listed(self._options.model_dir)
-        spec = self._eval_spec()
-        metrics = self._estimator.evaluate(spec.input_fn, hooks=spec.hooks, checkpoint_path=start)
         # The same weights keep the liveliness that they were used with.
         start_folder = located(self._options.start, self._options.model)
-        metrics |= liveliness_figures(Path(start_folder))
-        self._best.export(self._estimator, None, start, metrics, is_the_final_export=False)
+        self.evaluate(start, liveliness_figures(Path(start_folder)))
+
+    def evaluate(self, evaluated: str, known: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """Evaluates a checkpoint as a candidate for the best one.
+
+        Args:
+          evaluated: its prefix.
+          known: metrics that are kept instead of those that are measured.
+
+        Returns:
+          The metrics.
+        """
+        spec = self._eval_spec()
+        metrics = self._estimator.evaluate(
+            spec.input_fn, hooks=spec.hooks, checkpoint_path=evaluated
+        )
+        metrics |= known or {}
+        self._best.export(self._estimator, None, evaluated, metrics, is_the_final_export=False)
+        return metrics
 
     def _train_hooks(self, progress: hooks.TrainProgress) -> list[hooks.SessionRunHook]:
         """Hooks of the training, the progress bar first."""
