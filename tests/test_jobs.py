@@ -42,6 +42,25 @@ def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
     assert set(colorize(client, photos)[0]) == {"gray.png", "photo.jpg"}
 
 
+def test_a_cancelled_job_takes_no_other_along(client, photos, monkeypatch):
+    begun, ended, colorize_photo = threading.Semaphore(0), threading.Event(), jobs._colorize
+
+    def slow(*arguments):
+        begun.release()
+        assert ended.wait(HANG)
+        return colorize_photo(*arguments)
+
+    monkeypatch.setattr(jobs, "_colorize", slow)
+    files = [gradio_client.handle_file(photos[0])]
+    running = [client.submit(files, api_name="/colorize") for _ in range(6)]
+    begun.acquire()
+    for cancelled in (running[0], running[5]):
+        assert cancelled.cancel()
+    ended.set()
+    for job in running[1:5]:
+        assert job.result(timeout=300)[1] == {}
+
+
 def full_disk(self, *_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -271,6 +271,10 @@ class RequestFilter:
         if not isinstance(call, dict) or not isinstance(call.get("session_hash"), str | None):
             raise ValueError(call)
         route = path.removeprefix(_PREFIX).rstrip("/")
+        if route == "cancel":
+            # Gradio would stop all running jobs of the session, and complete only one of them. No
+            # function has this number; the one job ends without it, too.
+            return {**call, "fn_index": -1}
         if route.startswith("call/v2/"):
             self._require_sense(route.removeprefix("call/v2/"), call)
             return call
@@ -299,7 +303,7 @@ def _paths(value: object) -> Iterator[object]:
 
 
 def _is_call(path: str) -> bool:
-    return path.startswith((f"{_PREFIX}queue/join", f"{_PREFIX}call/"))
+    return path.startswith(tuple(f"{_PREFIX}{call}" for call in ("queue/join", "call/", "cancel")))
 
 
 async def _answer(send: _Send, status: int, text: str) -> None:
