@@ -266,9 +266,19 @@ def writable(folder: str, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        _require_no_dangling_link(Path(folder), option)
         raise UserError(
             f"cannot write to {folder} ({error.strerror}); choose another --{option}"
         ) from error
+
+
+def _require_no_dangling_link(path: Path, option: str) -> None:
+    """Raises a `UserError` if a path is a link to what does not exist."""
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"{path} is a link to {os.readlink(path)}, which does not exist; mount its disk, or "
+            f"change --{option}"
+        )
 
 
 def require_writable(folder: str, option: str) -> None:
@@ -280,6 +290,7 @@ def require_writable(folder: str, option: str) -> None:
     existing = Path(folder).absolute()
     # An absent drive is its own parent.
     while not existing.exists() and existing != existing.parent:
+        _require_no_dangling_link(existing, option)
         existing = existing.parent
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -50,6 +51,7 @@ def run(model: str, network: Network) -> NoReturn:
 def _run(model: str, network: Network) -> int:
     try:
         _require_working_folder()
+        _require_temporary_folder()
         options = parse(model, sys.argv[1:])
         if options.xla:
             # XLA on CPUs needs this flag, which TensorFlow reads when it first looks for devices.
@@ -85,3 +87,18 @@ def _require_working_folder() -> None:
         os.getcwd()
     except FileNotFoundError as error:
         raise UserError("the working folder is gone; change to one that exists") from error
+
+
+def _require_temporary_folder() -> None:
+    """Checks that temporary files can be written, without which TensorFlow cannot be imported.
+
+    Raises:
+      UserError: they cannot.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(
+            "no folder takes temporary files (/tmp, say): free some space there, make it writable, "
+            "or name another folder in the variable TMPDIR"
+        ) from error

@@ -1,5 +1,6 @@
 """Both scripts as a user runs them."""
 
+import errno
 import functools
 import json
 import os
@@ -270,6 +271,27 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path):
         ["sh", "-c", steps], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANG
     )
     refused(result, "working folder is gone")
+
+
+def test_a_want_of_a_folder_for_temporary_files_is_said(tmp_path, run_here, monkeypatch):
+    """As on a disk that is full to the last byte."""
+
+    def full():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.gettempdir", full)
+        result = run_here("color.py", "--mode", "predict", folder=tmp_path)
+    refused(result, "temporary", "TMPDIR")
+
+
+@posix
+def test_a_link_to_a_disk_that_is_not_there_is_said(tmp_path, run_here):
+    (tmp_path / "results").symlink_to("/media/stick/results")
+    (tmp_path / "a.png").touch()
+    preparing = ["--mode", "prepare", "--input", "a.png", "--output", "results/x"]
+    for words in (preparing, ["--model_dir", "results"]):
+        refused(run_here("color.py", *words, folder=tmp_path), "link to /media/stick", words[-2])
 
 
 @pytest.mark.parametrize("mode", ["train", "predict"])

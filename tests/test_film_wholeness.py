@@ -1,6 +1,8 @@
 """Films that break off are refused, and whole ones are not."""
 
+import itertools
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -141,6 +143,40 @@ def test_avi_films_may_end_within_their_index(make_film, missing):
     """The index comes last, so that no picture is missing."""
     source = make_film("film.avi", 50, **KINDS["film.avi"])
     source.write_bytes(source.read_bytes()[:-missing])
+    assert require_whole(str(source)).pictures == 50
+
+
+@pytest.mark.parametrize("rate", [1, 3])
+def test_flv_of_few_pictures_is_whole(make_film, rate):
+    source = make_film("film.flv", 10, rate=rate, sounds=[("aac", 44100)])
+    assert require_whole(str(source)).pictures == 10
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov"])
+def test_subtitles_may_outlast_a_film(make_film, name):
+    """As in a part that was cut out, of which FFmpeg gives other ends than it states."""
+    times = (0, 1000, 1300, 2000, 2300, 4000)
+
+    def set_up(film, video, tracks):
+        subtitles = film.add_mux_stream("mov_text")
+        subtitles.time_base = Fraction(1, 1000)
+
+        def write():
+            for time, end in itertools.pairwise(times):
+                packet = av.Packet(b"\0\5Hello")
+                packet.stream, packet.time_base = subtitles, subtitles.time_base
+                packet.pts, packet.dts, packet.duration = time, time, end - time
+                film.mux(packet)
+
+        return write
+
+    source = make_film(name, 50, set_up=set_up)
+    data = bytearray(source.read_bytes())
+    # The length of the track's edit, and what it leaves out before (ISO/IEC 14496-12, 8.6.6).
+    struct.pack_into(">2I", data, data.rindex(b"elst") + 12, 2700, 1300)
+    source.write_bytes(data)
+    with av.open(str(source)) as film:
+        assert film.duration == 2_700_000
     assert require_whole(str(source)).pictures == 50
 
 

@@ -157,13 +157,14 @@ def test_spaces_around_a_path_count_only_if_a_file_has_them(tmp_path):
         ("\u202asub folder/a.jpg\xa0", "sub folder/a.jpg"),
         ("# my photos\n#EXTM3U\nsub folder/a.jpg\n#\n", "sub folder/a.jpg"),
         ("# 1.jpg", "# 1.jpg"),
+        ('"\'89 beach.jpg" ', "'89 beach.jpg"),
         ("#missing.jpg", "#missing.jpg"),
         ("'missing.jpg'", "missing.jpg"),
     ],
 )
 def test_lists_of_other_systems_and_people_are_understood(tmp_path, listed, meant):
     (tmp_path / "sub folder").mkdir()
-    for name in ("sub folder/a.jpg", "# 1.jpg"):
+    for name in ("sub folder/a.jpg", "# 1.jpg", "'89 beach.jpg"):
         (tmp_path / name).touch()
     (tmp_path / "list.txt").write_text(f"{listed}\n", "utf-8")
     found = [os.path.relpath(path, tmp_path) for path in find_photos([str(tmp_path / "list.txt")])]

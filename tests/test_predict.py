@@ -289,7 +289,7 @@ def test_a_shard_without_photos_is_done(run_predict, photos, capsys):
     assert f"No photos in shard {index} of 2" in capsys.readouterr().out
 
 
-def test_only_the_coloured_pictures_are_kept(run_predict, photos, tmp_path):
+def test_only_the_coloured_pictures_are_kept(run_predict, photos, tmp_path, capsys):
     run_predict("--input", photos)
     before = contents(tmp_path / "out/predicted")
     run_predict("--input", photos, "--overwrite", "--keep", "predicted")
@@ -300,6 +300,15 @@ def test_only_the_coloured_pictures_are_kept(run_predict, photos, tmp_path):
     assert contents(tmp_path / "out/predicted") == before
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert [name for name in made if name[0] != "."] == ["finished.jsonl", "predicted"]
+    capsys.readouterr()
+    run_predict("--input", photos, "--keep", "predicted")
+    assert "gray" not in capsys.readouterr().out
+    run_predict("--input", photos)
+    told = capsys.readouterr().out
+    assert f"Of these, {len(before)} have no gray picture beside them" in told
+    run_predict("--input", photos, "--overwrite")
+    run_predict("--input", photos)
+    assert "no gray picture" not in capsys.readouterr().out
 
 
 def test_a_folder_without_pictures_has_no_page(tmp_path):

@@ -13,9 +13,11 @@ from urllib.parse import unquote
 from colorization.data.places import photo_id
 from colorization.texts import as_utf_8
 
-# What may be around a path: indents, a blank that Windows' `echo` keeps, quotation marks, and
-# characters of no width, of which Windows' Explorer copies one with a path.
-_AROUND = " \t\"'\xa0\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
+# What may be around a path: indents, a blank that Windows' `echo` keeps, its quotation marks.
+_AROUND = ' \t"'
+# What else may be: other quotation marks, blanks that do not break, and characters of no width, of
+# which Windows' Explorer copies one with a path.
+_MORE_AROUND = f"{_AROUND}'\xa0\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
 # Remarks of people, and those of playlists.
 _REMARK = re.compile(r"#(\s|EXT|$)")
 
@@ -54,16 +56,17 @@ def _path(line: bytes, folder: str) -> str | None:
       None for a line that is empty or a remark.
     """
     written = list(dict.fromkeys(_decodings(line)))
-    trimmed = [text.strip(_AROUND) for text in written]
+    stripped = [text.strip(_AROUND) for text in written]
+    trimmed = [text.strip(_MORE_AROUND) for text in written]
     if not trimmed[0]:
         return None
     # A list from Windows may have been copied together with its photos.
     from_windows = [text.replace("\\", "/") for text in trimmed]
+    readings = [*written, *stripped, *trimmed, *from_windows]
     paths = [
-        address_of_file(text) if "://" in text else os.path.join(folder, text)
-        for text in (*written, *trimmed, *from_windows)
+        address_of_file(text) if "://" in text else os.path.join(folder, text) for text in readings
     ]
-    likeliest = None if _REMARK.match(trimmed[0]) else paths[len(written)]
+    likeliest = None if _REMARK.match(trimmed[0]) else paths[readings.index(trimmed[0])]
     return next((path for path in paths if os.path.lexists(photo_id(path))), likeliest)
 
 

@@ -47,6 +47,8 @@ _AVI_TOLERANCE = 1.5 / 25
 # A number of frames that FFmpeg writes to AVI if it cannot go back to the header; no film has so
 # many.
 _FRAMES_UNKNOWN = 2**30
+# Number of pictures at the end of FLV whose lengths may be stated, but not found.
+_STEPS_UNKNOWN = 3
 # Containers that do not mark cut packets, or whose packets may also be cut by damage in the middle.
 _CUT_PACKETS_ARE_DAMAGE = ("mpegts", "mpeg", "dv")
 _MICROSECONDS = 10**6
@@ -85,8 +87,12 @@ def require_whole(path: str) -> Content:
         except av.FFmpegError as error:
             end = float(max(progress.ends.values(), default=0))
             raise UnreadableFilm(f"breaks off at {end:.1f} s ({ffmpeg_reason(error)})") from error
+        tolerance = _TOLERANCES.get(container, _AVI_TOLERANCE)
+        if container == "flv":
+            # FFmpeg counts the delay and the length of the last picture, which FLV does not store.
+            tolerance = max(tolerance, _STEPS_UNKNOWN * progress.step)
         for stated_end, end in _stated_ends(film, local_path(path), progress):
-            if end < stated_end - _TOLERANCES.get(container, _AVI_TOLERANCE):
+            if end < stated_end - tolerance:
                 raise UnreadableFilm(
                     f"breaks off at {float(end):.1f} s of {float(stated_end):.1f} s; {_REMEDY}"
                 )
@@ -140,6 +146,11 @@ class _Progress:
                 index = packet.stream.index
                 self.ends[index] = max(self.ends.get(index, end), end)
 
+    @property
+    def step(self) -> float:
+        """Mean time in seconds from one picture to the next."""
+        return float(self.ends.get(self._pictures.index, 0)) / max(1, self.count)
+
 
 def _is_zeros(packet: Packet) -> bool:
     return not any(memoryview(packet)[:_CHECKED_BYTES]) and not bytes(packet).strip(b"\0")
@@ -160,6 +171,9 @@ def _stated_ends(
     length = Fraction(film.duration or 0, _MICROSECONDS)
     if container in _LENGTH_MAY_BE_ESTIMATED:
         length = stated_seconds(path, container)
+    # Other tracks, such as those of subtitles and chapters, may outlast what was cut out of a film.
+    if container in _STATED_BY_TRACK and main_pictures(film).duration:
+        length = Fraction(0)
     if container in _TOLERANCES and length:
         origin = 0 if container in _COUNTED_FROM_ZERO else start
         yield origin + length, max(ends.values(), default=start)

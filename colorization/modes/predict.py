@@ -80,6 +80,10 @@ def run(network: Network, options: Options) -> None:
         # Photos come first, because a film may take all night.
         if photos:
             unfinished = _unfinished(photos, names, finished, options, "photos", hints)
+            if options.keep != "predicted":
+                _say_what_is_bare(
+                    [names[path] for path in photos if path not in unfinished], output
+                )
             _colorize_photos(colorizer, unfinished, output, options, report, hints)
             _show(output, options)
         if films:
@@ -294,10 +298,19 @@ def _unfinished(
             return False
 
     unfinished = [path for path in paths if options.overwrite or not is_finished(path)]
-    if len(unfinished) < len(paths):
-        skipped = len(paths) - len(unfinished)
+    if skipped := len(paths) - len(unfinished):
         print(f"Skipping {skipped:,} finished {noun}; --overwrite colours them anew.")
     return {path: names[path] for path in unfinished}
+
+
+def _say_what_is_bare(finished: list[str], output: Path) -> None:
+    """Says how many finished pictures have no gray one beside them, as with `--keep predicted`."""
+    bare = sum(not os.path.exists(output / "gray" / name) for name in finished)
+    if bare:
+        print(
+            f"Of these, {bare:,} have no gray picture beside them, so that the page shows them "
+            "alone; --overwrite makes both."
+        )
 
 
 def _say_which_names_change(places: Mapping[str, str], names: Mapping[str, str]) -> None:

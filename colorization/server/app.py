@@ -194,9 +194,11 @@ def _require_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
             raise UserError(f"port {port} is in use; choose another with --port") from error
+        # Python adds the address to the text; errors about names have codes of their own.
+        is_of_system = isinstance(error.errno, int) and error.errno > 0
+        why = os.strerror(error.errno) if is_of_system else error.strerror or error
         raise UserError(
-            f"cannot listen on port {port} of {host} ({error.strerror or error}); "
-            "choose others with --host and --port"
+            f"cannot listen on port {port} of {host} ({why}); choose others with --host and --port"
         ) from error
 
 
