@@ -190,6 +190,34 @@ def test_avi_films_that_were_written_into_a_pipe_state_no_length(make_film):
     assert require_whole(str(source)).pictures == 50
 
 
+def flipped(pages):
+    page = bytearray(pages[6])
+    page[-1] ^= 1
+    return [*pages[:6], bytes(page), *pages[7:]]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda pages: pages, []),
+        (lambda pages: [*pages[:6], *pages[7:]], ["1 of its pages are missing or damaged"]),
+        (flipped, ["1 of its pages are missing or damaged"]),
+        (lambda pages: pages[:-1], ["its end may be missing"]),
+    ],
+    ids=["whole", "lost", "flipped", "without end"],
+)
+def test_pages_that_are_missing_from_ogg_are_told(make_film, painter, tmp_path, harm, told):
+    """FFmpeg, whose checksums these are, passes over them without a word."""
+    options = {"page_duration": "100000"}
+    source = make_film("film.ogv", 50, pictures="libvpx", container="ogg", muxing=options)
+    pages = [b"OggS" + page for page in source.read_bytes().split(b"OggS")[1:]]
+    assert len(pages) > 10
+    source.write_bytes(b"".join(harm(pages)))
+    done = colorize_film(painter, str(source), tmp_path / "results/film.mp4", ignore)
+    # An old PyAV is told as well.
+    assert [change for change in done.changes if "install" not in change] == told
+
+
 def test_what_is_behind_a_film_is_none_of_it(make_film):
     source = make_film("film.mkv", 50)
     with source.open("ab") as file:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from colorization.files import atomic_write, remove_left_behind
 from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.file_end import has_zeros_inside
+from colorization.films.ogg import missing_from_ogg
 from colorization.films.smoother import Smoother
 from colorization.films.source import (
     address,
@@ -174,6 +175,8 @@ class _Coloring:
             changes.append(f"not turned by {self._converter.remaining_degrees} degrees")
         if has_zeros_inside(film_path(self._film), container_name(self._film)):
             changes.append("part of the file is zeros")
+        if container_name(self._film) == "ogg":
+            changes += missing_from_ogg(film_path(self._film))
         if self._damage:
             changes.append(f"{len(self._damage):,} times damaged ({self._damage[0]})")
         return changes
