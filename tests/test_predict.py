@@ -80,6 +80,20 @@ def test_names_that_not_every_disk_takes_are_said(run_predict, photos, tmp_path,
     assert len(read_finished(tmp_path / "out")) == 3
 
 
+def test_a_clock_that_was_ahead_once_does_no_harm(
+    run_predict, photos, tmp_path, capsys, monkeypatch
+):
+    photo = photos / "colour0.png"
+    with monkeypatch.context() as patch:
+        patch.setattr("time.time", lambda: 2e9)
+        run_predict("--input", photo)
+    photo.write_bytes((photos / "colour1.png").read_bytes() + b"\0")
+    run_predict("--input", photo)
+    capsys.readouterr()
+    run_predict("--input", photo)
+    assert "Skipping 1 finished" in capsys.readouterr().out
+
+
 def test_a_replaced_photo_is_coloured_anew(run_predict, photos, tmp_path, capsys):
     photo, truth = photos / "colour0.png", tmp_path / "out/truth/colour0.png"
     run_predict("--input", photos)

@@ -55,11 +55,9 @@ class OwnResults:
         return picture in names
 
 
-def record_lines(folder: Path, kind: str) -> Iterator[bytes]:
-    """The lines of all shards' records in a results folder."""
-    for path in sorted(folder.glob(f"{kind}*.jsonl")):
-        with open(path, "rb") as record:
-            yield from record
+def record_files(folder: Path, kind: str) -> list[Path]:
+    """All shards' records in a results folder."""
+    return sorted(folder.glob(f"{kind}*.jsonl"))
 
 
 def is_thumbnail(name: str) -> bool:
@@ -70,6 +68,8 @@ def is_thumbnail(name: str) -> bool:
 def _recorded_names(folder: Path) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for kind in (FINISHED, BEGUN):
-            for line in record_lines(folder, kind):
-                with contextlib.suppress(*RECORD_ERRORS):
-                    yield str(json.loads(line)["picture"])
+            for path in record_files(folder, kind):
+                with open(path, "rb") as record:
+                    for line in record:
+                        with contextlib.suppress(*RECORD_ERRORS):
+                            yield str(json.loads(line)["picture"])

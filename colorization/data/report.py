@@ -27,14 +27,15 @@ class Report:
 
     Attributes:
       total: photos listed.
+      what: what messages call the photos.
       problem: the error that stopped the reading, if any; see `as_user_error`.
       gray: paths of the photos left out because they have no colour.
       toned: paths of those left out because their colour is that of a toned print.
       unreadable: path -> reason for the photos that could not be opened.
     """
 
-    def __init__(self, total: int):
-        self.total = total
+    def __init__(self, total: int, what: str = "photos"):
+        self.total, self.what = total, what
         self.problem: UserError | None = None
         self.gray: set[str] = set()
         self.toned: set[str] = set()
@@ -68,13 +69,9 @@ class Report:
     def require_readable(self) -> None:
         """Stops the reading when too many photos are unreadable."""
         if self.too_many_unreadable:
+            which = f"{len(self.unreadable):,} of {self.total:,} {self.what} are unreadable"
             reasons = named_reasons(self.unreadable)
-            self.stop(
-                UserError(
-                    f"{len(self.unreadable):,} of {self.total:,} photos are unreadable: {reasons}; "
-                    "mend them or name other photos"
-                )
-            )
+            self.stop(UserError(f"{which}: {reasons}; mend them or name others"))
 
     @contextmanager
     def as_user_error(self) -> Iterator[None]:

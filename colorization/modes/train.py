@@ -177,7 +177,8 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
         train = shards.divided(train, task.global_id_in_cluster, task.num_worker_replicas)
     for photos in (train, test):
         split.require_usable(photos)
-    return Photos(train, Report(len(train))), Photos(test, Report(len(test)))
+    test_report = Report(len(test), "photos to test on")
+    return Photos(train, Report(len(train))), Photos(test, test_report)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from colorization.data.own_results import (
     RECORD_ERRORS,
     VIEWS,
     OwnResults,
-    record_lines,
+    record_files,
 )
 from colorization.data.photo_files import Version, file_version, is_film, size_and_time
 from colorization.data.places import photo_id
@@ -185,21 +185,30 @@ def _existing_names(output: Path) -> Iterator[str]:
 
 
 def _read_record(output: Path, kind: str) -> dict[str, Finished]:
-    recorded_at: dict[str, float] = {}
-    pictures: dict[str, Finished] = {}
-    for line in record_lines(output, kind):
-        with contextlib.suppress(*RECORD_ERRORS):
-            facts = json.loads(line)
-            name, time_recorded = str(facts["picture"]), float(facts.get("noted", 0))
-            picture = Finished(
-                str(facts["photo"]),
-                _version(facts.get("version")),
-                _valid_scores(facts["scores"]),
-                str(facts.get("hints", "")),
-            )
-            if time_recorded >= recorded_at.get(name, 0):
-                recorded_at[name], pictures[name] = time_recorded, picture
-    return pictures
+    latest: dict[str, tuple[float, Finished]] = {}
+    for path in record_files(output, kind):
+        # Within one record the last line counts, for the clock may have been wrong once.
+        for name, noted in _read_file(path).items():
+            if name not in latest or noted[0] >= latest[name][0]:
+                latest[name] = noted
+    return {name: picture for name, (_, picture) in latest.items()}
+
+
+def _read_file(path: Path) -> dict[str, tuple[float, Finished]]:
+    """Name -> time of the last line about it in one record, and what that says."""
+    found: dict[str, tuple[float, Finished]] = {}
+    with open(path, "rb") as record:
+        for line in record:
+            with contextlib.suppress(*RECORD_ERRORS):
+                facts = json.loads(line)
+                picture = Finished(
+                    str(facts["photo"]),
+                    _version(facts.get("version")),
+                    _valid_scores(facts["scores"]),
+                    str(facts.get("hints", "")),
+                )
+                found[str(facts["picture"])] = float(facts.get("noted", 0)), picture
+    return found
 
 
 def _shard_suffix(shard: tuple[int, int]) -> str:
