@@ -28,15 +28,16 @@ _FILES = re.compile(
     r"|\.trashed-\d+-.*"
     # Unfinished downloads and copies.
     r"|.*\.(part(-frag\d+)?|partial|crdownload|download|opdownload|fdmdownload|downloading)"
-    r"|.*\.temp\.(mp4|mkv|webm|mov)|.*\.(incomplete|filepart|dtapart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
+    r"|.*\.(incomplete|filepart|dtapart|aria2|xltd|bts)|.*\.\w{2,5}\.(![a-z]+|[a-z]{2}!|td)"
+    r"|.*\.temp\.(mp4|mkv|webm|mov)"
     # What macOS keeps of a file that other disks have no place for.
     r"|\._.*",
     re.DOTALL,
 )
 _FOLDERS = re.compile(
     # Of Synology, QNAP, Buffalo, NetApp, Nextcloud, GoodSync, macOS, Windows and Linux.
-    r"@eadir|@tmp|@recycle|@transcode|@recently-snapshot|#recycle|#snapshot|~snapshot|trashbox|_gsdata_"
-    r"|files_(trashbin|versions)|appdata_oc\w+|web-file-upload-.*"
+    r"@eadir|@tmp|@recycle|@transcode|@recently-snapshot|#recycle|#snapshot|~snapshot|trashbox"
+    r"|_gsdata_|files_(trashbin|versions)|appdata_oc\w+|web-file-upload-.*"
     r"|__macosx|network trash folder|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|\.(thumbnails|@__thumb|trash.*|recycle.*|appledouble|dropbox\.cache|stversions|dtrash)"
     # Of Sony's cameras, Nokia's phones, Jellyfin, Mylio and Safari.

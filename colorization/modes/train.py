@@ -31,7 +31,6 @@ from colorization.training.settings import (
 )
 from colorization.training.training import (
     Photos,
-    evaluate_last,
     photos_per_step,
     stored_full_size_step,
     train_task,
@@ -103,7 +102,14 @@ def train_model(
         trained_steps = find_steps(options.model_dir)
         if trained_steps >= options.max_steps and task.task_type != "evaluator":
             cluster.report_finished(task)
-            return _finish(network, options, task, trained_steps, train, test)
+            if _is_finished(options, task, trained_steps):
+                return False
+            with _stoppable(train, test):
+                metrics = train_task(
+                    network, options, task, trained_steps, train, test, lambda: None
+                )
+            _print_best(options, test, metrics)
+            return True
         if options.profile and options.profile <= trained_steps:
             raise UserError(
                 f"--profile {options.profile}: training goes on from step {trained_steps}"
@@ -136,26 +142,16 @@ def train_model(
     return True
 
 
-def _finish(
-    network: Network,
-    options: Options,
-    task: tf_estimator.RunConfig,
-    trained_steps: int,
-    train: Photos,
-    test: Photos,
-) -> bool:
-    """Does what is left of a training that has reached its last step; see `train_model`."""
+def _is_finished(options: Options, task: tf_estimator.RunConfig, trained_steps: int) -> bool:
+    """Whether nothing is left of a training that has reached its last step; says what is."""
     print(
         f"{options.model_dir} has been trained for {trained_steps} steps already; "
         f"to go on, give a larger --{'minutes' if options.minutes else 'max_steps'}"
     )
     if task.cluster_spec or is_evaluated(options.model_dir, trained_steps):
-        return False
+        return True
     print("It was stopped before the last checkpoint was evaluated, which is done now.")
-    with _stoppable(train, test):
-        metrics = evaluate_last(network, options, task, trained_steps, train, test)
-    _print_best(options, test, metrics)
-    return True
+    return False
 
 
 def _with_network_settings(options: Options, data: Selection) -> Options:

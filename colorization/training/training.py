@@ -115,6 +115,8 @@ def train_task(
 ) -> dict[str, Any] | None:
     """Trains until `max_steps` and evaluates each checkpoint; in a cluster, does one task of it.
 
+    Where earlier runs have trained for all steps, only the last checkpoint is evaluated.
+
     Args:
       network: see `color.network`.
       options: of the run, the network's settings among them.
@@ -139,51 +141,21 @@ def train_task(
             {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
     training = _Training(estimator, options, task, train, test, before_saving)
-    with _finite(options.model_dir):
+    try:
         if task.task_type == "evaluator":
             return training.evaluate_until_trained(trained_steps)
         # Workers have nothing to save: a signal ends them at once.
         with training.signals.recorded() if task.is_chief else contextlib.nullcontext():
+            if trained_steps >= options.max_steps:
+                return training.evaluate(checkpoint.newest_listed(options.model_dir))
             if trained_steps < options.half_size_steps:
                 trained_steps = training.at_half_size(trained_steps)
             return training.at_full_size(trained_steps)
-
-
-def evaluate_last(
-    network: Network,
-    options: Options,
-    task: tf_estimator.RunConfig,
-    trained_steps: int,
-    train: Photos,
-    test: Photos,
-) -> dict[str, Any]:
-    """Evaluates the last checkpoint of a training that was stopped before it had done so.
-
-    Args:
-      network, options, task, trained_steps, train, test: see `train_task`.
-
-    Returns:
-      The metrics of that checkpoint.
-
-    Raises:
-      hooks.Interrupted: a signal came.
-      UserError: the loss is not finite.
-    """
-    estimator = _training_estimator(network, options, trained_steps)
-    training = _Training(estimator, options, task, train, test, lambda: None)
-    with _finite(options.model_dir), training.signals.recorded():
-        return training.evaluate(checkpoint.newest_listed(options.model_dir))
-
-
-@contextlib.contextmanager
-def _finite(model_dir: str) -> Iterator[None]:
-    """Turns a loss that is not finite into a `UserError`."""
-    try:
-        yield
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
         raise UserError(
             f"the loss is no longer finite; the last good checkpoint is "
-            f"{checkpoint.latest_checkpoint(model_dir)}: go on from it with a lower --learning_rate"
+            f"{checkpoint.latest_checkpoint(options.model_dir)}: "
+            "go on from it with a lower --learning_rate"
         ) from error
 
 
