@@ -165,7 +165,7 @@ def test_a_wrong_time_does_not_move_the_others(times, expected):
 def times_by_clock(packets):
     """Times that a clock gives packets of MPEG-TS, which are kinds and times in seconds."""
     container = SimpleNamespace(name="mpegts", flags=0x200)
-    clock = Clock(SimpleNamespace(format=container, start_time=0))
+    clock = Clock(SimpleNamespace(format=container, start_time=0, streams=[]), [])
     streams = {"video": SimpleNamespace(type="video", index=0)}
     streams["audio"] = SimpleNamespace(type="audio", index=1)
     for kind, time in packets:
@@ -205,7 +205,7 @@ def test_sound_stays_with_its_pictures_where_it_is_longer_than_those_before():
 
 def test_the_clock_begins_where_the_film_does(make_film):
     with open_film(str(make_film("film.ts", 10, pictures="mpeg2video"))) as film:
-        clock = Clock(film)
+        clock = Clock(film, list(film.streams))
         packet = next(film.demux(video=0))
         clock.shift(packet)
         assert 0 <= packet.pts * packet.time_base < 0.1

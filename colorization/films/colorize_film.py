@@ -12,6 +12,7 @@ from colorization.files import atomic_write, remove_left_behind
 from colorization.films.color import Converter, UnreadableFilm, tag
 from colorization.films.file_end import has_zeros_inside
 from colorization.films.ogg import missing_from_ogg
+from colorization.films.programmes import own_tracks
 from colorization.films.smoother import Smoother
 from colorization.films.source import (
     address,
@@ -95,7 +96,7 @@ def colorize_film(
             coloring = _Coloring(film, result, surveyed, content.mixed_sound)
             count = coloring.colorize(colorizer, lambda: progress(content.pictures))
         with open_film(str(temporary)) as written:
-            missing = missing_parts(film, written, pictures)
+            missing = missing_parts(film, written, pictures, coloring.source_tracks)
     return ColoredFilm(count, [*coloring.changes, *(f"no {part}" for part in missing)])
 
 
@@ -114,7 +115,11 @@ def _container_options(film: InputContainer, container: str) -> dict[str, str]:
 
 
 class _Coloring:
-    """Colours one film from an open container into another."""
+    """Colours one film from an open container into another.
+
+    Attributes:
+      source_tracks: the source's tracks, without those of other programmes.
+    """
 
     def __init__(
         self,
@@ -144,7 +149,8 @@ class _Coloring:
         self._is_webm = result.format.name == "webm"
         self._keeps_fields = self._has_fields and not (self._is_webm or self._converter.turned)
         self._stream = self._add_pictures(surveyed)
-        self._tracks = Tracks(film, result, self._pictures, mixed_sound)
+        self.source_tracks = own_tracks(film, self._pictures)
+        self._tracks = Tracks(film, result, self._pictures, self.source_tracks, mixed_sound)
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in the source's unit.
         self._durations: dict[int | None, int] = {}
@@ -226,8 +232,8 @@ class _Coloring:
 
         In between, the packets of all other tracks are written.
         """
-        clock = Clock(self._film)
-        for packet in packets_of(self._film):
+        clock = Clock(self._film, self.source_tracks)
+        for packet in packets_of(self._film, *self.source_tracks):
             clock.shift(packet)
             if packet.stream is self._pictures:
                 self._end.add(packet)

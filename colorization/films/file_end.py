@@ -145,9 +145,10 @@ def _stated_size(path: str, container: str) -> int:
     if container == "asf":
         return _size_of_asf(head, tail, size)
     if container == "mpegts":
-        start, packet_size = _transport_packets(head)
+        start, packet_size = transport_packets(head)
         if not packet_size:
             return 0
+        start = max(0, start - 4) if packet_size == 192 else start
         # Zeros may fill the file's last sector.
         content_end = tail_start + len(tail.rstrip(b"\0"))
         return start + -(-(content_end - start) // packet_size) * packet_size
@@ -265,17 +266,17 @@ def _end_of_atoms(path: str) -> int:
     return 0
 
 
-def _transport_packets(head: bytes) -> tuple[int, int]:
-    """Where the packets of a transport stream begin, and their size (ISO/IEC 13818-1; BDAV, DVB).
+def transport_packets(head: bytes) -> tuple[int, int]:
+    """Where the mark of a transport stream's first packet is, and the size of its packets.
 
-    A size of 0 means unknown.
+    A size of 0 means unknown. In packets of 192 bytes, four precede the mark (ISO/IEC 13818-1;
+    BDAV, DVB).
     """
     for start in range(min(len(head), 204)):
         for size in (188, 192, 204):
             marks = head[start : start + 8 * size : size]
             if len(marks) > 2 and marks.count(b"G") == len(marks):
-                # In packets of 192 bytes, four precede the mark.
-                return max(0, start - 4) if size == 192 else start, size
+                return start, size
     return 0, 0
 
 

@@ -12,7 +12,8 @@ _MARK = b"OggS"
 # The flag of a track's last page.
 _LAST = 4
 _HEADER_SIZE = 27
-_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+# Each byte with its bits the other way round.
+REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class _Page(NamedTuple):
@@ -59,5 +60,5 @@ def _sound_pages(path: str) -> Iterator[_Page]:
 def _checksum(page: bytes) -> int:
     """The checksum of a page: a CRC whose bits run the other way round than those of zlib's."""
     page = page[:22] + bytes(4) + page[26:]
-    crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    crc = zlib.crc32(page.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

@@ -12,6 +12,7 @@ from colorization.films.source import container_name, main_pictures
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
+    from av.stream import Stream
 
 # FFmpeg's flag for containers whose clock may restart, such as those of tapes and discs.
 _TIMES_MAY_JUMP = 0x200
@@ -23,14 +24,33 @@ _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
 
 
+def _start(film: InputContainer, tracks: list[Stream]) -> int:
+    """When the first of some tracks begins, in microseconds."""
+    if len(tracks) == len(film.streams):
+        return film.start_time or 0
+    # Other programmes may have another clock.
+    starts = [
+        round(track.start_time * track.time_base * _MICROSECONDS)
+        for track in tracks
+        if track.type in ("video", "audio") and track.start_time is not None
+    ]
+    return min(starts, default=film.start_time or 0)
+
+
 class Clock:
     """Shifts the times of a film's packets so that they start at zero and have no gaps.
 
     On tapes and discs, the clock restarts with every recording.
     """
 
-    def __init__(self, film: InputContainer):
-        start = film.start_time or 0
+    def __init__(self, film: InputContainer, tracks: list[Stream]):
+        """Starts at the first packet.
+
+        Args:
+          film: the film.
+          tracks: those whose packets are shifted.
+        """
+        start = _start(film, tracks)
         if container_name(film) not in _CLOCK_WRAPS:
             # Pictures before zero only get decoders started; no player shows them.
             start = max(0, start)

@@ -47,6 +47,8 @@ _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"
 # Containers that store the duration of each packet, so that no two can begin at the same time. In
 # others they can: packets of TrueHD are shorter than Matroska's unit of time.
 _WITH_DURATIONS = ("mp4", "mov")
+# FFmpeg's names of the kinds of tracks -> words for them.
+_KINDS = {"audio": "sound", "video": "pictures", "subtitle": "subtitles"}
 
 # Metadata with a standard place in MP4. If there is any other, FFmpeg is told to write all of it in
 # the way of Android and QuickTime.
@@ -74,6 +76,7 @@ class Tracks:
         film: InputContainer,
         result: OutputContainer,
         pictures: VideoStream,
+        source_tracks: list[Stream],
         mixed_sound: frozenset[int],
     ):
         """Adds the tracks; nothing may have been written yet.
@@ -82,6 +85,7 @@ class Tracks:
           film: the source.
           result: the coloured film.
           pictures: the source's stream that is coloured.
+          source_tracks: those of the source that belong to the film.
           mixed_sound: see `wholeness.Content`.
 
         Raises:
@@ -93,7 +97,7 @@ class Tracks:
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, SoundEncoder] = {}
         self._last_dts: dict[int, int] = {}
-        for track in film.streams:
+        for track in source_tracks:
             if track.type == "audio":
                 self._add_sound(film, track)
             elif track.type == "subtitle" and _codec_name(track) in _COPIED_SUBTITLES.get(
@@ -180,16 +184,22 @@ def _has_packets(film: InputContainer, track: Stream) -> bool:
         return any(packet.size for packet in packets_of(again, again.streams[track.index]))
 
 
-def missing_parts(film: InputContainer, result: InputContainer, pictures: VideoStream) -> list[str]:
+def missing_parts(
+    film: InputContainer, result: InputContainer, pictures: VideoStream, source_tracks: list[Stream]
+) -> list[str]:
     """Describes in a few words each part of a film that its coloured copy lacks.
 
     Args:
       film: the source.
       result: the copy, reopened for reading.
       pictures: the source's stream that was coloured.
+      source_tracks: those of the source that belong to the film; others are of other programmes.
     """
-    missing = _inventory(film, pictures) - _inventory(result, next(iter(result.streams.video)))
+    own_parts = _inventory(film, pictures, source_tracks)
+    missing = own_parts - _inventory(result, result.streams.video[0], list(result.streams))
     descriptions = [part for part, count in missing.items() for _ in range(count)]
+    kinds = {track.type for track in film.streams if track not in source_tracks}
+    descriptions += [f"{_KINDS.get(kind, kind)} of other programmes" for kind in sorted(kinds)]
     descriptions += ["track that begins late"] * late_tracks(film)
     context = pictures.codec_context
     if context.name not in PICTURES_STATE_FIELDS and not hasattr(context, "field_order"):
@@ -227,11 +237,11 @@ def needs_free_metadata(film: InputContainer) -> bool:
     return not {name.lower() for name in metadata(film)} <= _STANDARD_METADATA
 
 
-def _inventory(film: InputContainer, pictures: VideoStream) -> Counter[str]:
+def _inventory(film: InputContainer, pictures: VideoStream, tracks: list[Stream]) -> Counter[str]:
     """What a film has besides its pictures: a description of each part -> number of such parts."""
     parts = Counter(name.lower() for name in metadata(film))
     parts["chapters"] = len(film.chapters())
-    for track in film.streams:
+    for track in tracks:
         language = track.metadata.get("language", "und")
         descriptions = [] if language == "und" or track is pictures else [f"language {language}"]
         if track.type == "audio" and (title := _title(track)):
