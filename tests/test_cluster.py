@@ -68,6 +68,8 @@ def config_of(monkeypatch, jobs, name, sync, folder):
         ({"worker": ["b:1"], "ps": ["c:1"]}, "worker", False, None, 'must have one "chief"'),
         ({"chief": ["a:1"], "ps": ["c:1"]}, None, False, None, "task type must be set"),
         ({"chief": "a:1", "ps": 5}, "chief", False, None, "TF_CONFIG is not usable"),
+        ({"chief": ["a:1"], "wroker": ["c:1"]}, "wroker", False, None, "a 'wroker', which does"),
+        ({"master": ["a:1"], "foo": ["c:1"]}, "foo", False, None, "of chief, master, worker, ps"),
         ({"chief": ["a:1"], "ps": ["c:1"]}, "chief", True, None, "--sync"),
         ({"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}, "chief", False, 2, "--gpus"),
     ],

@@ -26,6 +26,9 @@ _GRACE_SECONDS = 120
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 20
 
+# What a task may be: Estimator knows these only. A master is a chief that evaluates as well.
+_TASK_TYPES = "chief", "master", "worker", "ps", "evaluator"
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,11 @@ def read_cluster(sync: bool, gpus: int | str | None) -> tf_estimator.RunConfig:
       UserError: TF_CONFIG is damaged, or its tasks cannot train together.
     """
     config = run_config()
+    if config.task_type not in _TASK_TYPES:
+        raise UserError(
+            f"TF_CONFIG makes this task a {config.task_type!r}, which does not exist; make it one "
+            f"of {', '.join(_TASK_TYPES)}"
+        )
     for job in config.cluster_spec.jobs if config.cluster_spec else ():
         for address in config.cluster_spec.job_tasks(job):
             port = address.rpartition(":")[2]
