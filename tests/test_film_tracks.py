@@ -208,6 +208,45 @@ def test_chapters_subtitles_and_purposes_stay(make_film, painter, tmp_path, name
     assert text in texts
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.mov"])
+def test_chapters_move_with_a_film_that_begins_late(make_film, painter, tmp_path, name):
+    """Parts that programs have cut out may keep the clock of the whole."""
+
+    def written(chapters):
+        def set_up(film, video, tracks):
+            film.set_chapters(
+                [
+                    {"id": number, "start": start, "end": end, "time_base": Fraction(1, 100)}
+                    | {"metadata": {"title": title}}
+                    for number, (title, start, end) in enumerate(chapters, 1)
+                ]
+            )
+
+        # The film lasts from 3 to 4.2 seconds.
+        times = tuple(range(75, 105))
+        source = make_film(name, 30, times=times, set_up=set_up)
+        target = tmp_path / "results" / name
+        assert colorize_film(painter, str(source), target, ignore).changes == []
+        with av.open(str(target)) as film:
+            assert film.start_time == 0
+            return [
+                (
+                    chapter["metadata"]["title"],
+                    float(chapter["start"] * chapter["time_base"]),
+                    float(chapter["end"] * chapter["time_base"]),
+                )
+                for chapter in film.chapters()
+            ]
+
+    told = [("Zoo", 0, 260), ("Sea", 260, 330), ("Home", 330, 420)]
+    assert written(told) == [
+        ("Sea", 0, pytest.approx(0.3)),
+        ("Home", *map(pytest.approx, (0.3, 1.2))),
+    ]
+    # Others count them from zero, whatever the clock says.
+    assert written([("Sea", 0, 50), ("Home", 50, 120)]) == [("Sea", 0, 0.5), ("Home", 0.5, 1.2)]
+
+
 def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
     def set_up(film, video, tracks):
         film.add_attachment("font.ttf", "application/x-truetype-font", b"no font")

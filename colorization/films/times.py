@@ -24,17 +24,36 @@ _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
 
 
-def _start(film: InputContainer, tracks: list[Stream]) -> int:
-    """When the first of some tracks begins, in microseconds."""
-    if len(tracks) == len(film.streams):
-        return film.start_time or 0
-    # Other programmes may have another clock.
-    starts = [
-        round(track.start_time * track.time_base * _MICROSECONDS)
-        for track in tracks
-        if track.type in ("video", "audio") and track.start_time is not None
-    ]
-    return min(starts, default=film.start_time or 0)
+def chapters(film: InputContainer, tracks: list[Stream]) -> list[dict]:
+    """The chapters of a film in PyAV's form, cut to where it begins and counted from there.
+
+    Args:
+      film: the film.
+      tracks: of the film.
+    """
+    shifted = []
+    for chapter in film.chapters():
+        shift = -round(_start(film, tracks) / chapter["time_base"])
+        start, end = max(0, chapter["start"] + shift), chapter["end"] + shift
+        if end > 0:
+            shifted.append({**chapter, "start": start, "end": end})
+    # Some programs count chapters from zero although the film begins later, behind all of them.
+    return shifted or film.chapters()
+
+
+def _start(film: InputContainer, tracks: list[Stream]) -> Fraction:
+    """When the first of some tracks begins that players show, in seconds."""
+    start = Fraction(film.start_time or 0, _MICROSECONDS)
+    if len(tracks) < len(film.streams):
+        # Other programmes may have another clock.
+        starts = [
+            track.start_time * track.time_base
+            for track in tracks
+            if track.type in ("video", "audio") and track.start_time is not None
+        ]
+        start = min(starts, default=start)
+    # Pictures before zero only get decoders started; no player shows them.
+    return start if container_name(film) in _CLOCK_WRAPS else max(Fraction(0), start)
 
 
 class Clock:
@@ -50,11 +69,7 @@ class Clock:
           film: the film.
           tracks: those whose packets are shifted.
         """
-        start = _start(film, tracks)
-        if container_name(film) not in _CLOCK_WRAPS:
-            # Pictures before zero only get decoders started; no player shows them.
-            start = max(0, start)
-        self._offset = -Fraction(start, _MICROSECONDS)
+        self._offset = -_start(film, tracks)
         self._jumps = bool(int(film.format.flags) & _TIMES_MAY_JUMP)
         # Number of a track -> where its next packet should begin.
         self._next: dict[int, Fraction] = {}

@@ -23,6 +23,7 @@ from colorization.films.source import (
     open_film,
     packets_of,
 )
+from colorization.films.times import chapters
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
@@ -109,7 +110,7 @@ class Tracks:
             elif track.type == "attachment" and self._takes_attachments:
                 self._copy(track)
         result.metadata.update(metadata(film))
-        result.set_chapters(film.chapters())
+        result.set_chapters(chapters(film, source_tracks))
 
     @property
     def changes(self) -> list[str]:
@@ -196,6 +197,7 @@ def missing_parts(
       source_tracks: those of the source that belong to the film; others are of other programmes.
     """
     own_parts = _inventory(film, pictures, source_tracks)
+    own_parts["chapters"] = len(chapters(film, source_tracks))
     missing = own_parts - _inventory(result, result.streams.video[0], list(result.streams))
     descriptions = [part for part, count in missing.items() for _ in range(count)]
     kinds = {track.type for track in film.streams if track not in source_tracks}
