@@ -1,4 +1,4 @@
-"""Channels of sound that is encoded anew: each is heard where it was."""
+"""Sound: channels that are encoded anew stay where they were, and programmes keep their own."""
 
 from fractions import Fraction
 
@@ -7,10 +7,13 @@ import pytest
 
 from colorization.films.colorize_film import colorize_film
 from colorization.films.sound import new_layout
+from colorization.films.source import disposition
 
 av = pytest.importorskip("av")
 
 RATE = 48000
+# FFmpeg's flag for the tracks that players choose.
+DEFAULT = 0x1
 
 
 def ignore(total):
@@ -172,3 +175,72 @@ def test_a_damaged_header_of_sound_does_not_end_the_film(
     assert done.frames == 25
     assert change in "; ".join(done.changes)
     assert seconds_of_sound(target) == pytest.approx(1, abs=0.15)
+
+
+def section(table, number, content):
+    """A section of a transport stream's table, with its CRC (ISO/IEC 13818-1, annex A)."""
+    body = bytes((table,)) + (0xB000 | len(content) + 9).to_bytes(2, "big")
+    body += number.to_bytes(2, "big") + bytes((0xC1, 0, 0)) + content
+    crc = 0xFFFFFFFF
+    for byte in body:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 * (crc >> 31)) & 0xFFFFFFFF
+    return body + crc.to_bytes(4, "big")
+
+
+def with_programmes(stream, programmes, lead):
+    """A transport stream with other tables: number of a programme -> {number of a track: language}.
+
+    `lead` bytes, such as the times of Blu-ray discs and cameras, precede each packet.
+    """
+    numbers = {programme: 0x1F00 + programme for programme in programmes}
+    entries = b"".join(
+        programme.to_bytes(2, "big") + (0xE000 | number).to_bytes(2, "big")
+        for programme, number in numbers.items()
+    )
+    tables = {0: section(0, 7, entries)}
+    for programme, tracks in programmes.items():
+        described = b"".join(
+            bytes((0x1B if track == 0x100 else 3,))
+            + (0xE000 | track).to_bytes(2, "big")
+            + b"\xf0\x06\x0a\x04"
+            + language
+            + b"\0"
+            for track, language in tracks.items()
+        )
+        tables[numbers[programme]] = section(2, programme, b"\xff\xff\xf0\0" + described)
+    packets = [stream[start : start + 188] for start in range(0, len(stream), 188)]
+    changed = []
+    for count, packet in enumerate(packets):
+        number = int.from_bytes(packet[1:3], "big") & 0x1FFF
+        if number == 0:
+            changed += [
+                bytes((0x47, 0x40 | table >> 8, table & 255, 0x10 | count & 15, 0))
+                + content.ljust(183, b"\xff")
+                for table, content in tables.items()
+            ]
+        elif number >= 0x100 and number != 0x1000:
+            changed.append(packet)
+    return b"".join(bytes(lead) + packet for packet in changed)
+
+
+@pytest.mark.parametrize("lead", [0, 4])
+def test_a_film_gets_the_sound_of_its_own_programme(make_film, painter, tmp_path, lead):
+    stream = make_film("one.ts", 30, sounds=4 * [("mp2", 48000)]).read_bytes()
+    source, target = tmp_path / "film.ts", tmp_path / "results" / "film.ts.mp4"
+    radio, film = {0x101: b"fra"}, {0x103: b"ita", 0x100: b"und", 0x102: b"spa"}
+    for programmes, languages, named in (
+        ({5: radio, 9: film, 11: {0x104: b"nor"}}, ["ita", "spa"], True),
+        # Sound that programmes share belongs to the film as well, and so does what no table names.
+        ({5: radio, 9: film | radio, 11: radio}, ["fra", "ita", "spa", "und"], False),
+    ):
+        source.write_bytes(with_programmes(stream, programmes, lead))
+        done = colorize_film(painter, str(source), target, ignore)
+        assert done.frames == 30
+        assert [change for change in done.changes if change.startswith("no ")] == (
+            ["no sound of other programmes"] * named
+        )
+        with av.open(str(target)) as result:
+            assert sorted(track.language for track in result.streams.audio) == languages
+            assert disposition(result.streams.audio[0]) & DEFAULT

@@ -6,6 +6,7 @@ and all containers store them.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -181,6 +182,14 @@ def field_order(frame: VideoFrame) -> str | None:
         # The filter has dropped the picture, because it does not begin with the bottom field.
         return "tff"
     return "bff"
+
+
+def is_panorama(frame: VideoFrame) -> bool:
+    """Whether a picture is marked as one that players show as a view all round."""
+    # FFmpeg may give side data, such as EXIF, that PyAV does not know.
+    with contextlib.suppress(ValueError):
+        return "SPHERICAL" in frame.side_data
+    return False
 
 
 def stated_fields(context: VideoCodecContext) -> str | None:

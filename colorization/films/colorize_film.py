@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.files import atomic_write, remove_left_behind
-from colorization.films.color import Converter, UnreadableFilm, tag
+from colorization.films.color import Converter, UnreadableFilm, is_panorama, tag
 from colorization.films.file_end import has_zeros_inside
 from colorization.films.ogg import missing_from_ogg
 from colorization.films.programmes import own_tracks
@@ -156,6 +156,7 @@ class _Coloring:
         self._durations: dict[int | None, int] = {}
         self._end = End(film)
         self._format = surveyed.first.format
+        self._is_panorama = is_panorama(surveyed.first)
 
     @property
     def changes(self) -> list[str]:
@@ -179,6 +180,8 @@ class _Coloring:
             changes.append("no interlacing")
         if self._converter.remaining_degrees:
             changes.append(f"not turned by {self._converter.remaining_degrees} degrees")
+        if self._is_panorama:
+            changes.append("no 360-degree tag")
         if has_zeros_inside(film_path(self._film), container_name(self._film)):
             changes.append("part of the file is zeros")
         if container_name(self._film) == "ogg":

@@ -70,7 +70,8 @@ def open_film(path: str) -> InputContainer:
 def _opened(path: str, options: dict[str, str] | None = None) -> InputContainer:
     import av
 
-    # Metadata that is not UTF-8 is no reason to fail.
+    # Metadata that is not UTF-8 is no reason to fail. XMP in MP4 and MOV is passed over by default.
+    options = {"export_xmp": "1", **(options or {})}
     return av.open(address(path), metadata_errors="replace", container_options=options)
 
 

@@ -58,8 +58,17 @@ _STANDARD_METADATA = {
     *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
     *("network", "keywords", "track", "disc", "creation_time", "location"),
 }
+# FFmpeg's name of the XMP data of MP4 and MOV, which it writes nowhere.
+_XMP = "xmp"
 # Metadata that FFmpeg writes itself, or that describes the old file or track only.
-_OLD_FILE_METADATA = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
+_OLD_FILE_METADATA = {
+    _XMP,
+    "encoder",
+    "software",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+}
 _OLD_TRACK_METADATA = {"encoder", "vendor_id", "duration"}
 # Beginnings of the names of Matroska's statistics on a track.
 _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")
@@ -243,6 +252,7 @@ def _inventory(film: InputContainer, pictures: VideoStream, tracks: list[Stream]
     """What a film has besides its pictures: a description of each part -> number of such parts."""
     parts = Counter(name.lower() for name in metadata(film))
     parts["chapters"] = len(film.chapters())
+    parts["XMP data"] = _XMP in film.metadata
     for track in tracks:
         language = track.metadata.get("language", "und")
         descriptions = [] if language == "und" or track is pictures else [f"language {language}"]
