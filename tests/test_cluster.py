@@ -1,6 +1,9 @@
 """A cluster on this machine: every task in a thread of its own, each with a real server."""
 
 import json
+import signal
+import socket
+import sys
 import threading
 import time
 
@@ -10,6 +13,7 @@ import tensorflow as tf
 from platforms import HANG
 
 from benchmarks.cluster import free_addresses
+from colorization.console import on_stop_signals
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 from colorization.model.model_fn import make_model_fn
@@ -110,6 +114,33 @@ def test_jobs_without_tasks_are_none(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
     config = cluster.read_cluster(False, None)
     assert (config.is_chief, config.num_worker_replicas, config.num_ps_replicas) == (True, 1, 0)
+
+
+@pytest.mark.parametrize("task", ["chief", "worker"])
+def test_what_waits_for_others_says_so_and_can_be_stopped(monkeypatch, capsys, task):
+    monkeypatch.setattr(cluster, "_QUIET_SECONDS", 0)
+    chief, there, missing = free_addresses(3)
+    jobs = {"chief": [chief], "worker": ["localhost:1"], "ps": [there, missing]}
+    set_tf_config(monkeypatch, jobs, task)
+    config = cluster.read_cluster(False, None)
+    with socket.create_server(split_address(there)):
+        with on_stop_signals(stop), pytest.raises(SystemExit, match="143"):
+            threading.Timer(0.3, signal.raise_signal, [signal.SIGTERM]).start()
+            cluster.wait_for_servers(config)
+        assert capsys.readouterr().out == f"Waiting for ps {missing}.\n"
+        with socket.create_server(split_address(missing)):
+            cluster.wait_for_servers(config)
+    for_chief = f"Waiting for chief {chief}.\n" if task == "worker" else ""
+    assert capsys.readouterr().out == for_chief
+
+
+def split_address(address):
+    host, port = address.split(":")
+    return host, int(port)
+
+
+def stop(number, frame):
+    sys.exit(128 + number)
 
 
 @pytest.mark.parametrize("empty", [None, "", " "])

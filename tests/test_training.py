@@ -174,6 +174,18 @@ def test_what_needs_one_machine_is_refused_in_a_cluster(run, monkeypatch, option
         run(option, value)
 
 
+def test_a_chief_waits_for_its_servers_before_training(run, monkeypatch):
+    cluster_of_one = {"chief": ["localhost:1"], "ps": ["localhost:2"]}
+    task = {"cluster": cluster_of_one, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    waited = []
+    monkeypatch.setattr(cluster, "wait_for_servers", waited.append)
+    estimator = training.tf_estimator
+    monkeypatch.setattr(estimator, "train_and_evaluate", lambda *_: sys.exit(len(waited)))
+    with pytest.raises(SystemExit, match="1"):
+        run(brief=())
+
+
 def test_a_warm_start_takes_what_fits(run, tmp_path):
     run()
     source = tmp_path / "model"

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,8 @@ from colorization.estimator import tf_estimator
 _GRACE_SECONDS = 120
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 20
+# Seconds that an address has to answer, those of waiting without a word, and those between words.
+_CONNECT_SECONDS, _QUIET_SECONDS, _REPEAT_SECONDS = 2, 5, 60
 
 # What a task may be: Estimator knows these only. A master is a chief that evaluates as well.
 _TASK_TYPES = "chief", "master", "worker", "ps", "evaluator"
@@ -125,6 +128,34 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
                 if "chief 0" in finished or "master 0" in finished:
                     give_up_at = min(give_up_at, time.monotonic() + _GRACE_SECONDS)
             time.sleep(_POLL_SECONDS)
+
+
+def wait_for_servers(config: tf_estimator.RunConfig) -> None:
+    """Waits until the parameter servers can be reached, and says which ones cannot be yet.
+
+    TensorFlow waits for them as well, but without a word and deaf to signals. For the chief, which
+    is only told of here, it waits in Python.
+    """
+    addresses = [config.cluster_spec.task_address("ps", n) for n in range(config.num_ps_replicas)]
+    tell_at = time.monotonic() + _QUIET_SECONDS
+    while addresses := [address for address in addresses if not _answers(address)]:
+        if time.monotonic() >= tell_at:
+            print(f"Waiting for ps {', '.join(addresses)}.", flush=True)
+            tell_at = time.monotonic() + _REPEAT_SECONDS
+        time.sleep(_POLL_SECONDS)
+    if config.task_type == "worker" and config.num_ps_replicas:
+        for chief in {"chief", "master"} & set(config.cluster_spec.jobs):
+            if not _answers(address := config.cluster_spec.task_address(chief, 0)):
+                print(f"Waiting for {chief} {address}.", flush=True)
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at an address, HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError, UnicodeError):
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        return True
+    return False
 
 
 def first_checkpoint(model_dir: str) -> str:

@@ -144,6 +144,7 @@ def train_task(
     try:
         if task.task_type == "evaluator":
             return training.evaluate_until_trained(trained_steps)
+        cluster.wait_for_servers(task)
         # Workers have nothing to save: a signal ends them at once.
         with training.signals.recorded() if task.is_chief else contextlib.nullcontext():
             if trained_steps >= options.max_steps:
