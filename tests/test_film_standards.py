@@ -140,6 +140,29 @@ def test_two_lines_of_each_field_share_colours(make_film, painter, tmp_path):
             assert np.abs(np.diff(difference)).max() < 5
 
 
+@pytest.mark.parametrize(
+    ("name", "pictures", "may_have_fields"),
+    [
+        ("film.webm", "libvpx-vp9", False),
+        ("film.mkv", "libvpx", False),
+        ("film.flv", "flv", False),
+        ("film.avi", "ffv1", False),
+        ("film.mkv", "ffv1", True),
+        ("film.mov", "mjpeg", True),
+    ],
+)
+def test_interlacing_is_doubted_only_where_there_may_be_some(
+    make_film, painter, tmp_path, name, pictures, may_have_fields
+):
+    layout = "yuvj420p" if pictures == "mjpeg" else "yuv420p"
+    source = make_film(name, 2, pictures=pictures, layout=layout)
+    keeps = name.endswith((".mkv", ".mov", ".webm"))
+    target = tmp_path / "results" / (name if keeps else f"{name}.mp4")
+    done = colorize_film(painter, str(source), target, ignore)
+    is_unknown = may_have_fields and not hasattr(av.VideoCodecContext, "field_order")
+    assert any("interlacing" in change for change in done.changes) == is_unknown
+
+
 def test_interlacing_that_webm_does_not_hold_is_named(make_film, painter, tmp_path):
     interlaced = {"flags": "+ilme+ildct"}
     source = make_film("film.mpg", 3, pictures="mpeg2video", options=interlaced, fields="tff")

@@ -153,7 +153,7 @@ def test_title_date_and_languages_stay(make_film, painter, tmp_path, name):
         found = {name.lower(): text for name, text in film.metadata.items()}
         assert {name: found[name] for name in facts} == facts
         assert [track.language for track in film.streams.audio] == ["eng", "ger"]
-    assert not [change for change in done.changes if "PyAV" not in change and "av" not in change]
+    assert done.changes == []
 
 
 def add_subtitle(film, codec, text):
@@ -316,9 +316,7 @@ def test_what_ogg_says_in_its_tracks_is_said_of_the_film(make_film, painter, tmp
     with av.open(str(target)) as film:
         assert {name: film.metadata.get(name) for name in facts} == facts
         assert film.streams.audio[0].language == "ger"
-    assert [
-        change for change in done.changes if change.startswith("no ") and "av" not in change
-    ] == []
+    assert not [change for change in done.changes if change.startswith("no ")]
 
 
 @pytest.mark.parametrize(("source", "target"), [("a.avi", "a.avi.mp4"), ("a.mkv", "a.mkv")])

@@ -11,7 +11,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.films.color import PICTURES_STATE_FIELDS, UnreadableFilm
+from colorization.films.color import UnreadableFilm, may_lose_fields
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,
@@ -212,8 +212,7 @@ def missing_parts(
     kinds = {track.type for track in film.streams if track not in source_tracks}
     descriptions += [f"{_KINDS.get(kind, kind)} of other programmes" for kind in sorted(kinds)]
     descriptions += ["track that begins late"] * late_tracks(film)
-    context = pictures.codec_context
-    if context.name not in PICTURES_STATE_FIELDS and not hasattr(context, "field_order"):
+    if may_lose_fields(container_name(film), pictures.codec_context):
         descriptions.append(
             "interlacing that only the container states: it needs pip install -U av"
         )
