@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from colorization.errors import UserError
+from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
 from colorization.films.source import open_film, require_pyav
 from colorization.films.times import Clock, in_time
@@ -142,7 +143,12 @@ def test_pictures_without_times_follow_each_other():
     frames = [av.VideoFrame(16, 16, "gray") for _ in range(4)]
     for frame, pts in zip(frames, (None, None, 7, None), strict=True):
         frame.pts, frame.time_base = pts, Fraction(1, 100)
-    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == [0, 4, 7, 11]
+    assert [frame.pts for frame in in_time(frames, Fraction(1, 25), Fraction(1, 100))] == [
+        0,
+        4,
+        7,
+        11,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,52 @@ def test_a_wrong_time_does_not_move_the_others(times, expected):
     frames = [av.VideoFrame(16, 16, "gray") for _ in times]
     for frame, time in zip(frames, times, strict=True):
         frame.pts, frame.time_base = time, Fraction(1, 100)
-    assert [frame.pts for frame in in_time(frames, Fraction(1, 25))] == expected
+    assert [frame.pts for frame in in_time(frames, Fraction(1, 25), Fraction(1, 100))] == expected
+
+
+def shown(path):
+    """Times of all pictures, and the end of the last one, in seconds."""
+    with av.open(str(path)) as film:
+        packets = [packet for packet in film.demux(video=0) if packet.size]
+    ends = [(packet.pts + (packet.duration or 0)) * packet.time_base for packet in packets]
+    return sorted(float(packet.pts * packet.time_base) for packet in packets), float(max(ends))
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "rate"),
+    [
+        ("film.mkv", "libx264", 1800),
+        ("film.mkv", "libx264", 5000),
+        ("film.webm", "libvpx-vp9", 2500),
+    ],
+)
+def test_pictures_may_share_a_unit_of_time(make_film, painter, tmp_path, name, pictures, rate):
+    """Matroska's is a millisecond, and cameras for slow motion take more pictures."""
+    source = make_film(name, 90, pictures=pictures, rate=rate)
+    target = tmp_path / "results" / name
+    assert colorize_film(painter, str(source), target, ignore).frames == 90
+    (times, end), (own_times, _) = shown(target), shown(source)
+    np.testing.assert_allclose(times, own_times, atol=1.1e-3)
+    assert end == pytest.approx(90 / rate, abs=2e-3)
+
+
+def test_pauses_may_be_long_however_fine_the_unit_of_time(make_film, painter, tmp_path):
+    """In MP4, a picture is shown for less than 2 ** 31 units, which would be 2.1 s here."""
+    seconds = (0, 0.04, 0.0804, 7.3, 7.34, 16.000001)
+    times = tuple(round(time * 10**9) for time in seconds)
+    source = make_film("film.nut", 6, pictures="ffv1", rate=10**9, times=times)
+    target = tmp_path / "results" / "film.nut.mp4"
+    assert colorize_film(painter, str(source), target, ignore).frames == 6
+    np.testing.assert_allclose(shown(target)[0], seconds, atol=0.51 / 90_000)
+
+
+@pytest.mark.parametrize("size", [(4, 16400), (17002, 4)])
+def test_pictures_larger_than_their_codec_takes_are_refused(make_film, painter, tmp_path, size):
+    height, width = size
+    source = make_film("film.mkv", 2, pictures="ffv1", size=size)
+    with pytest.raises(UnreadableFilm, match=f"{width} x {height} pixels, .* 16,384 a side"):
+        colorize_film(painter, str(source), tmp_path / "results" / "film.mkv", ignore)
+    assert not (tmp_path / "results").exists()
 
 
 def times_by_clock(packets):

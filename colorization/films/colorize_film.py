@@ -25,7 +25,7 @@ from colorization.films.source import (
     packets_of,
 )
 from colorization.films.survey import PixelAspects, Survey, survey
-from colorization.films.times import Clock, End, in_time
+from colorization.films.times import Clock, End, in_time, unit_of_times
 from colorization.films.tracks import Tracks, describe, missing_parts, needs_free_metadata
 from colorization.films.wholeness import require_whole
 from colorization.prediction.results import CONTAINERS
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # Encoders and their options, of about the same quality; VP9 takes about twice as long.
 _H264 = ("libx264", {"crf": "16"})
 _VP9 = ("libvpx-vp9", {"crf": "16", "cpu-used": "4", "row-mt": "1"})
+# Pixels that the encoder of H.264 takes in a row or column.
+_LARGEST_SIDE = 16384
 # A stated rate of more pictures a second than this is a mistake.
 _HIGHEST_RATE = 1000
 
@@ -79,12 +81,17 @@ def colorize_film(
     width, height, _ = surveyed.shape
     if min(width, height) < 2:
         raise UnreadableFilm(f"{width} x {height} pixels, too small for a film")
+    container = CONTAINERS[target.suffix.lower()]
+    if max(width, height) > _LARGEST_SIDE and container != "webm":
+        raise UnreadableFilm(
+            f"{width} x {height} pixels, where H.264 has at most {_LARGEST_SIDE:,} a side; "
+            "scale it down first, with FFmpeg, say"
+        )
     content = require_whole(source)
     import av
 
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(target.parent)
-    container = CONTAINERS[target.suffix.lower()]
     with (
         atomic_write(target, target.suffix) as temporary,
         as_unreadable_film(source),
@@ -108,9 +115,9 @@ def _container_options(film: InputContainer, container: str) -> dict[str, str]:
     if container == "mov" or needs_free_metadata(film):
         options["movflags"] = "use_metadata_tags"
     # Without this option, FFmpeg chooses another unit for the times of pictures.
-    time_base = main_pictures(film).time_base
-    if time_base.numerator == 1:
-        options["video_track_timescale"] = str(time_base.denominator)
+    unit = unit_of_times(main_pictures(film), container)
+    if unit.numerator == 1:
+        options["video_track_timescale"] = str(unit.denominator)
     return options
 
 
@@ -146,13 +153,14 @@ class _Coloring:
             surveyed.first, surveyed.colors, surveyed.container_fields, self._shape, line_step
         )
         self._has_fields = bool(surveyed.fields)
+        self._unit = unit_of_times(self._pictures, result.format.name)
         self._is_webm = result.format.name == "webm"
         self._keeps_fields = self._has_fields and not (self._is_webm or self._converter.turned)
         self._stream = self._add_pictures(surveyed)
         self.source_tracks = own_tracks(film, self._pictures)
         self._tracks = Tracks(film, result, self._pictures, self.source_tracks, mixed_sound)
         self._damage: list[str] = []
-        # Time -> duration of the pictures that are not written yet, in the source's unit.
+        # Time -> duration of the pictures that are not written yet, in `_unit`.
         self._durations: dict[int | None, int] = {}
         self._end = End(film)
         self._format = surveyed.first.format
@@ -201,10 +209,12 @@ class _Coloring:
         """
         count, smooth = 0, Smoother()
         frames, aspects = itertools.tee(self._frames())
-        frames_in_time = in_time((frame for frame, _ in frames), 1 / _rate(self._pictures))
+        step = 1 / _rate(self._pictures)
+        frames_in_time = in_time((frame for frame, _ in frames), step, self._unit)
         pairs = itertools.pairwise(itertools.chain(frames_in_time, [None]))
         for (frame, following), (_, aspect) in zip(pairs, aspects, strict=False):
-            end = following.pts if following else self._end.after(frame.pts)
+            last = frame.pts * self._unit
+            end = following.pts if following else round(self._end.after(last) / self._unit)
             self._durations[frame.pts] = end - frame.pts
             upright = self._converter.upright(frame, aspect)
             self._has_fields |= bool(frame.interlaced_frame)
@@ -261,8 +271,7 @@ class _Coloring:
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.sample_aspect_ratio = aspect
-        stream.time_base = source.time_base
-        stream.codec_context.time_base = source.time_base
+        stream.time_base = stream.codec_context.time_base = self._unit
         tag(stream.codec_context, surveyed.colors)
         describe(stream, source)
         return stream

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from colorization.films.source import container_name, main_pictures
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
     from av.stream import Stream
 
@@ -22,6 +22,12 @@ _CLOCK_WRAPS = ("mpegts", "mpeg")
 # A jump of so many seconds ahead of all tracks, or back in one, means that the clock restarted.
 _JUMP_AHEAD, _JUMP_BACK = 10, Fraction(1, 2)
 _MICROSECONDS = 10**6
+# Units in seconds: the finest that is kept in MP4, and the one of many films, which replaces finer
+# ones.
+_FINEST_UNIT, _USUAL_UNIT = Fraction(1, 10**6), Fraction(1, 90_000)
+# Parts of a unit of Matroska for the times of encoders. As times are rounded, half as many pictures
+# may share the unit.
+_PARTS = 16
 
 
 def chapters(film: InputContainer, tracks: list[Stream]) -> list[dict]:
@@ -119,26 +125,46 @@ class Clock:
         return offset
 
 
-def in_time(frames: Iterable[VideoFrame], step: Fraction) -> Iterator[VideoFrame]:
+def unit_of_times(pictures: VideoStream, container: str) -> Fraction:
+    """The unit in seconds for the times of coloured pictures.
+
+    Args:
+      pictures: of the source.
+      container: FFmpeg's name of the coloured film's container.
+    """
+    unit = pictures.time_base
+    if container in ("mp4", "mov"):
+        # A picture is shown for less than 2 ** 31 units there.
+        return unit if unit >= _FINEST_UNIT else _USUAL_UNIT
+    # Matroska's unit is a millisecond, which several pictures may share; those of encoders may not.
+    return unit / _PARTS if unit >= _FINEST_UNIT else unit
+
+
+def in_time(frames: Iterable[VideoFrame], step: Fraction, unit: Fraction) -> Iterator[VideoFrame]:
     """Pictures with increasing times; each is held back until the next one is there.
 
     One without a time, or with a later time than the next one, comes `step` seconds after the last.
+
+    Args:
+      frames: the pictures.
+      step: see above.
+      unit: of the new times, in seconds.
     """
     previous = None
     for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
-        time, next_time = _time_of(frame), _time_of(following)
+        time, next_time = _time_of(frame, unit), _time_of(following, unit)
         is_wrong = None not in (time, next_time, previous) and previous < next_time < time
         if time is None or is_wrong:
-            time = 0 if previous is None else previous + max(1, round(step / frame.time_base))
+            time = 0 if previous is None else previous + max(1, round(step / unit))
         frame.pts = previous = time if previous is None else max(time, previous + 1)
+        frame.time_base = unit
         yield frame
 
 
-def _time_of(frame: VideoFrame | None) -> int | None:
-    """The time at which a picture is shown; None if it is not stated, or there is no picture."""
-    if frame is None:
-        return None
-    return frame.dts if frame.pts is None else frame.pts
+def _time_of(frame: VideoFrame | None, unit: Fraction) -> int | None:
+    """When a picture is shown, in `unit`; None if it is not stated, or there is no picture."""
+    time = None if frame is None else frame.dts if frame.pts is None else frame.pts
+    return None if time is None else round(time * frame.time_base / unit)
 
 
 class End:
@@ -146,6 +172,7 @@ class End:
 
     def __init__(self, film: InputContainer):
         pictures = main_pictures(film)
+        self._unit = pictures.time_base
         # MOV and MP4 give each packet the time until the next one is decoded, which may be that of
         # another picture. Only the sum is right, and edits may leave out the end of that.
         self._is_by_decoding = container_name(film) == "mov"
@@ -164,9 +191,9 @@ class End:
         self._sum += duration
         self._latest = max(self._latest, start + duration)
 
-    def after(self, last: int) -> int:
-        """The end of a film whose last picture is shown at `last`, in the unit of its pictures."""
+    def after(self, last: Fraction) -> Fraction:
+        """The end of a film whose last picture is shown at `last`, in seconds."""
         ends = [self._latest]
         if self._is_by_decoding:
             ends = [self._stated, (self._first or 0) + self._sum, *ends]
-        return min((end for end in ends if end > last), default=last)
+        return min((end * self._unit for end in ends if end * self._unit > last), default=last)
