@@ -239,3 +239,25 @@ def test_models_that_were_trained_on_other_photos_each_are_not_compared(tmp_path
     options = parse("color_global", [*arguments, "--train_data", *photos])
     with pytest.raises(UserError, match="trained and tested on other photos each"):
         compare_mode.run(tiny, options)
+
+
+def test_photos_that_have_moved_between_the_trainings_are_the_same(
+    tmp_path, photo_folder, monkeypatch
+):
+    folder, models = photo_folder(12), tmp_path / "models"
+    (identified,) = held_out.identify([str(folder / "colour3.png")])
+    for name in ("color", "color_global"):
+        moved = identified._replace(path=f"/disk of {name}/colour3.png")
+        held_out.write(models / name / "held_out.json", [moved])
+    trained_on = []
+
+    def train_model(network, options, task, data):
+        trained_on.append(data.train)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare_mode, "train_model", train_model)
+    arguments = ("--model_dir", models, "--output", tmp_path / "out", "--train_data", folder)
+    with pytest.raises(KeyboardInterrupt):
+        compare(*arguments)
+    assert str(folder / "colour3.png") not in trained_on[0]
+    assert len(trained_on[0]) == 11

@@ -40,6 +40,11 @@ class HeldOut(NamedTuple):
     bytes: int
     sha256: str
 
+    @property
+    def identity(self) -> str:
+        """What stays the same wherever the photo lies."""
+        return self.sha256 or self.path
+
 
 def identify(paths: Sequence[str]) -> list[HeldOut]:
     """Reads size and checksum of each photo."""

@@ -81,7 +81,9 @@ def _held_out_file(options: Options) -> Path:
     """
     lists = [Path(options.model_dir) / name / HELD_OUT for name in comparison.TITLES]
     existing = [path for path in lists if path.exists()]
-    if len({frozenset(held_out.read(path)) for path in existing}) > 1:
+    # Paths may differ, because each model stores where the photos lay when its training ended.
+    contents = {frozenset(photo.identity for photo in held_out.read(path)) for path in existing}
+    if len(contents) > 1:
         raise UserError(
             f"the models in {options.model_dir} were trained and tested on other photos each, so "
             "that nothing can be compared; choose another --model_dir"
