@@ -241,23 +241,25 @@ def test_models_that_were_trained_on_other_photos_each_are_not_compared(tmp_path
         compare_mode.run(tiny, options)
 
 
-def test_photos_that_have_moved_between_the_trainings_are_the_same(
-    tmp_path, photo_folder, monkeypatch
+@pytest.mark.parametrize("stored", [(1, 1), (1, 3), (3, 1), (0, 2)])
+def test_a_comparison_goes_on_whatever_its_models_have_stored_yet(
+    tmp_path, photo_folder, monkeypatch, stored
 ):
-    folder, models = photo_folder(12), tmp_path / "models"
-    (identified,) = held_out.identify([str(folder / "colour3.png")])
-    for name in ("color", "color_global"):
-        moved = identified._replace(path=f"/disk of {name}/colour3.png")
-        held_out.write(models / name / "held_out.json", [moved])
+    folder, models = photo_folder(14), tmp_path / "models"
+    identified = held_out.identify([str(folder / f"colour{number}.png") for number in range(3)])
+    for name, count in zip(("color", "color_global"), stored, strict=True):
+        # Each model stores where the photos lay in its own last training.
+        moved = [photo._replace(path=f"/disk of {name}/{photo.path}") for photo in identified]
+        held_out.write(models / name / "held_out.json", moved[:count])
     trained_on = []
 
     def train_model(network, options, task, data):
-        trained_on.append(data.train)
+        trained_on.extend(data.train)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(compare_mode, "train_model", train_model)
     arguments = ("--model_dir", models, "--output", tmp_path / "out", "--train_data", folder)
     with pytest.raises(KeyboardInterrupt):
         compare(*arguments)
-    assert str(folder / "colour3.png") not in trained_on[0]
-    assert len(trained_on[0]) == 11
+    assert len(trained_on) == 14 - max(stored)
+    assert not set(trained_on) & {photo.path for photo in identified[: max(stored)]}

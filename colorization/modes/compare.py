@@ -81,11 +81,15 @@ def _held_out_file(options: Options) -> Path:
     """
     lists = [Path(options.model_dir) / name / HELD_OUT for name in comparison.TITLES]
     existing = [path for path in lists if path.exists()]
-    # Paths may differ, because each model stores where the photos lay when its training ended.
-    contents = {frozenset(photo.identity for photo in held_out.read(path)) for path in existing}
-    if len(contents) > 1:
+    # Paths may differ, because each model stores where the photos lay when its training ended. A
+    # training that has been stopped may not have stored the latest photos to test on yet.
+    contents = {
+        path: frozenset(photo.identity for photo in held_out.read(path)) for path in existing
+    }
+    most = max(existing, key=lambda path: len(contents[path]), default=lists[0])
+    if any(not content <= contents[most] for content in contents.values()):
         raise UserError(
             f"the models in {options.model_dir} were trained and tested on other photos each, so "
             "that nothing can be compared; choose another --model_dir"
         )
-    return (existing or lists)[0]
+    return most
