@@ -7,8 +7,9 @@ and those that are toned themselves. What is taken for toned is named, so that o
 LIST then says, a path in each line, which photos are toned indeed, and these are left out. Toned
 prints are made of the others: gray versions in sepia of three kinds, cyanotype, selenium and gold,
 split tones, faded paper, faint tints, and nine hues at two saturations, as editors' "Colorize"
-makes them; without noise, with noise, coloured noise and coarse grain; some of them small; stored
-as JPEG of several qualities or not. `--fit` finds the weights of `colorization/lab/toning.py` for
+makes them; without noise, with noise, coloured noise and coarse grain; some of them small; a fifth
+of them in a mount or with other things along their edges; stored as JPEG of several qualities or
+not. `--fit` finds the weights of `colorization/lab/toning.py` for
 them. `--half` takes half of the photos, by a hash of their names, so that what was found on one can
 be tried on the other.
 """
@@ -25,7 +26,7 @@ import os
 import time
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from colorization.data.lab_planes import SIZE, to_sheet
@@ -58,6 +59,7 @@ SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0
 # Sides of photos to make prints of.
 MOST = 800
 NOISES = ("none", "fine", "coloured", "grain")
+EDGES = ("gray mount", "cream mount", "scanner's lid", "yellowed", "silvered", "date")
 QUALITIES = (None, 50, 75, 90, 95)
 
 
@@ -99,11 +101,13 @@ def main() -> None:
         quality = QUALITIES[random.integers(len(QUALITIES))]
         source = open_photo(read_file(paths[random.integers(len(paths))]), MOST)
         source.thumbnail((random.integers(150, 400) if number % 4 == 0 else MOST,) * 2)
-        print_ = make_print(source, name, noise, quality, random)
+        edge = EDGES[random.integers(len(EDGES))] if number % 5 == 4 else None
+        print_ = make_print(source, name, noise, quality, random, edge)
         planes, gray = planes_of(open_photo(print_, SIZE))
-        prints.append(planes)
+        if edge is None:
+            prints.append(planes)
         kept = not gray and not toning.is_toned(*planes)
-        for key in (name, f"noise: {noise}", f"quality: {quality}", "all"):
+        for key in (name, f"noise: {noise}", f"quality: {quality}", f"edge: {edge}", "all"):
             made[key] += 1
             missed[key] += kept
     for key in made:
@@ -126,7 +130,12 @@ def planes_of(photo: Image.Image) -> tuple[tuple[np.ndarray, ...], bool]:
 
 
 def make_print(
-    photo: Image.Image, tone: str, noise: str, quality: int | None, random: np.random.Generator
+    photo: Image.Image,
+    tone: str,
+    noise: str,
+    quality: int | None,
+    random: np.random.Generator,
+    edge: str | None = None,
 ) -> bytes:
     """A toned print of a photo, a PNG or a JPEG."""
     gray = np.asarray(photo.convert("L"), float) / 255
@@ -136,6 +145,8 @@ def make_print(
         stops = np.array(TONES[tone], float)
         places = np.linspace(0, 1, len(stops))
         colors = np.stack([np.interp(gray, places, stops[:, i]) for i in range(3)], axis=-1)
+    if edge is not None:
+        colors = with_edge(colors, edge)
     if noise == "fine":
         colors = colors + random.normal(0, random.uniform(1, 6), colors.shape)
     elif noise == "coloured":
@@ -144,7 +155,7 @@ def make_print(
         )
         colors = colors + soft / soft.std() * random.uniform(1, 4)
     elif noise == "grain":
-        grain = random.normal(0, random.uniform(5, 12), gray.shape)[..., None]
+        grain = random.normal(0, random.uniform(5, 12), (*colors.shape[:2], 1))
         colors = colors + grain + random.normal(0, random.uniform(2, 8), colors.shape)
     made = Image.fromarray(np.clip(np.rint(colors), 0, 255).astype(np.uint8))
     with io.BytesIO() as file:
@@ -153,6 +164,31 @@ def make_print(
         else:
             made.save(file, "JPEG", quality=quality)
         return file.getvalue()
+
+
+def with_edge(colors: np.ndarray, edge: str) -> np.ndarray:
+    """Adds to a print, float `[height, width, 3]`, what often lies along the edges of one."""
+    height, width, _ = colors.shape
+    margin = max(4, min(height, width) // 14)
+    if edge.endswith("mount"):
+        mount = (235, 222, 195) if edge.startswith("cream") else (150, 150, 150)
+        mounted = np.tile(np.array(mount, float), (height + 2 * margin, width + 2 * margin, 1))
+        mounted[margin:-margin, margin:-margin] = colors
+        return mounted
+    if edge == "scanner's lid":
+        return np.concatenate([colors, np.full([height, margin, 3], 210.0)], axis=1)
+    if edge == "date":
+        made = Image.fromarray(np.rint(colors).astype(np.uint8))
+        place = 0.7 * width, 0.88 * height
+        ImageDraw.Draw(made).text(place, "12 5 '78", (255, 120, 20), font_size=margin)
+        return np.asarray(made, float)
+    rows = np.minimum(np.arange(height), np.arange(height)[::-1]) / height
+    columns = np.minimum(np.arange(width), np.arange(width)[::-1]) / width
+    near = np.clip(1 - np.minimum.outer(rows, columns) / 0.1, 0, 1)[..., None]
+    if edge == "yellowed":
+        return colors * (1 - near * [0.05, 0.1, 0.2])
+    dark = 1 - colors.mean(-1, keepdims=True) / 255
+    return colors + near * dark * [10, 14, 30]
 
 
 def fit(photos: list, prints: list) -> None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from benchmarks.toned import NOISES, QUALITIES, TONES, make_print
+from benchmarks.toned import EDGES, NOISES, QUALITIES, TONES, make_print
 from colorization.data.lab_planes import SIZE, to_sheet
 from colorization.decoding.decode import open_photo
 
@@ -29,6 +29,15 @@ def test_prints_of_every_tone_are_told(tone):
     assert kinds.count("colour") <= (1 if tone == "strong split" else 0)
 
 
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("tone", ["sepia", "cyanotype", "selenium", "faded", "warm tint"])
+def test_prints_are_told_whatever_lies_along_their_edges(tone, edge):
+    random = np.random.default_rng(0)
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        assert kind_of(make_print(photo, tone, "fine", 85, random, edge)) != "colour"
+
+
 @pytest.mark.parametrize("quality", [None, 50, 90])
 @pytest.mark.parametrize("name", PHOTOS)
 def test_prints_whose_highlights_are_clipped_are_told(name, quality):
@@ -44,6 +53,13 @@ def test_colour_photos_are_none():
         # Pale and hazy ones neither.
         pale = Image.blend(photo, photo.convert("L").convert("RGB"), 0.5)
         assert to_sheet(pale)[1] == "colour"
+
+
+def test_photos_with_gray_things_along_their_edges_are_colour_photos():
+    for name in PHOTOS:
+        pixels = getattr(data, name)().copy()
+        pixels[:, : pixels.shape[1] // 10] = pixels[: pixels.shape[0] // 10] = 150
+        assert to_sheet(Image.fromarray(pixels))[1] == "colour"
 
 
 def test_things_of_equal_lightness_and_different_colour_are_no_toned_print(colourful):

@@ -8,6 +8,9 @@ RGB before, which takes a*b* off the curve, the farther the rougher the pixels a
 farthest where highlights are clipped: three more terms stand for that. What is still off is noise
 in a toned print, which cancels out over larger parts of the picture; things of another colour do
 not.
+
+What lies along the edges of a print has colours of its own: a mount, a scanner's lid, yellowed
+paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print.
 """
 
 from __future__ import annotations
@@ -47,11 +50,13 @@ _ROUGHNESS = np.stack(
 # and off the curve over sixteenths of them, in CIE units.
 _FEW_ROWS = _FEW_BLOCKS = 16
 _MOST_UNEVEN, _MOST_UNEVEN_PART, _MOST_OFF_CURVE = 5.8, 0.5, 1.0
-_ROWS, _BLOCKS = 128, 32
+_BLOCKS = 32
 # Weights of the logarithms of `features`, and what their sum is below in toned prints. Fitted as by
 # `benchmarks/toned.py --fit`.
 _WEIGHTS = np.array([7.89, 2.54, -2.47, 3.37, -1.63])
 _LIMIT = 2.4
+# The same for the middle of the picture, and how much lies around that, of its sides.
+_LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
@@ -64,13 +69,26 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
       a: a* + 128, uint8 `[128, 128]`.
       b: b* + 128, likewise.
     """
+    if _follows_curve(lightness, a, b, _LIMIT):
+        return True
+    middle = (_middle(plane) for plane in (lightness, a, b))
+    return _follows_curve(*middle, _LIMIT_OF_MIDDLE)
+
+
+def _middle(plane: np.ndarray) -> np.ndarray:
+    edge = int(len(plane) * _EDGE)
+    return plane[edge:-edge, edge:-edge]
+
+
+def _follows_curve(lightness: np.ndarray, a: np.ndarray, b: np.ndarray, limit: float) -> bool:
+    """Whether a*b* follow lightness; the planes as for `is_toned`, or the middle of such."""
     uneven, strength = _unevenness(lightness, a, b)
     if uneven > max(_MOST_UNEVEN, _MOST_UNEVEN_PART * strength):
         return False
     off, _, _ = _off_curve(lightness, a, b, _FEW_ROWS, _FEW_BLOCKS)
     if _size(_block_means(off, 4)) > _MOST_OFF_CURVE:
         return False
-    return float(np.log(features(lightness, a, b) + _LEAST) @ _WEIGHTS) < _LIMIT
+    return float(np.log(features(lightness, a, b) + _LEAST) @ _WEIGHTS) < limit
 
 
 def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -84,7 +102,7 @@ def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
       of 1024ths (the median); how much the curve bends below the highlights; distance of the mean
       a*b* from gray, which is large in strong tones alone.
     """
-    off, curve, mean = _off_curve(lightness, a, b, _ROWS, _BLOCKS)
+    off, curve, mean = _off_curve(lightness, a, b, len(a), _BLOCKS)
     return np.array(
         [
             _size(_block_means(off, 4)),
