@@ -412,13 +412,12 @@ def test_other_files_are_no_films(tmp_path):
         find_places([str(tmp_path)], films=True)
 
 
-def test_a_film_without_an_ending_is_coloured(make_film, run_predict, tmp_path):
-    run_predict(
-        "--input",
-        make_film("AVSEQ01", 10, pictures="mpeg1video", container="mpeg"),
-    )
+def test_a_film_without_an_ending_is_coloured(make_film, run_predict, tmp_path, capsys):
+    source = make_film("AVSEQ01", 10, pictures="mpeg1video", container="mpeg")
+    run_predict("--input", source, "--format", "webp")
     written = [path.name for path in (tmp_path / "out" / "predicted").iterdir()]
     assert written == ["AVSEQ01.mp4"]
+    assert "--format is for photos" in capsys.readouterr().out
 
 
 def test_hints_are_not_for_films(film, tmp_path, run_predict):

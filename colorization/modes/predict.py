@@ -87,6 +87,8 @@ def run(network: Network, options: Options) -> None:
             _colorize_photos(colorizer, unfinished, output, options, report, hints)
             _show(output, options)
         if films:
+            if options.format and not photos:
+                print("--format is for photos; films keep their kind, or become MP4.")
             unfinished = _unfinished(films, names, finished, options, "films")
             _colorize_films(colorizer, unfinished, output, options, report)
             _show(output, options)
