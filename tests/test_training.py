@@ -115,8 +115,19 @@ GETS_NOWHERE = (
 
 
 def test_patience_stops_training_that_gets_nowhere(run, tmp_path):
-    run(*GETS_NOWHERE, steps=50)
-    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) < 10
+    told = "--patience 2 has ended the training at step "
+    assert told in run(*GETS_NOWHERE, steps=50)
+    step = step_of(checkpoint.latest_checkpoint(str(tmp_path / "model")))
+    assert step < 10
+    # The same again has nothing to do, unless something has changed, if only the photos.
+    printed = run(*GETS_NOWHERE, steps=50)
+    assert f"{told}{step}: " in printed and "Nothing is left to do" in printed
+    assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == step
+    shutil.copy(tmp_path / "train" / "colour0.png", tmp_path / "train" / "another.png")
+    assert f"Going on from step {step}" in run(*GETS_NOWHERE, steps=50)
+    step = step_of(checkpoint.latest_checkpoint(str(tmp_path / "model")))
+    assert f"Going on from step {step}" in run(*GETS_NOWHERE, steps=step + 1)
+    assert "Going on" not in run(*GETS_NOWHERE, steps=step + 1)
 
 
 def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path):
@@ -135,7 +146,8 @@ def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path)
     for name in shapes.keys() - {"global_step"}:
         np.testing.assert_array_equal(other.get_tensor(name), first.get_tensor(name))
     # Going on, half size stays done.
-    assert "Half size" not in run(*GETS_NOWHERE, "--half_size_share", 0.5, steps=50)
+    printed = run(*GETS_NOWHERE, "--half_size_share", 0.5, "--patience", 3, steps=50)
+    assert "Going on" in printed and "Half size" not in printed
 
 
 def test_a_training_stopped_in_its_last_evaluation_does_it_when_it_is_run_again(

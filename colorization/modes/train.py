@@ -20,7 +20,7 @@ from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
-from colorization.training import checkpoint, cluster, start, tryout
+from colorization.training import checkpoint, cluster, patience, start, tryout
 from colorization.training.evaluation import is_evaluated
 from colorization.training.hooks import Interrupted
 from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
@@ -96,7 +96,7 @@ def train_model(
       False if nothing was left to train or to evaluate.
     """
     options = _with_network_settings(options, data)
-    train, test = _photos(data, task)
+    photos, (train, test) = (len(data.train), len(data.test)), _photos(data, task)
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         find_steps = checkpoint.resume if task.is_chief else checkpoint.trained_steps
         trained_steps = find_steps(options.model_dir)
@@ -110,16 +110,14 @@ def train_model(
                 )
             _print_best(options, test, metrics)
             return True
-        if options.profile and options.profile <= trained_steps:
-            raise UserError(
-                f"--profile {options.profile}: training goes on from step {trained_steps}"
+        if patience.has_ended(options, photos, trained_steps):
+            print(
+                f"{_patience_end(options, trained_steps)} Nothing is left to do; to go on, give a "
+                "larger --patience or leave it out."
             )
+            return False
         if trained_steps:
-            print(f"Going on from step {trained_steps} of {options.model_dir}.")
-            if "half_size_share" not in options.given:
-                options = dataclasses.replace(
-                    options, full_size_from=stored_full_size_step(options.model_dir)
-                )
+            options = _resumed(options, trained_steps)
 
         def store_records() -> None:
             store_settings(options)
@@ -136,10 +134,43 @@ def train_model(
             metrics = train_task(
                 network, start_options, task, trained_steps, train, test, store_records
             )
+        if options.patience:
+            _end_by_patience(options, photos)
         cluster.report_finished(task)
     if task.is_chief:
         _print_outcome(options, task, trained_steps, train, test, metrics)
     return True
+
+
+def _resumed(options: Options, trained_steps: int) -> Options:
+    """The options of a training that goes on, with the step from which it is at full size."""
+    if options.profile and options.profile <= trained_steps:
+        raise UserError(f"--profile {options.profile}: training goes on from step {trained_steps}")
+    print(f"Going on from step {trained_steps} of {options.model_dir}.")
+    if "half_size_share" in options.given:
+        return options
+    full_size_from = stored_full_size_step(options.model_dir)
+    return dataclasses.replace(options, full_size_from=full_size_from)
+
+
+def _end_by_patience(options: Options, photos: tuple[int, int]) -> None:
+    """Says and stores that `--patience` has ended a training, if it is not the last step that has.
+
+    Args:
+      options: of the training, which has come to its end.
+      photos: number of those to train and to test on.
+    """
+    step = checkpoint.step_of(checkpoint.newest_listed(options.model_dir))
+    if step < options.max_steps:
+        patience.store_end(options, photos, step)
+        print(_patience_end(options, step))
+
+
+def _patience_end(options: Options, step: int) -> str:
+    return (
+        f"--patience {options.patience} has ended the training at step {step}: no evaluation since "
+        "that of the best checkpoint found a lower loss."
+    )
 
 
 def _is_finished(options: Options, task: tf_estimator.RunConfig, trained_steps: int) -> bool:

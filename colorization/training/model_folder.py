@@ -18,6 +18,8 @@ START = "start.json"
 FULL_SIZE = "full_size.json"
 # Number of steps that fit into `--minutes`; see `step_budget`.
 BUDGET = "budget.json"
+# Where `--patience` has ended the training; see `patience`.
+PATIENCE = "patience.json"
 # Photos that training could not open, and why.
 UNREADABLE = "unreadable.txt"
 # Lock of the training that writes to the folder.
