@@ -60,10 +60,10 @@ def jpeg(height, width, claimed=None):
     "record",
     [
         b"no example",
-        serialized(b"no picture", b"a.jpg", b""),
-        serialized(jpeg(384, 256)[:300], b"a.jpg", b""),
-        serialized(jpeg(16, 16), b"a.jpg", b""),
-        serialized(jpeg(384, 256, claimed=(65500, 65500)), b"a.jpg", b""),
+        serialized(b"no picture", b"a.jpg", b"", 0),
+        serialized(jpeg(384, 256)[:300], b"a.jpg", b"", 0),
+        serialized(jpeg(16, 16), b"a.jpg", b"", 0),
+        serialized(jpeg(384, 256, claimed=(65500, 65500)), b"a.jpg", b"", 0),
     ],
 )
 def test_hostile_records_that_their_manifest_vouches_for(tmp_path, record):

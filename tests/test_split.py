@@ -1,6 +1,7 @@
 """Selection of the photos to train and to test on."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import shutil
@@ -466,3 +467,77 @@ def test_prepared_photos_that_are_all_held_out_are_not_trained_on(photo_folder):
     prepare([str(path) for path in folder.iterdir()], "prepared", 0)
     with pytest.raises(UserError, match=r"nothing is left to train on: all .* of 3 photos"):
         select("--train_data", "prepared")
+
+
+def prepare_photos(paths, output):
+    from colorization.data.prepare import prepare
+
+    prepare([str(path) for path in paths], output, 0)
+
+
+def seen(shards):
+    from colorization.data.dataset import eval_dataset
+    from colorization.data.report import Report
+
+    batches = eval_dataset(shards, 5, Report(len(shards)))
+    return sum(len(labels["chroma"]) for _, labels in batches)
+
+
+def test_prepared_test_photos_are_not_trained_on(photo_folder, capsys):
+    """Neither now nor later, from folders or prepared."""
+    photos = sorted(photo_folder(8).iterdir())
+    prepare_photos(photos[:3], "tests")
+    prepare_photos(photos[2:], "overlapping")
+    selection = select_and_note("--train_data", "photos", "--test_data", "tests")
+    assert "Not training on 3 photos" in capsys.readouterr().out
+    assert names(selection.train) == {path.name for path in photos[3:]}
+    assert len(selection.held_out) == 3
+    later = select("--train_data", "photos")
+    assert names(later.train) == names(selection.train)
+    assert names(later.test) == {path.name for path in photos[:3]}
+    NOTE.unlink()
+    selection = select_and_note("--train_data", "overlapping", "--test_data", "tests")
+    assert (len(selection.test), seen(selection.train), count_in_graph(selection.train)) == (
+        3,
+        5,
+        5,
+    )
+    assert names(select("--train_data", "photos").train) == {path.name for path in photos[3:]}
+
+
+def test_prepared_photos_that_are_all_tested_on(photo_folder, capsys):
+    prepare_photos(photo_folder(3).iterdir(), "prepared")
+    for source in ("prepared", "photos"):
+        selection = select_and_note("--train_data", source, "--test_data", "prepared")
+        assert "All photos are trained and tested on" in capsys.readouterr().out
+        assert (len(selection.train), selection.held_out) == (3, [])
+    assert seen(select("--train_data", "prepared", "--test_data", "prepared").train) == 3
+    # An evaluation tells as well.
+    print_possibly_seen(selection.test, NOTE)
+    assert "3 of 3 photos to test on are as large as some" in capsys.readouterr().out
+
+
+def forget_sizes(folder):
+    """Makes prepared photos what an earlier version prepared."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, facts in manifest["shards"].items():
+        shard = folder / name
+        records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for record in records:
+                example = tf.train.Example.FromString(record)
+                del example.features.feature["bytes"]
+                writer.write(example.SerializeToString())
+        facts["bytes"] = shard.stat().st_size
+        facts["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_test_photos_that_an_earlier_version_prepared(photo_folder, capsys):
+    photos = sorted(photo_folder(8).iterdir())
+    prepare_photos(photos[:3], "tests")
+    prepare_photos(photos[2:], "overlapping")
+    forget_sizes(Path("tests"))
+    assert len(select("--train_data", "photos", "--test_data", "tests").train) == 8
+    assert "to mend that, prepare them anew" in capsys.readouterr().out
+    assert seen(select("--train_data", "overlapping", "--test_data", "tests").train) == 5

@@ -135,13 +135,17 @@ def _without_left_out(records: tf.data.Dataset, left_out: frozenset[bytes]) -> t
     """The records of photos that are not left out."""
     if not left_out:
         return records
-    digests = tf.constant(sorted(left_out))
+    # Eight bytes tell photos apart, and looking them up takes as long for many as for few.
+    starts = np.sort([int.from_bytes(digest[:8], "little", signed=True) for digest in left_out])
+    starts = tf.constant(starts, tf.int64)
 
     def is_wanted(record: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(RECORD_SCOPE):
             digest = tf.io.parse_single_example(record, FEATURES)["sha256"]
+        start = tf.io.decode_raw(tf.strings.substr(digest, 0, 8), tf.int64)
+        place = tf.minimum(tf.searchsorted(starts, start), starts.shape[0] - 1)
         # In a graph, `!=` compares the tensor objects and not their values.
-        return tf.reduce_all(tf.not_equal(digest, digests))
+        return tf.reduce_all(tf.not_equal(start, tf.gather(starts, place)))
 
     return records.filter(is_wanted)
 

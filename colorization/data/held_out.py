@@ -31,9 +31,10 @@ class HeldOut(NamedTuple):
     """A held-out photo's path and content. A remote photo is identified by its address alone.
 
     Attributes:
-      path: as `places.photo_id` gives it, or what `anonymized` makes of it.
-      bytes: size of its file; -1 if it is remote or was missing when it was identified.
-      sha256: hexadecimal, of its file; "" in the same cases.
+      path: as `places.photo_id` gives it, or what `anonymized` makes of it; "" for a prepared one.
+      bytes: size of its file; -1 if it is remote or was missing when it was identified, or was
+        prepared by an earlier version.
+      sha256: hexadecimal, of its file; "" in the first two cases.
     """
 
     path: str
@@ -46,10 +47,15 @@ class HeldOut(NamedTuple):
         return self.sha256 or self.path
 
 
-def identify(paths: Sequence[str]) -> list[HeldOut]:
-    """Reads size and checksum of each photo."""
+def identify(photos: Sequence[str] | Shards) -> list[HeldOut]:
+    """Reads size and checksum of each photo. Prepared ones, which have no path, may be fewer."""
+    if isinstance(photos, Shards):
+        return [
+            HeldOut("", _UNKNOWN if size is None else size, digest.hex())
+            for digest, size in photos.identities()
+        ]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(_identify, paths))
+        return list(pool.map(_identify, photos))
 
 
 def _identify(path: str) -> HeldOut:
@@ -89,6 +95,23 @@ def with_sizes(paths: Sequence[str], sizes: frozenset[int]) -> list[str]:
     return [
         path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known_sizes
     ]
+
+
+def possibly_trained_on(
+    photos: Sequence[str] | Shards, held_out: Iterable[HeldOut], trained_on: frozenset[int]
+) -> int:
+    """Number of photos that a model may have been trained on, judged by their sizes.
+
+    It was certainly not trained on those that are held out.
+    """
+    sizes = trained_on - {_UNKNOWN}
+    if not isinstance(photos, Shards):
+        suspects = with_sizes(photos, sizes)
+        return len(set(suspects) - same_content(suspects, held_out))
+    if not sizes:
+        return 0
+    former = {photo.sha256 for photo in held_out}
+    return sum(photo.bytes in sizes and photo.sha256 not in former for photo in identify(photos))
 
 
 def never_trained_on(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:

@@ -327,21 +327,23 @@ def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray
     """
     blank = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
 
-    def read(index: np.int64) -> tuple[np.ndarray, bytes, bytes]:
+    def read(index: np.int64) -> tuple[np.ndarray, bytes, np.int64, bytes]:
         try:
             data = read_file(paths[index])
             sheet, kind = lab_planes.from_file(data)
         except UnreadablePhoto as error:
-            return blank, b"", os.fsencode(str(error))
-        return sheet, hashlib.sha256(data).digest(), kind.encode()
+            return blank, b"", np.int64(0), os.fsencode(str(error))
+        return sheet, hashlib.sha256(data).digest(), np.int64(len(data)), kind.encode()
 
     def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        sheet, digest, state = tf.numpy_function(read, [index], [tf.uint8, tf.string, tf.string])
+        types = tf.uint8, tf.string, tf.int64, tf.string
+        sheet, digest, size, state = tf.numpy_function(read, [index], types)
         sheet = tf.ensure_shape(sheet, lab_planes.SHEET_SHAPE)[..., None]
         return {
             "index": index,
             "state": state,
             "sha256": digest,
+            "bytes": size,
             "sheet": tf.io.encode_jpeg(sheet, format="grayscale", quality=JPEG_QUALITY),
         }
 
@@ -354,7 +356,7 @@ def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray
             "state": os.fsdecode(photo["state"]),
             "sha256": photo["sha256"],
             "folder": folder_name(os.fsdecode(path)),
-            "record": serialized(photo["sheet"], path, photo["sha256"]),
+            "record": serialized(photo["sheet"], path, photo["sha256"], int(photo["bytes"])),
         }
 
 

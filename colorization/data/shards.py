@@ -2,7 +2,8 @@
 
 A prepared folder holds `manifest.json` and the shards that it names. A record is a
 `tf.train.Example` of `sheet` (see `lab_planes`; a gray JPEG, 384 x 256), `path` (the photo's, below
-the folder that was prepared) and `sha256` (of the photo's own file).
+the folder that was prepared), `sha256` (of the photo's own file) and `bytes` (that file's size, in
+digits; earlier versions did not note it).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -27,6 +28,13 @@ FORMAT = 2
 # Workers read files of their own if there are so many that uneven division matters little.
 _SHARDS_PER_WORKER = 4
 
+# Records to parse at a time.
+_BATCH = 1000
+
+_IDENTITY = {
+    "sha256": tf.io.FixedLenFeature([], tf.string),
+    "bytes": tf.io.FixedLenFeature([], tf.string, ""),
+}
 FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("sheet", "path", "sha256")}
 
 
@@ -54,13 +62,25 @@ class Shards:
         return len(range(self.first, sum(self.photos.values()), self.step))
 
     def holds_any(self) -> bool:
-        """Whether any photo is not left out; reads records until the first such one."""
-        records = tf.data.TFRecordDataset(sorted(self.photos))
-        digests = records.map(lambda record: tf.io.parse_single_example(record, FEATURES)["sha256"])
-        # Training will report a damaged shard.
+        """Whether any photo is not left out, or unread; reads records until the first such one."""
+        unread = sum(self.photos.values())
+        for digest, _ in self.identities():
+            if digest not in self.left_out:
+                return True
+            unread -= 1
+        return unread > 0
+
+    def identities(self) -> Iterator[tuple[bytes, int | None]]:
+        """SHA-256 and size of the photos' own files; a size may be unknown.
+
+        A damaged shard ends them. Training will report it.
+        """
+        records = tf.data.TFRecordDataset(sorted(self.photos), buffer_size=2**20)
+        batches = records.batch(_BATCH).map(lambda batch: tf.io.parse_example(batch, _IDENTITY))
         with contextlib.suppress(tf.errors.OpError):
-            return any(digest not in self.left_out for digest in digests.as_numpy_iterator())
-        return True
+            for batch in batches.as_numpy_iterator():
+                for digest, size in zip(batch["sha256"], batch["bytes"], strict=True):
+                    yield digest, int(size) if size.isdigit() else None
 
     def check(self, shard: str) -> None:
         """Compares a shard with its checksum.
@@ -101,9 +121,9 @@ def _altered(shard: str, how: str) -> str:
     )
 
 
-def serialized(sheet: bytes, path: bytes, sha256: bytes) -> bytes:
+def serialized(sheet: bytes, path: bytes, sha256: bytes, size: int) -> bytes:
     """A record."""
-    values = {"sheet": sheet, "path": path, "sha256": sha256}
+    values = {"sheet": sheet, "path": path, "sha256": sha256, "bytes": b"%d" % size}
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         for name, value in values.items()

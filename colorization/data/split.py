@@ -28,6 +28,7 @@ _DATA = Path("data")
 _ONE_IN, _MAX_HELD_OUT = 10, 200
 # Fewer photos to test on than this say little of a model.
 _FEW = 5
+_ALL_TESTED_ON = "All photos are trained and tested on: the figures will flatter the model."
 # Minimum and maximum of steps; between them there are as many steps as photos. Few photos are soon
 # memorized, and longer training gains nothing then. See benchmarks/README.md, "Recipe".
 _STEPS = 1000, 5000
@@ -233,15 +234,22 @@ def _with_new_test_photos(photos: list[str], history: _History) -> Selection:
 def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _History) -> Selection:
     former_test = [] if test_sources else _existing_held_out(history)
     test = former_test or find_data(test_sources or _bundled("test"))
-    test_identities = [] if isinstance(test, Shards) else held_out.identify(test)
     if history.held_out:
         print(f"Not training on the {len(history.held_out):,} photos that were held out before.")
-    never_trained = list(dict.fromkeys([*history.held_out, *test_identities]))
-    digests = frozenset(bytes.fromhex(photo.sha256) for photo in never_trained if photo.sha256)
-    photos = dataclasses.replace(photos, left_out=digests)
-    if digests and not photos.holds_any():
-        raise _nothing_left(photos)
-    return Selection(photos, test, never_trained if test_sources else history.held_out)
+    never_trained = list(dict.fromkeys([*history.held_out, *held_out.identify(test)]))
+    train = _without(photos, never_trained)
+    if not train.holds_any():
+        train = _without(photos, history.held_out)
+        if not (isinstance(test, Shards) and train.holds_any()):
+            raise _nothing_left(photos)
+        print(_ALL_TESTED_ON)
+        never_trained = history.held_out
+    return Selection(train, test, never_trained if test_sources else history.held_out)
+
+
+def _without(photos: Shards, left_out: list[HeldOut]) -> Shards:
+    digests = frozenset(bytes.fromhex(photo.sha256) for photo in left_out if photo.sha256)
+    return dataclasses.replace(photos, left_out=digests)
 
 
 def _nothing_left(photos: list[str] | Shards) -> UserError:
@@ -254,28 +262,25 @@ def _nothing_left(photos: list[str] | Shards) -> UserError:
 def _with_named_test_photos(
     photos: list[str], test: list[str] | Shards, history: _History
 ) -> Selection:
-    if isinstance(test, Shards):
-        print("Prepared photos to test on are not looked for among those to train on.")
-        return Selection(photos, test, history.held_out)
-    _print_possibly_seen(test, history)
     test_identities = held_out.identify(test)
+    if any(photo.sha256 and photo.bytes < 0 for photo in test_identities):
+        print(
+            "Photos to test on that an earlier version prepared are not looked for among those to "
+            "train on; to mend that, prepare them anew."
+        )
+    _print_possibly_seen(test, history)
     copies = held_out.same_content(photos, test_identities)
     train = [path for path in photos if path not in copies]
     if not _any_usable(train):
-        print("All photos are trained and tested on: the figures will flatter the model.")
+        print(_ALL_TESTED_ON)
         return Selection(photos, test, history.held_out)
     return Selection(train, test, list(dict.fromkeys([*history.held_out, *test_identities])))
 
 
 def _print_possibly_seen(test: list[str] | Shards, history: _History) -> None:
-    if isinstance(test, Shards):
-        return
-    suspects = set(held_out.with_sizes(test, history.trained_on))
-    # Held-out photos were certainly not trained on.
-    suspects -= held_out.same_content(list(suspects), history.held_out)
-    if suspects:
+    if count := held_out.possibly_trained_on(test, *history):
         print(
-            f"{len(suspects):,} of {len(test):,} photos to test on are as large as some that the "
+            f"{count:,} of {len(test):,} photos to test on are as large as some that the "
             "model was trained on before: if they are the same, the figures will flatter it."
         )
 
