@@ -53,6 +53,9 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     twice = (folder, os.path.join(folder, "sub", ".."), os.path.relpath(folder), f"file://{folder}")
     assert names(*twice) == names(folder)
     assert names(f"{folder}/**/*.tif") == ["sub/c.tif"]
+    # Shells that expand globs name folders as well, which are searched.
+    assert names(f"{folder}/*") == ["a.png", "b.jpg", "sub/c.tif", "sub/no_extension"]
+    assert names(f"{folder}/s*") == ["sub/c.tif", "sub/no_extension"]
     assert names(f"{folder}/b.jpg", folder) == ["b.jpg", "a.png", "sub/c.tif", "sub/no_extension"]
     (tmp_path / "photos" / "notes.txt").write_text("sub/c.tif\n\na.png\n")
     assert names(f"{folder}/notes.txt") == ["sub/c.tif", "a.png"]
@@ -352,6 +355,7 @@ def test_places_depend_on_the_source_alone(tmp_path, monkeypatch):
     assert places("p/1950/c/d.jpg") == ["d.jpg"]
     assert places("p/*/*.jpg") == places(f"file://{folder}/*/*.jpg") == ["1950/b.jpg"]
     assert places("p/**/d.jpg") == ["1950/c/d.jpg"]
+    assert places("p/19*") == ["1950/b.jpg", "1950/c/d.jpg"]
     outside = str(tmp_path / "elsewhere.jpg").lstrip("/")
     assert places("p/list.txt") == ["1950/b.jpg", "a.jpg", "1950/c/d.jpg", outside, "b/x.jpg"]
     # The first of several sources that names a photo decides.

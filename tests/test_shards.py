@@ -1,6 +1,7 @@
 """Reading of prepared photos: damaged ones, hostile ones, and those of one worker."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ def test_damaged_shards_are_named(prepared):
     (output / "manifest.json").write_text("{")
     with pytest.raises(UserError, match=r"manifest.json is damaged"):
         read()
+    (output / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"out holds prepared photos, but its manifest.json is mis"):
+        read()
 
 
 def jpeg(height, width, claimed=None):
@@ -79,6 +83,17 @@ def test_hostile_records_that_their_manifest_vouches_for(tmp_path, record):
     with pytest.raises(UserError, match="a prepared photo is damaged"), report.as_user_error():
         list(eval_dataset(data, 1, report))
     assert peak_memory() - before < 200_000_000
+
+
+def test_a_glob_may_match_prepared_folders(prepared, tmp_path):
+    folder, output, _ = prepared
+    for name in ("a", "b"):
+        shutil.copytree(output, tmp_path / "several" / name)
+    assert find_data([f"{tmp_path}/o*"]) == find_data([str(output)])
+    assert len(find_data([f"{tmp_path}/several/*"])) == 12
+    assert find_data([f"{folder}/colour*"]) == find_photos([f"{folder}/colour*"])
+    with pytest.raises(UserError, match="both or neither"):
+        find_data([f"{tmp_path}/*"])
 
 
 def test_photos_and_prepared_ones_are_not_mixed(prepared):

@@ -41,7 +41,8 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       below the first source that names the photo: below the folder, below the part of a glob that
       has no wildcards, or below the text file's folder; for a single file it is the name. It does
       not depend on other photos. What a text file names elsewhere keeps all of its folders.
-      Folders and globs are searched for files that have the name of a picture or begin as one.
+      Folders and globs, and the folders that these match, are searched for files that have the
+      name of a picture or begin as one.
       Left out are hidden files, companions of photos (`companions`), pictures of `--mode predict`
       (`own_results`), and files that merely share an ending with films or pictures. A folder that
       cannot be listed is among the photos, so that it is reported like an unreadable one.
@@ -147,11 +148,18 @@ def _expand(source: str, films: bool) -> list[_NamedPath]:
     if not glob.has_magic(source):
         raise UserError(f"{source} does not exist; check the path")
     root = normalized(_root(source))
-    matches = [path for path in sorted(files.glob(source)) if not files.isdir(path)]
+    matches = sorted(files.glob(source))
     visible = [path for path in matches if not any(map(_is_hidden, parts_below(path, root)))]
+    folders = {path: None for path in visible if files.isdir(path)}
+    visible = [path for path in visible if path not in folders]
     # A glob that matches companions alone is meant to.
     photos = _photos_among(visible, root, films) or [p for p in visible if may_be_photo(p, films)]
-    return [_NamedPath(path, by_wildcard=True) for path in photos]
+    # What lies in the folders that ** matches, it matches itself.
+    searched = [] if "**" in source else [p for p in folders if not _in_companion_folder(p, root)]
+    return [
+        *(_NamedPath(path, by_wildcard=True) for path in photos),
+        *(_NamedPath(path, is_folder=True, by_wildcard=True) for path in searched),
+    ]
 
 
 def _candidates(named: _NamedPath, films: bool) -> Iterator[str]:

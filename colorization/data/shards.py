@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -141,14 +142,18 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
       UserError: a source does not exist, cannot be opened, holds no photos, is damaged or is only
         half prepared; or prepared folders and photos are mixed.
     """
-    sources = list(sources)
+    sources = [found for source in sources for found in _matched_folders(source) or [source]]
     prepared = []
     for source in sources:
         with as_user_error(source):
             if is_prepared(source):
                 prepared.append(source)
     if not prepared:
-        return find_photos(sources)
+        try:
+            return find_photos(sources)
+        except UserError:
+            _require_no_shards(sources)
+            raise
     if len(prepared) < len(sources):
         (unprepared, *_) = (source for source in sources if source not in prepared)
         raise UserError(
@@ -164,6 +169,28 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
     if not len(shards):
         raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
     return shards
+
+
+def _matched_folders(source: str) -> list[str]:
+    """The folders that a glob matches, if any is of prepared photos; some shells expand none."""
+    files = file_system(source)
+    with as_user_error(source):
+        if not glob.has_magic(source) or files.exists(source):
+            return []
+        if not files.glob(os.path.join(source, MANIFEST)):
+            return []
+        return [path for path in sorted(files.glob(source)) if files.isdir(path)]
+
+
+def _require_no_shards(sources: list[str]) -> None:
+    """Raises a `UserError` if a folder holds shards, but no manifest."""
+    for source in sources:
+        files = file_system(source)
+        if files.isdir(source) and files.glob(os.path.join(glob.escape(source), "*.tfrecord")):
+            raise UserError(
+                f"{source} holds prepared photos, but its {MANIFEST} is missing; copy that as "
+                f"well, or remove {source} and prepare the photos anew"
+            )
 
 
 def is_prepared(source: str) -> bool:
