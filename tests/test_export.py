@@ -10,7 +10,10 @@ import tensorflow as tf
 from PIL import Image
 from platforms import HANG
 
+import color_global
 from colorization.errors import UserError
+from colorization.modes import export as export_mode
+from colorization.options import parse
 from colorization.prediction import export
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
@@ -62,7 +65,8 @@ def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, t
 
 
 def test_saved_model_has_a_tensor_signature_and_versions(trained, colourful, tmp_path):
-    (tmp_path / "3").mkdir()
+    for name in ("3", "²", "notes"):
+        (tmp_path / name).mkdir()
     assert export.export_saved_model(trained, tmp_path).name == "4"
     small = np.random.default_rng(0).uniform(0, 100, [2, 224, 224, 1]).astype(np.float32)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -108,6 +112,27 @@ def test_onnx_without_its_packages_is_explained(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match=r"requirements-onnx\.txt"):
         export.export_onnx(trained, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "name", ["settings.json", "weights.npz", "held_out.json", "best/evaluation.json"]
+)
+def test_weights_replace_no_files_of_others(model_folder, tmp_path, name):
+    words = ["--mode", "export", "--format", "weights", "--model_dir", model_folder()]
+    options = parse("color_global", [*words, "--output", str(tmp_path)])
+    (tmp_path / "best").mkdir()
+    (tmp_path / name).write_text('{"theme": "dark"}')
+    with pytest.raises(UserError, match=f"{name} is none of this program's, and would be replaced"):
+        export_mode.run(color_global.network, options)
+    assert (tmp_path / name).read_text() == '{"theme": "dark"}'
+    assert len(list(tmp_path.rglob("*.*"))) == 1
+    (tmp_path / name).unlink()
+    # An export may be replaced, even one that was interrupted.
+    export_mode.run(color_global.network, options)
+    export_mode.run(color_global.network, options)
+    (tmp_path / "weights.npz").write_bytes(b"PK")
+    export_mode.run(color_global.network, options)
+    assert Colorizer(str(tmp_path), precision="float32")
 
 
 def test_a_result_that_differs_is_not_written(tmp_path):

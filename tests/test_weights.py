@@ -151,6 +151,12 @@ def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, fou
         assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)
 
 
+def test_an_evaluation_of_an_earlier_export_goes(model_folder, tmp_path):
+    export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), tmp_path / "weights")
+    export_weights(model_folder(), tmp_path / "weights")
+    assert not (tmp_path / "weights" / "best" / "evaluation.json").exists()
+
+
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
         export_weights(model_folder(), tmp_path / "weights", saturation=1.2)

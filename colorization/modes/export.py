@@ -16,10 +16,10 @@ from colorization.prediction.export import (
     export_weights,
 )
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training import checkpoint
+from colorization.training import checkpoint, weights
 from colorization.training.general_model import with_model
-from colorization.training.model_folder import HELD_OUT
-from colorization.training.settings import copy_settings, resolve_settings
+from colorization.training.model_folder import BEST, EVALUATION, HELD_OUT, SETTINGS
+from colorization.training.settings import copy_settings, has_settings, resolve_settings
 
 
 def run(network: Network, options: Options) -> None:
@@ -52,8 +52,24 @@ def _export_weights(options: Options) -> None:
     folder = Path(options.output)
     if checkpoint.has_checkpoint(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
+    _require_own_files(folder)
+    # They come first, so that what an interruption leaves is known to be this program's.
+    copy_settings(options.model_dir, folder)
     # A training that starts from the export needs to know which photos were held out.
     held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
     export_weights(options.model_dir, folder, options.saturation, options.vibrance)
-    copy_settings(options.model_dir, folder)
     print(f"Exported to {folder}; --model_dir {folder} uses it")
+
+
+def _require_own_files(folder: Path) -> None:
+    """Refuses a folder that holds files of the names of a model's, but no model's settings.
+
+    Raises:
+      UserError: it does.
+    """
+    files = (folder / name for name in (SETTINGS, weights.FILE, HELD_OUT, f"{BEST}/{EVALUATION}"))
+    foreign = next((file for file in files if file.exists()), None)
+    if foreign and not has_settings(str(folder)):
+        raise UserError(
+            f"{foreign} is none of this program's, and would be replaced; choose another --output"
+        )

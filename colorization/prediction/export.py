@@ -45,7 +45,7 @@ def export_saved_model(trained: TrainedNetwork, folder: Path) -> Path:
       OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    versions = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+    versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
     target = folder / str(max(versions, default=0) + 1)
     remove_left_behind(folder)
     with atomic_write(target) as temporary, tf.Graph().as_default(), tf1.Session() as session:
@@ -173,6 +173,9 @@ def export_weights(
         raise UserError(
             f"{model_dir} holds no evaluation that a saturation or vibrance could be stored in"
         )
+    else:
+        # That of an earlier export would make these weights livelier.
+        (folder / BEST / EVALUATION).unlink(missing_ok=True)
     weights.write(folder / weights.FILE, values)
 
 

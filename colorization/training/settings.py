@@ -53,6 +53,14 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     return stored
 
 
+def has_settings(folder: str) -> bool:
+    """Whether a folder holds settings of a model, with the model or without."""
+    try:
+        return _read(folder) is not None
+    except UserError:
+        return False
+
+
 def _read(model_dir: str) -> dict[str, Any] | None:
     """The settings in a folder, with or without a model; None if there are none."""
     path = Path(model_dir) / SETTINGS
