@@ -1,6 +1,7 @@
 """`--mode evaluate` where its figures cannot be stored, or a training goes on meanwhile."""
 
 import errno
+import json
 import os
 import shutil
 
@@ -46,3 +47,14 @@ def test_a_training_may_replace_the_checkpoint_meanwhile(
     evaluate.run(color_global.network, parse("color_global", ["--mode", "evaluate", *arguments]))
     assert "a*b* RMSE" in capsys.readouterr().out
     assert not list(folder.glob("model.ckpt-*"))
+
+
+def test_figures_of_aged_photos_are_told_apart(model_folder, photo_folder, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder(), folder, ignore=shutil.ignore_patterns("evaluation.json"))
+    words = ["--mode", "evaluate", "--model_dir", str(folder), "--test_data", str(photo_folder(1))]
+    for aged in (["--aged"], []):
+        evaluate.run(color_global.network, parse("color_global", [*words, *aged]))
+        assert ("aged (--aged), step" in capsys.readouterr().out) == bool(aged)
+        stored = json.loads((folder / "evaluation.json").read_text())
+        assert stored.get("aged", False) is bool(aged)

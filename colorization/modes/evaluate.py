@@ -45,13 +45,16 @@ def run(network: Network, options: Options) -> None:
     split.require_usable(data)
     metrics = measure(best, values, network, options, data, report)
     print(f"Checkpoint: {best}")
-    print_metrics(metrics, report)
+    print_metrics(metrics, f"{report}, aged (--aged)" if options.aged else report)
     if weights_only or stored_evaluation(Path(options.model_dir)):
         return
     evaluation_file = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}
     try:
-        write_json(evaluation_file, {"checkpoint": best, "photos": report.usable, **figures})
+        origin = {"checkpoint": best, "photos": report.usable}
+        # Figures of aged photos are worse, and are not to be taken for those of others.
+        origin |= {"aged": True} if options.aged else {}
+        write_json(evaluation_file, {**origin, **figures})
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise
