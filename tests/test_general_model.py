@@ -1,6 +1,7 @@
 """The general models that ship with the suite: who gets them, and what if they are damaged."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import shutil
@@ -134,6 +135,16 @@ def test_a_model_of_ones_own_comes_first(shipped, trained, photos, caplog, tmp_p
     options = general_model.with_model(parse("color_global", ["--mode", "predict"]))
     assert options.model_dir == "models/color_global"
     assert not caplog.records
+
+
+def test_a_working_folder_that_may_not_be_read_is_named(shipped, tmp_path, monkeypatch):
+    def refuse(path, pattern):
+        raise PermissionError(errno.EACCES, "permission denied", str(path))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    with pytest.raises(UserError) as refused:
+        general_model.with_model(parse("color_global", ["--mode", "predict"]))
+    assert f"in {tmp_path / 'here' / 'models' / 'color_global'} (perm" in str(refused.value)
 
 
 def test_a_folder_of_that_name_comes_first(shipped, trained, tmp_path):

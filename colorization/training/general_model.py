@@ -108,9 +108,16 @@ def own_or_general(model_dir: str, model: str, own_photos: bool = True) -> str:
       own_photos: whether it is for other photos than the bundled ones.
 
     Raises:
-      UserError: there is neither; says how to get one.
+      UserError: there is neither, or the folder may not be read; says what to do.
     """
-    has_model = checkpoint.has_model(model_dir)
+    try:
+        has_model = checkpoint.has_model(model_dir)
+    except PermissionError as error:
+        # The working folder may be one that only others may read.
+        raise UserError(
+            f"cannot look for your own model in {Path(model_dir).absolute()} (permission denied); "
+            "work in another folder, or name a model with --model_dir"
+        ) from error
     if has_model and not (own_photos and is_tryout(model_dir)):
         return model_dir
     try:
