@@ -152,6 +152,11 @@ def test_hdr_is_refused(transfer, colors):
         open_picture(png(colors, png_chunk(b"cICP", bytes([9, transfer, 0, 1]))))
 
 
+def test_the_range_of_video_is_refused(colors):
+    with pytest.raises(UnreadablePhoto, match="video's range"):
+        open_picture(png(colors, png_chunk(b"cICP", bytes([1, 13, 0, 0]))))
+
+
 @pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow lacks JPEG 2000")
 def test_profile_of_jpeg_2000(colors):
     # Red and blue are exchanged by a profile whose columns are.
@@ -394,3 +399,15 @@ def test_profile_of_bmp(colors, swapped_profile):
         start = b"BM" + bytes(8) + struct.pack("<I", 14 + 124)
         changed = start + header.ljust(124, b"\0") + rows + swapped_profile
         np.testing.assert_allclose(shown(changed), shows, atol=2)
+
+
+def test_profile_of_gif(swapped_profile):
+    data = encoded(Image.new("RGB", (16, 16), (220, 80, 60)), "GIF")
+    parts = [swapped_profile[start : start + 255] for start in range(0, len(swapped_profile), 255)]
+    blocks = b"".join(bytes([len(part)]) + part for part in parts)
+    # Behind the table of colours, whose size the header tells.
+    place = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    extension = b"\x21\xff\x0bICCRGBG1012" + blocks
+    whole = data[:place] + extension + b"\0" + data[place:]
+    assert tuple(shown(whole)[5, 5]) == (60, 80, 220)
+    np.testing.assert_array_equal(shown(data)[5, 5], (220, 80, 60))

@@ -31,7 +31,7 @@ from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.raw import CameraRaw
 from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_undecoded, why_unknown
 from colorization.decoding.samples import Samples, to_srgb
-from colorization.decoding.stated_color import HighDynamicRange, refuse_hdr, stated_profile
+from colorization.decoding.stated_color import RefusedColors, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import why_broken, why_doubtful, why_smeared
 from colorization.errors import UnreadablePhoto, within_memory
 from colorization.lab.lab_numpy import to_bytes
@@ -106,7 +106,7 @@ def open_picture(data: bytes, draft_size: int | None = None) -> Picture:
     """
     try:
         return _read(data, draft_size)
-    except HighDynamicRange:
+    except RefusedColors:
         raise
     except UnreadablePhoto:
         picture = _read_mended(data, draft_size)

@@ -1,8 +1,9 @@
 """Makes ICC profiles of colours that files state in other ways.
 
 PNG files state them in the chunks cICP, gAMA and cHRM (PNG, third edition, section 4.3), JPEG 2000
-in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), BMP after its pixels, AVIF and HEIC in a
-box with the numbers of ITU-T H.273, and cameras' JPEG in their EXIF data (DCF 2.0).
+in a box with a profile (ISO/IEC 15444-1, annex I.5.3.3), BMP after its pixels, GIF in an
+application extension, AVIF and HEIC in a box with the numbers of ITU-T H.273, and cameras' JPEG in
+their EXIF data (DCF 2.0).
 """
 
 from __future__ import annotations
@@ -49,11 +50,17 @@ _HEAD = 2**16
 _ADOBE, _ADOBE_EXPONENT = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
 # EXIF's tags by which cameras state it, and the value of the colour space for sRGB.
 _EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
+# What precedes the profile in GIF files.
+_GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 # Raised by Pillow and Python for nonsensical numbers and EXIF data.
 _PARSE_ERRORS = (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
 
 
-class HighDynamicRange(UnreadablePhoto):
+class RefusedColors(UnreadablePhoto):
+    """A sound photo whose colours cannot be read right."""
+
+
+class HighDynamicRange(RefusedColors):
     """A photo in HDR."""
 
     def __init__(self, transfer: str):
@@ -80,6 +87,7 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
 
     Raises:
       HighDynamicRange: the colours are in HDR (PQ, HLG).
+      RefusedColors: the values are of video's range.
     """
     embedded = picture.info.get("icc_profile")
     refuse_hdr(embedded)
@@ -91,6 +99,8 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
             return embedded
         if picture.format == "BMP":
             return _bmp_profile(data)
+        if picture.format == "GIF":
+            return _gif_profile(data)
         if picture.format in ("JPEG", "MPO") and b"R03\0" in data[:_HEAD]:
             return _camera_profile(picture)
         if picture.format == "JPEG2000":
@@ -125,6 +135,9 @@ def _png_profile(data: bytes, picture: Image.Image, embedded: bytes | None) -> b
     colored = data[25] not in _PNG_GRAYS
     for name, start, end in png.chunks(data):
         if name == b"cICP" and end - start == 4:
+            # The last byte says whether all values are used (PNG, third edition, 11.3.2.6).
+            if data[start + 3] == 0:
+                raise RefusedColors("in video's range (black is 16); save it in full range")
             return _profile_of_numbers(data[start], data[start + 1], colored)
         if name == b"IDAT":
             break
@@ -144,6 +157,19 @@ def _profile_of_gamma(picture: Image.Image, colored: bool) -> bytes | None:
     if has_srgb_curve and (not colored or np.allclose(chromaticities, _SRGB, atol=0.002)):
         return None
     return _profile(chromaticities, None if has_srgb_curve else 1 / gamma, colored)
+
+
+def _gif_profile(data: bytes) -> bytes | None:
+    """The profile in a GIF file's application extension (ICC.1:2010, annex B.6)."""
+    place = data.find(_GIF_PROFILE)
+    if place < 0:
+        return None
+    profile, offset = b"", place + len(_GIF_PROFILE)
+    # Blocks of up to 255 bytes follow, each after its length, and an empty one.
+    while length := data[offset]:
+        profile += data[offset + 1 : offset + 1 + length]
+        offset += 1 + length
+    return profile
 
 
 def _bmp_profile(data: bytes) -> bytes | None:
