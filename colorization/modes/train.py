@@ -134,7 +134,7 @@ def train_model(
             metrics = train_task(
                 network, start_options, task, trained_steps, train, test, store_records
             )
-        if options.patience:
+        if options.patience and task.is_chief:
             _end_by_patience(options, photos)
         cluster.report_finished(task)
     if task.is_chief:
