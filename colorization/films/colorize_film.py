@@ -112,7 +112,7 @@ def _container_options(film: InputContainer, container: str) -> dict[str, str]:
     if container not in ("mp4", "mov"):
         return {}
     options = {}
-    if needs_free_metadata(film, container):
+    if container == "mov" or needs_free_metadata(film):
         options["movflags"] = "use_metadata_tags"
     # Without this option, FFmpeg chooses another unit for the times of pictures.
     unit = unit_of_times(main_pictures(film), container)

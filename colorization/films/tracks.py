@@ -7,7 +7,6 @@ and the rest is left out and reported.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -52,18 +51,14 @@ _WITH_DURATIONS = ("mp4", "mov")
 # FFmpeg's names of the kinds of tracks -> words for them.
 _KINDS = {"audio": "sound", "video": "pictures", "subtitle": "subtitles"}
 
-# Metadata with a standard place in MP4, and in MOV. If there is any other, FFmpeg is told to write
-# all of it in the way of Android and newer QuickTime, where players look for few of these.
+# Metadata with a standard place in MP4. If there is any other, FFmpeg is told to write all of it in
+# the way of Android and QuickTime.
 _STANDARD_METADATA = {
     *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
     *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
     *("network", "keywords", "track", "disc", "creation_time", "location"),
 }
-_IN_QUICKTIME = {
-    *("artist", "title", "author", "album", "date", "comment", "genre", "copyright", "make"),
-    *("model", "location", "keywords", "creation_time"),
-}
-# FFmpeg's name of the XMP data of MP4 and MOV, which it writes to MOV in the older way only.
+# FFmpeg's name of the XMP data of MP4 and MOV, which it writes nowhere.
 _XMP = "xmp"
 # Metadata that FFmpeg writes itself, or that describes the old file or track only.
 _OLD_FILE_METADATA = {
@@ -124,9 +119,6 @@ class Tracks:
             elif track.type == "attachment" and self._takes_attachments:
                 self._copy(track)
         result.metadata.update(metadata(film))
-        is_older_way = self._container == "mov" and not needs_free_metadata(film, "mov")
-        if is_older_way and _XMP in film.metadata:
-            result.metadata[_XMP] = film.metadata[_XMP]
         result.set_chapters(chapters(film, source_tracks))
 
     @property
@@ -250,13 +242,9 @@ def metadata(film: InputContainer) -> dict[str, str]:
     }
 
 
-def needs_free_metadata(film: InputContainer, container: str) -> bool:
-    """Whether some of a film's metadata has no standard place in "mp4" or "mov"."""
-    names = {name.lower() for name in metadata(film)}
-    if container == "mp4":
-        return not names <= _STANDARD_METADATA
-    # A copy for each language is written with it.
-    return not {re.sub("-[a-z]{3}$", "", name) for name in names} <= _IN_QUICKTIME
+def needs_free_metadata(film: InputContainer) -> bool:
+    """Whether some of a film's metadata has no standard place in MP4."""
+    return not {name.lower() for name in metadata(film)} <= _STANDARD_METADATA
 
 
 def _inventory(film: InputContainer, pictures: VideoStream, tracks: list[Stream]) -> Counter[str]:
