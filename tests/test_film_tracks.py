@@ -247,6 +247,26 @@ def test_chapters_move_with_a_film_that_begins_late(make_film, painter, tmp_path
     assert written([("Sea", 0, 50), ("Home", 50, 120)]) == [("Sea", 0, 0.5), ("Home", 0.5, 1.2)]
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_chapters_may_be_mere_marks(make_film, painter, tmp_path, name):
+    def set_up(film, video, tracks):
+        marks = ((0, 0), (20, 40))
+        film.set_chapters(
+            [
+                {"id": number, "start": start, "end": end, "time_base": Fraction(1, 100)}
+                | {"metadata": {"title": f"Part {number}"}}
+                for number, (start, end) in enumerate(marks, 1)
+            ]
+        )
+
+    source = make_film("source.mkv", 10, set_up=set_up)
+    target = tmp_path / "results" / name
+    assert colorize_film(painter, str(source), target, ignore).changes == []
+    with av.open(str(target)) as film:
+        starts = [float(chapter["start"] * chapter["time_base"]) for chapter in film.chapters()]
+    assert starts == pytest.approx([0, 0.2], abs=1e-3)
+
+
 def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
     def set_up(film, video, tracks):
         film.add_attachment("font.ttf", "application/x-truetype-font", b"no font")
@@ -357,6 +377,16 @@ def test_tracks_may_begin_late(
 def atom(name, content):
     """An atom of MP4 and MOV."""
     return (len(content) + 8).to_bytes(4, "big") + name + content
+
+
+def test_a_tag_of_matroska_may_have_the_name_of_xmp(make_film, painter, tmp_path):
+    def set_up(film, video, tracks):
+        film.metadata["XMP"] = "text"
+
+    source, target = make_film("film.mkv", 3, set_up=set_up), tmp_path / "results" / "film.mkv"
+    assert colorize_film(painter, str(source), target, ignore).changes == []
+    with av.open(str(target)) as film:
+        assert film.metadata["XMP"] == "text"
 
 
 def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):

@@ -40,9 +40,10 @@ def chapters(film: InputContainer, tracks: list[Stream]) -> list[dict]:
     shifted = []
     for chapter in film.chapters():
         shift = -round(_start(film, tracks) / chapter["time_base"])
-        start, end = max(0, chapter["start"] + shift), chapter["end"] + shift
-        if end > 0:
-            shifted.append({**chapter, "start": start, "end": end})
+        start, end = chapter["start"] + shift, chapter["end"] + shift
+        # A chapter may be a mere mark, without a length.
+        if start >= 0 or end > 0:
+            shifted.append({**chapter, "start": max(0, start), "end": end})
     # Some programs count chapters from zero although the film begins later, behind all of them.
     return shifted or film.chapters()
 

@@ -62,7 +62,6 @@ _STANDARD_METADATA = {
 _XMP = "xmp"
 # Metadata that FFmpeg writes itself, or that describes the old file or track only.
 _OLD_FILE_METADATA = {
-    _XMP,
     "encoder",
     "software",
     "major_brand",
@@ -235,7 +234,8 @@ def metadata(film: InputContainer) -> dict[str, str]:
     return {
         name: text
         for name, text in all_metadata.items()
-        if name.lower() not in _OLD_FILE_METADATA
+        if name != _XMP
+        and name.lower() not in _OLD_FILE_METADATA
         and (name.lower() in _STANDARD_METADATA or not is_technical)
         # Such names are copies of `location`, one for each language.
         and not name.startswith("location-")
