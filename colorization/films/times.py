@@ -37,9 +37,9 @@ def chapters(film: InputContainer, tracks: list[Stream]) -> list[dict]:
       film: the film.
       tracks: of the film.
     """
-    shifted = []
+    shifted, film_start = [], _start(film, tracks)
     for chapter in film.chapters():
-        shift = -round(_start(film, tracks) / chapter["time_base"])
+        shift = -round(film_start / chapter["time_base"])
         start, end = chapter["start"] + shift, chapter["end"] + shift
         # A chapter may be a mere mark, without a length.
         if start >= 0 or end > 0:

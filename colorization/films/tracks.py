@@ -61,13 +61,7 @@ _STANDARD_METADATA = {
 # FFmpeg's name of the XMP data of MP4 and MOV, which it writes nowhere.
 _XMP = "xmp"
 # Metadata that FFmpeg writes itself, or that describes the old file or track only.
-_OLD_FILE_METADATA = {
-    "encoder",
-    "software",
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-}
+_OLD_FILE_METADATA = {"encoder", "software", "major_brand", "minor_version", "compatible_brands"}
 _OLD_TRACK_METADATA = {"encoder", "vendor_id", "duration"}
 # Beginnings of the names of Matroska's statistics on a track.
 _MATROSKA_STATISTICS = ("_STATISTICS", "BPS", "NUMBER_OF")

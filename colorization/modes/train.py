@@ -96,7 +96,8 @@ def train_model(
       False if nothing was left to train or to evaluate.
     """
     options = _with_network_settings(options, data)
-    photos, (train, test) = (len(data.train), len(data.test)), _photos(data, task)
+    photos = len(data.train), len(data.test)
+    train, test = _photos(data, task)
     with checkpoint.locked(options.model_dir) if task.is_chief else contextlib.nullcontext():
         find_steps = checkpoint.resume if task.is_chief else checkpoint.trained_steps
         trained_steps = find_steps(options.model_dir)
@@ -111,6 +112,7 @@ def train_model(
             _print_best(options, test, metrics)
             return True
         if patience.has_ended(options, photos, trained_steps):
+            cluster.report_finished(task)
             print(
                 f"{_patience_end(options, trained_steps)} Nothing is left to do; to go on, give a "
                 "larger --patience or leave it out."
