@@ -384,6 +384,15 @@ def test_icons_brushes_and_small_copies_are_named(grays):
             open_photo(data)
 
 
+def test_uncompressed_pcx_is_refused(grays):
+    """Pillow would take bright samples for the lengths of runs."""
+    data = bytearray(encoded(Image.fromarray(grays), "PCX"))
+    assert open_photo(bytes(data)).size == (WIDTH, HEIGHT)
+    data[2] = 0
+    with pytest.raises(UnreadablePhoto, match="a kind of PCX .*without compression.*save it as"):
+        open_photo(bytes(data))
+
+
 def test_xpm_of_colors_that_have_not_six_digits_is_refused():
     """Rows of pixels may look like a colour."""
     colors = '/* XPM */\nstatic char *a[] = {{\n"4 1 4 1",\n"c c #{}",\n"# m white c #102030",\n'

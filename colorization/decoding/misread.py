@@ -82,6 +82,8 @@ def _why_refused(picture: Image.Image, data: bytes) -> str | None:
         details = "several channels without colours"
     elif kind == "PSD" and not psd.has_merged_picture(picture, data):
         details = "without a merged picture"
+    elif kind == "PCX" and data[2] == 0:
+        details = "without compression"
     elif kind == "XPM" and _ODD_COLOR.search(data, 0, picture.tile[0].offset):
         details = "colours of more or fewer than 6 digits"
     elif kind in ("JPEG", "MPO"):
