@@ -389,7 +389,7 @@ def test_uncompressed_pcx_is_refused(grays):
     data = bytearray(encoded(Image.fromarray(grays), "PCX"))
     assert open_photo(bytes(data)).size == (WIDTH, HEIGHT)
     data[2] = 0
-    with pytest.raises(UnreadablePhoto, match="a kind of PCX .*without compression.*save it as"):
+    with pytest.raises(UnreadablePhoto, match=r"a kind of PCX .*without compression.*save it as"):
         open_photo(bytes(data))
 
 

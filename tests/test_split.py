@@ -403,6 +403,22 @@ def test_tests_that_were_trained_on_before_are_said_to_flatter(photo_folder, cap
     assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("tests", ["photos/colour3.png", "prepared"])
+def test_tests_that_were_trained_on_before_flatter_for_good(photo_folder, capsys, tests):
+    """Holding them out afterwards takes the doubt from none of them."""
+    folder = photo_folder(9)
+    prepare_photos([folder / "colour3.png"], "prepared")
+    prepare_photos(folder.iterdir(), "all")
+    select_and_note("--train_data", folder)
+    for source in (folder, "all"):
+        capsys.readouterr()
+        selection = select_and_note("--train_data", source, "--test_data", tests)
+        assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
+        assert len(selection.held_out) == 1
+    print_possibly_seen(selection.test, NOTE)
+    assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
+
+
 def test_measuring_says_what_may_have_been_trained_on(photo_folder, capsys):
     folder = photo_folder(20)
     first = select_and_note("--train_data", folder)

@@ -35,11 +35,13 @@ class HeldOut(NamedTuple):
       bytes: size of its file; -1 if it is remote or was missing when it was identified, or was
         prepared by an earlier version.
       sha256: hexadecimal, of its file; "" in the first two cases.
+      maybe_trained_on: whether the model may have been trained on it before it was held out.
     """
 
     path: str
     bytes: int
     sha256: str
+    maybe_trained_on: bool = False
 
     @property
     def identity(self) -> str:
@@ -102,16 +104,45 @@ def possibly_trained_on(
 ) -> int:
     """Number of photos that a model may have been trained on, judged by their sizes.
 
-    It was certainly not trained on those that are held out.
+    It was certainly not trained on those that were held out from the beginning.
     """
     sizes = trained_on - {_UNKNOWN}
-    if not isinstance(photos, Shards):
-        suspects = with_sizes(photos, sizes)
-        return len(set(suspects) - same_content(suspects, held_out))
     if not sizes:
         return 0
-    former = {photo.sha256 for photo in held_out}
-    return sum(photo.bytes in sizes and photo.sha256 not in former for photo in identify(photos))
+    held_out = list(held_out)
+    doubtful = _doubtful(held_out)
+    never_seen = [photo for photo in held_out if photo.identity not in doubtful]
+    if not isinstance(photos, Shards):
+        suspects = with_sizes(photos, sizes)
+        return len(set(suspects) - same_content(suspects, never_seen))
+    contents = {photo.sha256 for photo in never_seen}
+    return sum(photo.bytes in sizes and photo.sha256 not in contents for photo in identify(photos))
+
+
+def with_added(
+    held_out: Sequence[HeldOut], photos: Iterable[HeldOut], trained_on: frozenset[int]
+) -> list[HeldOut]:
+    """Held-out photos and further ones, each of which notes whether it may have been trained on.
+
+    Args:
+      held_out: photos that are held out already.
+      photos: to hold out from now on; some may be held out already.
+      trained_on: sizes of the photos that the model was trained on until now.
+    """
+    known = {photo.identity for photo in held_out}
+    doubtful = _doubtful(held_out)
+    sizes = trained_on - {_UNKNOWN}
+
+    def may_be_seen(photo: HeldOut) -> bool:
+        return photo.identity in doubtful if photo.identity in known else photo.bytes in sizes
+
+    added = [photo._replace(maybe_trained_on=may_be_seen(photo)) for photo in photos]
+    return list(dict.fromkeys([*held_out, *added]))
+
+
+def _doubtful(held_out: Iterable[HeldOut]) -> set[str]:
+    """Identities of the photos that the model may have been trained on."""
+    return {photo.identity for photo in held_out if photo.maybe_trained_on}
 
 
 def never_trained_on(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
@@ -146,9 +177,11 @@ def with_current_paths(held_out: Iterable[HeldOut], paths: Sequence[str]) -> lis
         (photo.path, photo.sha256)
         for photo in identify([photo.path for photo in held_out if photo.path])
     }
-    by_content = {photo.sha256: photo for photo in identify(paths) if photo.sha256}
+    path_by_content = {photo.sha256: photo.path for photo in identify(paths) if photo.sha256}
     return [
-        photo if (photo.path, photo.sha256) in in_place else by_content.get(photo.sha256, photo)
+        photo
+        if (photo.path, photo.sha256) in in_place
+        else photo._replace(path=path_by_content.get(photo.sha256, photo.path))
         for photo in held_out
     ]
 
@@ -191,7 +224,13 @@ def _parsed(content: Any) -> list[HeldOut]:
     paths = [entry for entry in _as_list(content) if isinstance(entry, str)]
     records = [entry for entry in content if not isinstance(entry, str)]
     photos = [
-        HeldOut(str(record["path"]), int(record["bytes"]), bytes.fromhex(record["sha256"]).hex())
+        HeldOut(
+            str(record["path"]),
+            int(record["bytes"]),
+            bytes.fromhex(record["sha256"]).hex(),
+            # Earlier versions did not note it.
+            bool(record.get("maybe_trained_on", False)),
+        )
         for record in records
     ]
     return [*photos, *identify(paths)]

@@ -96,6 +96,7 @@ def photos_for_training(options: Options, held_out_file: Path) -> tuple[Options,
         never_trained = selection.held_out if test_sources else history.held_out
         selection = selection._replace(held_out=never_trained, bundled=True)
         defaults = _BUNDLED_DEFAULTS
+    _print_possibly_seen(selection.test, history)
     trained_on = history.trained_on | held_out.trained_on_sizes(selection.train)
     selection = selection._replace(trained_on=trained_on)
     return options.with_defaults(**defaults), selection
@@ -236,7 +237,9 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     test = former_test or find_data(test_sources or _bundled("test"))
     if history.held_out:
         print(f"Not training on the {len(history.held_out):,} photos that were held out before.")
-    never_trained = list(dict.fromkeys([*history.held_out, *held_out.identify(test)]))
+    never_trained = held_out.with_added(
+        history.held_out, held_out.identify(test), history.trained_on
+    )
     train = _without(photos, never_trained)
     if not train.holds_any():
         train = _without(photos, history.held_out)
@@ -268,13 +271,13 @@ def _with_named_test_photos(
             "Photos to test on that an earlier version prepared are not looked for among those to "
             "train on; to mend that, prepare them anew."
         )
-    _print_possibly_seen(test, history)
     copies = held_out.same_content(photos, test_identities)
     train = [path for path in photos if path not in copies]
     if not _any_usable(train):
         print(_ALL_TESTED_ON)
         return Selection(photos, test, history.held_out)
-    return Selection(train, test, list(dict.fromkeys([*history.held_out, *test_identities])))
+    never_trained = held_out.with_added(history.held_out, test_identities, history.trained_on)
+    return Selection(train, test, never_trained)
 
 
 def _print_possibly_seen(test: list[str] | Shards, history: _History) -> None:
