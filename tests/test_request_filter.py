@@ -142,6 +142,7 @@ def test_bodies_reach_the_application_as_they_were_checked(ask):
         *({}, [], 5, None, {"data": None}, {"data": [1, 2]}, {"data": [1, 2], "fn_index": 1}),
         *({"data": [1], "fn_index": 0}, {"data": [1, 2], "fn_index": [0]}),
         {"data": [1, 2], "fn_index": 0, "session_hash": 5},
+        {"data": [1, 2], "fn_index": 0, "session_hash": ""},
     ],
 )
 def test_calls_that_make_no_sense_are_refused(ask, sent):

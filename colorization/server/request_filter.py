@@ -270,6 +270,9 @@ class RequestFilter:
         """
         if not isinstance(call, dict) or not isinstance(call.get("session_hash"), str | None):
             raise ValueError(call)
+        # Gradio takes an empty name for none, but does not find the session's events again.
+        if call.get("session_hash") == "":
+            raise ValueError(call)
         route = path.removeprefix(_PREFIX).rstrip("/")
         if route == "cancel":
             # Gradio would stop all running jobs of the session, and complete only one of them. No
