@@ -39,7 +39,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 # on a slow network with many machines.
 _ENTRANCE, _MAX_WAITING_SECONDS = ".entrance.lock", 60
 
-_Parsed = TypeVar("_Meaning")
+_Parsed = TypeVar("_Parsed")
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        _remove(temporary)
+        remove(temporary)
         if isinstance(error, OSError) and error.filename == str(temporary):
             # The user does not know the temporary name. It is the folder that refuses new files.
             refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -88,7 +88,7 @@ def _remove_abandoned(paths: Iterable[Path]) -> None:
     for path in paths:
         process = path.name.removeprefix(".").removeprefix(_NAME).partition("-")[0]
         if process.isdecimal() and _is_left_behind(path, int(process)):
-            _remove(path)
+            remove(path)
 
 
 def _is_left_behind(path: Path, process: int) -> bool:
@@ -109,7 +109,11 @@ def _in_container() -> bool:
     return False
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file or a folder, as far as that is possible.
+
+    Windows, for one, removes no file that somebody has opened.
+    """
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -220,7 +224,7 @@ def locked(
                     with held(other):
                         pass
                 locks.enter_context(held(file))
-                locks.callback(_remove, owner)
+                locks.callback(remove, owner)
                 write_file(owner, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
                 begin()
         if not locks_work:

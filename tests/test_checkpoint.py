@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from platforms import no_root
 
+from colorization import files
 from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.training.checkpoint import (
@@ -139,6 +140,20 @@ def test_training_goes_on_from_the_one_before(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
     listed = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths
     assert [Path(path).name for path in listed] == ["model.ckpt-5", "model.ckpt-10"]
+
+
+def test_what_a_killed_copy_left_behind_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_NAMESPACE", str(tmp_path / "none"))
+    save(tmp_path, 5)
+    best = tmp_path / "best"
+    best.mkdir()
+    with files.atomic_write(best / "model.ckpt-5.data-00000-of-00001") as begun:
+        # A number above those that processes get.
+        left_behind = begun.with_name(begun.name.replace(f"-{os.getpid()}-", f"-{2**30}-"))
+        for path in (begun, left_behind):
+            path.touch()
+        resume(str(tmp_path))
+        assert {*best.iterdir()} == {begun}
 
 
 def test_an_undamaged_list_is_left_alone(tmp_path):

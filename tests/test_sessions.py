@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from platforms import link
@@ -260,3 +261,19 @@ def test_of_earlier_versions_the_last_one_stays(folder):
         (other / "photo.png").write_bytes(b"picture")
     assert [path.exists() for path in versions] == [False, False, True, True]
     assert len(list(result.planes.parent.glob("0-picture-*"))) == 2
+
+
+def test_a_version_that_windows_does_not_remove_stays(folder, monkeypatch):
+    """As long as it is being sent to a visitor, it is open."""
+    result = painted(Sessions(folder), "ada", put(folder), ())
+    for _ in range(3):
+        result.next_version("preview").write_bytes(b"picture")
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "it is being used by another process", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert not result.next_version("preview").exists()
+    monkeypatch.undo()
+    result.next_version("preview")
+    assert len(list(result.planes.parent.glob("0-preview-*"))) == 1

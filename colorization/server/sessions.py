@@ -6,13 +6,14 @@ import contextlib
 import itertools
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from colorization.files import remove
 
 # Number of a session's latest requests that are kept when there are more.
 _MAX_REQUESTS = 8
@@ -64,7 +65,7 @@ class Result(NamedTuple):
         stem = f"{self.planes.stem}-{kind}-"
         versions = sorted(self.planes.parent.glob(f"{stem}*"))
         for version in versions[:-1]:
-            _remove(version)
+            remove(version)
         number = 1 + int(versions[-1].stem.removeprefix(stem)) if versions else 0
         return self.planes.with_name(f"{stem}{number:06}")
 
@@ -293,7 +294,7 @@ class Sessions:
             for path in set(self._folder.iterdir()) - needed:
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime < expiry:
-                        _remove(path)
+                        remove(path)
 
     def _all_requests(self) -> Iterator[Request]:
         return itertools.chain.from_iterable(self._requests.values())
@@ -318,7 +319,7 @@ class Sessions:
         requests.remove(request)
         if not requests:
             del self._requests[request.session]
-        _remove(request.folder)
+        remove(request.folder)
         for path in request.uploads.difference(*(other.uploads for other in self._all_requests())):
             # A changed file was uploaded again, for a request that is yet to come.
             upload_time = self._upload_times.pop(path, None)
@@ -326,10 +327,3 @@ class Sessions:
                 if path.stat().st_mtime_ns == upload_time:
                     path.unlink()
                     path.parent.rmdir()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import private_folder
+from colorization.files import private_folder, remove_left_behind
 from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, LOCK
 
@@ -271,7 +271,7 @@ def resume(model_dir: str) -> int:
     """Readies a folder for training to go on in it; the caller holds its lock.
 
     TensorFlow's list of checkpoints is cut off after the newest whole one, which training then
-    restores, and the leftovers of interrupted saves are removed.
+    restores, and the leftovers of interrupted saves and copies are removed.
 
     Returns:
       The step of that checkpoint, 0 if there is none.
@@ -281,6 +281,7 @@ def resume(model_dir: str) -> int:
     """
     for leftover in Path(model_dir).glob(f"{CHECKPOINT}-*_temp"):
         shutil.rmtree(leftover, ignore_errors=True)
+    remove_left_behind(Path(model_dir))
     whole = newest_whole(model_dir)
     if whole is None:
         return 0

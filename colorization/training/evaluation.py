@@ -133,8 +133,8 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     best_prefix = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), best_prefix, [best_prefix])
     write_json(folder / EVALUATION, {**figures, "evaluations_since": 0, **evaluated})
-    # Earlier best checkpoints and the leftovers of interrupted copies are removed.
-    for file in [*folder.glob(f"{CHECKPOINT}-*"), *folder.glob(f".{CHECKPOINT}-*")]:
+    # Earlier best checkpoints are removed.
+    for file in folder.glob(f"{CHECKPOINT}-*"):
         if not file.name.startswith(f"{name}."):
             file.unlink()
     return 0
