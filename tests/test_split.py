@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from colorization.data import held_out
 from colorization.data.shards import Shards
@@ -433,7 +434,7 @@ def test_measuring_says_what_may_have_been_trained_on(photo_folder, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_prepared_photos_count_as_trained_on(photo_folder, capsys):
+def test_prepared_photos_count_as_trained_on(photo_folder, colourful, capsys):
     from colorization.data.prepare import prepare
 
     folder = photo_folder(20)
@@ -442,6 +443,15 @@ def test_prepared_photos_count_as_trained_on(photo_folder, capsys):
     selection = select("--train_data", folder)
     assert (len(selection.train), selection.held_out) == (20, [])
     assert {Path(path).parent.name for path in selection.test} == {"test"}
+    capsys.readouterr()
+    print_possibly_seen(sorted(map(str, folder.iterdir())), NOTE)
+    assert "20 of 20 photos to test on are as large as" in capsys.readouterr().out
+    # Photos of other sizes are certainly none of them.
+    new = photo_folder(0, name="new")
+    for number in range(10):
+        Image.fromarray(colourful(90, 120, number)).save(new / f"larger{number}.png")
+    (path,) = select("--train_data", folder, new).test
+    assert Path(path).parent == new
 
 
 def test_anonymized_photos_are_known_again(photo_folder, tmp_path):
@@ -544,6 +554,7 @@ def forget_sizes(folder):
                 example = tf.train.Example.FromString(record)
                 del example.features.feature["bytes"]
                 writer.write(example.SerializeToString())
+        del facts["sizes"]
         facts["bytes"] = shard.stat().st_size
         facts["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))

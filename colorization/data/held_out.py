@@ -16,13 +16,11 @@ from typing import Any, NamedTuple
 
 from colorization.data.photo_files import file_checksum
 from colorization.data.places import photo_id
-from colorization.data.shards import Shards
+from colorization.data.shards import UNKNOWN_SIZE, Shards
 from colorization.files import read_json, write_json
 
 # Sizes of the photos that a model was trained on; the file lies beside the list of held-out ones.
 _TRAINED_ON = "trained_on.json"
-# Stands for the size of a photo that is remote or prepared.
-_UNKNOWN = -1
 _REMEDY = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 _THREADS = 8
 
@@ -53,7 +51,7 @@ def identify(photos: Sequence[str] | Shards) -> list[HeldOut]:
     """Reads size and checksum of each photo. Prepared ones, which have no path, may be fewer."""
     if isinstance(photos, Shards):
         return [
-            HeldOut("", _UNKNOWN if size is None else size, digest.hex())
+            HeldOut("", UNKNOWN_SIZE if size is None else size, digest.hex())
             for digest, size in photos.identities()
         ]
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -66,7 +64,7 @@ def _identify(path: str) -> HeldOut:
         return HeldOut(path, os.path.getsize(path), file_checksum(path))
     # A path with a zero byte raises a ValueError.
     except (OSError, ValueError):
-        return HeldOut(path, _UNKNOWN, "")
+        return HeldOut(path, UNKNOWN_SIZE, "")
 
 
 def same_content(paths: Sequence[str], photos: Iterable[HeldOut]) -> set[str]:
@@ -88,12 +86,12 @@ def same_content(paths: Sequence[str], photos: Iterable[HeldOut]) -> set[str]:
 
 def trained_on_sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
     """Sizes of the photos that a model is trained on, to be stored beside it."""
-    return frozenset([_UNKNOWN] if isinstance(photos, Shards) else file_sizes(photos))
+    return photos.sizes if isinstance(photos, Shards) else frozenset(file_sizes(photos))
 
 
 def with_sizes(paths: Sequence[str], sizes: frozenset[int]) -> list[str]:
     """The photos that have one of the sizes, and so may be the ones that the sizes are of."""
-    known_sizes = sizes - {_UNKNOWN}
+    known_sizes = sizes - {UNKNOWN_SIZE}
     return [
         path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known_sizes
     ]
@@ -106,7 +104,7 @@ def possibly_trained_on(
 
     It was certainly not trained on those that were held out from the beginning.
     """
-    sizes = trained_on - {_UNKNOWN}
+    sizes = trained_on - {UNKNOWN_SIZE}
     if not sizes:
         return 0
     held_out = list(held_out)
@@ -131,7 +129,7 @@ def with_added(
     """
     known = {photo.identity for photo in held_out}
     doubtful = _doubtful(held_out)
-    sizes = trained_on - {_UNKNOWN}
+    sizes = trained_on - {UNKNOWN_SIZE}
 
     def may_be_seen(photo: HeldOut) -> bool:
         return photo.identity in doubtful if photo.identity in known else photo.bytes in sizes
@@ -149,9 +147,9 @@ def never_trained_on(paths: Sequence[str], trained_on: frozenset[int]) -> list[s
     """The photos that a model was certainly not trained on, as none it saw was of their sizes."""
     if not trained_on:
         return list(paths)
-    if _UNKNOWN in trained_on:
+    if UNKNOWN_SIZE in trained_on:
         return []
-    excluded = trained_on | {_UNKNOWN}
+    excluded = trained_on | {UNKNOWN_SIZE}
     return [
         path for path, size in zip(paths, file_sizes(paths), strict=True) if size not in excluded
     ]
@@ -196,7 +194,7 @@ def _size(path: str) -> int:
     try:
         return os.path.getsize(photo_id(path))
     except (OSError, ValueError):
-        return _UNKNOWN
+        return UNKNOWN_SIZE
 
 
 def anonymized(photos: Iterable[HeldOut]) -> list[HeldOut]:

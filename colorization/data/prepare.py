@@ -323,7 +323,7 @@ def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray
 
     Yields:
       `index`, `state` ("colour", "gray", "toned" or why the photo is unreadable), `folder` (name of
-      its folder), `record` and `sha256`.
+      its folder), `record`, `sha256` and `bytes`.
     """
     blank = np.zeros(lab_planes.SHEET_SHAPE, np.uint8)
 
@@ -355,6 +355,7 @@ def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray
             "index": int(photo["index"]),
             "state": os.fsdecode(photo["state"]),
             "sha256": photo["sha256"],
+            "bytes": int(photo["bytes"]),
             "folder": folder_name(os.fsdecode(path)),
             "record": serialized(photo["sheet"], path, photo["sha256"], int(photo["bytes"])),
         }
@@ -373,6 +374,7 @@ def _write_block(
     writers = [tf.io.TFRecordWriter(f"{shard}.unfinished") for shard in shards]
     counts = [0] * len(parts)
     folders: list[set[str]] = [set() for _ in parts]
+    sizes: list[set[int]] = [set() for _ in parts]
     block = {"listed": 0, "gray": [], "toned": [], "unreadable": {}, "shards": {}}
     for photo in photos:
         block["listed"] += 1
@@ -386,9 +388,10 @@ def _write_block(
             writers[held_out].write(photo["record"])
             counts[held_out] += 1
             folders[held_out].add(photo["folder"])
+            sizes[held_out].add(photo["bytes"])
         progress(1)
-    for part, shard, writer, count, names in zip(
-        parts, shards, writers, counts, folders, strict=True
+    for part, shard, writer, count, names, lengths in zip(
+        parts, shards, writers, counts, folders, sizes, strict=True
     ):
         writer.close()
         if not count:
@@ -399,6 +402,7 @@ def _write_block(
             "bytes": tf.io.gfile.stat(f"{shard}.unfinished").length,
             "sha256": file_checksum(f"{shard}.unfinished"),
             "folders": sorted(names),
+            "sizes": sorted(lengths),
         }
         tf.io.gfile.rename(f"{shard}.unfinished", shard, overwrite=True)
     return block

@@ -25,6 +25,8 @@ from colorization.errors import UserError
 
 MANIFEST = "manifest.json"
 FORMAT = 2
+# Stands for the size of a photo's file where it is not known.
+UNKNOWN_SIZE = -1
 
 # Workers read files of their own if there are so many that uneven division matters little.
 _SHARDS_PER_WORKER = 4
@@ -47,6 +49,7 @@ class Shards:
       photos: path of a shard -> how many it holds.
       checksums: path of a shard -> hexadecimal SHA-256 of what it should hold.
       folders: names of the folders that the photos lay in.
+      sizes: of the photos' own files; `UNKNOWN_SIZE` among them if an earlier version noted none.
       left_out: SHA-256 of photos that are skipped, although they count in the length.
       first: number of the first record to read, counted over all shards.
       step: read every so many records.
@@ -55,6 +58,7 @@ class Shards:
     photos: dict[str, int]
     checksums: dict[str, str]
     folders: frozenset[str] = frozenset()
+    sizes: frozenset[int] = frozenset()
     left_out: frozenset[bytes] = frozenset()
     first: int = 0
     step: int = 1
@@ -165,6 +169,7 @@ def find_data(sources: Iterable[str]) -> list[str] | Shards:
         photos={shard: shard_facts.photos for shard, shard_facts in facts.items()},
         checksums={shard: shard_facts.sha256 for shard, shard_facts in facts.items()},
         folders=frozenset(name for shard_facts in facts.values() for name in shard_facts.folders),
+        sizes=frozenset(size for shard_facts in facts.values() for size in shard_facts.sizes),
     )
     if not len(shards):
         raise UserError(f"no photos in {prepared[0]}; prepare a folder with colour photos")
@@ -224,6 +229,7 @@ class ShardFacts(NamedTuple):
     bytes: int
     sha256: str
     folders: list[str]
+    sizes: list[int]
 
 
 def read_manifest(folder: str) -> dict[str, ShardFacts]:
@@ -248,6 +254,7 @@ def read_manifest(folder: str) -> dict[str, ShardFacts]:
                 int(facts["bytes"]),
                 str(facts["sha256"]),
                 [str(name) for name in facts["folders"]],
+                [int(size) for size in facts.get("sizes", [UNKNOWN_SIZE])],
             )
             for name, facts in manifest["shards"].items()
         }
