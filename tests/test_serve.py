@@ -150,7 +150,7 @@ def test_proxies_that_gradio_does_not_know_are_in_nobodys_way():
 def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(serve, "Models", lambda *_: loaded)
-    port = free_port()
+    port, former_folder = free_port(), app.gr.routes.DEFAULT_TEMP_DIR
     arguments = ["--mode", "serve", "--port", str(port)]
     options = parse("color_global", [*arguments, "--model_dir", str(models / "color_global")])
     answers = []
@@ -170,5 +170,6 @@ def test_signals_end_it(models, loaded, monkeypatch, tmp_path, capsys, name):
     assert answers == [200]
     assert raised.value.code == 128 + getattr(signal, name)
     assert not list(tmp_path.iterdir())
+    assert former_folder == app.gr.routes.DEFAULT_TEMP_DIR
     with socket.create_server(("127.0.0.1", port)):
         pass

@@ -176,9 +176,12 @@ def _environment(folder: Path) -> Iterator[Path]:
         **NO_PROXY,
     }
     # Gradio has read GRADIO_TEMP_DIR when it was imported.
-    gr.routes.DEFAULT_TEMP_DIR = str(folder)
-    with environment(variables):
-        yield folder
+    former, gr.routes.DEFAULT_TEMP_DIR = gr.routes.DEFAULT_TEMP_DIR, str(folder)
+    try:
+        with environment(variables):
+            yield folder
+    finally:
+        gr.routes.DEFAULT_TEMP_DIR = former
 
 
 def _require_free(host: str, port: int) -> None:
