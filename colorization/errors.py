@@ -18,6 +18,10 @@ class UnreadablePhoto(Exception):
     """A file that is no picture or is damaged; the message says why in a few words."""
 
 
+class UnreadableFilm(Exception):
+    """A file that is no film, or one that cannot be read; the message says why in a few words."""
+
+
 # Message about a photo that needs more memory than there is.
 NO_MEMORY = "not enough memory"
 # Exceptions whose messages are about a program, not about a file.

@@ -15,8 +15,7 @@ from colorization import files
 from colorization.console import exit_code
 from colorization.data.photo_files import is_film
 from colorization.data.photos import find_places
-from colorization.errors import UserError
-from colorization.films.color import UnreadableFilm
+from colorization.errors import UnreadableFilm, UserError
 from colorization.films.colorize_film import colorize_film
 from colorization.films.smoother import Smoother
 from colorization.modes import predict as predict_mode

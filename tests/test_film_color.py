@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from colorization.errors import UnreadableFilm
 from colorization.films.color import (
     Colors,
     Converter,
     Shape,
     StatedColors,
-    UnreadableFilm,
     field_order,
     stored_colors,
 )

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from colorization.errors import UserError
-from colorization.films.color import UnreadableFilm
+from colorization.errors import UnreadableFilm, UserError
 from colorization.films.colorize_film import colorize_film
 from colorization.films.source import open_film, require_pyav
 from colorization.films.times import Clock, in_time

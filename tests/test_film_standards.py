@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from colorization.errors import UnreadableFilm
 from colorization.films import survey
-from colorization.films.color import UnreadableFilm, field_order
+from colorization.films.color import field_order
 from colorization.films.colorize_film import colorize_film
 
 av = pytest.importorskip("av")

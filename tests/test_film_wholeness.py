@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from colorization.films.color import UnreadableFilm
+from colorization.errors import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
 from colorization.films.file_end import has_zeros_inside
 from colorization.films.wholeness import require_whole

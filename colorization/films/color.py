@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from colorization.errors import UnreadableFilm
 from colorization.lab import lab_numpy
 from colorization.lab.primaries import BT709, PRIMARIES, xyz_from_rgb
 
@@ -90,10 +91,6 @@ _LINEAR = lab_numpy.linear(255)
 # Options of FFmpeg's scale filter. The last one has pictures scaled field by field if they are
 # marked as interlaced.
 _SCALING = "flags=bicubic+accurate_rnd+full_chroma_int:interl=-1"
-
-
-class UnreadableFilm(Exception):
-    """A file that is no film, or one that cannot be read; the message says why in a few words."""
 
 
 class Colors(NamedTuple):

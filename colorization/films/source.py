@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from colorization.errors import UserError, reason
-from colorization.films.color import UnreadableFilm
+from colorization.errors import UnreadableFilm, UserError, reason
 
 if TYPE_CHECKING:
     from pathlib import Path

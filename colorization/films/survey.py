@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from colorization.errors import UnreadableFilm
 from colorization.films.color import (
     Colors,
     Shape,
-    UnreadableFilm,
     field_order,
     stated_colors,
     stated_fields,

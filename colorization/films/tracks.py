@@ -11,7 +11,8 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.films.color import UnreadableFilm, may_lose_fields
+from colorization.errors import UnreadableFilm
+from colorization.films.color import may_lose_fields
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,

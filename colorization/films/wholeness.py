@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from colorization.films.color import UnreadableFilm
+from colorization.errors import UnreadableFilm
 from colorization.films.file_end import end_of_film, indexed_pictures, stated_seconds
 from colorization.films.sound import sound_header
 from colorization.films.source import (

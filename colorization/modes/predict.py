@@ -16,9 +16,8 @@ from colorization.data.photos import find_places
 from colorization.data.places import in_shard, places_in_common_folder
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
-from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
+from colorization.errors import UnreadableFilm, UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import require_writable
-from colorization.films.color import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
 from colorization.films.source import require_pyav
 from colorization.films.survey import survey
