@@ -15,9 +15,9 @@ import tensorflow as tf
 from platforms import HANG
 
 from colorization import estimator
-from colorization.errors import UserError
-from colorization.estimator import gpu_strategy, mirrored_strategy, tf_estimator
+from colorization.estimator import tf_estimator
 from colorization.model.model_fn import make_model_fn
+from colorization.training.gpus import mirrored_strategy
 
 CARRIED = hasattr(tf, "estimator")
 PACKAGE = "tensorflow_estimator"
@@ -376,17 +376,3 @@ def test_several_devices_with_batch_normalization(fresh_process):
 def test_gradients_of_several_devices_are_clipped_together(fresh_process):
     # Each device's own are clipped, so that their sum, of nearly parallel ones, is hardly shorter.
     assert 0.8e-3 < fresh_process.clipped <= 1.0001e-3
-
-
-@pytest.mark.parametrize(("found", "gpus", "words"), [(0, "all", "sees 0"), (1, 2, "sees 1")])
-def test_graphics_processors_that_are_not_there(monkeypatch, found, gpus, words):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * found)
-    with pytest.raises(UserError, match=words):
-        gpu_strategy(gpus, 16)
-
-
-def test_a_batch_is_shared_evenly(monkeypatch):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * 3)
-    with pytest.raises(UserError, match="multiple of 3"):
-        gpu_strategy("all", 16)
-    assert gpu_strategy(1, 16) is None

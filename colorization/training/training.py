@@ -18,7 +18,7 @@ from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.errors import UserError
-from colorization.estimator import gpu_strategy, tf_estimator
+from colorization.estimator import tf_estimator
 from colorization.files import private_folder, read_json, write_json
 from colorization.model import summaries
 from colorization.model.layers import Layers, Network, new_graph, working_precision
@@ -27,6 +27,7 @@ from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
 from colorization.training.evaluation import keep_if_best, liveliness_figures
 from colorization.training.general_model import located
+from colorization.training.gpus import gpu_strategy
 from colorization.training.model_folder import BEST, FULL_SIZE, HELD_OUT
 from colorization.training.settings import copy_settings
 
