@@ -89,7 +89,7 @@ def main() -> None:
 
     import_tensorflow(verbose=False)
     from colorization.data.photos import find_photos
-    from colorization.training.evaluation import stored_liveliness
+    from colorization.training.liveliness import stored_liveliness
 
     stored = stored_liveliness(options.model_dir)
     plain = {"saturation": 1 / stored.saturation, "vibrance": 0.0}

@@ -18,7 +18,7 @@ from colorization.errors import UnreadablePhoto, UserError
 from colorization.model.layers import Layers
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import livelier
-from colorization.training.evaluation import stored_liveliness
+from colorization.training.liveliness import stored_liveliness
 
 
 def test_programs_may_have_gone_back_to_tensorflow_1(colorizer, model_folder, colourful):

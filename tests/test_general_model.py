@@ -20,7 +20,8 @@ from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint, general_model, start, weights
-from colorization.training.evaluation import keep_if_best, stored_liveliness
+from colorization.training.evaluation import keep_if_best
+from colorization.training.liveliness import stored_liveliness
 from colorization.training.settings import copy_settings, store_settings, stored_settings
 
 

@@ -9,7 +9,7 @@ import pytest
 from colorization.errors import UserError
 from colorization.prediction.export import export_weights
 from colorization.training import weights
-from colorization.training.evaluation import stored_liveliness
+from colorization.training.liveliness import stored_liveliness
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def export_weights(
       model_dir: folder of the model.
       folder: to write to; made if need be.
       saturation: factor on the predicted chroma, on top of the one that the evaluation measured.
-      vibrance: see `evaluation.Liveliness`; None is the model's.
+      vibrance: see `liveliness.Liveliness`; None is the model's.
 
     Raises:
       UserError: there is no checkpoint, or no evaluation to store saturation and vibrance in.

@@ -14,7 +14,7 @@ from colorization.errors import UserError
 from colorization.model.layers import Layers, Network, new_graph, working_precision
 from colorization.options import Options
 from colorization.training import checkpoint
-from colorization.training.evaluation import stored_liveliness
+from colorization.training.liveliness import stored_liveliness
 from colorization.training.settings import resolve_settings, stored_settings
 
 tf1 = tf.compat.v1

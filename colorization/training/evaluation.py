@@ -1,83 +1,23 @@
-"""Evaluations that training stores: which checkpoint is the best, and what makes it livelier."""
+"""Evaluations that training stores, and which checkpoint is the best by them."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from colorization.files import atomic_write, write_json
-from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
-_log = logging.getLogger(__name__)
-
-_LIVELINESS_FIGURES = ("saturation", "vibrance", "added_saturation")
 # The step of the newest checkpoint that was evaluated, whether it is the best one or not.
 _EVALUATED_STEP = "evaluated_step"
-# Least and most saturation that is applied, because an untrained model measures nonsense.
+# Least and most measured saturation that is applied, because an untrained model measures nonsense.
 SATURATION_LIMITS = 0.5, 2.0
-
-
-class Liveliness(NamedTuple):
-    """Settings that make predictions livelier.
-
-    A network predicts the mean of the colours that are possible, which is pale.
-
-    Attributes:
-      saturation: factor on the predicted chroma.
-      vibrance: see `trained_network.livelier`; in CIE units.
-    """
-
-    saturation: float = 1.0
-    vibrance: float = 0.0
-
-
-def stored_liveliness(model_dir: str) -> Liveliness:
-    """The liveliness that the model's best evaluation measured, see `metrics`.
-
-    Returns:
-      The saturation, within `SATURATION_LIMITS`, times the factor that an export has added; and the
-      vibrance, limited to 0..20. Without a stored evaluation they are 1 and 0, with a warning if
-      there should be one.
-    """
-    folder = Path(model_dir)
-    # The folder of the best checkpoint is a model's folder itself.
-    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder)
-    if stored is None and _should_have_evaluation(folder):
-        _log.warning(
-            "%s of %s is missing or damaged: colours may be paler than they should; restore the "
-            "whole folder, or give --saturation",
-            EVALUATION,
-            folder,
-        )
-
-    def limited(name: str, low: float, high: float, default: float) -> float:
-        value = (stored or {}).get(name, default)
-        return min(max(value, low), high) if math.isfinite(value) else default
-
-    added = limited("added_saturation", 1e-3, 1e3, 1.0)
-    return Liveliness(
-        limited("saturation", *SATURATION_LIMITS, 1.0) * added, limited("vibrance", 0.0, 20.0, 0.0)
-    )
-
-
-def liveliness_figures(folder: Path) -> dict[str, float]:
-    """The figures that `stored_liveliness` reads, as far as a model has them."""
-    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder) or {}
-    return {name: stored[name] for name in _LIVELINESS_FIGURES if name in stored}
-
-
-def _should_have_evaluation(folder: Path) -> bool:
-    """Whether a model must have been evaluated: as a file of weights, or for a best checkpoint."""
-    is_evaluated = (folder / weights.FILE).exists() or (folder / BEST / EVALUATION).exists()
-    return is_evaluated or folder.name == BEST or any((folder / BEST).glob(f"{CHECKPOINT}-*.index"))
 
 
 def stored_evaluation(folder: Path) -> dict[str, float] | None:

@@ -25,9 +25,10 @@ from colorization.model.layers import Layers, Network, new_graph, working_precis
 from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
-from colorization.training.evaluation import keep_if_best, liveliness_figures
+from colorization.training.evaluation import keep_if_best
 from colorization.training.general_model import located
 from colorization.training.gpus import gpu_strategy
+from colorization.training.liveliness import liveliness_figures
 from colorization.training.model_folder import BEST, FULL_SIZE, HELD_OUT
 from colorization.training.settings import copy_settings
 
