@@ -8,14 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# Folder -> its title in the gallery. `unhinted` holds what the network predicts without the hints,
-# for photos that have some.
-VIEWS = {
-    "gray": "Gray",
-    "unhinted": "Without hints",
-    "predicted": "Predicted",
-    "truth": "Truth",
-}
+# Folders of pictures. `unhinted` holds what the network predicts without the hints, for photos that
+# have some.
+VIEWS = ("gray", "unhinted", "predicted", "truth")
 # Folder for the gallery's small pictures, beside those above.
 THUMBNAILS = "thumbnails"
 # How the names of records begin: those of finished pictures, and of pictures that were begun.

@@ -28,6 +28,13 @@ from colorization.pages.page import render, thumbnail
 from colorization.prediction.results import read_finished, thumbnail_name
 
 THUMBNAIL_SIDE = 320
+# Captions of the pictures in each of `own_results.VIEWS`.
+_CAPTIONS = {
+    "gray": "Gray",
+    "unhinted": "Without hints",
+    "predicted": "Predicted",
+    "truth": "Truth",
+}
 # Scores of `colorize_folder.colorize_photos` that are shown.
 _FIGURES = ("rmse", "psnr")
 
@@ -207,7 +214,7 @@ def _render(title: str, entries: Sequence[_Entry]) -> bytes:
         "gallery.html",
         title=title,
         entries=entries,
-        labels=VIEWS,
+        captions=_CAPTIONS,
         shapes=sorted({entry.shape for entry in entries}),
         means=means,
         with_truth=len(scored) if len(scored) < len(entries) else 0,
