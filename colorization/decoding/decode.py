@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import Base
 
 from colorization.decoding import (
     boxes,
@@ -47,8 +48,6 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 # Pillow would warn about odd tags and EXIF data, which harm no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-# EXIF's tag of the orientation.
-_ORIENTATION = 0x0112
 # What makes a picture of each orientation upright (Exif 2.32, section 4.6.4).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -237,7 +236,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             picture.draft(None, (draft_size, draft_size))
         notes, profile = _notes(picture, data), stated_profile(data, picture)
         # When Pillow loads a TIFF file, it turns the picture upright and deletes the orientation.
-        is_transposed = kind == "TIFF" and picture.tag_v2.get(_ORIENTATION) in _TRANSPOSED
+        is_transposed = kind == "TIFF" and picture.tag_v2.get(Base.Orientation) in _TRANSPOSED
         samples = _load(picture, data, kind, in_pairs)
         if reason := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {reason}")
@@ -331,7 +330,7 @@ def _finished(picture: Picture, data: bytes) -> Picture:
     image, alpha = picture.image, picture.alpha
     if reason := why_doubtful(data, picture.kind, image):
         picture = replace(picture, notes=(*picture.notes, reason))
-    orientation = picture.exif.get(_ORIENTATION)
+    orientation = picture.exif.get(Base.Orientation)
     turn = _TURNS.get(orientation)
     if turn is None:
         return picture

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import IFD, Base, Interop
 
 from colorization.decoding import png
 from colorization.decoding.boxes import boxes
@@ -48,8 +49,8 @@ _BRADFORD = np.array(
 _HEAD = 2**16
 # Chromaticities and exponent of Adobe RGB (1998).
 _ADOBE, _ADOBE_EXPONENT = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
-# EXIF's tags by which cameras state it, and the value of the colour space for sRGB.
-_EXIF, _INTEROPERABILITY, _COLOR_SPACE, _IS_SRGB = 0x8769, 0xA005, 0xA001, 1
+# EXIF's value of the colour space for sRGB.
+_IS_SRGB = 1
 # What precedes the profile in GIF files.
 _GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 # Raised by Pillow and Python for nonsensical numbers and EXIF data.
@@ -187,8 +188,8 @@ def _bmp_profile(data: bytes) -> bytes | None:
 def _camera_profile(picture: Image.Image) -> bytes | None:
     """The profile of Adobe RGB, if EXIF data state it and not sRGB (DCF 2.0, 3.2.2)."""
     exif = picture.getexif()
-    interoperability = exif.get_ifd(_INTEROPERABILITY).get(1)
-    if interoperability != "R03" or exif.get_ifd(_EXIF).get(_COLOR_SPACE) == _IS_SRGB:
+    interoperability = exif.get_ifd(IFD.Interop).get(Interop.InteropIndex)
+    if interoperability != "R03" or exif.get_ifd(IFD.Exif).get(Base.ColorSpace) == _IS_SRGB:
         return None
     return _profile(_ADOBE, _ADOBE_EXPONENT, picture.mode == "RGB")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
+from PIL.ExifTags import IFD, Base
 
 from colorization.decoding.raw import CameraRaw
 from colorization.errors import UnreadablePhoto, damage
@@ -18,17 +19,17 @@ from colorization.errors import UnreadablePhoto, damage
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-# Tags of TIFF 6.0, and the one that DNG files have.
-_SUBFILE, _PHOTOMETRIC, _RESOLUTION_UNIT, _DNG = 254, 262, 296, 50706
-_RESOLUTIONS = (282, 283)
-# Description, maker, model, orientation, unit of resolution, software, date, artist, copyright.
-_PLAIN_TAGS = (270, 271, 272, 274, _RESOLUTION_UNIT, 305, 306, 315, 33432)
+_RESOLUTIONS = (Base.XResolution, Base.YResolution)
+_PLAIN_TAGS = (
+    *(Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.ResolutionUnit),
+    *(Base.Software, Base.DateTime, Base.Artist, Base.Copyright),
+)
 # Tags that point to the camera's settings and position, and to interoperability data.
-_EXIF_TAGS = (34665, 34853, 40965)
+_EXIF_TAGS = (IFD.Exif, IFD.GPSInfo, IFD.Interop)
 # Bits of the tag for subfiles: a reduced copy, and a mask.
 _REDUCED, _MASK = 1, 4
-# The tag of TIFF 5.0 for subfiles, and its value for a reduced copy.
-_OLD_SUBFILE, _OLD_REDUCED = 255, 2
+# The value of TIFF 5.0's tag for subfiles for a reduced copy.
+_OLD_REDUCED = 2
 # Photometric interpretations of a sensor's values: colour filter array and linear raw (DNG 1.4).
 _SENSOR = {32803, 34892}
 # Python's names of the orders of bytes.
@@ -56,8 +57,9 @@ def photo_pages(data: bytes) -> Iterator[int]:
     with open_pages(data) as pages:
         first = next(pages)
         subpages = [page for page in first.pages or () if page is not None]
-        if _DNG in first.tags or any(
-            tag_value(page, _PHOTOMETRIC) in _SENSOR for page in [first, *subpages]
+        if Base.DNGVersion in first.tags or any(
+            tag_value(page, Base.PhotometricInterpretation) in _SENSOR
+            for page in [first, *subpages]
         ):
             raise CameraRaw
         largest_subpage = max(map(_area, subpages), default=0)
@@ -97,9 +99,9 @@ def _area(page: TiffPage) -> int:
 
 def _kind(page: TiffPage) -> int:
     """The bits that mark a page as a reduced copy or a mask of another one."""
-    kind = tag_value(page, _SUBFILE, 0)
+    kind = tag_value(page, Base.NewSubfileType, 0)
     kind = kind if isinstance(kind, int) else 0
-    return kind | _REDUCED if tag_value(page, _OLD_SUBFILE) == _OLD_REDUCED else kind
+    return kind | _REDUCED if tag_value(page, Base.SubfileType) == _OLD_REDUCED else kind
 
 
 def _next_pointer(data: bytes, page: TiffPage) -> slice:
@@ -215,7 +217,7 @@ def without_exif(data: bytes) -> bytes:
 def resolution(exif: Image.Exif) -> tuple[float, float] | None:
     """Pixels per inch, across and down, from the tags of a page; None if not stated."""
     with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
-        factor = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
+        factor = {2: 1.0, 3: 2.54}[exif.get(Base.ResolutionUnit, 2)]
         across, down = (float(exif[tag]) * factor for tag in _RESOLUTIONS)
         return across, down
     return None

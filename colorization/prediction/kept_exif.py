@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
-# Description, maker, model, software, date, artist, copyright, and the settings and position of the
-# camera.
-_DATE_TIME = 0x0132
-_KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, _DATE_TIME, 0x013B, 0x8298)
-_CAMERA, _PLACE = 0x8769, 0x8825
-DIRECTORIES = (_CAMERA, _PLACE)
+_KEPT_TAGS = (
+    *(Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime),
+    *(Base.Artist, Base.Copyright),
+)
+# Settings and position of the camera.
+DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
 
-# Among the settings, what tells how the pixels of the photo's file are stored: order and bits of
-# its channels, width and height, gamma, and the way to the name of a rule, such as R03.
-_OF_FILE = (0x9101, 0x9102, 0xA002, 0xA003, 0xA500, 0xA005)
-# Places of what was photographed, as the picture lies in its file, and how that is.
-_SUBJECT, _ORIENTATION = (0x9214, 0xA214), 0x0112
-_COLOR_SPACE, _SRGB = 0xA001, 1
-_DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
-# Pixels across and down per unit, and the unit, of which 2 is the inch.
-_RESOLUTIONS, _RESOLUTION_UNIT, _INCH = (0x011A, 0x011B), 0x0128, 2
+# Among the settings, what tells how the pixels of the photo's file are stored, and the way to the
+# name of a rule, such as R03.
+_OF_FILE = (
+    *(Base.ComponentsConfiguration, Base.CompressedBitsPerPixel, Base.Gamma),
+    *(Base.ExifImageWidth, Base.ExifImageHeight, IFD.Interop),
+)
+# Places of what was photographed, as the picture lies in its file. Pillow does not name the first.
+_SUBJECT = (0x9214, Base.SubjectLocation)  # SubjectArea
+_SRGB = 1
+_RESOLUTIONS, _INCH = (Base.XResolution, Base.YResolution), 2
 
 # Most bytes of EXIF data in a JPEG segment, which also holds its own length and the name of EXIF.
 _MOST_IN_JPEG = 2**16 - 1 - 2 - 6
@@ -45,18 +47,18 @@ def kept(source: Image.Exif) -> bytes:
 def _directory(source: Image.Exif, tag: int) -> dict[int, object]:
     """Settings or position of the camera."""
     values = {name: _as_stored(value) for name, value in source.get_ifd(tag).items()}
-    if tag == _CAMERA:
-        turned = source.get(_ORIENTATION, 1) != 1
+    if tag == IFD.Exif:
+        turned = source.get(Base.Orientation, 1) != 1
         for other in (*_OF_FILE, *(_SUBJECT if turned else ())):
             values.pop(other, None)
-        if _COLOR_SPACE in values:
-            values[_COLOR_SPACE] = _SRGB
+        if Base.ColorSpace in values:
+            values[Base.ColorSpace] = _SRGB
     return values
 
 
 def is_dated(exif: bytes) -> bool:
     """Whether EXIF data tell when the photo was taken."""
-    date = str(loaded(exif).get_ifd(_CAMERA).get(_DATE_TIME_ORIGINAL, ""))
+    date = str(loaded(exif).get_ifd(IFD.Exif).get(Base.DateTimeOriginal, ""))
     # Cameras without a clock write zeros, and EXIF has blanks for what is unknown.
     return bool(date.strip("\0 :0"))
 
@@ -69,12 +71,12 @@ def dated(exif: bytes, taken: str | None, digitized: str | None) -> bytes:
     if not (taken or digitized):
         return exif
     source = loaded(exif)
-    settings = dict(source.get_ifd(_CAMERA))
+    settings = dict(source.get_ifd(IFD.Exif))
     if taken:
-        settings[_DATE_TIME_ORIGINAL] = taken
-    if digitized and not settings.get(_DATE_TIME_DIGITIZED):
-        settings[_DATE_TIME_DIGITIZED] = digitized
-    source[_CAMERA] = settings
+        settings[Base.DateTimeOriginal] = taken
+    if digitized and not settings.get(Base.DateTimeDigitized):
+        settings[Base.DateTimeDigitized] = digitized
+    source[IFD.Exif] = settings
     return _encoded(source)
 
 
@@ -82,7 +84,7 @@ def with_resolution(exif: bytes, dpi: tuple[float, float]) -> bytes:
     """EXIF data that tell the pixels per inch, across and down."""
     source = loaded(exif)
     source.update(zip(_RESOLUTIONS, dpi, strict=True))
-    source[_RESOLUTION_UNIT] = _INCH
+    source[Base.ResolutionUnit] = _INCH
     return _encoded(source)
 
 
