@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import mmap
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from colorization.films.crc import reversed_crc
 
 _MARK = b"OggS"
 # The flag of a track's last page.
 _LAST = 4
 _HEADER_SIZE = 27
-# Each byte with its bits the other way round.
-REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class _Page(NamedTuple):
@@ -51,14 +50,9 @@ def _sound_pages(path: str) -> Iterator[_Page]:
             end = offset + _HEADER_SIZE + parts
             end += sum(content[offset + _HEADER_SIZE : end])
             page = content[offset:end]
-            is_sound = len(page) == end - offset and _checksum(page) == checksum
+            # The checksum counts as zeros in itself.
+            checked = page[:22] + bytes(4) + page[26:]
+            is_sound = len(page) == end - offset and reversed_crc(checked, 0) == checksum
             if is_sound:
                 yield _Page(track, number, bool(flags & _LAST))
             offset = content.find(_MARK, end if is_sound else offset + 1)
-
-
-def _checksum(page: bytes) -> int:
-    """The checksum of a page: a CRC whose bits run the other way round than those of zlib's."""
-    page = page[:22] + bytes(4) + page[26:]
-    crc = zlib.crc32(page.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{crc:032b}"[::-1], 2)

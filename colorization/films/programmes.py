@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from colorization.films.crc import reversed_crc
 from colorization.films.file_end import transport_packets
-from colorization.films.ogg import REVERSED_BITS
 from colorization.films.source import LOOK_AHEAD, container_name, film_path
 
 if TYPE_CHECKING:
@@ -83,6 +82,5 @@ def _sections(packets: np.ndarray, table: int) -> Iterator[bytes]:
         while len(pending) >= (size := 3 + (_number(pending, 1) & 0xFFF)):
             section, pending = pending[:size], pending[size:]
             # A CRC over a section and its own CRC (annex A) leaves nothing.
-            is_sound = zlib.crc32(section.translate(REVERSED_BITS)) == 0xFFFFFFFF
-            if section[0] == table and is_sound:
+            if section[0] == table and reversed_crc(section, 0xFFFFFFFF) == 0:
                 yield section
