@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 if __name__ == "__main__":
-    # As a module this imports nothing of the project; as a script it may.
+    # As a module this imports nothing of the project, which is built on it. What only the script
+    # runs imports it where it is used.
     from colorization.console import exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
@@ -259,7 +260,6 @@ def _draw(photo: np.ndarray, path: Path) -> None:
     """Writes a picture of L* as grays, a* and b* as colours of L* 65, each below its name."""
     from matplotlib.figure import Figure
 
-    # As a module this imports nothing of the project, which is built on it.
     from colorization.files import atomic_write
 
     # A power of two, by which sizes in pixels become inches and come back exactly.
@@ -282,17 +282,16 @@ def _draw(photo: np.ndarray, path: Path) -> None:
         figure.savefig(temporary, format=kind)
 
 
-def _failed(attempt: str, reason: object) -> int:
-    print(f"lab_convert.py: cannot {attempt}: {reason}", file=sys.stderr)
+def _failed(attempt: str, why: object) -> int:
+    print(f"lab_convert.py: cannot {attempt}: {why}", file=sys.stderr)
     return 2
 
 
 def main() -> int:
     """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
-    # As a module this imports nothing of the project, which is built on it.
     from colorization.data.photo_files import read_file
     from colorization.decoding.decode import open_photo
-    from colorization.errors import UnreadablePhoto
+    from colorization.errors import UnreadablePhoto, reason
 
     # Matplotlib tells about its cache of fonts.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -309,7 +308,7 @@ def main() -> int:
     try:
         _draw(np.asarray(photo), Path(output))
     except (OSError, ValueError) as error:
-        return _failed(f"write {output}", getattr(error, "strerror", None) or error)
+        return _failed(f"write {output}", reason(error))
     print(output)
     return 0
 

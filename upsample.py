@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 if __name__ == "__main__":
-    # As a module this imports nothing of the project; as a script it may.
+    # As a module this imports nothing of the project, which is built on it. What only the script
+    # runs imports it where it is used.
     from colorization.console import exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
@@ -245,7 +246,6 @@ def _read(path: Path, several: bool) -> tuple[list[Image.Image], list[str]]:
     Raises:
         UnreadablePhoto: none can be read.
     """
-    # As a module this imports nothing of the project, which is built on it.
     from colorization.data.photo_files import read_file
     from colorization.decoding.decode import at_page, open_picture, page_offsets
     from colorization.errors import UnreadablePhoto
@@ -290,7 +290,6 @@ def _upsample(image: Image.Image, factor: int, method: str) -> Image.Image:
 
 def _save(images: list[Image.Image], path: Path, picture_format: str) -> None:
     """Writes all of the file or nothing."""
-    # As a module this imports nothing of the project, which is built on it.
     from colorization.files import atomic_write
     from colorization.lab.lab_numpy import to_bytes
 
@@ -309,8 +308,7 @@ def main() -> int:
     Raises:
         SystemExit: the command line or a file is no good; the code is 2.
     """
-    # As a module this imports nothing of the project, which is built on it.
-    from colorization.errors import UnreadablePhoto
+    from colorization.errors import UnreadablePhoto, reason
 
     parser = _Parser(description="Upsamples a picture.")
     parser.add_argument("input", metavar="IN", type=Path, help="picture to read")
@@ -338,7 +336,7 @@ def main() -> int:
         results = [_upsample(image, args.factor, args.method) for image in images]
         _save(results, args.output, picture_format)
     except Exception as error:
-        parser.error(f"cannot write {args.output}: {getattr(error, 'strerror', None) or error}")
+        parser.error(f"cannot write {args.output}: {reason(error)}")
     if failures:
         print(f"{parser.prog}: {lost}", file=sys.stderr)
     return 1 if failures else 0

@@ -259,7 +259,7 @@ def test_script_draws_an_upright_photo(tmp_path):
     [
         (["missing.jpg"], "cannot read missing.jpg: no such file or directory"),
         (["text.jpg"], "cannot read text.jpg: not a picture"),
-        (["photo.png", "--output", "nowhere/x.png"], "cannot write nowhere/x.png: No such file"),
+        (["photo.png", "--output", "nowhere/x.png"], "cannot write nowhere/x.png: no such file"),
     ],
 )
 def test_main_refuses(tmp_path, monkeypatch, capsys, arguments, complaint):

@@ -81,7 +81,7 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="user:password"):
             app.read_accounts(str(tmp_path / "accounts"))
     (tmp_path / "accounts").write_text("bob:ä", "cp1252")
-    for name, why in (("accounts", "not in UTF-8"), ("missing", "No such file")):
+    for name, why in (("accounts", "not in UTF-8"), ("missing", "no such file")):
         with pytest.raises(UserError, match=rf"cannot read --auth_file .* \({why}"):
             app.read_accounts(str(tmp_path / name))
 

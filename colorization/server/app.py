@@ -21,7 +21,7 @@ from fastapi.middleware import Middleware
 from PIL import Image
 
 from colorization.environment import environment
-from colorization.errors import UserError
+from colorization.errors import UserError, reason
 from colorization.files import private_folder
 from colorization.server.addresses import NO_PROXY, Address, is_local
 from colorization.server.jobs import Models
@@ -59,8 +59,8 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
             else os.environ.get("COLORIZE_AUTH", "")
         )
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not in UTF-8"
-        raise UserError(f"cannot read {source} ({reason}); name a text in UTF-8") from error
+        why = reason(error) if isinstance(error, OSError) else "not in UTF-8"
+        raise UserError(f"cannot read {source} ({why}); name a text in UTF-8") from error
     accounts = []
     for line in filter(None, map(str.strip, text.splitlines())):
         user, _, password = line.partition(":")

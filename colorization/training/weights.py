@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colorization.errors import NO_MEMORY, UserError
+from colorization.errors import NO_MEMORY, UserError, reason
 from colorization.files import atomic_write
 
 FILE = "weights.npz"
@@ -69,9 +69,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         *(OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError),
         *(zipfile.BadZipFile, zlib.error, SyntaxError, RuntimeError),
     ) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(
-            f"{path} is damaged ({reason.splitlines()[0]}); get it again with git checkout, by "
+            f"{path} is damaged ({reason(error)}); get it again with git checkout, by "
             "another download or by --mode export --format weights"
         ) from error
     return values
