@@ -15,6 +15,7 @@ from colorization.training.checkpoint import resume
 from colorization.training.hooks import (
     FitsCheckpoint,
     Interrupted,
+    OnFoundCheckpoint,
     OnSave,
     SaveEverySeconds,
     Signals,
@@ -77,6 +78,16 @@ def handler():
 
 def send(number):
     return lambda: signal.raise_signal(number)
+
+
+def test_a_checkpoint_of_another_task_is_found_once(tmp_path):
+    chief, found = tmp_path / "chief", []
+    hooks = [
+        At(3, lambda: estimator(chief).train(numbers, steps=1)),
+        OnFoundCheckpoint(str(chief), lambda: found.append(steps(chief))),
+    ]
+    estimator(tmp_path / "worker").train(numbers, steps=6, hooks=hooks)
+    assert found == [[0, 1]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *HANG_UP])

@@ -14,7 +14,12 @@ from PIL import Image
 
 from colorization.data import held_out
 from colorization.data.shards import Shards
-from colorization.data.split import photos_for_testing, photos_for_training, print_possibly_seen
+from colorization.data.split import (
+    photos_for_testing,
+    photos_for_training,
+    print_possibly_seen,
+    require_same_held_out,
+)
 from colorization.errors import UserError
 from colorization.options import parse
 
@@ -452,6 +457,21 @@ def test_prepared_photos_count_as_trained_on(photo_folder, colourful, capsys):
         Image.fromarray(colourful(90, 120, number)).save(new / f"larger{number}.png")
     (path,) = select("--train_data", folder, new).test
     assert Path(path).parent == new
+
+
+def test_tasks_of_a_cluster_hold_out_what_its_chief_does(photo_folder):
+    """Photos may come or go between their starts."""
+    folder = photo_folder(20)
+    of_chief = select_and_note("--train_data", folder)
+    for measures in (True, False):
+        require_same_held_out(of_chief, NOTE, measures)
+    NOTE.unlink()
+    Path(of_chief.test[0]).rename(folder / "renamed.png")
+    others = select("--train_data", folder)
+    held_out.write(NOTE, of_chief.held_out)
+    for measures in (True, False):
+        with pytest.raises(UserError, match=r"photos have come or gone.*start this task again"):
+            require_same_held_out(others, NOTE, measures)
 
 
 def test_anonymized_photos_are_known_again(photo_folder, tmp_path):

@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 from platforms import HANG
 
+from colorization.data import held_out
 from colorization.data.prepare import prepare
 from colorization.errors import UserError
 from colorization.modes import evaluate, train
@@ -247,6 +248,16 @@ def test_in_a_cluster_the_evaluator_measures_what_training_starts_from(run, tmp_
     monkeypatch.setattr(cluster, "evaluate_until_trained", lambda *_: None)
     run(*start, folder="tuned", steps=1, brief=())
     assert step_of(folder / "best" / "model.ckpt-0") == 0
+
+    def first_checkpoint(model_dir):
+        """The chief starts when there is a photo more."""
+        more = [*held_out.read(folder / "held_out.json"), held_out.HeldOut("new.jpg", 1, "ab")]
+        held_out.write(folder / "held_out.json", more)
+        return str(folder / "model.ckpt-0")
+
+    monkeypatch.setattr(cluster, "first_checkpoint", first_checkpoint)
+    with pytest.raises(UserError, match="start this task again"):
+        run(*start, folder="tuned", steps=1, brief=())
 
 
 def test_a_warm_start_of_a_checkpoint_under_another_name(run, tmp_path):

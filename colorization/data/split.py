@@ -141,6 +141,35 @@ def print_possibly_seen(test: list[str] | Shards, held_out_file: Path) -> None:
         )
 
 
+def require_same_held_out(selection: Selection, held_out_file: Path, measures: bool) -> None:
+    """Requires that a task of a cluster holds out the photos that its chief does.
+
+    Each task selects its photos when it starts; until the chief does, some may have come or gone.
+
+    Args:
+      selection: of the task.
+      held_out_file: the chief's list.
+      measures: whether the task measures the model, instead of training it.
+
+    Raises:
+      UserError: it would train on photos that are held out, or measure on others than these.
+    """
+    noted = held_out.read(held_out_file)
+    if measures:
+        differs = {photo.identity for photo in noted} != {
+            photo.identity for photo in selection.held_out
+        }
+    else:
+        differs = not isinstance(selection.train, Shards) and bool(
+            held_out.same_content(selection.train, noted)
+        )
+    if differs:
+        raise UserError(
+            "photos have come or gone between the start of this task and that of the chief, which "
+            "holds out others; start this task again"
+        )
+
+
 class _History(NamedTuple):
     """The photos of earlier trainings; see `Selection`."""
 

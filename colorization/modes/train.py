@@ -112,7 +112,6 @@ def train_model(
             _print_best(options, test, metrics)
             return True
         if patience.has_ended(options, photos, trained_steps):
-            cluster.report_finished(task)
             print(
                 f"{_patience_end(options, trained_steps)} Nothing is left to do; to go on, give a "
                 "larger --patience or leave it out."
@@ -128,15 +127,27 @@ def train_model(
             if not trained_steps:
                 start.store(options)
 
+        def compare_held_out() -> None:
+            # A training that goes on has its list from the beginning.
+            if not trained_steps:
+                measures = task.task_type == "evaluator"
+                split.require_same_held_out(data, Path(options.model_dir) / HELD_OUT, measures)
+
         with (
             _listing_unreadable(options, task, train),
             _stoppable(train, test),
             _started(options, task, trained_steps) as start_options,
         ):
             metrics = train_task(
-                network, start_options, task, trained_steps, train, test, store_records
+                network,
+                start_options,
+                task,
+                trained_steps,
+                train,
+                test,
+                store_records if task.is_chief else compare_held_out,
             )
-        if options.patience and task.is_chief:
+        if options.patience:
             _end_by_patience(options, photos)
         cluster.report_finished(task)
     if task.is_chief:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import socket
 import time
@@ -118,7 +119,7 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
         config.cluster_spec, job_name="ps", task_index=config.task_id, protocol=config.protocol
     )
     finished: set[str] = set()
-    give_up_at = float("inf")
+    give_up_at = math.inf
     with _mailbox(config, config.task_id, server.target) as (session, queue):
         size, name = queue.size(), queue.dequeue()
         while len(finished) < config.num_worker_replicas and time.monotonic() < give_up_at:
@@ -160,7 +161,11 @@ def _answers(address: str) -> bool:
 
 def first_checkpoint(model_dir: str) -> str:
     """Waits for the chief's first checkpoint, which it saves before the first step."""
+    tell_at = time.monotonic() + _QUIET_SECONDS
     while (path := tf.train.latest_checkpoint(model_dir)) is None:
+        if time.monotonic() >= tell_at:
+            print(f"Waiting for the first checkpoint in {model_dir}.", flush=True)
+            tell_at = math.inf
         time.sleep(_POLL_SECONDS)
     return path
 

@@ -272,6 +272,19 @@ class SaveEverySeconds(SessionRunHook):
             _save(session, self._model_dir, int(session.run(self._step)))
 
 
+class OnFoundCheckpoint(SessionRunHook):
+    """Calls a function once, after a step, when the folder of a model holds a checkpoint."""
+
+    def __init__(self, model_dir: str, function: Callable[[], object]):
+        self._model_dir = model_dir
+        self._function: Callable[[], object] | None = function
+
+    def after_run(self, run_context, run_values) -> None:
+        if self._function is not None and tf.train.latest_checkpoint(self._model_dir):
+            self._function()
+            self._function = None
+
+
 def _saver() -> tf.compat.v1.train.Saver:
     (saver,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.SAVERS)
     return saver

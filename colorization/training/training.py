@@ -113,7 +113,7 @@ def train_task(
     trained_steps: int,
     train: Photos,
     test: Photos,
-    before_saving: Callable[[], object],
+    on_first_checkpoint: Callable[[], object],
 ) -> dict[str, Any] | None:
     """Trains until `max_steps` and evaluates each checkpoint; in a cluster, does one task of it.
 
@@ -126,7 +126,8 @@ def train_task(
       trained_steps: number of steps that earlier runs trained for.
       train: this task's share of the photos.
       test: photos to evaluate on.
-      before_saving: called before the first checkpoint is saved.
+      on_first_checkpoint: called before the first checkpoint is saved, or, by a task that saves
+        none, once there is one.
 
     Returns:
       The metrics of the last checkpoint, or None in a cluster, where the evaluator has them.
@@ -142,7 +143,7 @@ def train_task(
         summaries.write_hyperparameters(
             {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
-    training = _Training(estimator, options, task, train, test, before_saving)
+    training = _Training(estimator, options, task, train, test, on_first_checkpoint)
     try:
         if task.task_type == "evaluator":
             return training.evaluate_until_trained(trained_steps)
@@ -172,12 +173,12 @@ class _Training:
         task: tf_estimator.RunConfig,
         train: Photos,
         test: Photos,
-        before_saving: Callable[[], object],
+        on_first_checkpoint: Callable[[], object],
     ):
         self.signals = hooks.Signals()
         self._estimator, self._options, self._task = estimator, options, task
         self._train, self._test = train, test
-        self._before_saving = before_saving
+        self._on_first_checkpoint = on_first_checkpoint
         self._best = _BestCheckpoint()
 
     def at_half_size(self, trained_steps: int) -> int:
@@ -202,11 +203,11 @@ class _Training:
     def evaluate_until_trained(self, trained_steps: int) -> None:
         """Does the evaluator's part."""
         options = self._options
-        if options.warm_start and not trained_steps:
-            start = cluster.first_checkpoint(options.model_dir)
-            # Where the chief is ahead by many checkpoints, the first one is gone.
-            if checkpoint.step_of(start) == 0:
-                self._evaluate_start(start)
+        start = cluster.first_checkpoint(options.model_dir)
+        self._on_first_checkpoint()
+        # Where the chief is ahead by many checkpoints, the first one is gone.
+        if options.warm_start and not trained_steps and checkpoint.step_of(start) == 0:
+            self._evaluate_start(start)
         spec = self._train_spec(options.max_steps, trained_steps, half_size=False)
         cluster.evaluate_until_trained(self._estimator, spec, self._eval_spec())
 
@@ -228,7 +229,10 @@ class _Training:
         progress = hooks.TrainProgress(last_step, photos, options.model_dir, label)
         # `cache` makes these listeners run for the first checkpoint only, which Estimator saves
         # before the first step.
-        listeners = [hooks.OnSave(cache(self._before_saving)), hooks.OnSave(progress.stop_clock)]
+        listeners = [
+            hooks.OnSave(cache(self._on_first_checkpoint)),
+            hooks.OnSave(progress.stop_clock),
+        ]
         if options.warm_start and not trained_steps and not self._task.cluster_spec:
             listeners.append(hooks.OnSave(after=cache(self._evaluate_start)))
         return tf_estimator.TrainSpec(
@@ -282,7 +286,7 @@ class _Training:
         """Hooks of the training, the progress bar first."""
         options = self._options
         if not self._task.is_chief:
-            return []
+            return [hooks.OnFoundCheckpoint(options.model_dir, self._on_first_checkpoint)]
         train_hooks = [
             progress,
             hooks.StopOnSignal(self.signals, options.model_dir),
