@@ -17,7 +17,7 @@ from PIL import Image
 if __name__ == "__main__":
     # As a module this imports nothing of the project, which is built on it. What only the script
     # runs imports it where it is used.
-    from colorization.console import exit_code, import_tensorflow
+    from colorization.program import exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
 

@@ -156,7 +156,7 @@ def wait_for(path: Path, process: subprocess.Popen | None = None) -> None:
 
 def train_task(options: argparse.Namespace) -> None:
     """One task of the measurement."""
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.estimator import tf_estimator

@@ -17,7 +17,7 @@ import argparse
 
 from train_speed import necessary_flops
 
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 
 CLUSTERS = ((1, 1), (8, 1), (8, 4), (8, 8), (64, 4), (64, 16), (64, 64))
 

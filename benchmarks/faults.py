@@ -31,7 +31,7 @@ KEPT = 5
 # Blocks of eight photos, so that there are many moments between two of them.
 _PREPARE = """
 import sys
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 import_tensorflow(False)
 from colorization.data.photos import find_photos
 from colorization.data.prepare import prepare

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48, help="to look at, at most")
     options = parser.parse_args()
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.films.smoother import Smoother

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="so many photos, evenly from all")
     options = parser.parse_args()
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.data.photos import find_photos

@@ -29,7 +29,7 @@ _PILED_UP = 16
 # Child processes: what they print comes back as JSON.
 _PREPARE = """
 import json, resource, time
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 import_tensorflow(False)
 from colorization.data.photos import find_photos
 from colorization.data.prepare import prepare
@@ -163,8 +163,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7, metavar="N")
     options = parser.parse_args()
 
-    from colorization.console import import_tensorflow
     from colorization.data.photos import find_photos
+    from colorization.program import import_tensorflow
 
     paths = find_photos([options.folder])
     with (

@@ -33,7 +33,7 @@ BATCH = 16
 
 ONE_PHOTO = """
 import re, sys
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 import_tensorflow(verbose=False)
 from colorization.prediction.colorize import Colorizer
 coloured = Colorizer(sys.argv[1]).colorize_bytes(open(sys.argv[2], "rb").read())
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options = parser.parse_args()
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.data.photos import find_places

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 
 
 def main() -> None:

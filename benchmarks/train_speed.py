@@ -48,7 +48,7 @@ def tensorflow_worker(requests: Connection, batch: int) -> None:
     """Answers (kind, model, precision) with the seconds of one step."""
     import importlib
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     import numpy as np

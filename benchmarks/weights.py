@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--json", help="file for the figures")
     options = parser.parse_args()
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.data.photos import find_photos

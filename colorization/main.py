@@ -12,17 +12,12 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from colorization.console import (
-    exit_code,
-    import_tensorflow,
-    log_to_console,
-    nobody_reads,
-    print_error,
-)
+from colorization.console import log_to_console, nobody_reads, print_error
 from colorization.environment import restored
 from colorization.errors import UserError, explain
 from colorization.options import parse
 from colorization.options.declaration import MODES_WITH_PHOTOS
+from colorization.program import exit_code, import_tensorflow
 
 if TYPE_CHECKING:
     from colorization.model.layers import Network
@@ -38,7 +33,7 @@ def run(model: str, network: Network) -> NoReturn:
     """Runs the command line and ends the program.
 
     Exit codes: 0 for success; 1 if some photos could not be coloured; 2 for an error that one line
-    explains; and those of `console.exit_code`.
+    explains; and those of `program.exit_code`.
 
     Args:
       model: name of the script, `"color"` or `"color_global"`.

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--model_dir", help="folder of a model (default: the general one)")
     arguments = parser.parse_args()
 
-    from colorization.console import import_tensorflow
+    from colorization.program import import_tensorflow
 
     import_tensorflow(verbose=False)
     from colorization.prediction.colorize import Colorizer

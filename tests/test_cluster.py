@@ -13,10 +13,10 @@ import tensorflow as tf
 from platforms import HANG
 
 from benchmarks.cluster import free_addresses
-from colorization.console import on_stop_signals
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
 from colorization.model.model_fn import make_model_fn
+from colorization.program import on_stop_signals
 from colorization.training import cluster
 
 STEPS = 30

@@ -12,7 +12,6 @@ from predicting import network
 
 from benchmarks.flicker import flicker
 from colorization import files
-from colorization.console import exit_code
 from colorization.data.photo_files import is_film
 from colorization.data.photos import find_places
 from colorization.errors import UnreadableFilm, UserError
@@ -21,6 +20,7 @@ from colorization.films.smoother import Smoother
 from colorization.modes import predict as predict_mode
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.results import picture_names
+from colorization.program import exit_code
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
 AS_STORED = struct.pack(">9i", 2**16, 0, 0, 0, 2**16, 0, 0, 0, 2**30)

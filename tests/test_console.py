@@ -5,17 +5,14 @@ import io
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from platforms import HANG, posix
 
 from colorization.console import (
-    exit_code,
     log_to_console,
     nobody_reads,
     print_error,
@@ -119,21 +116,6 @@ def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
     assert "100% 1000/1000" in shown[-1]
 
 
-def test_exit_codes(capsys):
-    assert exit_code(lambda: 1) == 1
-    with pytest.raises(ZeroDivisionError):
-        exit_code(lambda: 1 // 0)
-    with pytest.raises(FileNotFoundError):
-        exit_code(lambda: os.listdir("/nowhere/at/all"))
-
-    def broken():
-        raise OSError("broken data stream")
-
-    with pytest.raises(OSError, match="broken data stream"):
-        exit_code(broken)
-    assert capsys.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(("terminal", "width"), [("xterm", 0), ("dumb", 80)])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
 def test_terminals_that_no_bar_can_be_drawn_on_get_lines(terminal, width):
@@ -163,53 +145,3 @@ def test_each_warning_is_told_once_however_many_programs_run_in_a_notebook(capsy
         with log_to_console():
             logging.getLogger("colorization.any").warning("anything")
         assert capsys.readouterr().err == "anything\n"
-
-
-@pytest.fixture
-def on_sigint():
-    """Sets what the program was started to do when it is interrupted."""
-    former = signal.getsignal(signal.SIGINT)
-    yield lambda action: signal.signal(signal.SIGINT, action)
-    signal.signal(signal.SIGINT, former)
-
-
-def interrupt():
-    signal.raise_signal(signal.SIGINT)
-    return 0
-
-
-def test_a_signal_ends_the_program(on_sigint):
-    on_sigint(signal.default_int_handler)
-    with pytest.raises(SystemExit) as ended:
-        exit_code(interrupt)
-    assert ended.value.code == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_signal_that_the_program_was_started_to_ignore_is_ignored(on_sigint):
-    on_sigint(signal.SIG_IGN)
-    assert exit_code(interrupt) == 0
-
-
-def test_programs_run_in_threads(on_sigint):
-    on_sigint(signal.default_int_handler)
-    with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(exit_code, lambda: 3).result() == 3
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_standard_output_that_cannot_be_written_is_told():
-    program = (
-        "import sys; from colorization.console import exit_code; "
-        "sys.exit(exit_code(lambda: print(1) or 0))"
-    )
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=HANG,
-        )
-    assert done.returncode == 2
-    assert done.stderr == "cannot write (no space left on device)\n"

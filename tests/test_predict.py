@@ -336,7 +336,7 @@ def test_a_folder_without_pictures_has_no_page(tmp_path):
 SHARD = """
 import os, sys
 from pathlib import Path
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 import_tensorflow(False)
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard

@@ -101,7 +101,7 @@ def test_photos_of_the_working_folder_keep_their_names(photo_folder, tmp_path, m
 # Three photos a shard; waits before the last ones, so as not to be done before it is killed.
 PREPARE = """
 import sys
-from colorization.console import import_tensorflow
+from colorization.program import import_tensorflow
 import_tensorflow(False)
 from colorization.data.photo_files import file_checksum
 from colorization.data.photos import find_photos

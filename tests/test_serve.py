@@ -13,12 +13,12 @@ import pytest
 from platforms import HANG
 from serving import PRECISION, colorize, free_port, get, gradio_client, post, wait_for
 
-from colorization.console import exit_code
 from colorization.errors import UserError
 from colorization.files import write_json
 from colorization.modes import serve
 from colorization.options import parse
 from colorization.prediction.export import export_weights
+from colorization.program import exit_code
 from colorization.server import app, jobs
 from colorization.server.addresses import parse_public_url
 from colorization.training import general_model

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from colorization.console import a_few
 from colorization.data.held_out import file_sizes
 from colorization.data.places import common_folder
 from colorization.files import write_json
+from colorization.wording import a_few
 
 
 class PhotoList(NamedTuple):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from colorization.console import a_few, printable
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import address_of_file, listed_paths
@@ -19,6 +18,7 @@ from colorization.data.photo_files import is_readable, may_be_photo
 from colorization.data.places import common_folder, normalized, parts_below, photo_id, place_below
 from colorization.decoding import file_kinds
 from colorization.errors import UserError, reason
+from colorization.wording import a_few, printable
 
 _log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from colorization.console import a_few, counted, printable
 from colorization.errors import UserError
 from colorization.files import write_file
+from colorization.wording import a_few, counted, printable
 
 # Name scope of the operations that fail for a damaged record. TensorFlow's error names it.
 RECORD_SCOPE = "prepared_record"

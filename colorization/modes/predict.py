@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from colorization.console import command_line, counted, print_error, printable, progress_bar
+from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
 from colorization.data.photo_files import file_version, is_film
 from colorization.data.photos import find_places
@@ -44,6 +44,7 @@ from colorization.prediction.results import (
 from colorization.training.general_model import with_model
 from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
+from colorization.wording import counted, printable
 
 
 def run(network: Network, options: Options) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from colorization.console import printable
 from colorization.data.lab_planes import to_sheet
 from colorization.data.own_results import VIEWS
 from colorization.data.photo_files import Version, read_file, size_and_time
@@ -32,6 +31,7 @@ from colorization.prediction.pictures import (
     notes,
 )
 from colorization.prediction.results import add_begun, add_finished
+from colorization.wording import printable
 
 if TYPE_CHECKING:
     from colorization.data.report import Report

@@ -13,7 +13,8 @@ from types import FrameType
 import tensorflow as tf
 from tqdm import tqdm
 
-from colorization.console import on_stop_signals, progress_bar
+from colorization.console import progress_bar
+from colorization.program import on_stop_signals
 from colorization.training import checkpoint
 from colorization.training.event_log import PHOTOS_PER_SECOND, SECONDS_PER_STEP
 from colorization.training.model_folder import CHECKPOINT

@@ -1,0 +1,143 @@
+"""A program's start, with the import of TensorFlow, and its end, by itself or by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+from colorization.console import (
+    captured_stderr,
+    give_up_output,
+    nobody_reads,
+    print_error,
+    ready_streams,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# Number of the signal for a pipe without a reader. Windows has such pipes, but not the signal.
+_SIGPIPE = 13
+# Errors of output that cannot be written.
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+# Signals that ask a program to stop: from Ctrl-C, from a service manager, and from closing its
+# window, on Windows and elsewhere.
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
+
+
+class _NoKeras:
+    """An import finder that finds no module of Keras."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name.startswith("keras."):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Lets TensorFlow be imported in the body without Keras, which is still loaded on first use.
+
+    Nothing here uses Keras, which takes a third of the import: since 2.16 it imports pandas and
+    Matplotlib.
+    """
+    sys.meta_path.insert(0, _NoKeras)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_NoKeras)
+
+
+def import_tensorflow(verbose: bool) -> None:
+    """Imports TensorFlow for the first time in a program.
+
+    Args:
+      verbose: show everything that TensorFlow logs. Otherwise only errors of its Python part are
+        shown, and nothing of its C++ part, whose real failures raise exceptions.
+    """
+    # Programs started by a notebook inherit its Matplotlib backend, which may not be installed for
+    # them. No window is opened here.
+    if "IPython" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"
+    # TensorFlow's estimators need its own Keras, whichever one the user prefers elsewhere.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    # Threads of NumPy's matrix products keep waiting busily for work, long after small ones.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if verbose:
+        with _without_keras():
+            import tensorflow as tf
+
+        tf.get_logger().setLevel(logging.INFO)
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Matplotlib, which Keras imports, logs the building of its font cache, which is not used.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    # TensorFlow 2.16 and later print a few lines before they read the level.
+    try:
+        with captured_stderr(), _without_keras():
+            import tensorflow as tf
+    # The two small scripts import TensorFlow before they call `exit_code`.
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    tf.get_logger().setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Sets a handler of the signals that ask the program to stop, for the duration of the body.
+
+    Signals that are ignored from the start stay ignored, as nohup and shell scripts rely on.
+    Nothing happens in other threads than the main one, which get no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
+    handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    former_handlers = {number: signal.signal(number, handler) for number in handled}
+    try:
+        yield
+    finally:
+        for number, former_handler in former_handlers.items():
+            signal.signal(number, former_handler)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends the program by an exception, so that nothing half-written is left."""
+    sys.exit(128 + number)
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """Does the work of a program and returns its exit code.
+
+    That is the result of `work`; 141, for SIGPIPE, if standard output has lost its reader; or 2 if
+    standard output cannot be written.
+
+    Raises:
+      SystemExit: with 128 + N, if signal N stops the program.
+    """
+    with ready_streams(), on_stop_signals(_exit):
+        try:
+            code = work()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or nobody_reads():
+                return 128 + _SIGPIPE
+            # Errors about standard output have no file name.
+            if error.filename is not None or error.errno not in _WRITE_ERRORS:
+                raise
+            print_error(f"cannot write ({(error.strerror or '').lower()})")
+            return 2
+        finally:
+            give_up_output()

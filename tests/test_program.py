@@ -1,0 +1,77 @@
+"""The end of a program: by itself, by a signal, or because its output cannot be written."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from platforms import HANG
+
+from colorization.program import exit_code
+
+
+def test_exit_codes(capsys):
+    assert exit_code(lambda: 1) == 1
+    with pytest.raises(ZeroDivisionError):
+        exit_code(lambda: 1 // 0)
+    with pytest.raises(FileNotFoundError):
+        exit_code(lambda: os.listdir("/nowhere/at/all"))
+
+    def broken():
+        raise OSError("broken data stream")
+
+    with pytest.raises(OSError, match="broken data stream"):
+        exit_code(broken)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def on_sigint():
+    """Sets what the program was started to do when it is interrupted."""
+    former = signal.getsignal(signal.SIGINT)
+    yield lambda action: signal.signal(signal.SIGINT, action)
+    signal.signal(signal.SIGINT, former)
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+    return 0
+
+
+def test_a_signal_ends_the_program(on_sigint):
+    on_sigint(signal.default_int_handler)
+    with pytest.raises(SystemExit) as ended:
+        exit_code(interrupt)
+    assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_the_program_was_started_to_ignore_is_ignored(on_sigint):
+    on_sigint(signal.SIG_IGN)
+    assert exit_code(interrupt) == 0
+
+
+def test_programs_run_in_threads(on_sigint):
+    on_sigint(signal.default_int_handler)
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(exit_code, lambda: 3).result() == 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_standard_output_that_cannot_be_written_is_told():
+    program = (
+        "import sys; from colorization.program import exit_code; "
+        "sys.exit(exit_code(lambda: print(1) or 0))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANG,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "cannot write (no space left on device)\n"
