@@ -24,6 +24,7 @@ def network(nn, lightness, params):
     """
     low = low_level(nn, nn.input(lightness))  # 28 x 28 x 512
     mid = mid_level(nn, low)  # 28 x 28 x 256
+    # At 224 x 224 these are `low` itself; smaller ones are enlarged, a style photo has its own.
     whole = nn.of_whole_photo(low_level, low, 28)  # 28 x 28 x 512
     features = global_features(nn, whole, params)  # 512
     x = nn.dense(features, 256, "global/dense3")  # 256

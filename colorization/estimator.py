@@ -49,8 +49,8 @@ def _init_run_config(config: Any, tf_config: dict[str, Any]) -> None:
     """
     if config.train_distribute and tf_config.get("cluster"):
         raise ValueError(
-            "a TF_CONFIG cluster and a train_distribute strategy go together only on TensorFlow "
-            f"2.12 to 2.15, and this is {tf.__version__}: leave one of them out"
+            "a TF_CONFIG cluster and a train_distribute strategy go together only up to TensorFlow "
+            f"2.15, and this is {tf.__version__}: leave one of them out"
         )
     config._init_distributed_setting_from_environment_var(tf_config)
     config._maybe_overwrite_session_config_for_distributed_training()
@@ -98,7 +98,7 @@ def _load_or_explain() -> ModuleType:
         else:
             remedy = "tensorflow-estimator==2.15.0"
             if getattr(error, "name", None) != _PACKAGE:
-                remedy += " 'tensorflow>=2.12,<2.22'"
+                remedy += " 'tensorflow>=2.15,<2.22'"
         raise ImportError(
             f"tf.estimator does not load on TensorFlow {tf.__version__} ({error}); "
             f"mend it with: pip install {remedy}"

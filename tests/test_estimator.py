@@ -206,7 +206,7 @@ class Promise:
         (
             SimpleNamespace(__version__="2.99.0"),
             ModuleType(PACKAGE),
-            f"{PIP}==2.15.0 'tensorflow>=2.12,<2.22'",
+            f"{PIP}==2.15.0 'tensorflow>=2.15,<2.22'",
         ),
     ],
 )

@@ -159,7 +159,7 @@ def test_evaluating_the_general_model_prints_and_leaves_it_alone(shipped, photos
     run(evaluate, "--test_data", photos)
     printed = capsys.readouterr().out
     assert "a*b* RMSE" in printed and str(shipped / weights.FILE) in printed
-    assert "Stored" not in printed
+    assert "Nothing is stored" in printed
     assert bytes_below(shipped.parent) == before
 
 

@@ -30,7 +30,7 @@ def fast_precision() -> str:
     """The faster of "float32" and "bfloat16" on this machine.
 
     GPUs with compute capability 8.0 (Ampere) or higher, and CPUs with AVX-512 BF16 or AMX, multiply
-    bfloat16 numbers at least twice as fast.
+    bfloat16 numbers at least twice as fast. What a CPU can do is found out on Linux only.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:

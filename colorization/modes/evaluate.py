@@ -46,7 +46,10 @@ def run(network: Network, options: Options) -> None:
     metrics = measure(best, values, network, options, data, report)
     print(f"Checkpoint: {best}")
     print_metrics(metrics, f"{report}, aged (--aged)" if options.aged else report)
-    if weights_only or stored_evaluation(Path(options.model_dir)):
+    if weights_only:
+        print(f"Nothing is stored: {options.model_dir} holds weights only.")
+        return
+    if stored_evaluation(Path(options.model_dir)):
         return
     evaluation_file = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}

@@ -38,7 +38,8 @@ class NetworkOptions:
         metavar="X",
     )
     precision: str = option(
-        "of the layers; auto takes bfloat16 where the processor is faster with it (default: auto)",
+        "of the layers; auto takes bfloat16 where a GPU or, on Linux, the processor is faster with "
+        "it (default: auto)",
         "auto",
         choices=("auto", "float32", "bfloat16"),
     )
