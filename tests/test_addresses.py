@@ -48,10 +48,10 @@ def test_local_hosts():
         assert not is_local(host), host
 
 
-def foreign(public_url=None, **headers):
+def foreign(public_url=None, any_host=False, **headers):
     url = parse_public_url(public_url) if public_url else None
     named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    return foreign_address(named, url)
+    return foreign_address(named, url, any_host)
 
 
 LOCAL = "127.0.0.1:7860"
@@ -127,3 +127,18 @@ def test_the_option_does_not_let_other_names_in():
     evil = "http://evil.example:7860"
     assert foreign(PUBLIC, host="evil.example:7860", origin=evil) == evil
     assert foreign(PUBLIC, host=LOCAL, origin=f"http://{LOCAL}") is None
+
+
+@pytest.mark.parametrize("public_url", [None, PUBLIC])
+def test_a_page_under_any_name_is_not_for_other_sites_either(public_url):
+    """A password does not help there: the visitor's browser has it."""
+    for host in (LOCAL, "photos.example", "192.168.1.5:7860"):
+        assert foreign(public_url, True, host=host) is None
+        for scheme in ("http", "https"):
+            assert foreign(public_url, True, host=host, origin=f"{scheme}://{host}") is None
+        for other in ("http://evil.example", "null", "https://photos.example:8"):
+            assert foreign(public_url, True, host=host, origin=other) == other
+    proxied = {"host": "upstream", "x_forwarded_host": "photos.example", "origin": PUBLIC}
+    assert foreign(public_url, True, **proxied) is None
+    unnamed = {"host": "upstream", "origin": PUBLIC}
+    assert foreign(public_url, True, **unnamed) == (None if public_url else PUBLIC)

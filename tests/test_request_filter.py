@@ -23,7 +23,7 @@ def require_sense(function, values):
 def ask(tmp_path):
     """Sends a request; returns the status and what the application behind received."""
 
-    def send(path, body=None, headers=LOCAL, public=False, public_url=None, **how):
+    def send(path, body=None, headers=LOCAL, any_host=False, public_url=None, **how):
         received, sent = [], []
 
         async def application(scope, receive, send):
@@ -57,7 +57,7 @@ def ask(tmp_path):
         asked.clear()
         url = parse_public_url(public_url) if public_url else None
         request_filter = RequestFilter(
-            application, tmp_path, Sessions(tmp_path), require_sense, public, url
+            application, tmp_path, Sessions(tmp_path), require_sense, any_host, url
         )
         asyncio.run(request_filter(scope, receive, answer))
         send.sent = sent
@@ -173,7 +173,9 @@ def test_other_sites_cannot_use_a_visitors_browser(ask):
     assert ask("/", headers=ours)[0] == 200
     for headers in ({"host": "evil.example:7860"}, {**LOCAL, "origin": "http://evil.example"}, {}):
         assert ask("/", headers=headers)[:2] == (403, []), headers
-    assert ask("/", headers={"host": "photos.example"}, public=True)[0] == 200
+    there = {"host": "photos.example"}
+    assert ask("/", headers=there, any_host=True)[0] == 200
+    assert ask("/", headers={**there, "origin": "http://evil.example"}, any_host=True)[0] == 403
 
 
 def test_a_refusal_names_the_option(ask, caplog):

@@ -63,6 +63,11 @@ def test_accounts_are_asked_for(loaded, photos):
         client = gradio_client.Client(url, verbose=False, auth=("ada", "s:cret"))
         with contextlib.closing(client):
             assert set(colorize(client, photos[:1])[0]) == {"gray.png"}
+            # The browser of somebody who has logged in sends the cookie for other sites as well.
+            for origin, status in ((url, 200), ("http://evil.example", 403)):
+                headers = {"origin": origin}
+                answer = get(f"{url}/config", cookies=client.cookies, headers=headers)
+                assert answer.status_code == status
 
 
 def test_accounts_come_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -74,7 +74,9 @@ def is_local(host: str) -> bool:
         return False
 
 
-def foreign_address(headers: Mapping[bytes, str], public_url: Address | None) -> str | None:
+def foreign_address(
+    headers: Mapping[bytes, str], public_url: Address | None, any_host: bool = False
+) -> str | None:
     """The address of another site that a request seems to be meant for or sent by.
 
     A site may point its name to this machine (DNS rebinding), or make a visitor's browser send
@@ -83,6 +85,8 @@ def foreign_address(headers: Mapping[bytes, str], public_url: Address | None) ->
     Args:
       headers: of the request, with names in lower case.
       public_url: where a proxy shows the page, if one does.
+      any_host: whether requests may be meant for any name, as on a page that is open to others or
+        that a password protects, which no site gets by way of a name of its own.
 
     Returns:
       The other address, as far as it is known; None if there are no such signs.
@@ -92,14 +96,20 @@ def foreign_address(headers: Mapping[bytes, str], public_url: Address | None) ->
     requested_host = headers.get(b"x-forwarded-host", "").partition(",")[0].strip() or host
     origin = headers.get(b"origin")
     sender = parse_address(origin or "")
+    if any_host and sender is not None:
+        # A proxy that speaks HTTPS does not always say so.
+        scheme = sender.scheme
     own_addresses = [parse_address(f"{scheme}://{name}") for name in (requested_host, host)]
-    local_addresses = [
-        address for address in own_addresses if address is not None and is_local(address.host)
+    allowed_addresses = [
+        address
+        for address in own_addresses
+        if address is not None and (any_host or is_local(address.host))
     ]
-    if public_url is not None:
+    if public_url is not None or any_host:
         # Proxies may rewrite the other headers, but browsers do not let sites omit the origin.
-        allowed = [public_url._replace(path=""), *local_addresses]
-        return None if origin is None or sender in allowed else origin
-    if len(local_addresses) < len(own_addresses):
+        if public_url is not None:
+            allowed_addresses.append(public_url._replace(path=""))
+        return None if origin is None or sender in allowed_addresses else origin
+    if len(allowed_addresses) < len(own_addresses):
         return origin if sender is not None else f"{scheme}://{requested_host}"
     return None if origin is None or sender == own_addresses[0] else origin

@@ -114,7 +114,7 @@ def serving(
             folder=folder,
             sessions=sessions,
             require_sense=partial(require_sense, page),
-            open_to_all=bool(accounts) or not is_local(host),
+            any_host=bool(accounts) or not is_local(host),
             public_url=public_url,
         )
         ended = threading.Event()

@@ -90,7 +90,7 @@ class RequestFilter:
 
     - routes that the page does not need;
     - files, in addresses and in calls, outside of the folder of uploads and results;
-    - requests that another site makes the browser send, unless the page is open to all.
+    - requests that another site makes the browser send.
 
     `Sessions` learns from it which visitors are there, and which uploads are still needed.
     """
@@ -101,7 +101,7 @@ class RequestFilter:
         folder: Path,
         sessions: Sessions,
         require_sense: Callable[[object, object], None],
-        open_to_all: bool,
+        any_host: bool,
         public_url: Address | None = None,
     ):
         """Wraps an application.
@@ -112,14 +112,14 @@ class RequestFilter:
           sessions: owner of that folder.
           require_sense: takes the number or name of a function and its values, and raises
             ValueError if the function does not take these.
-          open_to_all: let requests pass whatever address they were sent to or from.
+          any_host: see `addresses.foreign_address`.
           public_url: where a proxy shows the page, if one does.
         """
         self._app = app
         self._folder = str(folder)
         self._sessions = sessions
         self._require_sense = require_sense
-        self._open_to_all = open_to_all
+        self._any_host = any_host
         self._public_url = public_url
         self._warned = False
 
@@ -197,10 +197,10 @@ class RequestFilter:
         if path.startswith(_FILE) and not self._is_ours(path.removeprefix(_FILE)):
             return _REFUSED
         # The page's own files are public, and the page explains the problem better.
-        if self._open_to_all or path.startswith(_FOLDERS):
+        if path.startswith(_FOLDERS):
             return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        foreign = foreign_address(headers, self._public_url)
+        foreign = foreign_address(headers, self._public_url, self._any_host)
         return None if foreign is None else (403, self._explanation(foreign))
 
     def _explanation(self, foreign: str) -> str:
