@@ -11,7 +11,6 @@ within sRGB a* is -87..99 and b* -108..95.
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -293,8 +292,6 @@ def main() -> int:
     from colorization.decoding.decode import open_photo
     from colorization.errors import UnreadablePhoto, reason
 
-    # Matplotlib tells about its cache of fonts.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")
     parser.add_argument("--output", metavar="FILE", help="default: the photo's name + _lab.png")

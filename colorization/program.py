@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -79,8 +80,6 @@ def import_tensorflow(verbose: bool) -> None:
         tf.get_logger().setLevel(logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Matplotlib, which Keras imports, logs the building of its font cache, which is not used.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # TensorFlow 2.16 and later print a few lines before they read the level.
     try:
         with captured_stderr(), _without_keras():
@@ -116,6 +115,34 @@ def _exit(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
+# Libraries, and the level below which what they log is of no use to users. tifffile warns of odd
+# tags, which harm no pixel. Matplotlib, which Keras imports as well, tells of its cache of fonts.
+_QUIET = {"tifffile": logging.CRITICAL, "matplotlib": logging.ERROR}
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Hides what libraries tell about odd photos and fonts, for the duration of the body.
+
+    Other filters of warnings stay, of libraries too that are first imported in the body.
+    """
+    former_filters = list(warnings.filters)
+    # Pillow warns of odd tags and EXIF data, and of large pictures, whose limit decoding checks.
+    for category in (UserWarning, RuntimeWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
+    own_filters = [one for one in warnings.filters if one not in former_filters]
+    loggers = {logging.getLogger(name): level for name, level in _QUIET.items()}
+    former_levels = {log: log.level for log in loggers}
+    for log, level in loggers.items():
+        log.setLevel(level)
+    try:
+        yield
+    finally:
+        warnings.filters[:] = [one for one in warnings.filters if one not in own_filters]
+        for log, level in former_levels.items():
+            log.setLevel(level)
+
+
 def exit_code(work: Callable[[], int]) -> int:
     """Does the work of a program and returns its exit code.
 
@@ -125,7 +152,7 @@ def exit_code(work: Callable[[], int]) -> int:
     Raises:
       SystemExit: with 128 + N, if signal N stops the program.
     """
-    with ready_streams(), on_stop_signals(_exit):
+    with ready_streams(), on_stop_signals(_exit), _quiet_libraries():
         try:
             code = work()
             if sys.stdout is not None:

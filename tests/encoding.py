@@ -23,6 +23,13 @@ def tiff(values: np.ndarray, **settings) -> bytes:
         return file.getvalue()
 
 
+def odd_tiff(values: np.ndarray) -> bytes:
+    """A sound photo with a text beyond the file's end: Pillow warns of it, and tifffile logs it."""
+    data = tiff(values, extratags=[(33432, "s", 0, "(c) nobody at all", True)])
+    entry = data.index(struct.pack("<HH", 33432, 2))
+    return data[: entry + 8] + struct.pack("<I", 2**31 - 1) + data[entry + 12 :]
+
+
 def png_chunk(name: bytes, body: bytes) -> bytes:
     """A chunk of a PNG file (ISO/IEC 15948, 5.3)."""
     checksum = struct.pack(">I", zlib.crc32(name + body))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from encoding import odd_tiff
 
 from colorization.errors import UserError
 
@@ -18,6 +19,23 @@ def test_importing_it_does_not_import_tensorflow():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr.rstrip().endswith("module 'colorization' has no attribute 'Nothing'")
+
+
+def test_its_decoders_leave_warnings_and_logs_to_the_program_around_them(colourful, tmp_path):
+    (tmp_path / "photo.tif").write_bytes(odd_tiff(colourful(20, 30)))
+    code = (
+        "import sys; from colorization.decoding.decode import open_photo;"
+        "open_photo(open(sys.argv[1], 'rb').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "photo.tif")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "UserWarning: Truncated File Read" in done.stderr
+    assert "invalid value offset" in done.stderr
 
 
 def test_it_offers_the_colorizer(model_folder, colourful):

@@ -1,14 +1,18 @@
-"""The end of a program: by itself, by a signal, or because its output cannot be written."""
+"""A program's messages, and its end: by itself, by a signal, or for want of output."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from encoding import odd_tiff
 from platforms import HANG
 
+from colorization.decoding.decode import open_photo
 from colorization.program import exit_code
 
 
@@ -25,6 +29,24 @@ def test_exit_codes(capsys):
     with pytest.raises(OSError, match="broken data stream"):
         exit_code(broken)
     assert capsys.readouterr() == ("", "")
+
+
+def test_programs_tell_nothing_of_odd_photos_and_leave_filters_and_levels(
+    colourful, recwarn, caplog
+):
+    photo, log = odd_tiff(colourful(20, 30)), logging.getLogger("tifffile")
+    former_filters, former_level = list(warnings.filters), log.level
+
+    def work():
+        open_photo(photo)
+        warnings.filterwarnings("ignore", "of a library that is imported")
+        return 0
+
+    assert exit_code(work) == 0
+    assert not recwarn.list and not caplog.messages
+    assert (warnings.filters[1:], log.level) == (former_filters, former_level)
+    open_photo(photo)
+    assert recwarn.list and caplog.messages
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +27,7 @@ from colorization.decoding import (
 from colorization.decoding.color_profile import picture_to_srgb
 from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
+from colorization.decoding.prepared_pillow import prepare_pillow
 from colorization.decoding.raw import CameraRaw
 from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_undecoded, why_unknown
 from colorization.decoding.samples import Samples, to_srgb
@@ -37,16 +36,7 @@ from colorization.decoding.wholeness import why_broken, why_doubtful, why_smeare
 from colorization.errors import UnreadablePhoto, within_memory
 from colorization.lab.lab_numpy import to_bytes
 
-# These packages, where they are installed, teach Pillow HEIC and JPEG XL.
-with contextlib.suppress(ImportError):
-    importlib.import_module("pillow_heif").register_heif_opener()
-with contextlib.suppress(ImportError):
-    importlib.import_module("pillow_jxl")
-
-# Pillow would warn about large pictures; the limit on them is checked once the header is read.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-# Pillow would warn about odd tags and EXIF data, which harm no pixel.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+prepare_pillow()
 
 # What makes a picture of each orientation upright (Exif 2.32, section 4.6.4).
 _TURNS = {

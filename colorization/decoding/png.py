@@ -8,13 +8,9 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from colorization.decoding.samples import Samples
-
-# Pillow's limit for decompressed chunks is meant for text, but it applies to profiles as well, and
-# those with tables have several megabytes.
-PngImagePlugin.MAX_TEXT_CHUNK = 2**24
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What the keywords of texts begin with that ImageMagick and ExifTool put other metadata into, in

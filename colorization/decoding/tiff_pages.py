@@ -230,12 +230,8 @@ def open_pages(file: bytes | BinaryIO) -> Iterator[Iterator[TiffPage]]:
     Args:
       file: its bytes, or the opened file, of which only headers are read.
     """
-    import logging
-
     import tifffile
 
-    # tifffile logs warnings about odd tags.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         opened = file if hasattr(file, "read") else io.BytesIO(file)
         with tifffile.TiffFile(opened) as tiff_file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,8 +77,6 @@ def draw_curves(
     import matplotlib
     from matplotlib.figure import Figure
 
-    # Matplotlib logs the building of its font cache, which is not used.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with matplotlib.rc_context(_SETTINGS), io.BytesIO() as file:
         figure = Figure(_SIZE)
         figure.subplots_adjust(**_MARGINS)

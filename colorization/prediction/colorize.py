@@ -48,6 +48,11 @@ class Colorizer:
 
     All methods may be called from several threads at the same time. The same photo always gives
     the same picture, whatever is coloured with it.
+
+    Of the program around it, importing this changes what Pillow reads: HEIC and JPEG XL as well,
+    where their packages are installed, and longer colour profiles of PNG. What Pillow warns of and
+    tifffile logs about odd photos harms no pixel, and is the program's to show or to hide; but as
+    errors such warnings would make these photos unreadable.
     """
 
     def __init__(
