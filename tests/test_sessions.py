@@ -1,5 +1,6 @@
 """Files of sessions: kept while they may be needed, removed afterwards."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -194,6 +195,18 @@ def test_an_upload_that_was_repeated_is_not_removed(folder):
     os.utime(path, ns=(1, 1))  # as a second upload, which nobody has asked to colour yet
     sessions.end("a")
     assert path.exists()
+
+
+def test_what_was_not_received_whole_goes_when_no_upload_is_under_way(folder):
+    sessions = Sessions(folder)
+    whole = put(folder)
+    with sessions.uploading():
+        with contextlib.suppress(ConnectionError), sessions.uploading():
+            (folder / "tmp1").write_bytes(b"half")
+            raise ConnectionError
+        (folder / "tmp2").write_bytes(b"half")
+        assert (folder / "tmp1").exists()
+    assert files(folder) == [whole.parent, whole]
 
 
 def test_what_is_permanent_stays(folder, monkeypatch):

@@ -51,6 +51,7 @@ _CALLS = (
 _MAX_BYTES = 4 * 2**20
 _HEARTBEAT = f"{_PREFIX}heartbeat/"
 _FILE = f"{_PREFIX}file="
+_UPLOAD = f"{_PREFIX}upload"
 # Status and text of responses.
 _NOT_UNDERSTOOD = (400, "not understood")
 _REFUSED = (403, "refused")
@@ -136,7 +137,7 @@ class RequestFilter:
             if refusal is None and scope["method"] == "POST" and _is_call(path):
                 refusal, receive, scope = await self._read_call(scope, receive)
             if refusal is None:
-                with self._visit(path):
+                with self._counted(path):
                     await self._pass_on(scope, receive, send)
             else:
                 await _answer(send, *refusal)
@@ -177,10 +178,12 @@ class RequestFilter:
         path = scope["path"].removeprefix(folder) or "/"
         return {**scope, "path": path, "raw_path": quote(path).encode()}
 
-    def _visit(self, path: str) -> contextlib.AbstractContextManager:
-        """Counts a visitor of a session for as long as a heartbeat connection lasts."""
-        call = path.removeprefix(_HEARTBEAT)
-        return self._sessions.visit(call) if call != path else contextlib.nullcontext()
+    def _counted(self, path: str) -> contextlib.AbstractContextManager:
+        """Counts an upload, or, as long as a heartbeat connection lasts, a visitor of a session."""
+        if path.rstrip("/") == _UPLOAD:
+            return self._sessions.uploading()
+        session = path.removeprefix(_HEARTBEAT)
+        return self._sessions.visit(session) if session != path else contextlib.nullcontext()
 
     def _refusal(self, scope: _Message) -> tuple[int, str] | None:
         path: str = scope["path"]

@@ -120,6 +120,7 @@ class Sessions:
         self._left_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._permanent: set[Path] = set()
+        self._uploads_under_way = 0
 
     def permanent_folder(self) -> Path:
         """Creates a folder for files that stay as long as the server runs."""
@@ -127,6 +128,27 @@ class Sessions:
         folder.mkdir()
         self._permanent.add(folder)
         return folder
+
+    @contextlib.contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Counts an upload for the duration of the body; what was not received whole is removed.
+
+        Gradio writes what it receives to files in the private folder itself, and moves those of a
+        whole upload to folders of their own.
+        """
+        with self._lock:
+            self._uploads_under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._uploads_under_way -= 1
+                if not self._uploads_under_way:
+                    for path in filter(Path.is_file, self._folder.iterdir()):
+                        # Gradio may keep it open for a while, and its space would be lost so long.
+                        with contextlib.suppress(OSError):
+                            os.truncate(path, 0)
+                        remove(path)
 
     def upload(self, path: object) -> Path | None:
         """The file at a path that a client sent; None unless it lies in the private folder."""
