@@ -10,7 +10,7 @@ import pytest
 from platforms import HANG
 from serving import colorize, gradio_client, post, stream, wait_for
 
-from colorization.server import jobs
+from colorization.prediction.colorize import Colorizer
 
 pytest_plugins = ["serving_fixtures"]
 
@@ -34,7 +34,7 @@ def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "_colorize", slow)
+        patch.setattr(Colorizer, "predict", slow)
         job = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
         assert begun.wait(HANG)
         job.cancel()
@@ -43,14 +43,14 @@ def test_a_cancelled_job_ends(client, server, photos, monkeypatch):
 
 
 def test_a_cancelled_job_takes_no_other_along(client, photos, monkeypatch):
-    begun, ended, colorize_photo = threading.Semaphore(0), threading.Event(), jobs._colorize
+    begun, ended, predict = threading.Semaphore(0), threading.Event(), Colorizer.predict
 
     def slow(*arguments):
         begun.release()
         assert ended.wait(HANG)
-        return colorize_photo(*arguments)
+        return predict(*arguments)
 
-    monkeypatch.setattr(jobs, "_colorize", slow)
+    monkeypatch.setattr(Colorizer, "predict", slow)
     files = [gradio_client.handle_file(photos[0])]
     running = [client.submit(files, api_name="/colorize") for _ in range(6)]
     begun.acquire()
@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_what_was_coloured_before_is_given(
     left = [path.stem for path in server.files() - before]
     assert "0-coloured" in left
     assert not {"1", "1-gray", "1-coloured"}.intersection(left)
-    monkeypatch.setattr(jobs, "_colorize", full_disk)
+    monkeypatch.setattr(Colorizer, "predict", full_disk)
     with pytest.raises(gradio_client.exceptions.AppError, match="On the server, the disk is full"):
         colorize(client, photos)
 
@@ -96,16 +96,17 @@ def test_an_upload_to_a_full_disk_is_named(server, monkeypatch, caplog):
 
 
 def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monkeypatch):
-    go_on = threading.Event()
-    colour = jobs._colorize
+    begun, go_on, predict = threading.Event(), threading.Event(), Colorizer.predict
 
-    def slow(wish, path, name, *hints):
-        if name == "gray.png":
+    def slow(*arguments):
+        if not begun.is_set():
+            begun.set()
             assert go_on.wait(HANG)
-        return colour(wish, path, name, *hints)
+        return predict(*arguments)
 
-    monkeypatch.setattr(jobs, "_colorize", slow)
+    monkeypatch.setattr(Colorizer, "predict", slow)
     first = client.submit([gradio_client.handle_file(photos[0])], api_name="/colorize")
+    assert begun.wait(HANG)
     with contextlib.closing(gradio_client.Client(server.url, verbose=False)) as second:
         pictures, _ = colorize(second, photos[1:])
     assert list(pictures) == ["photo.jpg"]
@@ -127,28 +128,26 @@ def test_files_go_when_the_session_ends(server, client, photos):
 
 
 def test_a_job_stops_quietly_when_its_session_ends(server, client, photos, monkeypatch, capsys):
-    before, colour = server.files(), jobs._colorize
-    begun, ended = threading.Event(), threading.Event()
-    coloured = []
+    before, predict = server.files(), Colorizer.predict
+    begun, ended = threading.Semaphore(0), threading.Event()
 
-    def slow(wish, path, name, *hints):
-        files = colour(wish, path, name, *hints)
-        coloured.append(name)
-        begun.set()
+    def slow(*arguments):
+        begun.release()
         assert ended.wait(HANG)
-        return files
+        return predict(*arguments)
 
-    monkeypatch.setattr(jobs, "_colorize", slow)
+    monkeypatch.setattr(Colorizer, "predict", slow)
     heartbeat = f"{server.url}/gradio_api/heartbeat/{client.session_hash}"
     with stream("GET", heartbeat) as events:
         lines = events.iter_lines()
         next(lines)
         files = [gradio_client.handle_file(path) for path in photos]
         job = client.submit(files, api_name="/colorize")
-        assert begun.wait(HANG)
+        assert begun.acquire(timeout=HANG)
     wait_for(lambda: server.files() <= before)
     ended.set()
     with pytest.raises(gradio_client.exceptions.AppError, match="session has ended"):
         job.result(timeout=HANG)
-    assert coloured == ["gray.png"]
+    # The second photo is not begun.
+    assert not begun.acquire(blocking=False)
     assert "Traceback" not in capsys.readouterr().err

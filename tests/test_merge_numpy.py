@@ -5,7 +5,6 @@ from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from test_merge_ops import whole
 
-import upsample
 from colorization.lab import merge_numpy
 from colorization.model import merge_ops
 
@@ -47,6 +46,22 @@ def test_they_are_those_of_exported_models(colourful, monkeypatch, shape, streng
     assert np.abs(result.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("grid", [(28, 28), (5, 23), (112, 40), (1, 7)])
+@pytest.mark.parametrize("radius", [1, 2])
+def test_so_are_those_of_any_grid_and_window(monkeypatch, grid, radius):
+    """Chroma is enlarged and reduced, and windows reach beyond several pixels at the edges."""
+    for module in (merge_numpy, merge_ops):
+        monkeypatch.setattr(module, "GUIDE_RADIUS", radius)
+    monkeypatch.setattr(merge_numpy, "_STRIP_PIXELS", 4 * 26)
+    random = np.random.default_rng(0)
+    photo = random.integers(0, 256, [20, 26, 3], np.uint8)
+    chroma = random.normal(0, 20, [*grid, 2]).astype(np.float32)
+    lightness = random.uniform(0, 100, [2 * grid[0], 2 * grid[1], 1]).astype(np.float32)
+    inputs = map(tf.constant, (photo, lightness, chroma))
+    result = merge_numpy.merge(photo, lightness, chroma)
+    assert np.abs(result.astype(int) - merge_ops.merge(*inputs).numpy()).max() <= 1
+
+
 def test_colours_beyond_srgb_lose_chroma_and_keep_lightness_and_hue(colourful):
     photo = colourful(40, 30)
     chroma = np.full([28, 28, 2], [90, -70], np.float32)
@@ -74,28 +89,6 @@ def test_grays_of_16_bits_keep_their_depth():
     np.testing.assert_allclose(shown, expected, atol=0.1)
     no_colour = merged(gray, lightness, np.zeros_like(chroma))
     assert np.abs(no_colour.astype(int) - gray).max() <= 2
-
-
-@pytest.mark.parametrize("radius", [1, 2])
-def test_guided_coefficients_are_those_of_upsample(monkeypatch, radius):
-    monkeypatch.setattr(merge_numpy, "GUIDE_RADIUS", radius)
-    lightness = RNG.uniform(0, 100, [20, 26]).astype(np.float32)
-    chroma = RNG.normal(0, 20, [2, 10, 13]).astype(np.float32)
-    guide = lightness.reshape(10, 2, 13, 2).mean((1, 3))[None, ..., None]
-    images = np.moveaxis(chroma, 0, -1)[None]
-    expected = upsample.guided_coefficients(images, guide, radius, merge_ops.GUIDE_EPSILON)
-    expected = np.concatenate([part[0] for part in expected], axis=-1).transpose(0, 2, 1)
-    found = merge_numpy._guided_coefficients(lightness, chroma)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-
-
-def test_interpolation_is_that_of_upsample():
-    for size, whole_side in ((5, 23), (112, 40), (1, 7), (9, 9)):
-        expected = upsample.interpolation(size, 0, whole_side, whole_side).numpy()
-        for start in range(0, whole_side, 4):
-            rows = slice(start, min(start + 4, whole_side))
-            found = merge_numpy._interpolated(np.eye(size, dtype=np.float32), rows, whole_side)
-            np.testing.assert_allclose(found, expected[rows], atol=1e-5)
 
 
 @pytest.mark.parametrize(
