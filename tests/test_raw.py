@@ -7,8 +7,10 @@ import struct
 import numpy as np
 import pytest
 import tifffile
-from encoding import tiff
+from encoding import encoded, tiff
+from PIL import Image
 
+from colorization.decoding import raw
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.pictures import decode
@@ -181,6 +183,70 @@ def test_raw_files_of_monochrome_cameras_are_gray(dtype, white, orientation):
     off = 3 if dtype == np.uint16 else 8
     np.testing.assert_allclose(np.asarray(picture.image, float), upright, atol=off)
     assert open_photo(data, 40).mode == "RGB"
+
+
+DATE, LATITUDE = "1969:07:20 20:17:40", (47.0, 22.0, 30.0)
+
+
+def exif_of(tags: dict, below: dict) -> bytes:
+    """EXIF data as a TIFF file."""
+    exif = Image.Exif()
+    exif.endian = "<"
+    exif.update(tags | below)
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+def raw_with_exif(kind: str) -> bytes:
+    """A raw file with a date, a camera and a place, without pixels.
+
+    Made after ExifTool's descriptions of the formats, and LibRaw's parsers of them.
+    """
+    settings, place = {0x9003: DATE}, {1: "N", 2: LATITUDE}
+    whole = exif_of({271: "Test"}, {0x8769: settings, 0x8825: place})
+    if kind == "RAF":
+        jpeg = encoded(Image.new("RGB", (16, 8)), "JPEG", exif=b"Exif\0\0" + whole)
+        return STARTS["RAF"][:84] + struct.pack(">II", 160, len(jpeg)) + bytes(68) + jpeg + bytes(9)
+    if kind == "CR3":
+        # The settings' own directory is the first one of its file.
+        parts = ({271: "Test"}, settings, place)
+        files = [
+            box(b"CMT%d" % n, exif_of(tags, {})) for n, tags in zip((1, 2, 4), parts, strict=True)
+        ]
+        canon = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+        other = box(b"uuid", bytes(16), box(b"CMT1", exif_of({271: "Other"}, {})))
+        movie = box(b"moov", other, box(b"uuid", canon, box(b"CNCV", bytes(5)), *files))
+        return STARTS["CR3"][:24] + movie + box(b"mdat", bytes(99))
+    if kind == "MRW":
+        blocks = [b"\0PRD" + struct.pack(">I", 24) + bytes(24)]
+        blocks += [b"\0TTW" + struct.pack(">I", len(whole)) + whole]
+        return b"\0MRM" + struct.pack(">I", sum(map(len, blocks))) + b"".join(blocks) + bytes(99)
+    if kind == "X3F":
+        jpeg = encoded(Image.new("RGB", (16, 8)), "JPEG", exif=b"Exif\0\0" + whole)
+        # Sigma's has no segment of JFIF before that of EXIF.
+        return b"FOVb" + bytes(260) + jpeg[:2] + jpeg[20:] + bytes(99)
+    return {"ORF": b"IIRO", "RW2": b"IIU\0"}[kind] + whole[4:]
+
+
+@pytest.mark.parametrize("kind", ["ORF", "RW2", "CR3", "RAF", "MRW", "X3F"])
+def test_raw_files_that_do_not_begin_as_tiff_keep_date_camera_and_place(monkeypatch, kind):
+    monkeypatch.setattr(raw, "develop", lambda *_: Image.new("RGB", (6, 4)))
+    monkeypatch.setattr(raw, "is_cut", lambda _: False)
+    data = raw_with_exif(kind)
+    photo = decode(data)
+    assert (photo.kind, photo.pixels.shape) == ("RAW", (4, 6, 3))
+    with tifffile.TiffFile(io.BytesIO(photo.exif.removeprefix(b"Exif\0\0"))) as opened:
+        tags = opened.pages[0].tags
+        assert tags["Make"].value == "Test"
+        assert tags["ExifTag"].value["DateTimeOriginal"] == DATE
+        assert tags["GPSTag"].value["GPSLatitude"] == (47, 1, 22, 1, 30, 1)
+    # What is damaged there is left out.
+    assert decode(STARTS[kind]).exif == b""
+    assert decode(data[:90].ljust(len(data), b"\0")).pixels.shape == (4, 6, 3)
 
 
 def test_whatever_a_raw_developer_stumbles_on_is_about_that_file(monkeypatch):

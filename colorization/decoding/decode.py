@@ -29,6 +29,7 @@ from colorization.decoding.file_kinds import is_raw
 from colorization.decoding.misread import alpha_of, mend_misread
 from colorization.decoding.prepared_pillow import prepare_pillow
 from colorization.decoding.raw import CameraRaw
+from colorization.decoding.raw_exif import raw_exif
 from colorization.decoding.refusals import ABOVE_LIMIT, refuse_large, why_undecoded, why_unknown
 from colorization.decoding.samples import Samples, to_srgb
 from colorization.decoding.stated_color import RefusedColors, refuse_hdr, stated_profile
@@ -185,12 +186,10 @@ def _read_any(data: bytes, draft_size: int | None) -> Picture:
 
 def _read_raw(data: bytes, draft_size: int | None) -> Picture:
     photo = raw.develop(data, draft_size)
-    exif, is_cut = Image.Exif(), raw.is_cut
-    if tiff_pages.is_tiff(data):
-        exif, is_cut = tiff_pages.exif(data), tiff_pages.is_cut
+    is_cut = tiff_pages.is_cut if tiff_pages.is_tiff(data) else raw.is_cut
     if is_cut(data):
         raise UnreadablePhoto("damaged: the raw file is cut short")
-    return Picture(photo, None, "RAW", exif)
+    return Picture(photo, None, "RAW", raw_exif(data))
 
 
 def _read_tiff(data: bytes, draft_size: int | None) -> Picture:
