@@ -1,12 +1,13 @@
 """EXIF data of results, read back by tifffile."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 import tifffile
 from encoding import encoded
-from PIL import Image
+from PIL import Image, features
 
 from colorization.prediction.pictures import decode, encode, further_page, join_pages
 
@@ -61,6 +62,38 @@ def test_what_is_no_longer_so_is_not_told(colourful, target, dtype, orientation)
         assert told.pop("SubjectLocation") == (5, 6)
     assert told == {}
     assert camera(result, "GPSTag")["GPSLatitude"] == (47, 1, 22, 1, 30, 1)
+
+
+def photoshop(exif: bytes) -> bytes:
+    """A document with an image resource of EXIF data (Adobe Photoshop File Formats)."""
+    resource = struct.pack(">4sHHI", b"8BIM", 1058, 0, len(exif)) + exif + bytes(len(exif) % 2)
+    header = struct.pack(">4sH6xHIIHHI", b"8BPS", 1, 3, 4, 6, 8, 3, 0)
+    return header + struct.pack(">I", len(resource)) + resource + bytes(6) + bytes(range(72))
+
+
+def jpeg_2000(exif: bytes) -> bytes:
+    """A file with a box of EXIF data, as ExifTool and Exiv2 write it."""
+    box = b"uuidJpgTiffExif->JP2" + exif
+    picture = encoded(Image.new("RGB", (6, 4)), "JPEG2000")
+    return picture + struct.pack(">I", 4 + len(box)) + box
+
+
+@pytest.mark.parametrize("made", [photoshop, jpeg_2000])
+def test_formats_whose_exif_pillow_does_not_read(made):
+    if made is jpeg_2000 and not features.check("jpg_2000"):
+        pytest.skip("Pillow lacks JPEG 2000")
+    exif = Image.Exif()
+    exif[0x010F], exif[ORIENTATION] = "Test", 6
+    exif[CAMERA], exif[PLACE] = {0x9003: "1969:07:20 20:17:40"}, {1: "N", 2: (47.0, 22.0, 30.0)}
+    photo = decode(made(exif.tobytes().removeprefix(b"Exif\0\0")))
+    # Programs show these formats as they are stored.
+    assert photo.pixels.shape[:2] == (4, 6)
+    result = encode(photo.pixels, photo, "JPEG", 95)
+    assert camera(result, "Make") == "Test"
+    assert camera(result)["DateTimeOriginal"] == "1969:07:20 20:17:40"
+    assert camera(result, "GPSTag")["GPSLatitude"] == (47, 1, 22, 1, 30, 1)
+    nonsense = decode(made(b"II*\0\xff\xff"))
+    assert nonsense.exif == b"" and len(nonsense.notes) == 1
 
 
 @pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])

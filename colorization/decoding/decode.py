@@ -54,6 +54,8 @@ _TRANSPOSED = (5, 6, 7, 8)
 # Formats whose files may hold several photos. Pages of TIFF files are taken one by one. The first
 # picture of MPO, PSD and icons stands for the whole.
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
+# Formats that hardly any program turns by the orientation in their EXIF data.
+_SHOWN_AS_STORED = ("PSD", "JPEG2000")
 # A text of more characters than this is mentioned if it is left out.
 _LONG_TEXT = 2**20
 _DAMAGED_EXTRAS = "what stands beside its pixels is damaged, and left out"
@@ -229,7 +231,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
         samples = _load(picture, data, kind, in_pairs)
         if reason := why_smeared(data, picture):
             raise UnreadablePhoto(f"damaged: {reason}")
-        exif, exif_notes = _exif(picture)
+        exif, exif_notes = _exif(picture, data)
         dpi = _own_resolution(picture, kind) or tiff_pages.resolution(exif)
         dpi = dpi[::-1] if dpi and is_transposed else dpi
         if samples is not None:
@@ -276,14 +278,21 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
     return samples
 
 
-def _exif(picture: Image.Image) -> tuple[Image.Exif, tuple[str, ...]]:
+def _exif(picture: Image.Image, data: bytes) -> tuple[Image.Exif, tuple[str, ...]]:
     """EXIF data of a loaded picture, and a note if they are nonsense and left out."""
     if picture.format == "PNG":
         png.name_exif(picture)
+    elif picture.format == "PSD":
+        psd.name_exif(picture)
+    elif picture.format == "JPEG2000":
+        jpeg_2000.name_exif(picture, data)
     with contextlib.suppress(Exception):
         # Loading them anew raises an error for nonsense; `getexif` does so the first time only.
         Image.Exif().load(picture.info.get("exif", b""))
-        return picture.getexif(), ()
+        exif = picture.getexif()
+        if picture.format in _SHOWN_AS_STORED:
+            exif.pop(Base.Orientation, None)
+        return exif, ()
     # Without EXIF data, Pillow takes the orientation from XMP data.
     without_exif = Image.new("L", (1, 1))
     without_exif.info = {key: value for key, value in picture.info.items() if "exif" not in key}

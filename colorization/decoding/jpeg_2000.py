@@ -1,4 +1,7 @@
-"""JPEG 2000 files whose samples do not have 8 bits; Pillow makes them too dark, or white black."""
+"""JPEG 2000 files: their EXIF data, and samples that do not have 8 bits.
+
+Pillow does not read the first, and makes the others too dark, or white black.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,30 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from colorization.decoding.boxes import boxes
+
 # Markers of a codestream: its start and the sizes, the quantization of all components and that of
 # one, and the start of a tile (ISO/IEC 15444-1, A.2).
 _START, _SIZES = b"\xff\x4f", b"\xff\x51"
 _QUANTIZATION, _QUANTIZATION_OF_ONE, _TILE = b"\xff\x5c", b"\xff\x5d", b"\xff\x90"
 # Offset of the components in the segment of sizes, which has three bytes for each (A.5.1).
 _COMPONENTS = 36
+# What a box with EXIF data begins with.
+_EXIF = b"JpgTiffExif->JP2"
 _MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 _WHITE = 255
+
+
+def name_exif(picture: Image.Image, data: bytes) -> None:
+    """Lets Pillow find the EXIF data of a picture that it has opened.
+
+    Args:
+      picture: opened.
+      data: its file.
+    """
+    for name, start, end in boxes(data, 0, len(data)):
+        if name == b"uuid" and data.startswith(_EXIF, start):
+            picture.info["exif"] = data[start + len(_EXIF) : end]
 
 
 def mend_depth(picture: Image.Image, data: bytes) -> None:

@@ -20,7 +20,7 @@ _SPACES = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 # The coding of rows packed by PackBits.
 _PACKED = 1
 # Numbers of image resources.
-_RESOLUTION, _VERSION = 1005, 1057
+_RESOLUTION, _VERSION, _EXIF = 1005, 1057, 1058
 
 
 def has_merged_picture(picture: Image.Image, data: bytes) -> bool:
@@ -50,6 +50,13 @@ def resolution(picture: Image.Image) -> tuple[float, float] | None:
             # Some programs write the smallest number for an unknown resolution.
             return (across, down) if min(across, down) >= 1 else None
     return None
+
+
+def name_exif(picture: Image.Image) -> None:
+    """Lets Pillow find the EXIF data of a document that it has opened."""
+    for number, _, body in picture.resources:
+        if number == _EXIF:
+            picture.info["exif"] = body
 
 
 def mend_tiles(picture: Image.Image, data: bytes) -> None:
