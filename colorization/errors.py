@@ -65,13 +65,23 @@ def reason(error: Exception) -> str:
 _UNUSABLE = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ, errno.EFBIG),
+    # On network shares, another program has it open.
+    *(errno.EBUSY, errno.ETXTBSY),
+)
+# Those of disks that fail or are taken out, and of network shares that go away or want a new
+# password. Not all of them are known to each system.
+_FAILURES = (
+    *("EIO", "ENODEV", "ENXIO", "ENOMEDIUM", "EUCLEAN", "EBADMSG", "EREMOTEIO"),
+    *("ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    *("ENETRESET", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "ESHUTDOWN", "ENOLINK", "ENONET"),
+    *("ECOMM", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED"),
 )
 # Errors of disks, what they mean, and what helps.
 _OF_DISKS = (
     ((errno.ENOSPC, errno.EDQUOT), "the disk is full", "free some space"),
     ((errno.EFBIG,), "the disk, or a limit, takes no file as large as this", "choose another disk"),
     (
-        (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT),
+        tuple(getattr(errno, name) for name in _FAILURES if hasattr(errno, name)),
         "a disk or network share has failed",
         "see that it works",
     ),
@@ -117,8 +127,9 @@ def explain(error: BaseException, batch_size: int) -> str | None:
 
     text = str(error)
     for codes, meaning, remedy in _OF_DISKS:
-        # TensorFlow uses one exception for many errors, which its message tells apart.
-        words = [os.strerror(code) for code in codes]
+        # TensorFlow uses one exception for many errors, which its message tells apart. It puts
+        # them behind a path and a semicolon, but those between the machines of a cluster not.
+        words = [f"; {os.strerror(code)}" for code in codes]
         if (isinstance(error, OSError) and error.errno in codes) or (
             isinstance(error, tf.errors.OpError) and any(word in text for word in words)
         ):

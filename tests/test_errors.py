@@ -41,6 +41,11 @@ def test_a_full_disk(error):
     assert "{" not in line and "[Op" not in line
 
 
+# Disks and shares on Linux: the server has failed, the ticket to it is out of date, no disc is in
+# the drive, and the file system is damaged.
+LINUX = ("EREMOTEIO", "EKEYEXPIRED", "ENOKEY", "ENOMEDIUM", "EUCLEAN")
+
+
 @pytest.mark.parametrize(
     ("code", "meaning"),
     [
@@ -48,6 +53,10 @@ def test_a_full_disk(error):
         (errno.EIO, "has failed"),
         (errno.ESTALE, "has failed"),
         (errno.ENOTCONN, "has failed"),
+        (errno.EHOSTDOWN, "has failed"),
+        (errno.EHOSTUNREACH, "has failed"),
+        (errno.ECONNRESET, "has failed"),
+        *((getattr(errno, name), "has failed") for name in LINUX if hasattr(errno, name)),
     ],
 )
 def test_other_faults_of_disks(code, meaning):
@@ -99,6 +108,7 @@ def test_paths_that_cannot_be_used(tmp_path, make):
         ValueError("bug"),
         OSError(errno.EPIPE, "Broken pipe"),
         tf.errors.InternalError(None, None, "bug"),
+        tf.errors.UnavailableError(None, None, "recvmsg:Connection reset by peer"),
     ],
 )
 def test_other_errors_are_not_explained_away(error):
