@@ -12,7 +12,7 @@ from predicting import network
 
 from benchmarks.flicker import flicker
 from colorization import files
-from colorization.data.photo_files import is_film
+from colorization.data.photo_files import films_among, is_film
 from colorization.data.photos import find_places
 from colorization.errors import UnreadableFilm, UserError
 from colorization.films.colorize_film import colorize_film
@@ -386,7 +386,30 @@ def test_films_under_other_names_are_known_by_their_first_bytes(
     assert find_places([str(path.parent)], films=True) == {str(path): name}
     with pytest.raises(UserError, match="no photos"):
         find_places([str(path.parent)])
-    assert picture_names({str(path): name}) == {str(path): f"{name}.mp4"}
+    films = films_among([str(path)])
+    assert picture_names({str(path): name}, films=films) == {str(path): f"{name}.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "pictures"),
+    [("funny.gif", "mp4", "libx264"), ("IMG_1.HEIC", "mov", "libx264"),
+     ("IMG_2.jpg", "matroska", "libx264"), ("a.webp", "avi", "mpeg4")],
+)  # fmt: skip
+def test_films_with_the_endings_of_photos_are_coloured(
+    make_film, run_predict, photo_folder, tmp_path, name, container, pictures
+):
+    folder = photo_folder(1)
+    path = make_film(f"{folder.name}/{name}", 3, pictures=pictures, container=container)
+    assert path.parent == folder
+    predicted = tmp_path / "out" / "predicted"
+    run_predict("--input", path)
+    assert [file.name for file in predicted.iterdir()] == [f"{name}.mp4"]
+    run_predict("--input", folder)
+    assert sorted(file.name for file in predicted.iterdir()) == sorted(
+        ["colour0.png", f"{name}.mp4"]
+    )
+    # No film of other machines can be coloured, so that none is read from there.
+    assert not is_film(f"file://{path}")
 
 
 def test_other_files_are_no_films(tmp_path):

@@ -13,7 +13,7 @@ from encoding import encoded
 from PIL import Image
 from platforms import link, no_root, posix
 
-from colorization.data.photo_files import Version, is_film, read_file
+from colorization.data.photo_files import Version, films_among, is_film, read_file
 from colorization.data.photos import find_photos, find_places
 from colorization.data.places import folder_name, in_shard, places_in_common_folder
 from colorization.errors import UnreadablePhoto, UserError
@@ -234,7 +234,10 @@ def test_pictures_with_endings_of_films_are_photos(tmp_path):
         (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" if name == "e.mp4" else jpeg)
     places = find_places([str(tmp_path)], films=True)
     assert {place: is_film(path) for path, place in places.items()} == kinds
-    names = {places[path]: name for path, name in picture_names(places).items()}
+    names = {
+        places[path]: name
+        for path, name in picture_names(places, films=films_among(places)).items()
+    }
     assert names["a.mov"] == "a.mov.png"
     assert names["e.mp4"] == "e.mp4"
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from colorization.data.file_system import file_system
 from colorization.decoding import file_kinds, film_kinds
 from colorization.decoding.large_files import refuse_large_file
 from colorization.errors import UnreadablePhoto, reason
+
+# Number of files whose first bytes are read at once.
+_READERS = 16
 
 
 @contextlib.contextmanager
@@ -108,21 +113,33 @@ def may_be_photo(path: str, films: bool) -> bool:
     )
 
 
+def films_among(paths: Iterable[str]) -> set[str]:
+    """Those of some files that are films."""
+    # Files on network shares are waited for, so that several are read at once.
+    paths = list(paths)
+    with ThreadPoolExecutor(_READERS) as readers:
+        return set(itertools.compress(paths, readers.map(is_film, paths)))
+
+
 def is_film(path: str) -> bool:
     """Whether a file is a film: by its name, or by its first bytes if the name says nothing.
 
-    A file with the name of a film that begins as a picture is not a film.
+    A file with the name of a film that begins as a picture is not a film. One with the name of a
+    photo that begins as a film is one, on this machine; elsewhere films cannot be coloured.
     """
     name = os.path.basename(path)
-    is_named_film = film_kinds.has_film_ending(name)
-    if not is_named_film and file_kinds.has_photo_ending(name):
-        return False
     if film_kinds.begins_as_its_pictures(name):
         return True
+    is_named_film = film_kinds.has_film_ending(name)
+    is_named_photo = not is_named_film and file_kinds.has_photo_ending(name)
+    if is_named_photo and "://" in path:
+        return False
     first_bytes = _first_bytes(path)
-    return not file_kinds.begins_as_picture(first_bytes) and (
-        is_named_film or film_kinds.begins_as_film(name, first_bytes)
-    )
+    if file_kinds.begins_as_picture(first_bytes) or (
+        is_named_photo and file_kinds.begins_as_named(name, first_bytes)
+    ):
+        return False
+    return is_named_film or film_kinds.begins_as_film(name, first_bytes)
 
 
 def _first_bytes(path: str) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
-from colorization.data.photo_files import file_version, is_film
+from colorization.data.photo_files import file_version, films_among
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard, places_in_common_folder
 from colorization.data.report import Report, named_reasons
@@ -63,19 +63,20 @@ def run(network: Network, options: Options) -> None:
     if len(paths) < len(places):
         print(f"Leaving out the pictures in {output}, which come from here.")
         places = {path: places[path] for path in paths}
-    hints = _hints(places, options)
+    all_films = films_among(places)
+    hints = _hints(places, all_films, options)
     paths = [path for path in paths if in_shard(places[path], options.shard)]
     report = Report(len(paths))
-    photos, films = _photos_and_films(paths, report)
+    photos, films = _photos_and_films(paths, all_films, report)
     if options.shard == (0, 1):
-        _require_readable([*photos, *films])
+        _require_readable(photos, films)
     if options.keep != "predicted":
         require_own_page(output)
     with claimed(output, options.shard):
         known_pictures = read_known(output)
         finished = existing(known_pictures, output)
         # Names come from the photos of all shards, so that none depends on what other machines do.
-        names = picture_names(places, options.format, known_pictures)
+        names = picture_names(places, options.format, known_pictures, all_films)
         _say_which_names_change(places, names)
         # Photos come first, because a film may take all night.
         if photos:
@@ -145,14 +146,21 @@ def _colorizer(network: Network, options: Options) -> Colorizer:
         raise UserError(f"cannot read --style {options.style} ({error}); name a photo") from error
 
 
-def _photos_and_films(paths: list[str], report: Report) -> tuple[list[str], list[str]]:
+def _photos_and_films(
+    paths: list[str], all_films: Collection[str], report: Report
+) -> tuple[list[str], list[str]]:
     """Splits paths into photos and films, which are left out if PyAV is not installed.
+
+    Args:
+      paths: of both.
+      all_films: those of films, and perhaps others.
+      report: takes the films that are left out.
 
     Raises:
       UserError: there would be nothing left.
     """
-    films = dict.fromkeys(filter(is_film, paths))
-    photos = [path for path in paths if path not in films]
+    films = [path for path in paths if path in all_films]
+    photos = [path for path in paths if path not in all_films]
     try:
         if films:
             require_pyav()
@@ -162,22 +170,22 @@ def _photos_and_films(paths: list[str], report: Report) -> tuple[list[str], list
         print_error(f"{len(films):,} films are left out: {error}")
         report.unreadable.update(dict.fromkeys(films, "PyAV is missing"))
         return photos, []
-    return photos, list(films)
+    return photos, films
 
 
-def _require_readable(paths: list[str]) -> None:
+def _require_readable(photos: list[str], films: list[str]) -> None:
     """Requires a photo or film that can be opened; reads them only until the first one.
 
     Raises:
       UserError: there is none; the message names some that cannot be opened.
     """
     unreadable = {}
-    for path in paths:
+    for number, path in enumerate([*photos, *films]):
         try:
-            if is_film(path):
-                survey(path, beginning_only=True)
-            else:
+            if number < len(photos):
                 lab_planes.from_path(path)
+            else:
+                survey(path, beginning_only=True)
             return
         except (UnreadablePhoto, UnreadableFilm) as error:
             unreadable[path] = str(error)
@@ -250,8 +258,13 @@ def _places(options: Options) -> dict[str, str]:
     return places_in_common_folder(photos)
 
 
-def _hints(places: dict[str, str], options: Options) -> dict[str, Hints]:
+def _hints(places: dict[str, str], films: Collection[str], options: Options) -> dict[str, Hints]:
     """Path -> hints, for photos that have some.
+
+    Args:
+      places: path -> place of photos and films.
+      films: the paths of films.
+      options: name the hints.
 
     Raises:
       UserError: hints are for none of the photos, for too many, or for a film.
@@ -260,7 +273,7 @@ def _hints(places: dict[str, str], options: Options) -> dict[str, Hints]:
     if not hints:
         return {}
     if options.hints and os.path.isdir(options.hints):
-        photos = {path: place for path, place in places.items() if not is_film(path)}
+        photos = {path: place for path, place in places.items() if path not in films}
         return strokes_of_photos(options.hints, photos)
     paths = list(places)
     if len(paths) > 1:
@@ -268,7 +281,7 @@ def _hints(places: dict[str, str], options: Options) -> dict[str, Hints]:
             f"hints for one photo, but {len(paths):,} photos; name one in --input, or in --hints a "
             "folder of strokes that are named like the photos"
         )
-    if is_film(paths[0]):
+    if paths[0] in films:
         raise UserError(f"hints are for photos, and {paths[0]} is a film; leave them out")
     return {paths[0]: hints}
 

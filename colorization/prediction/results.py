@@ -17,7 +17,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from colorization.data.own_results import (
     OwnResults,
     record_files,
 )
-from colorization.data.photo_files import Version, file_version, is_film, size_and_time
+from colorization.data.photo_files import Version, file_version, size_and_time
 from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked
@@ -272,6 +272,7 @@ def picture_names(
     places: Mapping[str, str],
     format: str | None = None,
     known: Mapping[str, Finished | None] | None = None,
+    films: Collection[str] = (),
 ) -> dict[str, str]:
     """Names of the pictures and coloured films below the folders of a results folder.
 
@@ -279,6 +280,7 @@ def picture_names(
       places: path -> place of a photo or film, from `photos.find_places`.
       format: a key of `pictures.FORMATS`, for all photos; by default their own.
       known: what the results folder holds, from `read_known`.
+      films: the paths that are those of films, from `photo_files.films_among`.
 
     Returns:
       path -> name: the photo's place, whatever other photos there are. An ending is added to names
@@ -292,7 +294,7 @@ def picture_names(
     ending = FORMATS[format or "png"][0]
 
     def preferred_name(path: str, place: str) -> str:
-        if is_film(path):
+        if path in films:
             return film_name(place)
         return place if format_of_name(place) in kinds else f"{place}{ending}"
 
