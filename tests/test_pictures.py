@@ -17,6 +17,7 @@ from colorization.prediction.pictures import (
     format_of_name,
     further_page,
     join_pages,
+    notes,
 )
 
 ORIENTATION, DATE = 0x0112, 0x0132
@@ -128,6 +129,11 @@ def test_transparency_survives(colourful, kind):
     flat = np.asarray(opened(encode(photo.pixels, photo, "BMP", 95)).convert("RGB"))
     expected = photo.pixels * (alpha[..., None] / 255) + 255 - alpha[..., None].astype(float)
     assert np.abs(flat - expected).max() <= 1
+    assert notes(photo, kind) == ()
+    for plain in ("BMP", "JPEG"):
+        assert notes(photo, plain) == (
+            f"its transparent parts come out white in {plain}; PNG keeps them",
+        )
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P"])

@@ -45,6 +45,8 @@ _ENDINGS = {
 }
 # Formats that a coloured photo can be written in.
 KINDS = frozenset(_ENDINGS.values())
+# Those of them that can be transparent.
+_TRANSPARENT = ("PNG", "WEBP", "TIFF")
 
 # Quality of JPEG and WebP where none is asked for.
 JPEG_QUALITY = 95
@@ -184,7 +186,7 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
     picture = Image.fromarray(rgb)
     if photo.alpha is not None:
         mask = Image.fromarray(photo.alpha)
-        if kind in ("WEBP", "TIFF"):
+        if kind in _TRANSPARENT:
             picture.putalpha(mask)
         else:
             opaque = Image.new(picture.mode, picture.size, "white")
@@ -235,9 +237,12 @@ def further_page(photo: Photo) -> Photo:
 
 def notes(photo: Photo, kind: str) -> tuple[str, ...]:
     """Notes for the user on a photo that is encoded in a format."""
+    found = list(photo.notes)
     if kind == "JPEG" and photo.exif and kept_exif.short(photo.exif) != photo.exif:
-        return (*photo.notes, "its EXIF data are too long for JPEG, so the longest are left out")
-    return photo.notes
+        found.append("its EXIF data are too long for JPEG, so the longest are left out")
+    if photo.alpha is not None and kind not in _TRANSPARENT:
+        found.append(f"its transparent parts come out white in {kind}; PNG keeps them")
+    return tuple(found)
 
 
 def _dpi(dpi: object) -> tuple[float, float] | None:
