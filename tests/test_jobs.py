@@ -91,8 +91,8 @@ def test_an_upload_to_a_full_disk_is_named(server, monkeypatch, caplog):
     answer = post(f"{server.url}/gradio_api/upload", files=sent)
     assert (answer.status_code, answer.text) == (507, "on the server, the disk is full")
     assert f"{server.folder}: the disk is full" in caplog.messages
-    # What had come is gone, and room for others.
-    assert all(path.is_dir() for path in server.folder.iterdir())
+    # What had come goes right after the answer, and makes room for others.
+    assert wait_for(lambda: all(path.is_dir() for path in server.folder.iterdir()))
 
 
 def test_a_second_user_does_not_wait_for_the_first(client, server, photos, monkeypatch):
