@@ -235,6 +235,34 @@ def locked(
 
 
 @contextlib.contextmanager
+def staying(lock: Path, folder: str, work: str) -> Iterator[None]:
+    """Requires that a folder is still there at the end of the body.
+
+    Args:
+      lock: a file in the folder, which `locked` holds.
+      folder, work: see `locked`.
+
+    Raises:
+      UserError: the folder was moved, removed or unmounted, however the body ended.
+    """
+
+    def require(cause: Exception | None) -> None:
+        # The folder itself may have been made anew by what was written to it since.
+        if not lock.exists():
+            raise UserError(
+                f"{folder} was moved, removed or unmounted during the {work}, which is incomplete; "
+                "put it back and run the same command again"
+            ) from cause
+
+    try:
+        yield
+    except Exception as error:
+        require(error)
+        raise
+    require(None)
+
+
+@contextlib.contextmanager
 def _lock_held(file: Path, busy: str, seconds: float) -> Iterator[bool]:
     """Holds a lock for the duration of the body; False if the file system has no locks.
 

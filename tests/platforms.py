@@ -15,6 +15,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes or devi
 no_root = pytest.mark.skipif(
     getattr(os, "geteuid", int)() == 0, reason="root, and whoever is on Windows, may read all"
 )
+movable = pytest.mark.skipif(os.name == "nt", reason="Windows moves no folders with open files")
 # Programs in a Windows console are not told which signal another program sends them.
 signals = pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to programs")
 

@@ -151,6 +151,7 @@ def test_results_are_told_from_photos(tmp_path, monkeypatch):
     # Without a record, nothing there was made by this program.
     assert without_results([*results, *photos], Path("out")) == [*results, *photos]
     version = Version(1, 2, "c0de")
+    Path("out").mkdir()
     for name in ("a.jpg", "b/a.jpg"):
         add_finished(Path("out"), name, "photo.jpg", version, {})
     # Somebody's own folders may be named so, too.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from platforms import HANG, any_names, link
+from platforms import HANG, any_names, link, movable
 from predicting import contents, names, pixels
 
 import color_global
@@ -29,6 +29,20 @@ TESTS = Path(__file__).parent
 @pytest.fixture
 def photos(photo_folder):
     return photo_folder(2)
+
+
+@movable
+def test_a_folder_that_vanishes_during_a_run_is_told(run_predict, photos, tmp_path, monkeypatch):
+    """It may be on a disk that loses its connection, and be made anew on the one below."""
+
+    def read_and_move(path):
+        (tmp_path / "out").rename(tmp_path / "moved")
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr("colorization.prediction.colorize_folder.read_file", read_and_move)
+    with pytest.raises(UserError, match=r"out was moved, removed or unmounted during the run"):
+        run_predict("--input", photos / "colour0.png")
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_stay_when_folders_are_added(run_predict, photos, tmp_path, capsys):

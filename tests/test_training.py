@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from platforms import HANG
+from platforms import HANG, movable
 
 from colorization.data import held_out
 from colorization.data.prepare import prepare
@@ -276,6 +276,16 @@ def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     run("--warm_start", tmp_path / "model", "--normalization", "batch", folder="tuned", steps=1)
     settings = stored_settings(str(tmp_path / "tuned"))
     assert (settings["chroma_scale"], settings["normalization"]) == (5, "batch")
+
+
+@movable
+def test_a_model_that_is_moved_during_its_training(run, tmp_path, monkeypatch):
+    def moved(*_):
+        (tmp_path / "model").rename(tmp_path / "moved")
+
+    monkeypatch.setattr(training.held_out, "copy", moved)
+    with pytest.raises(UserError, match="model was moved, removed or unmounted during the train"):
+        run()
 
 
 def test_few_photos_are_trained_on_for_fewer_steps(photo_folder, tmp_path, monkeypatch):

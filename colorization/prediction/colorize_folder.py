@@ -93,6 +93,7 @@ def colorize_photos(
         finally:
             progress()
 
+    output.mkdir(parents=True, exist_ok=True)
     remove_left_behind(output)
     # There is one more than cores, because one usually waits for Python or the disk.
     workers = min(workers, 1 + (os.cpu_count() or 1))
@@ -137,6 +138,9 @@ class _Run(NamedTuple):
         except (UnreadablePhoto, CannotEncode, UserError, MemoryError, OSError) as error:
             # Wrong hints end the run of a single photo; in a run of many, the others go on.
             if isinstance(error, UserError) and self.report.total == 1:
+                raise
+            # No other picture could be written either.
+            if not self.output.exists():
                 raise
             self.report.add_unreadable(path, why_not_coloured(error, name))
             return {}

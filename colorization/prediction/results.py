@@ -33,7 +33,7 @@ from colorization.data.own_results import (
 from colorization.data.photo_files import Version, file_version, size_and_time
 from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.files import locked
+from colorization.files import locked, staying
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.portable_names import comparison_key, portable
 
@@ -73,7 +73,7 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
     Locks of another number of shards belong to other runs.
 
     Raises:
-      UserError: another run is writing to it, or it cannot be written.
+      UserError: another run is writing to it, it cannot be written, or it has gone by the end.
     """
     own_lock = output / f".run{_shard_suffix(shard)}.lock"
 
@@ -82,7 +82,10 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
             if lock != own_lock and (shard[1] == 1 or not lock.stem.endswith(f"-of-{shard[1]}")):
                 yield lock
 
-    with locked(own_lock, str(output), "run", "output", others=locks_of_other_runs):
+    with (
+        locked(own_lock, str(output), "run", "output", others=locks_of_other_runs),
+        staying(own_lock, str(output), "run"),
+    ):
         (output / f"{FINISHED}{_shard_suffix(shard)}.jsonl").touch()
         yield
 
@@ -137,7 +140,6 @@ def add_finished(
 
 def _add(record: Path, facts: dict[str, Any]) -> None:
     line = f"{json.dumps(facts)}\n".encode()
-    record.parent.mkdir(parents=True, exist_ok=True)
     with _lock, open(record, "a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
