@@ -204,6 +204,31 @@ def test_holes_in_compressed_files_are_damage(kind, grainy):
             open_photo(whole[:start] + bytes(4096) + whole[start + 4096 :])
 
 
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("settings", [{"quality": 90}, {"lossless": True}, {"save_all": True}])
+@pytest.mark.parametrize("filling", [b"\0", b"\xff"])
+def test_erased_sectors_of_webp_are_damage(share, settings, filling, grainy):
+    # Even parts, through which a hole is less easily told.
+    picture = Image.new("RGB", (800, 900))
+    picture.paste(grainy.resize((800, 600)))
+    frames = {"append_images": [grainy.resize(picture.size)]} if "save_all" in settings else {}
+    whole = encoded(picture, "WEBP", **settings, **frames)
+    open_photo(whole)
+    # The first frame of two has less than half of the bytes.
+    start = int(share * len(whole) / (2 if frames else 1))
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo(whole[:start] + 512 * filling + whole[start + 512 :])
+
+
+@pytest.mark.parametrize("quality", [80, 90])
+def test_even_parts_that_lossy_webp_codes_as_zeros(quality, grainy):
+    picture = Image.new("RGB", (1000, 1500))
+    picture.paste(grainy.resize((1000, 750)))
+    data = encoded(picture, "WEBP", quality=quality, method=0)
+    assert bytes(64) in data
+    assert open_picture(data).notes == ()
+
+
 @pytest.mark.parametrize("quality", [75, 100])
 def test_patterns_that_webp_codes_as_zeros(quality):
     across, down = np.meshgrid(np.arange(800), np.arange(600))

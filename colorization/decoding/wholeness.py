@@ -41,13 +41,13 @@ _FROM_BELOW = ("BMP", "DIB", "SGI", "TGA")
 _LAST_PIXELS = 64
 # Level, of 255, up to which these count as black, because a profile may make them a dark gray.
 _DARK = 32
-# Lossy WebP: number of a picture's pixels for each zero that may stand at its end; least number of
-# even pixels for each zero of a run; and the largest range of a colour in an even row.
-_PIXELS_OF_ZERO, _LEAST_OF_ZERO, _EVEN_RANGE = 2048, 256, 8
-# Number of bytes at the end of a lossless WebP picture without which decoders fail.
+# What erased sectors of memory cards hold, and those that were never written.
+_ERASED_RUN = re.compile(rb"\0{64}|\xff{64}")
+# Number of bytes at the end of a WebP picture without which decoders fail.
 _TRAILING = 8
 _CUT_SHORT = "image file is truncated"
 _ZEROED = "parts of it are zeros; bring a whole copy"
+_ERASED = "parts of it are erased; bring a whole copy"
 _UNFIT = "its checksum does not fit; bring a whole copy"
 # Number of bytes that are decompressed at a time.
 _CHUNK_SIZE = 2**20
@@ -96,53 +96,25 @@ def why_smeared(data: bytes, picture: Image.Image) -> str | None:
         is_gray = (abs(last_pixel - 127.5) < 1).all()
         longer = data[:end] + _OTHER_RUN + data[end:]
         return _CUT_SHORT if is_gray and _differ(data, longer) else None
-    return _why_webp_smeared(data, picture) if picture.format == "WEBP" else None
+    return _why_webp_smeared(data) if picture.format == "WEBP" else None
 
 
-def _why_webp_smeared(data: bytes, picture: Image.Image) -> str | None:
-    start, size = next(_webp_pictures(data), (0, 0))
+def _why_webp_smeared(data: bytes) -> str | None:
+    name, start, size = next(_webp_pictures(data), (b"", 0, 0))
     coded = data[start : start + size]
     # Even parts of a picture are coded as zeros as well.
-    most_zeros = max(map(len, _MANY_ZEROS.findall(coded)), default=0)
-    if data[start - 8 : start - 4] == b"VP8L":
-        is_broken = most_zeros and not _differ(data, _without_end(data, start, start + size))
-    else:
-        is_broken = _is_lossy_smeared(coded, most_zeros, picture)
-    return _ZEROED if is_broken else None
+    if not _ERASED_RUN.search(coded):
+        return None
+    # Decoding fails without the last bytes, unless damage has led the decoder astray before, so
+    # that it does not need them.
+    whole, shorter = (_webp_file(name, part) for part in (coded, coded[:-_TRAILING]))
+    return None if _differ(whole, shorter) else _ERASED
 
 
-def _without_end(data: bytes, start: int, end: int) -> bytes:
-    """A WebP file whose coded picture lacks its last bytes.
-
-    Decoding a lossless picture fails then, unless damage has led the decoder astray before.
-    """
-    file_size = struct.pack("<I", int.from_bytes(data[4:8], "little") - _TRAILING)
-    size = struct.pack("<I", end - start - _TRAILING)
-    header = data[:4] + file_size + data[8 : start - 4] + size
-    return header + data[start : end - _TRAILING] + data[end:]
-
-
-def _is_lossy_smeared(coded: bytes, most_zeros: int, picture: Image.Image) -> bool:
-    """Whether parts of a lossy WebP picture are missing.
-
-    Args:
-      coded: its bytes.
-      most_zeros: number of zeros in the longest run of many there, 0 without any.
-      picture: loaded.
-    """
-    # Parts coded as zeros are even, horizontally or vertically.
-    if most_zeros:
-        grays = np.asarray(picture.convert("L"))
-        is_even = (grays[1:, 1:] == grays[1:, :-1]) | (grays[1:, 1:] == grays[:-1, 1:])
-        if np.count_nonzero(is_even) < _LEAST_OF_ZERO * most_zeros:
-            return True
-    # With many zeros at the end but several colours in the lowest row, the decoder has smeared what
-    # was above over the missing part.
-    zeros_at_end = len(coded) - len(coded.rstrip(b"\0"))
-    if zeros_at_end <= max(len(_ZERO_RUN), picture.width * picture.height // _PIXELS_OF_ZERO):
-        return False
-    row = picture.crop((0, picture.height - 1, *picture.size)).convert("RGB")
-    return any(high - low > _EVEN_RANGE for low, high in row.getextrema())
+def _webp_file(name: bytes, coded: bytes) -> bytes:
+    """A WebP file of a single coded picture, whose chunk has this name."""
+    chunk = struct.pack("<4sI", name, len(coded)) + coded + bytes(len(coded) % 2)
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(chunk), b"WEBP") + chunk
 
 
 def why_doubtful(data: bytes, kind: str, image: Image.Image) -> str | None:
@@ -278,8 +250,8 @@ def _fits_checksum(
     return reader.eof or not (needs_end or size > most_bytes)
 
 
-def _webp_pictures(data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and size of a WebP file's coded pictures (RFC 9649, section 2)."""
+def _webp_pictures(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and size of the chunks of a WebP file's coded pictures (RFC 9649, section 2)."""
     # The header of the file has twelve bytes.
     offset = 12
     while offset + 8 <= len(data):
@@ -288,5 +260,5 @@ def _webp_pictures(data: bytes) -> Iterator[tuple[int, int]]:
             # Position, size and duration of a frame come first, then the chunks of its picture.
             size = 16
         elif name in (b"VP8 ", b"VP8L"):
-            yield offset + 8, size
+            yield name, offset + 8, size
         offset += 8 + size + size % 2
