@@ -220,6 +220,16 @@ def test_erased_sectors_of_webp_are_damage(share, settings, filling, grainy):
         open_photo(whole[:start] + 512 * filling + whole[start + 512 :])
 
 
+@pytest.mark.parametrize("size", [512, 10**6])
+@pytest.mark.parametrize("filling", [b"\0", b"\xff"])
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_erased_sectors_of_heic_and_avif_are_damage(kind, filling, size, grainy):
+    whole = made(kind, grainy)
+    start = len(whole) // 2
+    with pytest.raises(UnreadablePhoto, match="damaged"):
+        open_photo((whole[:start] + size * filling)[: len(whole)] + whole[start + size :])
+
+
 @pytest.mark.parametrize("quality", [80, 90])
 def test_even_parts_that_lossy_webp_codes_as_zeros(quality, grainy):
     picture = Image.new("RGB", (1000, 1500))

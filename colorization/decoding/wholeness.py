@@ -43,6 +43,9 @@ _LAST_PIXELS = 64
 _DARK = 32
 # What erased sectors of memory cards hold, and those that were never written.
 _ERASED_RUN = re.compile(rb"\0{64}|\xff{64}")
+# HEIC and AVIF: a sector of FF. Of some 400 pictures, also even ones, none had more than 22 in a
+# row.
+_FULL_RUN = b"\xff" * 512
 # Number of bytes at the end of a WebP picture without which decoders fail.
 _TRAILING = 8
 _CUT_SHORT = "image file is truncated"
@@ -81,7 +84,8 @@ def why_broken(data: bytes, kind: str) -> str | None:
         return _ZEROED
     if kind in ("HEIF", "AVIF"):
         with contextlib.suppress(struct.error, IndexError):
-            return _zeros_in(data, coded_parts(data))
+            parts = coded_parts(data)
+            return _zeros_in(data, parts) or (_ERASED if _hold(data, parts, _FULL_RUN) else None)
     return None
 
 
@@ -208,9 +212,12 @@ def _why_jpeg_broken(body: memoryview, tables: bytes) -> str | None:
 
 def _zeros_in(data: bytes, parts: Iterable[tuple[int, int]]) -> str | None:
     """The message if parts of coded pixels, given by start and size, hold zeros."""
-    if any(data.find(_ZERO_RUN, start, start + size) >= 0 for start, size in parts):
-        return _ZEROED
-    return None
+    return _ZEROED if _hold(data, parts, _ZERO_RUN) else None
+
+
+def _hold(data: bytes, parts: Iterable[tuple[int, int]], run: bytes) -> bool:
+    """Whether one of the parts holds a run of bytes."""
+    return any(data.find(run, start, start + size) >= 0 for start, size in parts)
 
 
 def _why_png_broken(data: bytes) -> str | None:
