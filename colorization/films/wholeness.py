@@ -52,8 +52,9 @@ _STEPS_UNKNOWN = 3
 # Containers that do not mark cut packets, or whose packets may also be cut by damage in the middle.
 _CUT_PACKETS_ARE_DAMAGE = ("mpegts", "mpeg", "dv")
 _MICROSECONDS = 10**6
-# Bytes of a packet that are checked for zeros first, and the size below which zeros mean nothing.
-_CHECKED_BYTES, _SHORT_PACKET = 64, 32
+# What erased packets hold, their bytes that are checked first, and the size below which they mean
+# nothing.
+_ERASED, _CHECKED_BYTES, _SHORT_PACKET = (b"\0", b"\xff"), 64, 32
 _REMEDY = "bring a whole copy, or colour what ffmpeg -i FILM -c copy PART.mkv makes of it"
 
 
@@ -111,15 +112,15 @@ class _Progress:
     Attributes:
       count: number of packets that hold pictures.
       ends: number of a track -> its end in seconds.
-      cut_at: time from which all pictures are cut off or zeros; None if the last one is sound.
+      cut_at: time from which all pictures are cut off or erased; None if the last one is sound.
       last_byte: offset just after the last packet of pictures; 0 if unknown.
       sound_headers: number of a track -> the headers of its packets, see `sound_header`.
     """
 
     def __init__(self, film: InputContainer):
         self._pictures = main_pictures(film)
-        # Raw and losslessly encoded pictures may be all zeros.
-        self._may_be_zeros = not self._pictures.codec_context.codec.lossy
+        # Raw and losslessly encoded pictures may be all zeros, or all FF.
+        self._may_be_even = not self._pictures.codec_context.codec.lossy
         self.count, self.last_byte = 0, 0
         self.ends: dict[int, Fraction] = {}
         self.cut_at: Fraction | None = None
@@ -133,10 +134,10 @@ class _Progress:
             self.sound_headers[packet.stream.index].add(header)
         if is_picture:
             self.last_byte = (packet.pos or 0) + packet.size if packet.pos is not None else 0
-            is_zeros = not self._may_be_zeros and _is_zeros(packet)
-            if not (packet.is_corrupt or is_zeros):
+            is_erased = not self._may_be_even and _is_erased(packet)
+            if not (packet.is_corrupt or is_erased):
                 self.cut_at = None
-            # A few zeros may encode a picture without change.
+            # A few such bytes may encode a picture without change.
             elif self.cut_at is None and (packet.is_corrupt or packet.size >= _SHORT_PACKET):
                 self.cut_at = (start or 0) * packet.time_base
         if not packet.is_corrupt:
@@ -152,8 +153,12 @@ class _Progress:
         return float(self.ends.get(self._pictures.index, 0)) / max(1, self.count)
 
 
-def _is_zeros(packet: Packet) -> bool:
-    return not any(memoryview(packet)[:_CHECKED_BYTES]) and not bytes(packet).strip(b"\0")
+def _is_erased(packet: Packet) -> bool:
+    """Whether a packet holds nothing but zeros or FF, as erased sectors of memory cards do."""
+    beginning = bytes(memoryview(packet)[:_CHECKED_BYTES])
+    return any(
+        not beginning.strip(filling) and not bytes(packet).strip(filling) for filling in _ERASED
+    )
 
 
 def _stated_ends(
