@@ -31,7 +31,7 @@ _IN_CLUSTER = frozenset(
 _ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLUSTER}
 # Atoms of MOV and MP4 without which no picture can be shown.
 _FILM_ATOMS = (b"mdat", b"moov", b"moof")
-# Containers with marks throughout the file, so that they never hold many zeros in a row.
+# Containers with marks throughout the file, so that they never hold many zeros or FF in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
 # More zeros than this, or than a tenth of a small file, are no padding.
 _MANY_ZEROS, _ZEROS_SHARE = 2**16, 10
@@ -62,7 +62,7 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
         stated_size = _stated_size(path, container)
     if size < stated_size:
         return size, stated_size
-    return (_start_of_zeros(path) if has_zeros else size), size
+    return (_start_of_filling(path) if has_zeros else size), size
 
 
 def has_zeros_inside(path: str, container: str) -> bool:
@@ -93,15 +93,18 @@ def stated_seconds(path: str, container: str) -> Fraction:
     return Fraction(seconds) if 0 < seconds < 10**7 else Fraction(0)
 
 
-def _start_of_zeros(path: str) -> int:
-    """Offset at which the zeros at the end of a file begin; its size if there are only a few."""
+def _start_of_filling(path: str) -> int:
+    """Where the zeros or FF at the end of a file begin; its size if there are only a few."""
     with open(path, "rb") as file:
         size = offset = file.seek(0, os.SEEK_END)
         threshold = min(_MANY_ZEROS, size // _ZEROS_SHARE)
+        file.seek(max(0, size - 1))
+        # Erased flash is FF.
+        filling = b"\xff" if file.read(1) == b"\xff" else b"\0"
         while offset:
             start = max(0, offset - _MANY_ZEROS)
             file.seek(start)
-            content_length = len(file.read(offset - start).rstrip(b"\0"))
+            content_length = len(file.read(offset - start).rstrip(filling))
             if content_length:
                 offset = start + content_length
                 break

@@ -102,7 +102,11 @@ def _count_tracks(path: str, size: int) -> int:
 
 def _known_tracks(film: InputContainer) -> int:
     """Number of tracks of which packets have been found, without which sound has no rate."""
-    return sum(track.type != "audio" or bool(track.rate) for track in film.streams)
+    # PyAV knows no rate of tracks whose coding FFmpeg does not know.
+    return sum(
+        track.type != "audio" or (track.codec_context is not None and bool(track.rate))
+        for track in film.streams
+    )
 
 
 def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:
