@@ -65,6 +65,31 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def replacing(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """A temporary folder, whose files replace those of another one when all are written.
+
+    Args:
+      folder: the other one; made if need be.
+      names: of the files that belong together, in the order in which they are replaced. Where the
+        temporary folder has none of a name, that of the other one is removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_left_behind(folder)
+    temporary = folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary.mkdir()
+    try:
+        yield temporary
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            if (temporary / name).exists():
+                os.replace(temporary / name, folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+    finally:
+        remove(temporary)
+
+
 def remove_left_behind(folder: Path) -> None:
     """Removes what killed processes of this machine were writing below a folder."""
     _remove_abandoned(folder.rglob(f"{_PREFIX}*.tmp*"))

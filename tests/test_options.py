@@ -96,6 +96,10 @@ def test_colours_of_hints_may_hold_commas():
         (["--model_dir", ""], ["--model_dir is empty"]),
         (["--train_data", "a", ""], ["--train_data is empty"]),
         (["--model_dir", "my [1]"], ["--model_dir my [1]", "finds no checkpoints", " [ "]),
+        (
+            ["--mode", "export", "--format", "weights", "--output", "my [1]"],
+            ["--output my [1]", "finds no checkpoints", " [ "],
+        ),
         (["--batch_size", "99999999999"], ["--batch_size", "at most 65536"]),
         (["--global_channels", "99999999999"], ["--global_channels", "at most 4096"]),
         (["--save_checkpoints_steps", "99999999999"], ["--save_checkpoints_steps", "at most"]),

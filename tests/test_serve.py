@@ -23,7 +23,6 @@ from colorization.server import app, jobs
 from colorization.server.addresses import parse_public_url
 from colorization.training import general_model
 from colorization.training.model_folder import BEST, EVALUATION
-from colorization.training.settings import copy_settings
 
 pytest_plugins = ["serving_fixtures"]
 
@@ -111,7 +110,6 @@ def test_an_address_of_another_machine_is_explained(loaded):
 def test_the_general_models_are_among_those_to_choose(models, tmp_path, monkeypatch):
     for name in ("color", "color_global"):
         export_weights(str(models / name), tmp_path / name)
-        copy_settings(str(models / name), tmp_path / name)
         figures = {"loss": 1.0, "evaluations_since": 0}
         write_json(tmp_path / name / BEST / EVALUATION, figures)
     monkeypatch.setattr(general_model, "_PLACE", tmp_path)

@@ -1,5 +1,6 @@
 """Weights in one small file: what comes back, and what damage is noticed."""
 
+import errno
 import json
 import shutil
 
@@ -155,6 +156,19 @@ def test_an_evaluation_of_an_earlier_export_goes(model_folder, tmp_path):
     export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), tmp_path / "weights")
     export_weights(model_folder(), tmp_path / "weights")
     assert not (tmp_path / "weights" / "best" / "evaluation.json").exists()
+
+
+def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(model_folder, tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = tmp_path / "weights"
+    export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), target)
+    before = {path: path.read_bytes() for path in target.rglob("*.*")}
+    monkeypatch.setattr(weights, "write", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        export_weights(str(tmp_path / "model"), target, saturation=2.0)
+    assert {path: path.read_bytes() for path in target.rglob("*.*")} == before
 
 
 def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):

@@ -20,7 +20,7 @@ from colorization.data.shards import UNKNOWN_SIZE, Shards
 from colorization.files import read_json, write_json
 
 # Sizes of the photos that a model was trained on; the file lies beside the list of held-out ones.
-_TRAINED_ON = "trained_on.json"
+TRAINED_ON = "trained_on.json"
 _REMEDY = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 _THREADS = 8
 
@@ -253,7 +253,7 @@ def read_trained_on(file: Path) -> frozenset[int]:
     def parse(content: Any) -> frozenset[int]:
         return frozenset(map(int, _as_list(content)))
 
-    return read_json(file.with_name(_TRAINED_ON), parse, frozenset(), _REMEDY)
+    return read_json(file.with_name(TRAINED_ON), parse, frozenset(), _REMEDY)
 
 
 def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = frozenset()) -> None:
@@ -264,7 +264,7 @@ def write(file: Path, photos: Sequence[HeldOut], trained_on: frozenset[int] = fr
     """
     contents = {
         file: [photo._asdict() for photo in photos],
-        file.with_name(_TRAINED_ON): sorted(trained_on),
+        file.with_name(TRAINED_ON): sorted(trained_on),
     }
     for path, content in contents.items():
         if content:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colorization.data import held_out
 from colorization.errors import UserError
 from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.prediction.export import (
+    WEIGHTS_FILES,
     export_onnx,
     export_saved_model,
     export_tflite,
     export_weights,
 )
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training import checkpoint, weights
+from colorization.training import checkpoint
 from colorization.training.general_model import with_model
-from colorization.training.model_folder import BEST, EVALUATION, HELD_OUT, SETTINGS
-from colorization.training.settings import copy_settings, has_settings, resolve_settings
+from colorization.training.settings import has_settings, resolve_settings
 
 
 def run(network: Network, options: Options) -> None:
@@ -53,10 +52,6 @@ def _export_weights(options: Options) -> None:
     if checkpoint.has_checkpoint(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
     _require_own_files(folder)
-    # They come first, so that what an interruption leaves is known to be this program's.
-    copy_settings(options.model_dir, folder)
-    # A training that starts from the export needs to know which photos were held out.
-    held_out.copy(Path(options.model_dir) / HELD_OUT, folder / HELD_OUT, private=True)
     export_weights(options.model_dir, folder, options.saturation, options.vibrance)
     print(f"Exported to {folder}; --model_dir {folder} uses it")
 
@@ -67,7 +62,7 @@ def _require_own_files(folder: Path) -> None:
     Raises:
       UserError: it does.
     """
-    files = (folder / name for name in (SETTINGS, weights.FILE, HELD_OUT, f"{BEST}/{EVALUATION}"))
+    files = map(folder.joinpath, WEIGHTS_FILES)
     foreign = next((file for file in files if file.exists()), None)
     if foreign and not has_settings(str(folder)):
         raise UserError(

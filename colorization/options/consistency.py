@@ -48,10 +48,12 @@ def require_consistent(values: dict[str, Any], mode: str) -> None:
             f"--output {values['output']}: --mode {mode} writes to folders of this machine only; "
             "mount it, or name another and copy that"
         )
-    # TensorFlow looks for checkpoints with glob patterns.
-    special = sorted(set(values.get("model_dir", "")) & (set("*[\\") - {os.sep}))
-    if special:
-        raise UserError(
-            f"--model_dir {values['model_dir']}: TensorFlow finds no checkpoints in folders with "
-            f"{' or '.join(special)} in their path; name another"
-        )
+    writes_model = mode == "export" and values.get("format") == "weights"
+    for name in ("model_dir", "output") if writes_model else ("model_dir",):
+        # TensorFlow looks for checkpoints with glob patterns.
+        special = sorted(set(values.get(name, "")) & (set("*[\\") - {os.sep}))
+        if special:
+            raise UserError(
+                f"--{name} {values[name]}: TensorFlow finds no checkpoints in folders with "
+                f"{' or '.join(special)} in their path; name another"
+            )

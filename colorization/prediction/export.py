@@ -8,18 +8,35 @@ import numpy as np
 import tensorflow as tf
 
 from colorization.console import captured_stderr
+from colorization.data import held_out
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
-from colorization.files import atomic_write, remove_left_behind, write_file, write_json
+from colorization.files import (
+    atomic_write,
+    remove_left_behind,
+    replacing,
+    write_file,
+    write_json,
+)
 from colorization.model import merge_ops
 from colorization.prediction.pictures import JPEG_QUALITY
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint, weights
 from colorization.training.evaluation import stored_evaluation
-from colorization.training.model_folder import BEST, EVALUATION
+from colorization.training.model_folder import BEST, EVALUATION, HELD_OUT, SETTINGS
+from colorization.training.settings import copy_settings
 
 tf1 = tf.compat.v1
 
+# What `export_weights` writes. The settings show that a folder is this program's, and the weights
+# turn it into a model.
+WEIGHTS_FILES = (
+    SETTINGS,
+    HELD_OUT,
+    held_out.TRAINED_ON,
+    f"{BEST}/{EVALUATION}",
+    weights.FILE,
+)
 # Largest difference allowed in a converted model, relative to the largest a*b* of the check.
 _TOLERANCE = 1e-3
 
@@ -146,13 +163,14 @@ def export_tflite(trained: TrainedNetwork, path: Path) -> None:
 def export_weights(
     model_dir: str, folder: Path, saturation: float = 1.0, vibrance: float | None = None
 ) -> None:
-    """Writes the checkpoint to predict with as a file of weights, and its evaluation beside it.
+    """Writes a model folder without what only training needs, its kernels in 8 bits.
 
-    See `training.weights`.
+    The checkpoint is that to predict with; see `training.weights`. Of the photos that were held out
+    or trained on, the folder holds what tells them, without their names.
 
     Args:
       model_dir: folder of the model.
-      folder: to write to; made if need be.
+      folder: to write to; made if need be. Its files change together, when all are written.
       saturation: factor on the predicted chroma, on top of the one that the evaluation measured.
       vibrance: see `liveliness.Liveliness`; None is the model's.
 
@@ -161,22 +179,21 @@ def export_weights(
       OSError: the folder cannot be written to.
     """
     _, values = checkpoint.best_tensors(model_dir)
-    # The evaluation is written first, because the weights turn the folder into a model.
     evaluation = stored_evaluation(Path(model_dir) / BEST)
     livelier = {} if vibrance is None else {"vibrance": vibrance}
     if saturation != 1:
         # Reading limits the measured saturation, but not the one that the user asked for.
         livelier["added_saturation"] = saturation * (evaluation or {}).get("added_saturation", 1.0)
-    if evaluation is not None:
-        write_json(folder / BEST / EVALUATION, {**evaluation, **livelier})
-    elif livelier:
+    if livelier and evaluation is None:
         raise UserError(
             f"{model_dir} holds no evaluation that a saturation or vibrance could be stored in"
         )
-    else:
-        # That of an earlier export would make these weights livelier.
-        (folder / BEST / EVALUATION).unlink(missing_ok=True)
-    weights.write(folder / weights.FILE, values)
+    with replacing(folder, WEIGHTS_FILES) as begun:
+        copy_settings(model_dir, begun)
+        held_out.copy(Path(model_dir) / HELD_OUT, begun / HELD_OUT, private=True)
+        if evaluation is not None:
+            write_json(begun / BEST / EVALUATION, {**evaluation, **livelier})
+        weights.write(begun / weights.FILE, values)
 
 
 def _frozen(
