@@ -26,6 +26,7 @@ from colorization.modes import compare as compare_mode
 from colorization.options import parse
 from colorization.pages.measurements import count_parameters, measure_baselines
 from colorization.prediction.results import add_finished
+from colorization.training.settings import store_settings
 from colorization.training.step_budget import steps_in_minutes
 
 tf1 = tf.compat.v1
@@ -230,6 +231,15 @@ def test_a_cluster_is_refused(monkeypatch):
         compare()
 
 
+def test_weights_without_what_training_needs_are_not_compared(tmp_path, photo_folder):
+    models = tmp_path / "models"
+    (models / "color").mkdir(parents=True)
+    (models / "color" / "weights.npz").touch()
+    arguments = ("--model_dir", models, "--output", tmp_path / "out")
+    with pytest.raises(UserError, match="color holds weights without what training needs"):
+        compare(*arguments, "--train_data", photo_folder(12), "--max_steps", "1")
+
+
 def test_models_that_were_trained_on_other_photos_each_are_not_compared(tmp_path, photo_folder):
     folder, models = photo_folder(12), tmp_path / "models"
     photos = [str(path) for path in sorted(folder.iterdir())]
@@ -251,6 +261,9 @@ def test_a_comparison_goes_on_whatever_its_models_have_stored_yet(
         # Each model stores where the photos lay in its own last training.
         moved = [photo._replace(path=f"/disk of {name}/{photo.path}") for photo in identified]
         held_out.write(models / name / "held_out.json", moved[:count])
+        if count:
+            (models / name / "model.ckpt-1.index").touch()
+            store_settings(parse(name, ["--model_dir", str(models / name)]))
     trained_on = []
 
     def train_model(network, options, task, data):

@@ -278,6 +278,20 @@ def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     assert (settings["chroma_scale"], settings["normalization"]) == (5, "batch")
 
 
+def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatch):
+    """Its first checkpoint could not be saved, so that the next try is of a new model."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training.hooks.OnSave, "after_save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run()
+    assert (tmp_path / "model" / "trained_on.json").exists()
+    for path in (tmp_path / "model").glob("*ckpt*"):
+        path.unlink()
+    (tmp_path / "model" / "checkpoint").unlink()
+    printed = run("--test_data", tmp_path / "train", "--train_data", tmp_path / "test")
+    assert "as large as" not in printed and "Not training on" not in printed
+
+
 @movable
 def test_a_model_that_is_moved_during_its_training(run, tmp_path, monkeypatch):
     def moved(*_):

@@ -66,7 +66,9 @@ def has_own_photos(options: Options, part: str) -> bool:
     return bool(_own_sources(named_sources, part))
 
 
-def photos_for_training(options: Options, held_out_file: Path) -> tuple[Options, Selection]:
+def photos_for_training(
+    options: Options, held_out_file: Path, has_begun: bool = True
+) -> tuple[Options, Selection]:
     """The photos to train and to test on, and the options with the defaults that suit them.
 
     Prints what the user might not expect.
@@ -74,13 +76,15 @@ def photos_for_training(options: Options, held_out_file: Path) -> tuple[Options,
     Args:
       options: of the run.
       held_out_file: lists the photos that were held out for the model before; may be missing.
+      has_begun: whether the model has a checkpoint. Without one, the list is what a training that
+        failed to save it has left, and does not count.
 
     Raises:
       UserError: sources cannot be opened or hold nothing; see `shards.find_data`.
     """
     sources = _own_sources(options.train_data, "train")
     test_sources = _own_sources(options.test_data, "test")
-    history = _read_history(options, held_out_file)
+    history = _read_history(options, held_out_file, has_begun)
     if sources:
         selection = _split_photos(find_data(sources), test_sources, history)
         min_steps, max_steps = _STEPS
@@ -177,9 +181,9 @@ class _History(NamedTuple):
     trained_on: frozenset[int]
 
 
-def _read_history(options: Options, held_out_file: Path) -> _History:
+def _read_history(options: Options, held_out_file: Path, has_begun: bool) -> _History:
     """Reads what is stored beside the model and beside the one that its training starts from."""
-    files = [held_out_file]
+    files = [held_out_file] if has_begun else []
     if options.warm_start:
         # A checkpoint lies in its model's folder, or in `best` there.
         source = Path(options.warm_start)

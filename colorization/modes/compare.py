@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from colorization.data import held_out, split
@@ -14,12 +15,12 @@ from colorization.estimator import tf_estimator
 from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import measure
-from colorization.modes.train import train_model
+from colorization.modes.train import require_trainable, train_model
 from colorization.options import Options
 from colorization.pages import comparison
 from colorization.pages.page import require_own_page
 from colorization.training import tryout
-from colorization.training.checkpoint import best_tensors
+from colorization.training.checkpoint import best_tensors, has_checkpoint
 from colorization.training.cluster import read_cluster
 from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
@@ -40,7 +41,12 @@ def run(network: Network, options: Options) -> None:
 
 
 def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -> None:
-    options, data = split.photos_for_training(options, _held_out_file(options))
+    folders = [os.path.join(options.model_dir, name) for name in comparison.TITLES]
+    for folder in folders:
+        require_trainable(folder)
+    begun = [folder for folder in folders if has_checkpoint(folder)]
+    held_out_file = _held_out_file(options.model_dir, begun or folders)
+    options, data = split.photos_for_training(options, held_out_file, bool(begun))
     runs = {}
     for name in comparison.TITLES:
         folder = os.path.join(options.model_dir, name)
@@ -73,13 +79,13 @@ def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -
     print(f"See both models side by side in {page}")
 
 
-def _held_out_file(options: Options) -> Path:
-    """The list of held-out photos for both models.
+def _held_out_file(model_dir: str, folders: Sequence[str]) -> Path:
+    """The list of held-out photos for both models, whose folders are below `model_dir`.
 
     Raises:
       UserError: the models have different lists.
     """
-    lists = [Path(options.model_dir) / name / HELD_OUT for name in comparison.TITLES]
+    lists = [Path(folder) / HELD_OUT for folder in folders]
     existing = [path for path in lists if path.exists()]
     # Paths may differ, because each model stores where the photos lay when its training ended. A
     # training that has been stopped may not have stored the latest photos to test on yet.
@@ -89,7 +95,7 @@ def _held_out_file(options: Options) -> Path:
     most = max(existing, key=lambda path: len(contents[path]), default=lists[0])
     if any(not content <= contents[most] for content in contents.values()):
         raise UserError(
-            f"the models in {options.model_dir} were trained and tested on other photos each, so "
+            f"the models in {model_dir} were trained and tested on other photos each, so "
             "that nothing can be compared; choose another --model_dir"
         )
     return most

@@ -49,14 +49,14 @@ def run(network: Network, options: Options) -> None:
                 raise UserError(f"--{name} is for one machine: leave it out in a TF_CONFIG cluster")
         options = dataclasses.replace(options, half_size_share=0.0)
     require_writable(options.model_dir, "model_dir")
-    if checkpoint.holds_weights_only(options.model_dir):
-        raise UserError(
-            f"{options.model_dir} holds weights without what training needs; to go on from them, "
-            f"give --warm_start {options.model_dir} and another --model_dir"
-        )
+    require_trainable(options.model_dir)
     own_photos = split.has_own_photos(options, "train")
     with tryout.kept_apart(options, own_photos, may_rename=not task.cluster_spec):
-        options, data = split.photos_for_training(options, Path(options.model_dir) / HELD_OUT)
+        options, data = split.photos_for_training(
+            options,
+            Path(options.model_dir) / HELD_OUT,
+            checkpoint.has_checkpoint(options.model_dir),
+        )
         options = start.with_starting_point(options, data.bundled)
         trained = train_model(network, options, task, data)
     if not trained or not task.is_chief:
@@ -66,6 +66,19 @@ def run(network: Network, options: Options) -> None:
     print("Next:")
     print(f"  {command_line(['python', f'{options.model}.py', '--mode', 'predict', *folder])}")
     print(f"  {command_line(['tensorboard', '--logdir', logs])}")
+
+
+def require_trainable(model_dir: str) -> None:
+    """Requires that a folder holds no weights without what only training needs.
+
+    Raises:
+      UserError: it does.
+    """
+    if checkpoint.holds_weights_only(model_dir):
+        raise UserError(
+            f"{model_dir} holds weights without what training needs; to go on from them, "
+            f"give --warm_start {model_dir} and another --model_dir"
+        )
 
 
 @contextlib.contextmanager
