@@ -175,7 +175,7 @@ def _candidates(named: _NamedPath, films: bool) -> Iterator[str]:
             if not _is_hidden(name) and not is_companion_folder(parent, name)
         )
         visible = sorted(name for name in names if not _is_hidden(name))
-        paths = (os.path.join(folder, name) for name in without_companions(visible))
+        paths = (os.path.join(folder, name) for name in without_companions(folder, visible))
         yield from (path for path in paths if may_be_photo(path, films))
     yield from unlisted
 
@@ -246,13 +246,14 @@ def _photos_among(paths: Sequence[str], root: str, films: bool) -> list[str]:
     for path in paths:
         by_folder.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     photo_names = {
-        folder: set() if _in_companion_folder(folder, root) else set(without_companions(names))
+        folder: set(without_companions(folder, names))
         for folder, names in by_folder.items()
+        if not _in_companion_folder(folder, root)
     }
     return [
         path
         for path in paths
-        if os.path.basename(path) in photo_names[os.path.dirname(path)]
+        if os.path.basename(path) in photo_names.get(os.path.dirname(path), ())
         and may_be_photo(path, films)
     ]
 

@@ -192,7 +192,7 @@ def _holds_files(folder: str) -> bool:
     """Whether a folder holds anything but what systems put into folders of themselves."""
     return any(
         not name.startswith(".") and not is_companion_folder(os.path.abspath(folder), name)
-        for name in without_companions(os.listdir(folder))
+        for name in without_companions(folder, os.listdir(folder))
     )
 
 
