@@ -174,6 +174,18 @@ def test_lists_of_other_systems_and_people_are_understood(tmp_path, listed, mean
     assert found == [os.path.normpath(meant)]
 
 
+@pytest.mark.parametrize("name", ["l.csv", "l.m3u", "l"])
+def test_a_list_of_another_ending_is_told_from_a_photo(tmp_path, name):
+    (tmp_path / "a.jpg").write_bytes(encoded(Image.new("RGB", (4, 4)), "JPEG"))
+    (tmp_path / name).write_text("#EXTM3U\nmissing.jpg\na.jpg\n" + "x.jpg\n" * 1000)
+    with pytest.raises(UserError, match=rf"{name} is no photo but a list of files; .* in \.txt"):
+        find_photos([str(tmp_path / name)])
+    # Among several names it is passed over as all texts are, and texts of other kinds are no lists.
+    assert len(find_photos([str(tmp_path / name), str(tmp_path / "a.jpg")])) == 1
+    (tmp_path / name).write_text("Dear diary\nmissing.jpg\n")
+    assert find_photos([str(tmp_path / name)]) == [str(tmp_path / name)]
+
+
 def test_files_of_unknown_endings_count_by_their_first_bytes(tmp_path):
     picture = Image.new("RGB", (4, 4))
     for kind in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "JPEG2000"):

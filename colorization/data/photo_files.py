@@ -99,18 +99,16 @@ def may_be_photo(path: str, films: bool) -> bool:
     if film_kinds.has_film_ending(name):
         if films and not film_kinds.shares_ending(name):
             return True
-        first_bytes = _first_bytes(path)
-        return file_kinds.begins_as_picture(first_bytes) or (
-            films and not file_kinds.is_text_or_music(first_bytes)
+        start = first_bytes(path)
+        return file_kinds.begins_as_picture(start) or (
+            films and not file_kinds.is_text_or_music(start)
         )
     if file_kinds.has_photo_ending(name) and not file_kinds.shares_ending(name):
         return True
-    first_bytes = _first_bytes(path)
-    if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, first_bytes):
+    start = first_bytes(path)
+    if file_kinds.has_photo_ending(name) and file_kinds.begins_as_named(name, start):
         return True
-    return file_kinds.begins_as_picture(first_bytes) or (
-        films and film_kinds.begins_as_film(name, first_bytes)
-    )
+    return file_kinds.begins_as_picture(start) or (films and film_kinds.begins_as_film(name, start))
 
 
 def films_among(paths: Iterable[str]) -> set[str]:
@@ -134,15 +132,15 @@ def is_film(path: str) -> bool:
     is_named_photo = not is_named_film and file_kinds.has_photo_ending(name)
     if is_named_photo and "://" in path:
         return False
-    first_bytes = _first_bytes(path)
-    if file_kinds.begins_as_picture(first_bytes) or (
-        is_named_photo and file_kinds.begins_as_named(name, first_bytes)
+    start = first_bytes(path)
+    if file_kinds.begins_as_picture(start) or (
+        is_named_photo and file_kinds.begins_as_named(name, start)
     ):
         return False
-    return is_named_film or film_kinds.begins_as_film(name, first_bytes)
+    return is_named_film or film_kinds.begins_as_film(name, start)
 
 
-def _first_bytes(path: str) -> bytes:
+def first_bytes(path: str) -> bytes:
     """The first bytes of a file; none if it cannot be read."""
     try:
         with file_system(path).open(path, "rb") as file:

@@ -14,7 +14,7 @@ from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
 from colorization.data.lists import address_of_file, listed_paths
 from colorization.data.own_results import OwnResults
-from colorization.data.photo_files import is_readable, may_be_photo
+from colorization.data.photo_files import first_bytes, is_readable, may_be_photo
 from colorization.data.places import common_folder, normalized, parts_below, photo_id, place_below
 from colorization.decoding import file_kinds
 from colorization.errors import UserError, reason
@@ -128,6 +128,10 @@ def _expand_all(sources: Iterable[str], films: bool) -> dict[str, list[_NamedPat
         with as_user_error(source):
             named[source] = _expand(source, films)
     if len(named) == 1:
+        for source, paths in named.items():
+            if paths == [_NamedPath(source)] and _is_list(source):
+                remedy = "rename it, as the names of lists end in .txt"
+                raise UserError(f"{source} is no photo but a list of files; {remedy}")
         return named
     # A shell may name any text file beside photos; it is no list unless a line names a photo.
     return {
@@ -160,6 +164,15 @@ def _expand(source: str, films: bool) -> list[_NamedPath]:
         *(_NamedPath(path, by_wildcard=True) for path in photos),
         *(_NamedPath(path, is_folder=True, by_wildcard=True) for path in searched),
     ]
+
+
+def _is_list(path: str) -> bool:
+    """Whether a file of any name is a text that names files."""
+    start = first_bytes(path)
+    if may_be_photo(path, films=True) or not file_kinds.is_text_or_music(start):
+        return False
+    lines = listed_paths(start, os.path.dirname(path))
+    return any(os.path.isfile(photo_id(line)) for line in lines)
 
 
 def _candidates(named: _NamedPath, films: bool) -> Iterator[str]:
