@@ -5,13 +5,13 @@
 The photos in FOLDER, which may be a list of photos, are colour photos but for those that are gray
 and those that are toned themselves. What is taken for toned is named, so that one can look at it;
 LIST then says, a path in each line, which photos are toned indeed, and these are left out. Toned
-prints are made of the others: gray versions in sepia of three kinds, cyanotype, selenium and gold,
-split tones, faded paper, faint tints, and nine hues at two saturations, as editors' "Colorize"
-makes them; without noise, with noise, coloured noise and coarse grain; some of them small; a fifth
-of them in a mount or with other things along their edges; stored as JPEG of several qualities or
-not. `--fit` finds the weights of `colorization/lab/toning.py` for
-them. `--half` takes half of the photos, by a hash of their names, so that what was found on one can
-be tried on the other.
+prints are made of the others: plain gray versions, and in sepia of three kinds, cyanotype, selenium
+and gold, split tones, faded paper, faint tints, and nine hues at two saturations, as editors'
+"Colorize" makes them; without noise, with noise, coloured noise and coarse grain; some of them
+small; a fifth of them in a mount or with other things along their edges, a fifth in light that is
+up to 3 % warmer on one side and colder on the other; stored as JPEG of several qualities or not.
+`--fit` finds the weights of `colorization/lab/toning.py` for them. `--half` takes half of the
+photos, by a hash of their names, so that what was found on one can be tried on the other.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from colorization.lab import toning
 
 # Colours of black, of the grays between, and of white.
 TONES = {
+    "gray": [(0, 0, 0), (255, 255, 255)],
     "sepia": [(20, 8, 0), (112, 66, 20), (200, 160, 110), (255, 240, 210)],
     "brown": [(0, 0, 0), (134, 118, 92), (245, 225, 190)],
     "cyanotype": [(5, 20, 60), (30, 90, 150), (150, 195, 220), (250, 252, 250)],
@@ -101,13 +102,17 @@ def main() -> None:
         quality = QUALITIES[random.integers(len(QUALITIES))]
         source = open_photo(read_file(paths[random.integers(len(paths))]), MOST)
         source.thumbnail((random.integers(150, 400) if number % 4 == 0 else MOST,) * 2)
-        edge = EDGES[random.integers(len(EDGES))] if number % 5 == 4 else None
-        print_ = make_print(source, name, noise, quality, random, edge)
+        fifth = random.integers(5)
+        edge = EDGES[random.integers(len(EDGES))] if fifth == 0 else None
+        warmer = random.uniform(0.005, 0.03) if fifth == 1 else 0.0
+        print_ = make_print(source, name, noise, quality, random, edge, warmer)
         planes, gray = planes_of(open_photo(print_, SIZE))
-        if edge is None:
+        if edge is None and not warmer:
             prints.append(planes)
         kept = not gray and not toning.is_toned(*planes)
-        for key in (name, f"noise: {noise}", f"quality: {quality}", f"edge: {edge}", "all"):
+        light = f"light: {'un' if warmer else ''}even"
+        keys = (name, f"noise: {noise}", f"quality: {quality}", f"edge: {edge}", light, "all")
+        for key in keys:
             made[key] += 1
             missed[key] += kept
     for key in made:
@@ -136,8 +141,9 @@ def make_print(
     quality: int | None,
     random: np.random.Generator,
     edge: str | None = None,
+    warmer: float = 0.0,
 ) -> bytes:
-    """A toned print of a photo, a PNG or a JPEG."""
+    """A toned print of a photo, a PNG or a JPEG; `warmer` is by what part its right side is."""
     gray = np.asarray(photo.convert("L"), float) / 255
     if TONES[tone] is None:
         colors = np.clip(np.asarray(photo.convert("RGB"), float) @ SEPIA.T, 0, 255)
@@ -147,6 +153,8 @@ def make_print(
         colors = np.stack([np.interp(gray, places, stops[:, i]) for i in range(3)], axis=-1)
     if edge is not None:
         colors = with_edge(colors, edge)
+    across = np.linspace(-warmer, warmer, colors.shape[1])[:, None]
+    colors = colors * (1 + across * [1, 0, -1])
     if noise == "fine":
         colors = colors + random.normal(0, random.uniform(1, 6), colors.shape)
     elif noise == "coloured":

@@ -25,7 +25,7 @@ def test_prints_of_every_tone_are_told(tone):
         for noise in NOISES:
             quality = QUALITIES[random.integers(len(QUALITIES))]
             kinds.append(kind_of(make_print(photo, tone, noise, quality, random)))
-    assert "gray" not in kinds or tone.endswith("tint")
+    assert "gray" not in kinds or tone == "gray" or tone.endswith("tint")
     assert kinds.count("colour") <= (1 if tone == "strong split" else 0)
 
 
@@ -36,6 +36,22 @@ def test_prints_are_told_whatever_lies_along_their_edges(tone, edge):
     for name in PHOTOS:
         photo = Image.fromarray(getattr(data, name)())
         assert kind_of(make_print(photo, tone, "fine", 85, random, edge)) != "colour"
+
+
+@pytest.mark.parametrize("tone", ["gray", "sepia", "cyanotype", "faded", "warm tint"])
+def test_prints_are_told_in_light_that_is_warmer_on_one_side(tone):
+    random = np.random.default_rng(0)
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        assert kind_of(make_print(photo, tone, "fine", 90, random, warmer=0.02)) != "colour"
+
+
+def test_a_small_thing_in_colour_makes_a_gray_picture_a_colour_photo():
+    for name in PHOTOS:
+        pixels = np.array(Image.fromarray(getattr(data, name)()).convert("L").convert("RGB"))
+        height, width, _ = pixels.shape
+        pixels[height // 2 :, width // 2 :][: height // 12, : width // 12] = 200, 30, 40
+        assert to_sheet(Image.fromarray(pixels))[1] == "colour"
 
 
 @pytest.mark.parametrize("quality", [None, 50, 90])

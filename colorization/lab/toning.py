@@ -10,7 +10,9 @@ in a toned print, which cancels out over larger parts of the picture; things of 
 not.
 
 What lies along the edges of a print has colours of its own: a mount, a scanner's lid, yellowed
-paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print.
+paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print; or if it
+clearly is one but for light that changes evenly across it, as a window's does. Photos of hardly any
+colour count whatever their curve: a gray print with a cast or coloured noise.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ _SHARES = np.stack(
 _BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
 # Bends below the highlights, which editors clip.
 _FEWER_BENDS = _BENDS[:12]
-# Of the knots and of three terms of roughness.
-_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 3)
+# Of the knots, of three terms of roughness and of two of light that changes across the picture.
+_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 5)
+_STIFFNESS[-2:] *= 100
 _STIFFNESS[: len(_KNOTS), : len(_KNOTS)] = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
 # Sixteen times the variance of four bytes of lightness, where two are black and two are white.
 _ROUGHEST = 16 * 127.5**2
@@ -57,6 +60,15 @@ _WEIGHTS = np.array([7.89, 2.54, -2.47, 3.37, -1.63])
 _LIMIT = 2.4
 # The same for the middle of the picture, and how much lies around that, of its sides.
 _LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
+# The same where the light changes across the picture, and the most off the curve at first looks,
+# the one that does not allow for that and the one that does.
+_LIMIT_IN_UNEVEN_LIGHT = 0.0
+_MOST_OFF_BY_LIGHT, _MOST_OFF_CURVE_AND_LIGHT = 3.0, 0.4
+# Photos of hardly any colour have less than this distance from gray, in CIE units: of 64ths of the
+# picture (root mean square, and the most), and of 1024ths (the most).
+_FAINT = 1.5, 4.0, 10.0
+# Mean size of a* and b* of single pixels that such photos are sure to have less of, noise included.
+_MOST_OF_FAINT = 6.0
 # Keeps the logarithms of features of grays finite, in CIE units.
 _LEAST = 0.1
 
@@ -69,10 +81,25 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
       a: a* + 128, uint8 `[128, 128]`.
       b: b* + 128, likewise.
     """
-    if _follows_curve(lightness, a, b, _LIMIT):
-        return True
-    middle = (_middle(plane) for plane in (lightness, a, b))
-    return _follows_curve(*middle, _LIMIT_OF_MIDDLE)
+    planes = lightness, a, b
+    middle = (_middle(plane) for plane in planes)
+    return (
+        _is_faint(a, b)
+        or _follows_curve(*planes, _LIMIT, is_whole=True)
+        or _follows_curve(*middle, _LIMIT_OF_MIDDLE, is_whole=False)
+    )
+
+
+def _is_faint(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether a photo has hardly any colour anywhere; its planes as for `is_toned`."""
+    # This look at few pixels spares most photos the rest.
+    few = np.concatenate([a[8::16], b[8::16]]).astype(np.int16) - 128
+    if np.abs(few).mean() > _MOST_OF_FAINT:
+        return False
+    colors = _block_means(np.stack([a, b]), _BLOCKS) - 128
+    larger = _block_means(colors, 8)
+    least = _size(larger), np.hypot(*larger).max(), np.hypot(*colors).max()
+    return all(found < most for found, most in zip(least, _FAINT, strict=True))
 
 
 def _middle(plane: np.ndarray) -> np.ndarray:
@@ -80,29 +107,49 @@ def _middle(plane: np.ndarray) -> np.ndarray:
     return plane[edge:-edge, edge:-edge]
 
 
-def _follows_curve(lightness: np.ndarray, a: np.ndarray, b: np.ndarray, limit: float) -> bool:
+def _follows_curve(
+    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, limit: float, is_whole: bool
+) -> bool:
     """Whether a*b* follow lightness; the planes as for `is_toned`, or the middle of such."""
-    uneven, strength = _unevenness(lightness, a, b)
+    planes = lightness, a, b
+    uneven, strength = _unevenness(*planes)
     if uneven > max(_MOST_UNEVEN, _MOST_UNEVEN_PART * strength):
         return False
-    off, _, _ = _off_curve(lightness, a, b, _FEW_ROWS, _FEW_BLOCKS)
-    if _size(_block_means(off, 4)) > _MOST_OFF_CURVE:
-        return False
-    return float(np.log(features(lightness, a, b) + _LEAST) @ _WEIGHTS) < limit
+    off = _off_at_a_glance(planes, in_uneven_light=False)
+    if off <= _MOST_OFF_CURVE and _score(planes, in_uneven_light=False) < limit:
+        return True
+    return (
+        is_whole
+        and off <= _MOST_OFF_BY_LIGHT
+        and _off_at_a_glance(planes, in_uneven_light=True) <= _MOST_OFF_CURVE_AND_LIGHT
+        and _score(planes, in_uneven_light=True) < _LIMIT_IN_UNEVEN_LIGHT
+    )
 
 
-def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _off_at_a_glance(planes: tuple[np.ndarray, ...], in_uneven_light: bool) -> float:
+    off, _, _ = _off_curve(*planes, _FEW_ROWS, _FEW_BLOCKS, in_uneven_light)
+    return _size(_block_means(off, 4))
+
+
+def _score(planes: tuple[np.ndarray, ...], in_uneven_light: bool) -> float:
+    return float(np.log(features(*planes, in_uneven_light) + _LEAST) @ _WEIGHTS)
+
+
+def features(
+    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, in_uneven_light: bool = False
+) -> np.ndarray:
     """What tells toned prints from colour photos; all in CIE units.
 
     Args:
       lightness, a, b: as for `is_toned`.
+      in_uneven_light: whether a*b* may change evenly across the picture as well.
 
     Returns:
       Distance off the curve: of sixteenths of the picture (root mean square), of 64ths (the most),
       of 1024ths (the median); how much the curve bends below the highlights; distance of the mean
       a*b* from gray, which is large in strong tones alone.
     """
-    off, curve, mean = _off_curve(lightness, a, b, len(a), _BLOCKS)
+    off, curve, mean = _off_curve(lightness, a, b, len(a), _BLOCKS, in_uneven_light)
     return np.array(
         [
             _size(_block_means(off, 4)),
@@ -137,7 +184,12 @@ def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[fl
 
 
 def _off_curve(
-    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, rows: int, blocks: int
+    lightness: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    rows: int,
+    blocks: int,
+    in_uneven_light: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How far a*b* are from the curve of lightness that fits them best over blocks.
 
@@ -145,6 +197,7 @@ def _off_curve(
       lightness, a, b: as for `is_toned`.
       rows: of a*b* to look at, evenly spaced.
       blocks: each way, no more than rows.
+      in_uneven_light: see `features`.
 
     Returns:
       What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
@@ -170,7 +223,10 @@ def _off_curve(
     means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
     means = means.reshape(len(planes), -1)
     terms, chroma = means[:-2], means[-2:]
-    products = terms @ terms.T / blocks**2 + _STIFFNESS
+    if in_uneven_light:
+        across = np.linspace(-1, 1, blocks)
+        terms = np.concatenate([terms, [np.tile(across, blocks), np.repeat(across, blocks)]])
+    products = terms @ terms.T / blocks**2 + _STIFFNESS[: len(terms), : len(terms)]
     weights = np.linalg.solve(products, terms @ chroma.T / blocks**2)
     off = chroma - weights.T @ terms
     curve, shares = weights[:knots], terms[:knots]
