@@ -126,6 +126,14 @@ def test_a_few_zeros_that_fill_a_sector_are_no_missing_film(make_film, name):
     assert require_whole(str(source)).pictures == 50
 
 
+@pytest.mark.parametrize("muxer", ["vob", "svcd", "dvd"])
+def test_a_last_pack_may_be_filled_up(make_film, muxer):
+    """Programme streams do so with FF, which may be much of a small film."""
+    source = make_film("film.vob", 10, pictures="mpeg2video", container=muxer)
+    assert source.read_bytes().endswith(b"\xff" * 100)
+    assert require_whole(str(source)).pictures == 10
+
+
 def test_avi_films_may_end_in_repeated_pictures(make_film):
     """The header counts them, but FFmpeg has no packets for them."""
     source = make_film("film.avi", 50, **KINDS["film.avi"])

@@ -35,6 +35,8 @@ _FILM_ATOMS = (b"mdat", b"moov", b"moof")
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
 # More zeros than this, or than a tenth of a small file, are no padding.
 _MANY_ZEROS, _ZEROS_SHARE = 2**16, 10
+# Most bytes of FF that fill the last pack of a programme stream: as many as one of Video CD has.
+_LARGEST_PACK = 2324
 # Bytes of each sample in a search for zeros, and the number of samples in a row that must be zeros.
 _SAMPLE, _SAMPLES_IN_ROW = 512, 4
 
@@ -62,7 +64,7 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
         stated_size = _stated_size(path, container)
     if size < stated_size:
         return size, stated_size
-    return (_start_of_filling(path) if has_zeros else size), size
+    return (_start_of_filling(path, container) if has_zeros else size), size
 
 
 def has_zeros_inside(path: str, container: str) -> bool:
@@ -93,14 +95,17 @@ def stated_seconds(path: str, container: str) -> Fraction:
     return Fraction(seconds) if 0 < seconds < 10**7 else Fraction(0)
 
 
-def _start_of_filling(path: str) -> int:
+def _start_of_filling(path: str, container: str) -> int:
     """Where the zeros or FF at the end of a file begin; its size if there are only a few."""
     with open(path, "rb") as file:
         size = offset = file.seek(0, os.SEEK_END)
         threshold = min(_MANY_ZEROS, size // _ZEROS_SHARE)
         file.seek(max(0, size - 1))
+        filling = b"\0"
         # Erased flash is FF.
-        filling = b"\xff" if file.read(1) == b"\xff" else b"\0"
+        if file.read(1) == b"\xff":
+            filling = b"\xff"
+            threshold = max(threshold, _LARGEST_PACK if container == "mpeg" else 0)
         while offset:
             start = max(0, offset - _MANY_ZEROS)
             file.seek(start)
