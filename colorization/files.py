@@ -81,9 +81,11 @@ def replacing(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     try:
         yield temporary
         for name in names:
-            (folder / name).parent.mkdir(exist_ok=True)
             if (temporary / name).exists():
-                os.replace(temporary / name, folder / name)
+                (folder / name).parent.mkdir(exist_ok=True)
+                # Part of the other folder may be a link to another disk.
+                with atomic_write(folder / name) as target:
+                    shutil.move(temporary / name, target)
             else:
                 (folder / name).unlink(missing_ok=True)
     finally:

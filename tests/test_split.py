@@ -425,6 +425,17 @@ def test_tests_that_were_trained_on_before_flatter_for_good(photo_folder, capsys
     assert "1 of 1 photos to test on are as large as" in capsys.readouterr().out
 
 
+def test_bundled_photos_are_never_said_to_flatter(photo_folder, capsys, monkeypatch):
+    """Photos of the same sizes may well be among thousands."""
+    shutil.copytree(photo_folder(3), "data/bundled/test")
+    monkeypatch.setattr("colorization.data.split.bundled_photos", lambda folder: folder)
+    for _ in range(2):
+        selection = select_and_note("--train_data", "photos")
+        assert len(selection.test) == 3
+    print_possibly_seen(selection.test, NOTE)
+    assert "flatter" not in capsys.readouterr().out
+
+
 def test_measuring_says_what_may_have_been_trained_on(photo_folder, capsys):
     folder = photo_folder(20)
     first = select_and_note("--train_data", folder)

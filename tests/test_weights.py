@@ -2,10 +2,13 @@
 
 import errno
 import json
+import os
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
+from platforms import link
 
 from colorization.errors import UserError
 from colorization.prediction.export import export_weights
@@ -152,10 +155,23 @@ def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, fou
         assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)
 
 
+def test_part_of_an_export_may_lie_on_another_disk(model_folder, tmp_path):
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no other disk is known")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (tmp_path / "weights").mkdir()
+        link(tmp_path / "weights" / "best", other)
+        folder = with_evaluation(model_folder(), tmp_path / "model", 1.1)
+        export_weights(folder, tmp_path / "weights")
+        assert stored_liveliness(str(tmp_path / "weights")).saturation == pytest.approx(1.1)
+
+
 def test_an_evaluation_of_an_earlier_export_goes(model_folder, tmp_path):
     export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), tmp_path / "weights")
     export_weights(model_folder(), tmp_path / "weights")
     assert not (tmp_path / "weights" / "best" / "evaluation.json").exists()
+    export_weights(model_folder(), tmp_path / "other")
+    assert not (tmp_path / "other" / "best").exists()
 
 
 def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(model_folder, tmp_path, monkeypatch):
