@@ -54,6 +54,14 @@ class _ForgivingStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    # The log handler of absl, which TensorFlow brings, closes its stream with all handlers unless
+    # that equals standard error. It has the stream below.
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._stream
+
+    def __hash__(self) -> int:
+        return hash(self._stream)
+
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)

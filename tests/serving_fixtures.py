@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import absl.logging
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,6 +27,9 @@ from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.results import picture_names
 from colorization.server import app, jobs, sessions
 from colorization.training.settings import store_settings
+
+# The first server closes the stream of this handler, which may be one of pytest's.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # Addresses that this process connects to while `watching`.
 watching: list = []

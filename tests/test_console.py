@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import absl.logging
 import pytest
 from platforms import HANG, posix
 
@@ -73,6 +74,16 @@ def test_streams_of_notebooks_will_do(monkeypatch):
         print("coloured")
         print_error("skipped")
     assert (sys.stdout.getvalue(), sys.stderr.getvalue()) == ("coloured\n", "skipped\n")
+
+
+def test_the_log_handler_of_tensorflow_does_not_close_standard_error(monkeypatch):
+    """A server closes all handlers; a notebook has streams of its own."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    handler = absl.logging.PythonHandler()
+    with ready_streams():
+        handler.close()
+    assert not stream.closed
 
 
 def test_a_log_gets_whole_lines_of_bars_below_others_too(monkeypatch):
