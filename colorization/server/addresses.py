@@ -96,20 +96,17 @@ def foreign_address(
     requested_host = headers.get(b"x-forwarded-host", "").partition(",")[0].strip() or host
     origin = headers.get(b"origin")
     sender = parse_address(origin or "")
-    if any_host and sender is not None:
-        # A proxy that speaks HTTPS does not always say so.
-        scheme = sender.scheme
     own_addresses = [parse_address(f"{scheme}://{name}") for name in (requested_host, host)]
-    allowed_addresses = [
-        address
-        for address in own_addresses
-        if address is not None and (any_host or is_local(address.host))
+    local_addresses = [
+        address for address in own_addresses if address is not None and is_local(address.host)
     ]
     if public_url is not None or any_host:
         # Proxies may rewrite the other headers, but browsers do not let sites omit the origin.
-        if public_url is not None:
-            allowed_addresses.append(public_url._replace(path=""))
-        return None if origin is None or sender in allowed_addresses else origin
-    if len(allowed_addresses) < len(own_addresses):
+        allowed = [public_url._replace(path="") if public_url else None, *local_addresses]
+        # Not all proxies pass on the scheme and the port, and browsers share cookies among ports.
+        hosts = {address.host for address in own_addresses if address is not None and any_host}
+        is_own = sender is not None and (sender in allowed or sender.host in hosts)
+        return None if origin is None or is_own else origin
+    if len(local_addresses) < len(own_addresses):
         return origin if sender is not None else f"{scheme}://{requested_host}"
     return None if origin is None or sender == own_addresses[0] else origin
