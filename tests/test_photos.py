@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import unicodedata
 from pathlib import Path
 
@@ -237,6 +238,18 @@ def test_endings_of_pictures_that_other_files_have_too(tmp_path):
     # Named by itself, each is taken.
     path = str(tmp_path / "activity.fit")
     assert find_photos([path]) == [path]
+
+
+@pytest.mark.parametrize("brands", ["MA1Bavifmif1miaf", "miafmif1heic", "mif2heicmiafMiHE"])
+def test_heif_of_any_profile_is_no_film(tmp_path, brands):
+    """Films of MP4 begin like it."""
+    path = tmp_path / "photo.avif"
+    names = f"{brands[:4]}\0\0\0\0{brands}".encode()
+    path.write_bytes(struct.pack(">I", 8 + len(names)) + b"ftyp" + names + bytes(300))
+    assert not is_film(str(path))
+    film = path.read_bytes().replace(brands[:4].encode(), b"isom", 1)
+    path.with_suffix(".gif").write_bytes(film)
+    assert is_film(str(path.with_suffix(".gif")))
 
 
 def test_pictures_with_endings_of_films_are_photos(tmp_path):

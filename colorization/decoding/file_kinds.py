@@ -14,7 +14,9 @@ _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|8BPS\x00[\x01\x02]|qoif"
     rb"|II[*+]\x00|MM\x00[*+]|BM.{4}\x00{4}"
     rb"|\x00\x00\x00\x0cjP  \r\n|\xff\x4f\xff\x51|\xff\x0a|\x00\x00\x00\x0cJXL \r\n"
+    # HEIF, which may name a profile first and these among what it is compatible with; no film does.
     rb"|.{4}ftyp(avi[fs]|he[iv][cxsm]|mif1|msf1)"
+    rb"|.{4}ftyp(?!isom|iso\d|mp4\d|qt  |M4V |3g|avc1)(.{4}){2,10}?(avif|hei[cx]|mif1)"
     # Netpbm, Sun raster, SGI, PCX, FITS, DDS, XPM.
     rb"|P[1-6Ff][ \t\r\n]+[#\d]|\x59\xa6\x6a\x95|\x01\xda[\x00\x01][\x01\x02]\x00[\x01-\x03]"
     rb"|\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]|SIMPLE  = {20}T|DDS \x7c\x00\x00\x00|/\* XPM \*/",
