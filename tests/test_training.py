@@ -292,6 +292,14 @@ def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatc
     assert "as large as" not in printed and "Not training on" not in printed
 
 
+def test_what_is_stored_counts_as_long_as_the_best_checkpoint_is_there(run, tmp_path):
+    run()
+    for path in [*(tmp_path / "model").glob("*ckpt*"), tmp_path / "model" / "checkpoint"]:
+        path.unlink()
+    printed = run("--test_data", tmp_path / "train", "--train_data", tmp_path / "test")
+    assert "3 of 3 photos to test on are as large as" in printed
+
+
 @movable
 def test_a_model_that_is_moved_during_its_training(run, tmp_path, monkeypatch):
     def moved(*_):

@@ -77,7 +77,7 @@ def photos_for_training(
     Args:
       options: of the run.
       held_out_file: lists the photos that were held out for the model before; may be missing.
-      has_begun: whether the model has a checkpoint. Without one, the list is what a training that
+      has_begun: whether the model has any checkpoint. Without one, the list is what a training that
         failed to save it has left, and does not count.
 
     Raises:

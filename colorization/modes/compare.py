@@ -20,7 +20,7 @@ from colorization.options import Options
 from colorization.pages import comparison
 from colorization.pages.page import require_own_page
 from colorization.training import tryout
-from colorization.training.checkpoint import best_tensors, has_checkpoint
+from colorization.training.checkpoint import best_tensors, has_begun
 from colorization.training.cluster import read_cluster
 from colorization.training.model_folder import HELD_OUT
 from colorization.training.settings import resolve_settings
@@ -44,7 +44,7 @@ def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -
     folders = [os.path.join(options.model_dir, name) for name in comparison.TITLES]
     for folder in folders:
         require_trainable(folder)
-    begun = [folder for folder in folders if has_checkpoint(folder)]
+    begun = [folder for folder in folders if has_begun(folder)]
     held_out_file = _held_out_file(options.model_dir, begun or folders)
     options, data = split.photos_for_training(options, held_out_file, bool(begun))
     runs = {}

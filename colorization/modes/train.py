@@ -55,7 +55,7 @@ def run(network: Network, options: Options) -> None:
         options, data = split.photos_for_training(
             options,
             Path(options.model_dir) / HELD_OUT,
-            checkpoint.has_checkpoint(options.model_dir),
+            checkpoint.has_begun(options.model_dir),
         )
         options = start.with_starting_point(options, data.bundled)
         trained = train_model(network, options, task, data)

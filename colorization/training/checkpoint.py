@@ -327,6 +327,11 @@ def has_model(model_dir: str) -> bool:
     return has_checkpoint(model_dir) or holds_weights_only(model_dir)
 
 
+def has_begun(model_dir: str) -> bool:
+    """Whether a folder holds any checkpoint of a training, be it only the best one."""
+    return has_checkpoint(model_dir) or has_checkpoint(os.path.join(model_dir, BEST))
+
+
 def has_checkpoint(model_dir: str) -> bool:
     """Whether a folder holds any checkpoint, even a damaged one."""
     return bool(_checkpoints(model_dir))
