@@ -38,7 +38,7 @@ def ready_streams() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     former = sys.stderr
-    sys.stderr = _ForgivingStream(io.StringIO() if former is None else former)
+    sys.stderr = _StandardError(io.StringIO() if former is None else former)
     try:
         yield
     finally:
@@ -54,14 +54,6 @@ class _ForgivingStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    # The log handler of absl, which TensorFlow brings, closes its stream with all handlers unless
-    # that equals standard error. It has the stream below.
-    def __eq__(self, other: object) -> bool:
-        return other is self or other is self._stream
-
-    def __hash__(self) -> int:
-        return hash(self._stream)
-
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
@@ -70,6 +62,20 @@ class _ForgivingStream:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
+
+
+class _StandardError(_ForgivingStream):
+    """Standard error, which equals the stream below.
+
+    The log handler of absl, which TensorFlow brings, writes to that one. When all handlers are
+    closed, it closes it as well, unless it equals standard error.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._stream
+
+    def __hash__(self) -> int:
+        return hash(self._stream)
 
 
 class _LineStream(_ForgivingStream):

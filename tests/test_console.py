@@ -102,6 +102,15 @@ def test_a_log_gets_whole_lines_of_bars_below_others_too(monkeypatch):
     assert "colouring" in log.getvalue()
 
 
+def test_a_bar_under_way_writes_nothing_below_an_error_in_a_log(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    with ready_streams(), progress_bar(4, "evaluating", " batches", leave=False) as bar:
+        bar.update(1)
+        print_error("Stopped.")
+        assert log.getvalue().splitlines()[-1] == "Stopped."
+
+
 def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)
