@@ -16,14 +16,14 @@ from colorization.data.report import Report
 from colorization.data.split import Selection
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
-from colorization.files import require_writable, staying
+from colorization.files import require_writable
 from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
 from colorization.training import checkpoint, cluster, patience, start, tryout
 from colorization.training.evaluation import is_evaluated
 from colorization.training.hooks import Interrupted
-from colorization.training.model_folder import BEST, HELD_OUT, LOCK, UNREADABLE
+from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
 from colorization.training.settings import (
     resolve_settings,
     store_settings,
@@ -147,7 +147,6 @@ def train_model(
                 split.require_same_held_out(data, Path(options.model_dir) / HELD_OUT, measures)
 
         with (
-            _staying(options, task),
             _listing_unreadable(options, task, train),
             _stoppable(train, test),
             _started(options, task, trained_steps) as start_options,
@@ -233,15 +232,6 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
         split.require_usable(photos)
     test_report = Report(len(test), "photos to test on")
     return Photos(train, Report(len(train))), Photos(test, test_report)
-
-
-def _staying(
-    options: Options, task: tf_estimator.RunConfig
-) -> contextlib.AbstractContextManager[None]:
-    """Requires that the folder of the model, which the chief has locked, is there at the end."""
-    if not task.is_chief:
-        return contextlib.nullcontext()
-    return staying(Path(options.model_dir) / LOCK, options.model_dir, "training")
 
 
 @contextlib.contextmanager

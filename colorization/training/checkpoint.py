@@ -425,6 +425,15 @@ def _error_summary(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].split(" [[")[0]
 
 
-def locked(model_dir: str) -> contextlib.AbstractContextManager[None]:
-    """Keeps other trainings out of a folder for the duration of the body; see `files.locked`."""
-    return files.locked(Path(model_dir) / LOCK, model_dir, "training", "model_dir")
+@contextlib.contextmanager
+def locked(model_dir: str) -> Iterator[None]:
+    """Keeps other trainings out of a folder for the duration of the body, at whose end it is there.
+
+    See `files.locked` and `files.staying`.
+    """
+    lock = Path(model_dir) / LOCK
+    with (
+        files.locked(lock, model_dir, "training", "model_dir"),
+        files.staying(lock, model_dir, "training"),
+    ):
+        yield
