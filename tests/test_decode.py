@@ -74,6 +74,22 @@ def test_common_layouts_of_scanners_and_editors(layout):
         np.testing.assert_allclose(photo.alpha / 255, sample.opacity, rtol=0, atol=0.003)
 
 
+@pytest.mark.parametrize("compression", ["none", "lzw"])
+@pytest.mark.parametrize("alpha", ["straight", "premultiplied", "other"])
+@pytest.mark.parametrize("colors", ["black is zero", "rgb"])
+def test_8_bits_with_a_further_channel(colors, alpha, compression):
+    sample = make(Layout(bits=8, colors=colors, alpha=alpha, compression=compression))
+    np.testing.assert_allclose(
+        np.asarray(open_photo(sample.data), float), over_white(sample), rtol=0, atol=2.1
+    )
+    if alpha == "other":
+        assert decode(sample.data).alpha is None
+    else:
+        np.testing.assert_allclose(
+            decode(sample.data).alpha / 255, sample.opacity, rtol=0, atol=0.003
+        )
+
+
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("order", "<>")
 def test_the_layouts_are_what_tifffile_takes_them_for(planar, order):

@@ -62,7 +62,7 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
     elif kind == "PNG":
         png.scale_key(picture)
     elif kind == "TIFF":
-        tiff.invert_old_jpeg(picture)
+        tiff.mend_gray_old_jpeg(picture)
     elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
         # Pillow forgets that such a palette has alpha.
         picture.palette.mode = "RGBA"

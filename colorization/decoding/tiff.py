@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 # Tags and their values follow TIFF 6.0 and the supplements of Adobe.
-_PLANAR, _PREDICTOR, _COLOR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 284, 317, 320, 338, 339
+_SAMPLES, _PLANAR, _PREDICTOR, _COLOR_MAP = 277, 284, 317, 320
+_EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
 _SMALLEST, _LARGEST, _JPEG_TABLES, _PROFILE = 340, 341, 347, 34675
 # Compressions.
 _OLD_JPEG, _WEBP = 6, 50001
@@ -128,15 +129,21 @@ def _most_bytes(page: TiffPage) -> int:
     return -(-width * page.samplesperpixel * bits // 8) * height
 
 
-def invert_old_jpeg(picture: Image.Image) -> None:
-    """Has Pillow take zero for white, which it forgets in old-style JPEG.
+def mend_gray_old_jpeg(picture: Image.Image) -> None:
+    """Has Pillow read gray pictures in old-style JPEG, of which it forgets what zero means.
+
+    Its version 13 takes each for three channels, too, and then finds it damaged.
 
     Args:
       picture: opened, not loaded yet.
     """
     tags = picture.tag_v2
-    if tags.get(COMPRESSION) == _OLD_JPEG and tags.get(PHOTOMETRIC) == _WHITE_IS_ZERO:
-        picture.tile = [tile._replace(args=("L;I", *tile.args[1:])) for tile in picture.tile]
+    photometric = tags.get(PHOTOMETRIC)
+    is_gray = photometric in (_WHITE_IS_ZERO, BLACK_IS_ZERO) and tags.get(_SAMPLES, 1) == 1
+    if is_gray and tags.get(COMPRESSION) == _OLD_JPEG:
+        picture._mode = "L"
+        order = "L" if photometric == BLACK_IS_ZERO else "L;I"
+        picture.tile = [tile._replace(args=(order, *tile.args[1:])) for tile in picture.tile]
 
 
 def widen_palette(picture: Image.Image) -> None:
@@ -177,9 +184,14 @@ def _is_left_to_pillow(page: TiffPage, data: bytes) -> bool:
     )
     if is_misread and compression in _ANY_SIZE:
         return False
-    with contextlib.suppress(Image.UnidentifiedImageError):
-        Image.open(io.BytesIO(data)).close()
-        return True
+    with (
+        contextlib.suppress(Image.UnidentifiedImageError),
+        Image.open(io.BytesIO(data)) as picture,
+    ):
+        # Pillow opens grays that are multiplied by alpha, from version 13 on, but converts them to
+        # no mode that could be shown.
+        if picture.mode != "La":
+            return True
     if compression not in _ANY_SIZE:
         raise _refusal(page)
     return False
