@@ -137,6 +137,22 @@ def test_a_replaced_photo_is_coloured_anew(run_predict, photos, tmp_path, capsys
     assert "Skipping 1 finished" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no time of the status")
+def test_a_photo_that_is_turned_in_place_is_coloured_anew(run_predict, tmp_path):
+    """Programs can turn a photo by a byte, and leave size and time of the file as they were."""
+    photo, predicted = tmp_path / "scan.jpg", tmp_path / "out/predicted/scan.jpg"
+    picture, exif = Image.new("L", (48, 32), 90), Image.Exif()
+    sizes = []
+    for orientation in (1, 6):
+        exif[0x0112] = orientation
+        picture.save(photo, exif=exif)
+        os.utime(photo, (10**9, 10**9))
+        run_predict("--input", photo)
+        sizes.append((photo.stat().st_size, Image.open(predicted).size))
+    assert sizes[0][0] == sizes[1][0]
+    assert [shown for _, shown in sizes] == [(48, 32), (32, 48)]
+
+
 def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, caplog):
     out = tmp_path / "out"
     shutil.copytree(photos, out)

@@ -24,7 +24,9 @@ class _Local:
     def size_and_time(path: str) -> tuple[int, int]:
         """Bytes, and nanoseconds from 1970 to the last change."""
         status = os.stat(path)
-        return status.st_size, status.st_mtime_ns
+        # Programs that turn or tag photos can leave the time of the content as it was. The time of
+        # the status tells of them, but on Windows it is that of creation.
+        return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
 
     @staticmethod
     def open(path: str, mode: str) -> BinaryIO:
