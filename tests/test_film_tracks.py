@@ -54,6 +54,8 @@ def packets_of(path):
         ("wma.wmv", "wmv2", "wmav2", 44100, False),
         ("eac3.mts", "libx264", "eac3", 48000, True),
         ("mp3.flv", "flv", "libmp3lame", 44100, True),
+        ("low.flv", "flv", "libmp3lame", 11025, False),
+        ("low.avi", "mpeg4", "libmp3lame", 12000, False),
         ("aac.flv", "libx264", "aac", 44100, True),
         ("pcm.mov", "libx264", "pcm_s24le", 48000, True),
         ("alac.mov", "libx264", "alac", 44100, True),
@@ -206,6 +208,22 @@ def test_chapters_subtitles_and_purposes_stay(make_film, painter, tmp_path, name
         assert [track.language for track in film.streams.subtitles] == ["ger"]
         texts = [bytes(packet) for packet in film.demux(subtitles=0) if packet.size]
     assert text in texts
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov"])
+def test_the_time_code_stays_and_no_line_says_otherwise(make_film, painter, tmp_path, name):
+    def set_up(film, video, tracks):
+        video.metadata.update(timecode="10:11:12:05", handler_name="VideoHandler")
+
+    source = make_film(name, 10, set_up=set_up)
+    # Cameras name the track of the time code, which comes last, otherwise.
+    before, mark, after = source.read_bytes().rpartition(b"VideoHandler")
+    source.write_bytes(before + b"TimeCodeHand"[: len(mark)] + after)
+    target = tmp_path / "results" / name
+    assert colorize_film(painter, str(source), target, ignore).changes == []
+    for path in (source, target):
+        with av.open(str(path)) as film:
+            assert [track.metadata["timecode"] for track in film.streams.data] == ["10:11:12:05"]
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mov"])

@@ -43,6 +43,8 @@ _COPIED_SOUND = {
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "adpcm_ima_qt", *_PCM_IN_QUICKTIME},
     "webm": {"opus", "vorbis"},
 }
+# The least sampling rate of MP3 in MP4, in Hz: MPEG-4 has none of MPEG 2.5's lower ones.
+_LEAST_MP3_RATE = 16_000
 # Codecs of subtitles that are copied, by the new container. Matroska takes all.
 _COPIED_SUBTITLES = {"mp4": {"mov_text"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
 
@@ -155,8 +157,9 @@ class Tracks:
                 return
             raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
         copied_codecs = _COPIED_SOUND.get(self._container, {codec} - {"tta"})
-        can_be_copied = codec in copied_codecs and track.index not in self._mixed_sound
-        if can_be_copied and self._copy(track):
+        is_too_slow = self._container == "mp4" and codec == "mp3" and track.rate < _LEAST_MP3_RATE
+        is_known = codec in copied_codecs and not is_too_slow
+        if is_known and track.index not in self._mixed_sound and self._copy(track):
             return
         encoder = SoundEncoder(self._result, track, codec, self._container == "webm")
         self._encoders[track.index] = encoder
@@ -259,9 +262,11 @@ def _inventory(film: InputContainer, pictures: VideoStream, tracks: list[Stream]
         elif track.type == "attachment":
             descriptions = [f"attachment {track.metadata.get('filename', '')}".strip()]
         elif track.type == "data":
-            descriptions = [
-                f"data ({_codec_name(track) or track.metadata.get('handler_name') or 'unknown'})"
-            ]
+            # The handlers of time codes, which FFmpeg writes anew, have other names.
+            handler = (
+                "timecode" if "timecode" in track.metadata else track.metadata.get("handler_name")
+            )
+            descriptions = [f"data ({_codec_name(track) or handler or 'unknown'})"]
         parts.update(descriptions)
     return parts
 
