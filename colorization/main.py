@@ -12,7 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from colorization.console import log_to_console, nobody_reads, print_error
+from colorization.console import log_to_console, nobody_reads
 from colorization.environment import restored
 from colorization.errors import UserError, explain
 from colorization.options import parse
@@ -61,15 +61,13 @@ def _run(model: str, network: Network) -> int:
         return 0
     # An ImportError says which package is missing, or which version of one.
     except (UserError, ImportError) as error:
-        print_error(f"{model}.py: {error}")
-        return 2
+        raise UserError(f"{model}.py: {error}") from error
     except Exception as error:
         batch_size = options.batch_size if options.mode in MODES_WITH_PHOTOS else 1
         explanation = None if nobody_reads() else explain(error, batch_size)
         if explanation is None or options.verbose:
             raise
-        print_error(f"{model}.py: {explanation}")
-        return 2
+        raise UserError(f"{model}.py: {explanation}") from error
 
 
 def _require_working_folder() -> None:

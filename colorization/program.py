@@ -20,6 +20,7 @@ from colorization.console import (
     print_error,
     ready_streams,
 )
+from colorization.errors import UserError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -110,11 +111,6 @@ def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Itera
             signal.signal(number, former_handler)
 
 
-def _exit(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends the program by an exception, so that nothing half-written is left."""
-    sys.exit(128 + number)
-
-
 # Libraries, and the level below which what they log is of no use to users. tifffile warns of odd
 # tags, which harm no pixel. Matplotlib, which Keras imports as well, tells of its cache of fonts.
 _QUIET = {"tifffile": logging.CRITICAL, "matplotlib": logging.ERROR}
@@ -146,25 +142,51 @@ def _quiet_libraries() -> Iterator[None]:
 def exit_code(work: Callable[[], int]) -> int:
     """Does the work of a program and returns its exit code.
 
-    That is the result of `work`; 141, for SIGPIPE, if standard output has lost its reader; or 2 if
-    standard output cannot be written.
+    That is the result of `work`; 2 if it raises a `UserError`, which is printed; 141, for SIGPIPE,
+    if standard output has lost its reader; or 2 if standard output cannot be written.
 
     Raises:
       SystemExit: with 128 + N, if signal N stops the program.
     """
-    with ready_streams(), on_stop_signals(_exit), _quiet_libraries():
+    stops: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        """Ends the program by an exception, so that nothing half-written is left."""
+        stops.append(number)
+        sys.exit(128 + number)
+
+    with ready_streams(), on_stop_signals(stop), _quiet_libraries():
         try:
             code = work()
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
-        except OSError as error:
-            if isinstance(error, BrokenPipeError) or nobody_reads():
-                return 128 + _SIGPIPE
-            # Errors about standard output have no file name.
-            if error.filename is not None or error.errno not in _WRITE_ERRORS:
+        except SystemExit as end:
+            # IPython before 8.28 fails to show one that was raised while an error was handled.
+            end.__context__ = None
+            raise
+        except Exception as error:
+            # Modules in C that are being imported turn the exception of `stop` into another.
+            if stops:
+                raise SystemExit(128 + stops[0]) from None
+            if (code := _code_of(error)) is None:
                 raise
-            print_error(f"cannot write ({(error.strerror or '').lower()})")
-            return 2
+            return code
         finally:
             give_up_output()
+
+
+def _code_of(error: Exception) -> int | None:
+    """The exit code for an error, which is printed if there is anything to say; None if unknown."""
+    if isinstance(error, UserError):
+        print_error(str(error))
+        return 2
+    if not isinstance(error, OSError):
+        return None
+    if isinstance(error, BrokenPipeError) or nobody_reads():
+        return 128 + _SIGPIPE
+    # Errors about standard output have no file name.
+    if error.filename is not None or error.errno not in _WRITE_ERRORS:
+        return None
+    print_error(f"cannot write ({(error.strerror or '').lower()})")
+    return 2

@@ -13,6 +13,7 @@ from encoding import odd_tiff
 from platforms import HANG
 
 from colorization.decoding.decode import open_photo
+from colorization.errors import UserError
 from colorization.program import exit_code
 
 
@@ -29,6 +30,12 @@ def test_exit_codes(capsys):
     with pytest.raises(OSError, match="broken data stream"):
         exit_code(broken)
     assert capsys.readouterr() == ("", "")
+
+    def refuse():
+        raise UserError("no photos; name some")
+
+    assert exit_code(refuse) == 2
+    assert capsys.readouterr() == ("", "no photos; name some\n")
 
 
 def test_programs_tell_nothing_of_odd_photos_and_leave_filters_and_levels(
@@ -68,6 +75,39 @@ def test_a_signal_ends_the_program(on_sigint):
         exit_code(interrupt)
     assert ended.value.code == 130
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("error", [ImportError, SystemError, UserError])
+def test_a_signal_ends_the_program_though_a_module_in_c_makes_an_error_of_it(
+    on_sigint, capsys, error
+):
+    on_sigint(signal.default_int_handler)
+
+    def import_module():
+        try:
+            interrupt()
+        except SystemExit:
+            raise error("initialization failed") from None
+
+    with pytest.raises(SystemExit) as ended:
+        exit_code(import_module)
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_signal_while_an_error_is_handled_leaves_no_trace_of_the_error(on_sigint):
+    """Notebooks of some years cannot show an exception with another one as its context."""
+    on_sigint(signal.default_int_handler)
+
+    def handle():
+        try:
+            raise ValueError
+        except ValueError:
+            return interrupt()
+
+    with pytest.raises(SystemExit) as ended:
+        exit_code(handle)
+    assert ended.value.__context__ is None
 
 
 def test_a_signal_that_the_program_was_started_to_ignore_is_ignored(on_sigint):
