@@ -127,11 +127,13 @@ def explain(error: BaseException, batch_size: int) -> str | None:
 
     text = str(error)
     for codes, meaning, remedy in _OF_DISKS:
-        # TensorFlow uses one exception for many errors, which its message tells apart. It puts
-        # them behind a path and a semicolon, but those between the machines of a cluster not.
+        # TensorFlow uses one exception for many errors, which its message tells apart, and another
+        # where it writes events. It puts them behind a path and a semicolon, but those between the
+        # machines of a cluster not.
         words = [f"; {os.strerror(code)}" for code in codes]
         if (isinstance(error, OSError) and error.errno in codes) or (
-            isinstance(error, tf.errors.OpError) and any(word in text for word in words)
+            isinstance(error, tf.errors.OpError | RuntimeError)
+            and any(word in text for word in words)
         ):
             return (
                 f"{meaning} ({_telling_line(text, *words)}); what was finished before is whole: "

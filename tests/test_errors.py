@@ -22,6 +22,7 @@ def exhausted(message):
         OSError(errno.EDQUOT, "Disk quota exceeded", "photo.png"),
         exhausted("models/model.ckpt-5.index; No space left on device"),
         exhausted("models/model.ckpt-5.index; Disk quota exceeded"),
+        RuntimeError("model.ckpt-5.events; No space left on device Failed to flush 1 events"),
         tf.errors.UnknownError(None, None, "model.ckpt-5; No space left on device"),
         exhausted(
             "Graph execution error:\n\nDetected at node save\nmodel.ckpt-5; No space left on device"
