@@ -355,6 +355,29 @@ def test_an_empty_test_part_is_said_and_not_to_be_tested_on(photo_folder, tmp_pa
     assert printed.splitlines()[-1].endswith(f"--train_data {tmp_path / 'out' / 'train'}")
 
 
+@pytest.mark.parametrize(
+    ("colour", "split", "said"),
+    [
+        (
+            2,
+            ["--split", "0.999999"],
+            "All of so few photos are held out; remove .* smaller --split",
+        ),
+        (0, ["--split", "0.2"], "There is nothing to train on; prepare photos in colour"),
+        (0, [], "There is nothing to train on; prepare photos in colour"),
+    ],
+)
+def test_no_training_is_advised_that_would_be_refused(
+    photo_folder, tmp_path, capsys, colour, split, said
+):
+    photos = str(photo_folder(colour, gray=2))
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), *split]
+    prepare_mode.run(None, parse("color", ["--mode", "prepare", *arguments]))
+    printed = capsys.readouterr().out
+    assert re.search(said, printed)
+    assert "Next:" not in printed
+
+
 def test_a_folder_with_other_files_is_left_alone(photo_folder, tmp_path):
     paths = find_photos([str(photo_folder(2))])
     (tmp_path / "diary.txt").write_text("Dear diary")

@@ -32,13 +32,22 @@ def run(network: Network, options: Options) -> None:
         return
     if report and report.unreadable:
         print(f"All unreadable photos: {os.path.join(options.output, UNREADABLE)}")
-    data = ["--train_data", options.output]
-    if options.split:
-        train, test = (os.path.join(options.output, part) for part in ("train", "test"))
-        data = ["--train_data", train, "--test_data", test]
-        if not read_manifest(test):
-            print(
-                f"None of so few photos is held out; remove {options.output} for a larger --split."
-            )
-            data = data[:2]
-    print(f"Next:\n  {command_line(['python', f'{options.model}.py', *data])}")
+    if data := _prepared_data(options.output, options.split):
+        print(f"Next:\n  {command_line(['python', f'{options.model}.py', *data])}")
+
+
+def _prepared_data(output: str, split: float | None) -> list[str]:
+    """The options that name what was prepared to train and test on; says what is lacking."""
+    train, test = output, None
+    if split:
+        train, test = (os.path.join(output, part) for part in ("train", "test"))
+    has_train, has_test = bool(read_manifest(train)), bool(test and read_manifest(test))
+    if not has_train and not has_test:
+        print("There is nothing to train on; prepare photos in colour.")
+        return []
+    if not has_train:
+        print(f"All of so few photos are held out; remove {output} for a smaller --split.")
+        return []
+    if test and not has_test:
+        print(f"None of so few photos is held out; remove {output} for a larger --split.")
+    return ["--train_data", train, *(["--test_data", test] if has_test else [])]
