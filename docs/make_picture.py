@@ -4,6 +4,7 @@ python docs/make_picture.py results/color_global docs/results.jpg
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -18,6 +19,8 @@ def make_picture(results: Path) -> Image.Image:
     """Two triples a row, each photo cropped to a square, of all photos that have a truth."""
     names = sorted(path.relative_to(results / "truth") for path in (results / "truth").rglob("*.*"))
     names = names[: len(names) // 2 * 2]
+    if not names:
+        sys.exit(f"make_picture.py: fewer than two photos with a truth in {results}")
     step = _SIDE + _MARGIN
     width = 2 * len(_KINDS) * step + 3 * _MARGIN
     sheet = Image.new("RGB", (width, _CAPTION + len(names) // 2 * step + _MARGIN), "white")
