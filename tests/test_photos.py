@@ -181,6 +181,10 @@ def test_a_list_of_another_ending_is_told_from_a_photo(tmp_path, name):
     (tmp_path / name).write_text("#EXTM3U\nmissing.jpg\na.jpg\n" + "x.jpg\n" * 1000)
     with pytest.raises(UserError, match=rf"{name} is no photo but a list of files; .* in \.txt"):
         find_photos([str(tmp_path / name)])
+    streamed = tmp_path / "l.m3u8"
+    streamed.write_bytes((tmp_path / name).read_bytes())
+    with pytest.raises(UserError, match=r"a list of files; make a film .* -c copy film\.mp4"):
+        find_photos([str(streamed)])
     # Among several names it is passed over as all texts are, and texts of other kinds are no lists.
     assert len(find_photos([str(tmp_path / name), str(tmp_path / "a.jpg")])) == 1
     (tmp_path / name).write_text("Dear diary\nmissing.jpg\n")

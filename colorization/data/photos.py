@@ -131,6 +131,8 @@ def _expand_all(sources: Iterable[str], films: bool) -> dict[str, list[_NamedPat
         for source, paths in named.items():
             if paths == [_NamedPath(source)] and _is_list(source):
                 remedy = "rename it, as the names of lists end in .txt"
+                if source.lower().endswith(".m3u8"):
+                    remedy = f"make a film of them: ffmpeg -i {source} -c copy film.mp4"
                 raise UserError(f"{source} is no photo but a list of files; {remedy}")
         return named
     # A shell may name any text file beside photos; it is no list unless a line names a photo.
