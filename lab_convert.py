@@ -281,16 +281,15 @@ def _draw(photo: np.ndarray, path: Path) -> None:
         figure.savefig(temporary, format=kind)
 
 
-def _failed(attempt: str, why: object) -> int:
-    print(f"lab_convert.py: cannot {attempt}: {why}", file=sys.stderr)
-    return 2
-
-
 def main() -> int:
-    """Runs the command line and returns its exit code: 0, or 2 if a file is no good."""
+    """Runs the command line and returns its exit code.
+
+    Raises:
+      UserError: a file is no good.
+    """
     from colorization.data.photo_files import read_file
     from colorization.decoding.decode import open_photo
-    from colorization.errors import UnreadablePhoto, reason
+    from colorization.errors import UnreadablePhoto, UserError, reason
 
     parser = argparse.ArgumentParser(description="Draw L*, a* and b* of a photo side by side.")
     parser.add_argument("photo", metavar="PHOTO", help="larger ones are reduced to 1024 pixels")
@@ -300,12 +299,12 @@ def main() -> int:
     try:
         photo = open_photo(read_file(options.photo))
     except UnreadablePhoto as error:
-        return _failed(f"read {options.photo}", error)
+        raise UserError(f"{parser.prog}: cannot read {options.photo}: {error}") from error
     photo.thumbnail((1024, 1024))
     try:
         _draw(np.asarray(photo), Path(output))
     except (OSError, ValueError) as error:
-        return _failed(f"write {output}", reason(error))
+        raise UserError(f"{parser.prog}: cannot write {output}: {reason(error)}") from error
     print(output)
     return 0
 

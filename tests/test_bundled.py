@@ -1,3 +1,5 @@
+"""The bundled photos: crops of scikit-image's, some to train on and others to test on."""
+
 import os
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""A model folder's checkpoints: the latest, the best, damaged ones and those of killed runs."""
+
 import itertools
 import json
 import logging

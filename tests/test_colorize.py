@@ -1,3 +1,5 @@
+"""Colorizer: photos of any size and kind in, coloured pictures out."""
+
 import io
 import json
 import os

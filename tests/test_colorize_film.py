@@ -1,3 +1,5 @@
+"""Films through `colorize_film` and `--mode predict`: pictures, sizes, times and refusals."""
+
 import errno
 import os
 import signal

@@ -1,3 +1,5 @@
+"""The names that pictures get, and a folder of photos coloured by threads."""
+
 import errno
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""Sidecars, thumbnails, backups and other files beside photos, which are no photos."""
+
 import glob
 import io
 import logging

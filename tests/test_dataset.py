@@ -1,3 +1,5 @@
+"""The tf.data pipelines: every photo once, against scikit-image, and who is left out."""
+
 import itertools
 import logging
 import os

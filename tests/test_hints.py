@@ -1,3 +1,5 @@
+"""Hints and strokes, from the command line to the cells of the network's output."""
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,3 +1,5 @@
+"""sRGB to CIE L*a*b* and back, against scikit-image, and the script that draws the channels."""
+
 import itertools
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from platforms import HANG
 from skimage.color import lab2rgb, lab2xyz, rgb2lab
 
 import lab_convert
+from colorization.program import exit_code
 from lab_convert import (
     decode_chroma,
     encode_chroma,
@@ -268,7 +271,7 @@ def test_main_refuses(tmp_path, monkeypatch, capsys, arguments, complaint):
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab_convert.py", *arguments])
-    assert lab_convert.main() == 2
+    assert exit_code(lab_convert.main) == 2
     out, errors = capsys.readouterr()
     assert out == ""
     assert errors.startswith(f"lab_convert.py: {complaint}")
@@ -283,7 +286,7 @@ def test_main_refuses_output(tmp_path, monkeypatch, capsys, output):
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png", "--output", output])
-    assert lab_convert.main() == 2
+    assert exit_code(lab_convert.main) == 2
     assert capsys.readouterr().err.startswith(f"lab_convert.py: cannot write {output}: ")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -294,7 +297,7 @@ def test_main_refuses_broken_photo(tmp_path, monkeypatch, capsys):
     (tmp_path / "photo.png").write_bytes(whole[: len(whole) // 2])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png"])
-    assert lab_convert.main() == 2
+    assert exit_code(lab_convert.main) == 2
     assert capsys.readouterr().err.startswith("lab_convert.py: cannot read photo.png: ")
     assert not (tmp_path / "photo_lab.png").exists()
 
@@ -304,7 +307,7 @@ def test_main_reduces_large_photos(tmp_path, monkeypatch):
     output = tmp_path / f"{'a' * 251}.jpg"  # as long as names can be
     arguments = ["lab_convert.py", str(tmp_path / "photo.jpg"), "--output", str(output)]
     monkeypatch.setattr(sys, "argv", arguments)
-    assert lab_convert.main() == 0
+    assert exit_code(lab_convert.main) == 0
     with Image.open(output) as sheet:
         assert sheet.format == "JPEG" and sheet.size == (3 * 1024, 200 + 24)
 
@@ -314,7 +317,7 @@ def test_main_draws_photos_of_16_bits(tmp_path, monkeypatch):
     Image.fromarray(values).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png"])
-    assert lab_convert.main() == 0
+    assert exit_code(lab_convert.main) == 0
     with Image.open("photo_lab.png") as sheet:
         grays = np.asarray(sheet)[-8:, :64, 0]
     assert np.abs(grays - values / 257).max() <= 1
@@ -327,7 +330,7 @@ def test_main_heeds_profile_and_transparency(tmp_path, monkeypatch, swapped_prof
     photo.save(tmp_path / "photo.png", icc_profile=swapped_profile)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab_convert.py", "photo.png"])
-    assert lab_convert.main() == 0
+    assert exit_code(lab_convert.main) == 0
     with Image.open("photo_lab.png") as sheet:
         panel = np.asarray(sheet.convert("RGB"))[-30:, :40]
     blue = float(rgb2lab(np.array([[0.0, 0.0, 1.0]]))[0, 0])

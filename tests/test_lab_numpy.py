@@ -1,3 +1,5 @@
+"""The conversions without TensorFlow, against scikit-image and the ops of lab_convert."""
+
 import numpy as np
 import pytest
 from skimage.color import rgb2lab

@@ -1,3 +1,5 @@
+"""A photo's L*, a* and b* as they are cached, and the crops that are cut from them."""
+
 import numpy as np
 import pytest
 from PIL import Image

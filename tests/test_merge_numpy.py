@@ -1,3 +1,5 @@
+"""Predicted chroma joined with a photo's own lightness, against the ops and scikit-image."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

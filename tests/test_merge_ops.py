@@ -1,3 +1,5 @@
+"""The same merge as TensorFlow ops, as exported models have it."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""The command line: defaults, what values may be, and what is refused."""
+
 import subprocess
 import sys
 from pathlib import Path

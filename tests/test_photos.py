@@ -1,3 +1,5 @@
+"""Which photos folders, globs, lists and names stand for, and in which places."""
+
 import codecs
 import errno
 import glob

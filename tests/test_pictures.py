@@ -1,3 +1,5 @@
+"""Coloured pictures as files: formats, dates, orientation, resolution and transparency."""
+
 import io
 
 import numpy as np

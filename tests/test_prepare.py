@@ -1,3 +1,5 @@
+"""Photos to shards: whole, once each, by several machines, and after interruptions."""
+
 import hashlib
 import json
 import logging

@@ -1,3 +1,5 @@
+"""Hints spread along lightness, against a dense solver."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The records of what has been coloured, damaged ones included."""
+
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor

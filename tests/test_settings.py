@@ -1,3 +1,5 @@
+"""The settings that are stored with a model."""
+
 import dataclasses
 import json
 
