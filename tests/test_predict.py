@@ -16,6 +16,7 @@ from platforms import HANG, any_names, link, movable
 from predicting import contents, names, pixels
 
 import color_global
+from colorization.data.photo_files import file_version
 from colorization.data.places import in_shard
 from colorization.errors import UserError
 from colorization.files import atomic_write
@@ -151,6 +152,20 @@ def test_a_photo_that_is_turned_in_place_is_coloured_anew(run_predict, tmp_path)
         sizes.append((photo.stat().st_size, Image.open(predicted).size))
     assert sizes[0][0] == sizes[1][0]
     assert [shown for _, shown in sizes] == [(48, 32), (32, 48)]
+
+
+def test_content_is_compared_once_after_a_photo_got_a_new_time(run_predict, photos, tmp_path):
+    photo, out = photos / "colour0.png", tmp_path / "out"
+    run_predict("--input", photo)
+    before = read_finished(out)["colour0.png"]
+    os.utime(photo, (10**9, 10**9))
+    run_predict("--input", photo)
+    after = read_finished(out)["colour0.png"]
+    assert after.version == file_version(str(photo)) != before.version
+    assert after._replace(version=before.version) == before
+    records = (out / "finished.jsonl").read_bytes()
+    run_predict("--input", photo)
+    assert (out / "finished.jsonl").read_bytes() == records
 
 
 def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, caplog):

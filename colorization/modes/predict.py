@@ -13,7 +13,7 @@ from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
 from colorization.data.photo_files import file_version, films_among
 from colorization.data.photos import find_places
-from colorization.data.places import in_shard, places_in_common_folder
+from colorization.data.places import in_shard, photo_id, places_in_common_folder
 from colorization.data.report import Report, named_reasons
 from colorization.data.split import has_own_photos, photos_for_testing
 from colorization.errors import UnreadableFilm, UnreadablePhoto, UserError, why_not_coloured
@@ -36,9 +36,9 @@ from colorization.prediction.results import (
     add_finished,
     claimed,
     existing,
-    is_up_to_date,
     picture_names,
     read_known,
+    shown_version,
     without_results,
 )
 from colorization.training.general_model import with_model
@@ -301,8 +301,15 @@ def _unfinished(
 
     def is_finished(path: str) -> bool:
         picture = finished.get(names[path])
-        if picture is None or not is_up_to_date(picture, path):
+        version = picture and shown_version(picture, path)
+        if version is None:
             return False
+        if version != picture.version and picture.photo == photo_id(path):
+            # Later runs need not compare the content again.
+            add_finished(
+                Path(options.output), names[path], path, version, picture.scores, picture.hints,
+                options.shard,
+            )  # fmt: skip
         # Colouring a folder again without hints keeps the pictures that were made with some.
         if not (options.hint or options.hints):
             return True

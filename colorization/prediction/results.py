@@ -341,19 +341,22 @@ def _folders(names: Iterable[str]) -> set[str]:
 
 def is_of_photo(picture: Finished, path: str) -> bool:
     """Whether a picture was made from a photo: from this path, or from the same content."""
-    return picture.photo == photo_id(path) or is_up_to_date(picture, path)
+    return picture.photo == photo_id(path) or shown_version(picture, path) is not None
 
 
-def is_up_to_date(picture: Finished, path: str) -> bool:
-    """Whether a picture was made from the content that a photo has now.
+def shown_version(picture: Finished, path: str) -> Version | None:
+    """The version of a photo now, if a picture was made from the content that it has; else None.
 
     The same path, size and time are taken as proof; otherwise the content is compared.
     """
     if picture.version is None:
-        return False
+        return None
     with contextlib.suppress(UnreadablePhoto):
         size, time = size_and_time(path)
         if size == picture.version.size:
-            looks_unchanged = picture.photo == photo_id(path) and time == picture.version.time
-            return looks_unchanged or file_version(path).sha256 == picture.version.sha256
-    return False
+            if picture.photo == photo_id(path) and time == picture.version.time:
+                return picture.version
+            version = file_version(path)
+            if version.sha256 == picture.version.sha256:
+                return version
+    return None
