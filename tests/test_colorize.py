@@ -259,13 +259,20 @@ def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_f
     best = Path(livelier) / "best"
     best.mkdir()
     figures = {"loss": 1.0, "evaluations_since": 0}
-    (best / "evaluation.json").write_text(json.dumps({**figures, "saturation": 1.5}))
+    (best / "evaluation.json").write_text(json.dumps({**figures, "saturation": 1.1}))
     small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
-    chroma = [
-        Colorizer(folder, precision="float32", saturation=2.0).predict(small, small)
-        for folder in (plain, livelier)
-    ]
-    np.testing.assert_allclose(chroma[1], 1.5 * chroma[0], rtol=1e-4, atol=1e-4)
+
+    def predicted(folder, saturation):
+        colorizer = Colorizer(folder, precision="float32", saturation=saturation)
+        return colorizer.predict(small, small)
+
+    chroma = predicted(livelier, 1.0)
+    np.testing.assert_allclose(chroma, 1.1 * predicted(plain, 1.0), rtol=1e-4, atol=1e-4)
+    # The page multiplies itself, and shall have the same pictures to the byte.
+    for saturation in (1.2, 1.7):
+        np.testing.assert_array_equal(
+            predicted(livelier, saturation), chroma * np.float32(saturation)
+        )
 
 
 def pulled_apart(chroma: np.ndarray, vibrance: float) -> np.ndarray:

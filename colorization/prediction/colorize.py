@@ -89,7 +89,7 @@ class Colorizer:
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
         has_style = style is not None
-        trained = TrainedNetwork(model_dir, network, precision, has_style, saturation)
+        trained = TrainedNetwork(model_dir, network, precision, has_style)
         if has_style and not trained.has_global_features:
             raise UserError(
                 f"--style needs global features, and {model_dir} is a model of color.py, which "
@@ -107,6 +107,9 @@ class Colorizer:
             self._chroma = predict(self._lightness, self._whole)[0]
         self._session = tf1.Session(graph=self._graph)
         load(self._session)
+        # TensorFlow would join it with other factors, and round otherwise than whoever multiplies a
+        # prediction does.
+        self._saturation = np.float32(saturation)
         self._style = self.small_lightness(_photo(style).pixels) if has_style else None
 
     def colorize(
@@ -199,7 +202,7 @@ class Colorizer:
         """
         _require_no_fork()
         fed = {self._lightness: small[None], self._whole: whole[None]}
-        return self._session.run(self._chroma, fed)
+        return self._session.run(self._chroma, fed) * self._saturation
 
     def merge(self, pixels: np.ndarray, small: np.ndarray, chroma: np.ndarray) -> np.ndarray:
         """Gives a photo the predicted colours; see `merge_numpy.merge`."""
