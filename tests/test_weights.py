@@ -145,6 +145,17 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
 
 
+def test_weights_of_the_best_checkpoints_own_folder_keep_its_saturation(model_folder, tmp_path):
+    copied = tmp_path / "best of a model"
+    shutil.copytree(model_folder(), copied)
+    figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 0.8}
+    (copied / "evaluation.json").write_text(json.dumps(figures))
+    export_weights(str(copied), tmp_path / "weights")
+    assert stored_liveliness(str(tmp_path / "weights")).saturation == pytest.approx(0.8)
+    export_weights(str(copied), tmp_path / "livelier", saturation=1.5)
+    assert stored_liveliness(str(tmp_path / "livelier")).saturation == pytest.approx(1.2)
+
+
 @pytest.mark.parametrize("found", [0.1, 1.1, 30.0])
 def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, found):
     folder = with_evaluation(model_folder(), tmp_path / "model", found)

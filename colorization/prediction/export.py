@@ -22,7 +22,7 @@ from colorization.model import merge_ops
 from colorization.prediction.pictures import JPEG_QUALITY
 from colorization.prediction.trained_network import TrainedNetwork
 from colorization.training import checkpoint, weights
-from colorization.training.evaluation import stored_evaluation
+from colorization.training.evaluation import best_evaluation
 from colorization.training.model_folder import BEST, EVALUATION, HELD_OUT, SETTINGS
 from colorization.training.settings import copy_settings
 
@@ -179,7 +179,7 @@ def export_weights(
       OSError: the folder cannot be written to.
     """
     _, values = checkpoint.best_tensors(model_dir)
-    evaluation = stored_evaluation(Path(model_dir) / BEST)
+    evaluation = best_evaluation(Path(model_dir))
     livelier = {} if vibrance is None else {"vibrance": vibrance}
     if saturation != 1:
         # Reading limits the measured saturation, but not the one that the user asked for.

@@ -34,6 +34,15 @@ def stored_evaluation(folder: Path) -> dict[str, float] | None:
     return evaluation if {"loss", "evaluations_since"} <= evaluation.keys() else None
 
 
+def best_evaluation(model_dir: Path) -> dict[str, float] | None:
+    """The metrics of a model's best checkpoint, whose own folder is a model's folder itself.
+
+    Returns:
+      None if training has stored none.
+    """
+    return stored_evaluation(model_dir / BEST) or stored_evaluation(model_dir)
+
+
 def same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
     """Whether two evaluations used the same photos, judged by the errors of a colourless guess."""
     return all(

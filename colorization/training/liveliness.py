@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colorization.training import weights
-from colorization.training.evaluation import SATURATION_LIMITS, stored_evaluation
+from colorization.training.evaluation import SATURATION_LIMITS, best_evaluation
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 _log = logging.getLogger(__name__)
@@ -39,8 +39,7 @@ def stored_liveliness(model_dir: str) -> Liveliness:
       there should be one.
     """
     folder = Path(model_dir)
-    # The folder of the best checkpoint is a model's folder itself.
-    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder)
+    stored = best_evaluation(folder)
     if stored is None and _should_have_evaluation(folder):
         _log.warning(
             "%s of %s is missing or damaged: colours may be paler than they should; restore the "
@@ -61,7 +60,7 @@ def stored_liveliness(model_dir: str) -> Liveliness:
 
 def liveliness_figures(folder: Path) -> dict[str, float]:
     """The figures that `stored_liveliness` reads, as far as a model has them."""
-    stored = stored_evaluation(folder / BEST) or stored_evaluation(folder) or {}
+    stored = best_evaluation(folder) or {}
     return {name: stored[name] for name in _LIVELINESS_FIGURES if name in stored}
 
 
