@@ -371,6 +371,14 @@ def test_a_model_passed_on_takes_along_what_was_held_out(
     assert "was trained on photos of these sizes before" in capsys.readouterr().out
 
 
+def test_nothing_is_trained_in_the_folder_of_the_best_checkpoint(trained, photos):
+    before = bytes_below(trained)
+    for folder in (trained / "best", f"{trained}/best/"):
+        with pytest.raises(UserError, match=r"holds the best checkpoint of .*; to start from"):
+            run(train, "--train_data", photos, "--model_dir", folder, "--max_steps", 9)
+    assert bytes_below(trained) == before
+
+
 def test_evaluating_the_best_checkpoint_leaves_what_training_stored(trained, photos, capsys):
     before = bytes_below(trained)
     run(evaluate, "--test_data", photos, "--model_dir", trained / "best")

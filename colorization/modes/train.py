@@ -23,7 +23,7 @@ from colorization.options import Options
 from colorization.training import checkpoint, cluster, patience, start, tryout
 from colorization.training.evaluation import is_evaluated
 from colorization.training.hooks import Interrupted
-from colorization.training.model_folder import BEST, HELD_OUT, UNREADABLE
+from colorization.training.model_folder import BEST, HELD_OUT, SETTINGS, UNREADABLE
 from colorization.training.settings import (
     resolve_settings,
     store_settings,
@@ -69,11 +69,20 @@ def run(network: Network, options: Options) -> None:
 
 
 def require_trainable(model_dir: str) -> None:
-    """Requires that a folder holds no weights without what only training needs.
+    """Requires that a folder is neither one of weights alone nor that of a best checkpoint.
+
+    Training in the latter would delete the checkpoint that the other modes take.
 
     Raises:
-      UserError: it does.
+      UserError: it is.
     """
+    folder = Path(os.path.realpath(model_dir))
+    if folder.name == BEST and (folder.parent / SETTINGS).exists():
+        raise UserError(
+            f"{model_dir} holds the best checkpoint of {folder.parent}: to go on with that, give "
+            f"--model_dir {folder.parent}; to start from the best one, --warm_start {model_dir} "
+            "and another --model_dir"
+        )
     if checkpoint.holds_weights_only(model_dir):
         raise UserError(
             f"{model_dir} holds weights without what training needs; to go on from them, "
