@@ -268,6 +268,12 @@ def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_f
 
     chroma = predicted(livelier, 1.0)
     np.testing.assert_allclose(chroma, 1.1 * predicted(plain, 1.0), rtol=1e-4, atol=1e-4)
+    # What tells pictures of different models apart tells these.
+    prints = {
+        Colorizer(folder, saturation=saturation).fingerprint
+        for folder, saturation in ((plain, 1), (plain, 1.0), (livelier, 1), (livelier, 1.1))
+    }
+    assert len(prints) == 3
     # The page multiplies itself, and shall have the same pictures to the byte.
     for saturation in (1.2, 1.7):
         np.testing.assert_array_equal(

@@ -17,7 +17,7 @@ from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.pictures import decode, decode_pages, encode, notes
-from colorization.prediction.results import is_up_to_date, picture_names, read_finished
+from colorization.prediction.results import picture_names, read_finished, shown_version
 
 
 def album(colourful) -> bytes:
@@ -112,7 +112,7 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     assert problems == [reason]
     # The next run finds it unfinished, and complains again.
     (picture,) = read_finished(tmp_path / "out").values()
-    assert not is_up_to_date(picture, str(tmp_path / "album.tif"))
+    assert shown_version(picture, str(tmp_path / "album.tif")) is None
 
 
 @pytest.mark.parametrize("count", [1, 3])

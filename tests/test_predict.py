@@ -168,6 +168,23 @@ def test_content_is_compared_once_after_a_photo_got_a_new_time(run_predict, phot
     assert (out / "finished.jsonl").read_bytes() == records
 
 
+def test_finished_pictures_of_another_model_or_other_options_are_told(
+    run_predict, photos, tmp_path, capsys
+):
+    def said(*arguments):
+        capsys.readouterr()
+        run_predict("--input", photos, *arguments)
+        return capsys.readouterr().out
+
+    said()
+    assert "Skipping 2 finished photos; --overwrite" in said()
+    for changed in (["--saturation", 1.2], ["--quality", 50]):
+        told = "2 finished photos, 2 of them by another model or with other options; --overwrite"
+        assert told in said(*changed)
+    run_predict("--input", photos / "colour0.png", "--overwrite", "--saturation", 1.2)
+    assert "finished photos, 1 of them by another model" in said()
+
+
 def test_files_of_others_in_the_results_folder_stay(run_predict, photos, tmp_path, caplog):
     out = tmp_path / "out"
     shutil.copytree(photos, out)

@@ -26,7 +26,7 @@ from colorization.options import Options
 from colorization.pages.gallery import write_gallery_of_results
 from colorization.pages.page import require_own_page
 from colorization.prediction.colorize import Colorizer
-from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.colorize_folder import colorize_photos, how_made
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
 from colorization.prediction.pictures import FORMATS, CannotEncode
 from colorization.prediction.portable_names import portable
@@ -80,7 +80,8 @@ def run(network: Network, options: Options) -> None:
         _say_which_names_change(places, names)
         # Photos come first, because a film may take all night.
         if photos:
-            unfinished = _unfinished(photos, names, finished, options, "photos", hints)
+            made = how_made(colorizer, options.quality)
+            unfinished = _unfinished(photos, names, finished, options, made, "photo", hints)
             if options.keep != "predicted":
                 _say_what_is_bare(
                     [names[path] for path in photos if path not in unfinished], output
@@ -90,7 +91,8 @@ def run(network: Network, options: Options) -> None:
         if films:
             if options.format and not photos:
                 print("--format is for photos; films keep their kind, or become MP4.")
-            unfinished = _unfinished(films, names, finished, options, "films")
+            made = colorizer.fingerprint
+            unfinished = _unfinished(films, names, finished, options, made, "film")
             _colorize_films(colorizer, unfinished, output, options, report)
             _show(output, options)
     if not photos and not films:
@@ -242,7 +244,8 @@ def _colorize_films(
             except (UnreadablePhoto, UnreadableFilm, MemoryError, OSError) as error:
                 report.add_unreadable(film, why_not_coloured(error, name))
                 continue
-        add_finished(output, name, film, version, {}, shard=options.shard)
+        made = colorizer.fingerprint
+        add_finished(output, name, film, version, {}, shard=options.shard, made=made)
         print(f"Coloured {counted(coloured.frames, 'frame')} into {printable(str(target))}.")
         if coloured.changes:
             print(f"Other than in {printable(film)}: {'; '.join(coloured.changes)}.")
@@ -291,12 +294,14 @@ def _unfinished(
     names: dict[str, str],
     finished: dict[str, Finished],
     options: Options,
+    made: str,
     noun: str,
     hints: dict[str, Hints] | None = None,
 ) -> dict[str, str]:
     """Path -> name of photos or films that are still to be coloured.
 
-    They have no picture yet, or have since been changed or given other hints.
+    They have no picture yet, or have since been changed or given other hints. Others keep theirs,
+    even if it is not `made` in the way of this run, which is said.
     """
 
     def is_finished(path: str) -> bool:
@@ -308,7 +313,7 @@ def _unfinished(
             # Later runs need not compare the content again.
             add_finished(
                 Path(options.output), names[path], path, version, picture.scores, picture.hints,
-                options.shard,
+                options.shard, picture.made,
             )  # fmt: skip
         # Colouring a folder again without hints keeps the pictures that were made with some.
         if not (options.hint or options.hints):
@@ -320,8 +325,13 @@ def _unfinished(
             return False
 
     unfinished = [path for path in paths if options.overwrite or not is_finished(path)]
-    if skipped := len(paths) - len(unfinished):
-        print(f"Skipping {skipped:,} finished {noun}; --overwrite colours them anew.")
+    if skipped := set(paths) - set(unfinished):
+        others = sum(finished[names[path]].made not in ("", made) for path in skipped)
+        made_otherwise = f", {others:,} of them by another model or with other options"
+        print(
+            f"Skipping {counted(len(skipped), f'finished {noun}')}"
+            f"{made_otherwise if others else ''}; --overwrite colours them anew."
+        )
     return {path: names[path] for path in unfinished}
 
 

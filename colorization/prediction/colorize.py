@@ -9,6 +9,7 @@ picture = colorizer.colorize("photo.jpg")  # uint8 RGB [height, width, 3]
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import math
 import os
@@ -111,6 +112,13 @@ class Colorizer:
         # prediction does.
         self._saturation = np.float32(saturation)
         self._style = self.small_lightness(_photo(style).pixels) if has_style else None
+        digest = hashlib.blake2b(
+            f"{trained.fingerprint} {self._saturation}".encode(), digest_size=8
+        )
+        if self._style is not None:
+            digest.update(self._style.tobytes())
+        # Tells pictures that other models, or other arguments, have made.
+        self.fingerprint = digest.hexdigest()
 
     def colorize(
         self, image: str | os.PathLike | np.ndarray, hints: Hints | None = None

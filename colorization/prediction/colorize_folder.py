@@ -103,6 +103,11 @@ def colorize_photos(
     return scores
 
 
+def how_made(colorizer: Colorizer, quality: int) -> str:
+    """Tells pictures apart that differ because of the model or of options; see `Finished`."""
+    return f"{colorizer.fingerprint} {quality}"
+
+
 class _Run(NamedTuple):
     """The arguments that all photos of a run share; see `colorize_photos`."""
 
@@ -132,8 +137,9 @@ class _Run(NamedTuple):
                     (self.output / view / name).unlink(missing_ok=True)
             # Without a version, every run colours and reports a photo with unreadable pages.
             recorded_version = None if path in self.report.unreadable else version
+            made = how_made(self.colorizer, self.quality)
             add_finished(
-                self.output, name, path, recorded_version, scores, digest(hints), self.shard
+                self.output, name, path, recorded_version, scores, digest(hints), self.shard, made
             )
         except (UnreadablePhoto, CannotEncode, UserError, MemoryError, OSError) as error:
             # Wrong hints end the run of a single photo; in a run of many, the others go on.

@@ -57,12 +57,14 @@ class Finished(NamedTuple):
       version: of the photo; None if it was not recorded, or if the picture was only begun.
       scores: see `colorize_folder.colorize_photos`.
       hints: digest of its hints, see `hints.digest`; empty if there were none.
+      made: tells what other models, or other options, would have made; empty if not recorded.
     """
 
     photo: str
     version: Version | None
     scores: dict[str, float]
     hints: str = ""
+    made: str = ""
 
 
 @contextlib.contextmanager
@@ -111,6 +113,7 @@ def add_finished(
     scores: Mapping[str, float],
     hints: str = "",
     shard: tuple[int, int] = (0, 1),
+    made: str = "",
 ) -> None:
     """Adds a picture to the record; several threads may do so.
 
@@ -122,6 +125,7 @@ def add_finished(
       scores: see `colorize_folder.colorize_photos`.
       hints: see `Finished`.
       shard: the shard to whose record it is added.
+      made: see `Finished`.
 
     Raises:
       OSError: the record cannot be written.
@@ -135,6 +139,8 @@ def add_finished(
     }
     if hints:
         facts["hints"] = hints
+    if made:
+        facts["made"] = made
     _add(output / f"{FINISHED}{_shard_suffix(shard)}.jsonl", facts)
 
 
@@ -208,6 +214,7 @@ def _read_file(path: Path) -> dict[str, tuple[float, Finished]]:
                     _version(facts.get("version")),
                     _valid_scores(facts["scores"]),
                     str(facts.get("hints", "")),
+                    str(facts.get("made", "")),
                 )
                 found[str(facts["picture"])] = float(facts.get("noted", 0)), picture
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from colorization.errors import UserError
 from colorization.model.layers import Layers, Network, new_graph, working_precision
 from colorization.options import Options
 from colorization.training import checkpoint
-from colorization.training.liveliness import stored_liveliness
+from colorization.training.liveliness import Liveliness, stored_liveliness
 from colorization.training.settings import resolve_settings, stored_settings
 
 tf1 = tf.compat.v1
@@ -32,6 +33,7 @@ class TrainedNetwork:
 
     Attributes:
       has_global_features: whether the network computes any, so that a style photo can replace them.
+      fingerprint: tells what it predicts from what other checkpoints, or another liveliness, do.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class TrainedNetwork:
             self._separate_whole = separate_whole and nn.has_global_features
             inputs = [lightness, whole] if self._separate_whole else [lightness]
             stored = stored_liveliness(model_dir)
+            self.fingerprint = _fingerprint(values, stored)
             chroma = logits * (settings["chroma_scale"] * stored.saturation)
             chroma = livelier(chroma, stored.vibrance if vibrance is None else vibrance)
             tf.multiply(chroma, saturation, name="chroma")
@@ -150,6 +153,18 @@ class TrainedNetwork:
             session.run(assignments, values)
 
         return predict, load
+
+
+def _fingerprint(values: dict[str, np.ndarray], liveliness: Liveliness) -> str:
+    """A hash of a checkpoint and its liveliness, without the kernels, which take long to read.
+
+    No step of training leaves the biases as they are.
+    """
+    digest = hashlib.blake2b(repr(liveliness).encode(), digest_size=8)
+    for name in sorted(values):
+        if values[name].ndim <= 1:
+            digest.update(values[name].tobytes())
+    return digest.hexdigest()
 
 
 def livelier(chroma: tf.Tensor, vibrance: float) -> tf.Tensor:
