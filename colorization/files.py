@@ -351,5 +351,7 @@ def require_writable(folder: str, option: str) -> None:
     while not existing.exists() and existing != existing.parent:
         _require_no_dangling_link(existing, option)
         existing = existing.parent
+    if existing.is_file():
+        raise UserError(f"{existing} is a file; name a folder in --{option}")
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise UserError(f"cannot write to {folder}; make {existing} writable or change --{option}")

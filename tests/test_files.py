@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from colorization import files
+from colorization.errors import UserError
 from colorization.files import atomic_write, private_folder, remove_left_behind
 
 
@@ -58,3 +59,10 @@ def test_containers_that_share_a_name_leave_each_others_work_alone(tmp_path, mon
         namespace.unlink()
         remove_left_behind(tmp_path)
         assert {*tmp_path.iterdir()} == {temporary}
+
+
+def test_a_file_is_no_folder_to_write_to(tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    for path in ("photo.jpg", "photo.jpg/below"):
+        with pytest.raises(UserError, match=r"photo\.jpg is a file; name a folder in --output"):
+            files.require_writable(str(tmp_path / path), "output")

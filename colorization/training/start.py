@@ -77,7 +77,11 @@ def _new_start(options: Options, bundled: bool) -> tuple[str, str | None]:
     if options.warm_start:
         folder = located(options.warm_start, options.model)
         return _start_name(options.warm_start, options.model), folder
-    if bundled or options.from_scratch or options.given & _NETWORK_OPTIONS:
+    if bundled or options.from_scratch:
+        return "", None
+    if shaping := sorted(options.given & _NETWORK_OPTIONS):
+        names = ", ".join(f"--{name}" for name in shaping)
+        print(f"Starting from nothing, for {names} may not fit the general model.")
         return "", None
     try:
         folder = general_model(options.model)
