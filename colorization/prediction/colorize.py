@@ -54,6 +54,9 @@ class Colorizer:
     where their packages are installed, and longer colour profiles of PNG. What Pillow warns of and
     tifffile logs about odd photos harms no pixel, and is the program's to show or to hide; but as
     errors such warnings would make these photos unreadable.
+
+    Attributes:
+      fingerprint: differs where another model, style or saturation would give other pictures.
     """
 
     def __init__(
@@ -117,7 +120,6 @@ class Colorizer:
         )
         if self._style is not None:
             digest.update(self._style.tobytes())
-        # Tells pictures that other models, or other arguments, have made.
         self.fingerprint = digest.hexdigest()
 
     def colorize(
