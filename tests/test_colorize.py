@@ -262,23 +262,16 @@ def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_f
     (best / "evaluation.json").write_text(json.dumps({**figures, "saturation": 1.1}))
     small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
 
-    def predicted(folder, saturation):
-        colorizer = Colorizer(folder, precision="float32", saturation=saturation)
-        return colorizer.predict(small, small)
-
-    chroma = predicted(livelier, 1.0)
-    np.testing.assert_allclose(chroma, 1.1 * predicted(plain, 1.0), rtol=1e-4, atol=1e-4)
-    # What tells pictures of different models apart tells these.
-    prints = {
-        Colorizer(folder, saturation=saturation).fingerprint
-        for folder, saturation in ((plain, 1), (plain, 1.0), (livelier, 1), (livelier, 1.1))
-    }
-    assert len(prints) == 3
+    made = [
+        Colorizer(folder, precision="float32", saturation=saturation)
+        for folder, saturation in ((plain, 1.0), (livelier, 1.0), (livelier, 1.2), (livelier, 1.7))
+    ]
+    chroma = [colorizer.predict(small, small) for colorizer in made]
+    np.testing.assert_allclose(chroma[1], 1.1 * chroma[0], rtol=1e-4, atol=1e-4)
     # The page multiplies itself, and shall have the same pictures to the byte.
-    for saturation in (1.2, 1.7):
-        np.testing.assert_array_equal(
-            predicted(livelier, saturation), chroma * np.float32(saturation)
-        )
+    for saturation, multiplied in ((1.2, chroma[2]), (1.7, chroma[3])):
+        np.testing.assert_array_equal(multiplied, chroma[1] * np.float32(saturation))
+    assert len({colorizer.fingerprint for colorizer in made}) == len(made)
 
 
 def pulled_apart(chroma: np.ndarray, vibrance: float) -> np.ndarray:

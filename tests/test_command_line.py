@@ -244,12 +244,12 @@ def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
         (
             "color_global.py",
             ["--mode", "predict", "--input", "photos", "--output", "photos/gray.png"],
-            ["cannot write", "--output"],
+            ["gray.png is a file", "--output"],
         ),
         (
             "color.py",
             ["--train_data", "photos", "--test_data", "photos", "--model_dir", "photos/gray.png/x"],
-            ["cannot write", "--model_dir"],
+            ["gray.png is a file", "--model_dir"],
         ),
     ],
 )
@@ -388,7 +388,7 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
         "  python color.py --train_data 'in [2]/train' --test_data 'in [2]/test'"
     )
     arguments = (*arguments, "prepared")
-    done = run("color.py", *arguments, folder=tmp_path)
+    done = run_here("color.py", *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == (
