@@ -1,4 +1,4 @@
-"""The same merge as TensorFlow ops, as exported models have it."""
+"""Predicted chroma joined with a photo's own lightness by TensorFlow ops, as exports do it."""
 
 import numpy as np
 import pytest

@@ -91,8 +91,7 @@ def run(network: Network, options: Options) -> None:
         if films:
             if options.format and not photos:
                 print("--format is for photos; films keep their kind, or become MP4.")
-            made = colorizer.fingerprint
-            unfinished = _unfinished(films, names, finished, options, made, "film")
+            unfinished = _unfinished(films, names, finished, options, colorizer.fingerprint, "film")
             _colorize_films(colorizer, unfinished, output, options, report)
             _show(output, options)
     if not photos and not films:
@@ -244,8 +243,9 @@ def _colorize_films(
             except (UnreadablePhoto, UnreadableFilm, MemoryError, OSError) as error:
                 report.add_unreadable(film, why_not_coloured(error, name))
                 continue
-        made = colorizer.fingerprint
-        add_finished(output, name, film, version, {}, shard=options.shard, made=made)
+        add_finished(
+            output, name, film, version, {}, shard=options.shard, made=colorizer.fingerprint
+        )
         print(f"Coloured {counted(coloured.frames, 'frame')} into {printable(str(target))}.")
         if coloured.changes:
             print(f"Other than in {printable(film)}: {'; '.join(coloured.changes)}.")
