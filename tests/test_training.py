@@ -73,7 +73,13 @@ def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
         ".index",
     ]
     # A step of this size makes any model worse.
-    run("--learning_rate", 50, "--learning_rate_schedule", "constant", steps=3)
+    printed = run("--learning_rate", 50, "--learning_rate_schedule", "constant", steps=3)
+    # The table is that of the best checkpoint.
+    assert f"step {int(kept['global_step'])}:" in printed
+    assert float(re.search(r"average loss +([\d.]+)", printed)[1]) == pytest.approx(
+        kept["average_loss"], abs=1e-4
+    )
+    assert "The last one, of step 3, has an average loss of " in printed
     assert json.loads((best / "evaluation.json").read_text())["loss"] == kept["loss"]
     assert step_of(checkpoint.latest_checkpoint(str(folder))) == 3
     chosen = checkpoint.best_checkpoint(str(folder))

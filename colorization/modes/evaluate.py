@@ -108,7 +108,7 @@ def print_metrics(metrics: dict[str, Any], report: object) -> None:
     )
     if metrics.get("labelled"):
         rows += (("class accuracy", *_row(metrics, ["accuracy"], 3), "", ""),)
-    print(f"Measured on {report}, step {metrics['global_step']}:")
+    print(f"Measured on {report}, step {int(metrics['global_step'])}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
     best, (least, most) = metrics["saturation"], SATURATION_LIMITS

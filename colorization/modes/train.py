@@ -21,7 +21,7 @@ from colorization.model.layers import Network
 from colorization.modes.evaluate import print_metrics
 from colorization.options import Options
 from colorization.training import checkpoint, cluster, patience, start, tryout
-from colorization.training.evaluation import is_evaluated
+from colorization.training.evaluation import is_evaluated, same_photos, stored_evaluation
 from colorization.training.hooks import Interrupted
 from colorization.training.model_folder import BEST, HELD_OUT, SETTINGS, UNREADABLE
 from colorization.training.settings import (
@@ -289,11 +289,24 @@ def _print_outcome(
 
 
 def _print_best(options: Options, test: Photos, metrics: dict[str, Any]) -> None:
-    """Prints the metrics of the last checkpoint, and which checkpoint is the best."""
-    print_metrics(metrics, test.report)
-    newest = checkpoint.newest_listed(options.model_dir)
-    best = checkpoint.newest_listed(os.path.join(options.model_dir, BEST)) or newest
+    """Prints the metrics of the best checkpoint, and how the last one compares.
+
+    Args:
+      options: of the training.
+      test: photos that it was tested on.
+      metrics: of the last checkpoint.
+    """
+    folder = Path(options.model_dir) / BEST
+    best = checkpoint.newest_listed(str(folder)) or checkpoint.newest_listed(options.model_dir)
+    shown = stored_evaluation(folder)
+    # Other versions may have stored other figures.
+    if not (shown and metrics.keys() <= shown.keys() and same_photos(shown, metrics)):
+        shown = metrics
+    print_metrics(shown, test.report)
     print(f"Best checkpoint, which predict takes: {best}")
+    if shown["global_step"] != metrics["global_step"]:
+        loss = f"{metrics['average_loss']:.4f}"
+        print(f"The last one, of step {metrics['global_step']}, has an average loss of {loss}.")
     if checkpoint.step_of(best) == 0:
         print(
             "No checkpoint does better on the photos to test on than the model that the "
