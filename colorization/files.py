@@ -32,8 +32,9 @@ _PREFIX = f".{_NAME}"
 # processes has this fixed number on Linux.
 _NAMESPACE, _NO_CONTAINER, _IDLE_SECONDS = "/proc/self/ns/pid", 0xEFFFFFFC, 3600
 
-# Errors of file systems that have no locks, such as some network shares.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+# Errors of file systems that have no locks, such as some network shares. The last one comes from
+# those that remove no open file, as locking tries to.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBUSY)
 
 # Lock that is held while others are checked or taken, and the longest that this takes, in seconds,
 # on a slow network with many machines.
@@ -305,6 +306,7 @@ def _lock_held(file: Path, busy: str, seconds: float) -> Iterator[bool]:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        file.touch()
     try:
         yield lock.is_locked
     finally:

@@ -112,6 +112,15 @@ def test_floats_are_clipped_to_0_and_1():
         np.testing.assert_array_equal(opened[0, :, 1], expected)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("colors", "photometric"), [("lab", "cielab"), ("icclab", "icclab")])
+def test_lightness_is_not_signed_whatever_the_sample_format(colors, photometric, bits):
+    sample = make(Layout("tiff", "u", bits, colors))
+    stored = tifffile.imread(io.BytesIO(sample.data)).view(f"i{bits // 8}")
+    opened = np.asarray(open_photo(tiff(stored, photometric=photometric)))
+    np.testing.assert_allclose(opened / 255, sample.shown, rtol=0, atol=2.1 / 255)
+
+
 @pytest.mark.parametrize("white", [255, 65535])
 def test_floats_that_were_integers_keep_their_white(white):
     values = np.linspace(0, white, 52).round().astype(np.float32)[None]

@@ -1,5 +1,6 @@
 """`--mode predict`: names, changed photos, files of others and shards."""
 
+import errno
 import json
 import os
 import shutil
@@ -262,6 +263,32 @@ def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):
     with claimed(tmp_path / "out", (0, 2)):
         run_predict("--input", photos, "--shard", "1/2")
     run_predict("--input", photos)
+
+
+def test_a_disk_on_which_nothing_can_be_added_to_a_file_is_named(
+    run_predict, photos, tmp_path, monkeypatch
+):
+    """As `rclone mount` makes one by default."""
+
+    def opened(path, mode="r", *rest, **settings):
+        if "a" in mode:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        return open(path, mode, *rest, **settings)
+
+    monkeypatch.setattr("colorization.prediction.results.open", opened, raising=False)
+    with pytest.raises(UserError, match=r"nothing can be added to .*finished\.jsonl.*rclone"):
+        run_predict("--input", photos)
+    assert not (tmp_path / "out/predicted").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EBUSY])
+def test_disks_without_locks_are_written_to(run_predict, photos, monkeypatch, caplog, number):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    run_predict("--input", photos / "colour0.png")
+    assert "on a file system without locks: keep any other run out of it" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -412,14 +412,16 @@ def _alpha(
 def _lab(values: np.ndarray, layout: _Layout) -> np.ndarray:
     """CIE L*a*b*, float, of the values that photometric interpretations 8 and 9 store.
 
-    In CIELAB, a* and b* are signed (TIFF 6.0); in ICCLAB, they are 128 more (Adobe).
+    In CIELAB, a* and b* are signed (TIFF 6.0); in ICCLAB, they are 128 more (Adobe). L* is never
+    signed, although the sample format of some files says so of all three.
     """
     if layout.kind == "f":
         return values
+    values = values.astype(np.int64) % 2**layout.bits
     step = 2.0 ** (layout.bits - 8)
     if layout.photometric == _ICCLAB:
         return values * [100 / (255 * step), 1 / step, 1 / step] - [0, 128, 128]
     count = 2**layout.bits
-    signed = np.where(values >= count // 2, values.astype(np.int64) - count, values)
+    signed = np.where(values >= count // 2, values - count, values)
     lightness, ab = values[..., :1] * (100 / (count - 1)), signed[..., 1:] / step
     return np.concatenate([lightness, ab], axis=-1)

@@ -10,6 +10,7 @@ file systems may mix up what two machines append to one file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
@@ -75,7 +76,8 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
     Locks of another number of shards belong to other runs.
 
     Raises:
-      UserError: another run is writing to it, it cannot be written, or it has gone by the end.
+      UserError: another run is writing to it, it or its record cannot be written, or it has gone by
+        the end.
     """
     own_lock = output / f".run{_shard_suffix(shard)}.lock"
 
@@ -88,8 +90,27 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
         locked(own_lock, str(output), "run", "output", others=locks_of_other_runs),
         staying(own_lock, str(output), "run"),
     ):
-        (output / f"{FINISHED}{_shard_suffix(shard)}.jsonl").touch()
+        record = output / f"{FINISHED}{_shard_suffix(shard)}.jsonl"
+        record.touch()
+        _require_appendable(record)
         yield
+
+
+def _require_appendable(record: Path) -> None:
+    """Requires that lines can be added to a record, which a few file systems write whole only.
+
+    Raises:
+      UserError: they cannot.
+    """
+    try:
+        open(record, "a+b").close()
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        raise UserError(
+            f"nothing can be added to {record} ({error.strerror}); mount its disk in another way "
+            "(rclone: --vfs-cache-mode writes) or choose another --output"
+        ) from error
 
 
 def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1)) -> None:
