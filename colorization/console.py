@@ -28,13 +28,7 @@ def ready_streams() -> Iterator[None]:
     Standard output may not support characters in photos' names, and standard error may be closed
     or full.
     """
-    # Closed streams are opened on the null device. Otherwise a file opened later would get their
-    # numbers, to which TensorFlow writes.
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     former = sys.stderr
@@ -43,6 +37,18 @@ def ready_streams() -> Iterator[None]:
         yield
     finally:
         sys.stderr = former
+
+
+def open_closed_streams() -> None:
+    """Opens closed standard streams on the null device.
+
+    Otherwise a file opened later would get their numbers, to which TensorFlow writes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 class _ForgivingStream:
@@ -92,7 +98,8 @@ class _LineStream(_ForgivingStream):
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[None]:
     """Captures standard error, including C++'s; shows it only if the body fails."""
-    sys.stderr.flush()
+    flush = getattr(sys.stderr, "flush", lambda: None)  # without a stream where it is closed
+    flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
         os.dup2(held_back.fileno(), 2)
@@ -103,7 +110,7 @@ def captured_stderr() -> Iterator[None]:
             os.write(original, held_back.read())
             raise
         finally:
-            sys.stderr.flush()
+            flush()
             os.dup2(original, 2)
             os.close(original)
 

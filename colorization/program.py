@@ -17,6 +17,7 @@ from colorization.console import (
     captured_stderr,
     give_up_output,
     nobody_reads,
+    open_closed_streams,
     print_error,
     ready_streams,
 )
@@ -65,6 +66,8 @@ def import_tensorflow(verbose: bool) -> None:
       verbose: show everything that TensorFlow logs. Otherwise only errors of its Python part are
         shown, and nothing of its C++ part, whose real failures raise exceptions.
     """
+    # The two small scripts import TensorFlow before they call `exit_code`.
+    open_closed_streams()
     # Programs started by a notebook inherit its Matplotlib backend, which may not be installed for
     # them. No window is opened here.
     if "IPython" not in sys.modules:
@@ -85,7 +88,7 @@ def import_tensorflow(verbose: bool) -> None:
     try:
         with captured_stderr(), _without_keras():
             import tensorflow as tf
-    # The two small scripts import TensorFlow before they call `exit_code`.
+    # As above, nobody else would catch it.
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     tf.get_logger().setLevel(logging.ERROR)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import absl.logging
 import pytest
+from PIL import Image
 from platforms import HANG, posix
 
 from colorization.console import (
@@ -50,6 +51,15 @@ def test_closed_and_full_streams_end_nothing(stream):
         pytest.skip("this system has no /dev/full")
     command = ["sh", "-c", f'exec "$0" -c "$1" {stream}', sys.executable, PRINT]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 7
+
+
+@posix
+def test_scripts_that_import_tensorflow_first_run_without_streams(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "in.png")
+    command = [sys.executable, "upsample.py", str(tmp_path / "in.png"), str(tmp_path / "out.png")]
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, cwd=ROOT, check=False).returncode == 0
+    assert Image.open(tmp_path / "out.png").size == (8, 8)
 
 
 @pytest.mark.parametrize(

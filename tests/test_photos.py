@@ -291,6 +291,13 @@ def test_linked_folders_are_searched_once_and_loops_end(tmp_path):
     found = [Path(path).relative_to(folder).as_posix() for path in find_photos([str(folder)])]
     assert found == ["gone.jpg", "b/1.jpg", "other/c/2.jpg"]
     assert find_photos([str(folder / "a")])[0] == str(folder / "a" / "1.jpg")
+    # Nor do globs, or several names, give what links lead to more than once.
+    (folder / "b" / "z.jpg").touch()
+    (folder / "album.jpg").symlink_to(folder / "b" / "1.jpg")
+    for sources in (["**/*.jpg"], ["", "b", "a", "*/*.jpg"]):
+        found = find_places([os.path.join(folder, source) for source in sources])
+        places = ["album.jpg", "b/1.jpg", "b/z.jpg", "gone.jpg", "other/c/2.jpg"]
+        assert sorted(found.values()) == places
 
 
 @pytest.mark.parametrize("source", ["foo://bucket/x.jpg", "foo://bucket/*.jpg", "foo://list.txt"])
@@ -493,6 +500,15 @@ def test_pictures_that_predict_has_made_are_no_photos(results, tmp_path, monkeyp
         [*photos, *strangers]
     )
     assert "passed over" in caplog.messages[0]
+
+
+def test_pictures_that_predict_has_made_are_left_out_of_lists_anywhere(results, tmp_path):
+    photos = results.parent.parent
+    for number, folder in enumerate((tmp_path, photos, tmp_path / ("long" * 30))):
+        folder.mkdir(exist_ok=True)
+        listed = folder / f"{number}.txt"
+        listed.write_text(os.path.relpath(photos, folder))
+        assert len(find_photos([str(listed)])) == 4
 
 
 def test_pictures_that_predict_has_made_are_taken_where_they_are_meant(results):

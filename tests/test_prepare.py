@@ -262,6 +262,19 @@ def test_a_preparation_goes_on_with_its_photos_when_others_come_and_go(
         prepare(now, str(output), photos_per_shard=3)
 
 
+@any_names
+def test_a_preparation_goes_on_when_a_photo_of_any_name_has_gone(photo_folder, tmp_path, caplog):
+    folder = photo_folder(7)
+    odd = folder / os.fsdecode(b"caf\xe9.png")
+    (folder / "colour0.png").rename(odd)
+    output = tmp_path / "out"
+    interrupted(find_photos([str(folder)]), output, 3, photos_per_shard=3)
+    odd.unlink()
+    prepare(find_photos([str(folder)]), str(output), photos_per_shard=3)
+    assert "gone: caf" in caplog.messages[0]
+    assert len(find_data([str(output)])) >= 6
+
+
 def test_a_preparation_of_another_folder_is_not_gone_on_with(photo_folder, tmp_path):
     """Whoever names fewer photos, or many more, means others."""
     photo_folder(9, name="all/a")

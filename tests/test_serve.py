@@ -1,6 +1,7 @@
 """The command `--mode serve`: models, addresses, accounts, and its end."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -88,6 +89,21 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
     for name, why in (("accounts", "not in UTF-8"), ("missing", "no such file")):
         with pytest.raises(UserError, match=rf"cannot read --auth_file .* \({why}"):
             app.read_accounts(str(tmp_path / name))
+
+
+def test_files_are_still_removed_after_it_failed_once(loaded, monkeypatch):
+    calls, swept = [], threading.Event()
+
+    def sweep(sessions):
+        calls.append(sessions)
+        if len(calls) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        swept.set()
+
+    monkeypatch.setattr(app, "_SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(app.Sessions, "sweep", sweep)
+    with app.serving(loaded, {}, port=free_port()):
+        assert swept.wait(HANG)
 
 
 def test_a_port_in_use_is_explained(server, loaded):

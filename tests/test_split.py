@@ -553,7 +553,9 @@ def test_prepared_test_photos_are_not_trained_on(photo_folder, capsys):
     assert names(later.train) == names(selection.train)
     assert names(later.test) == {path.name for path in photos[:3]}
     NOTE.unlink()
+    capsys.readouterr()
     selection = select_and_note("--train_data", "overlapping", "--test_data", "tests")
+    assert "Not training on prepared photos that are tested on." in capsys.readouterr().out
     assert (len(selection.test), seen(selection.train), count_in_graph(selection.train)) == (
         3,
         5,
@@ -566,7 +568,8 @@ def test_prepared_photos_that_are_all_tested_on(photo_folder, capsys):
     prepare_photos(photo_folder(3).iterdir(), "prepared")
     for source in ("prepared", "photos"):
         selection = select_and_note("--train_data", source, "--test_data", "prepared")
-        assert "All photos are trained and tested on" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "All photos are trained and tested on" in printed and "Not training" not in printed
         assert (len(selection.train), selection.held_out) == (3, [])
     assert seen(select("--train_data", "prepared", "--test_data", "prepared").train) == 3
     # An evaluation tells as well.

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
+
+
+_SEPARATORS = re.escape(f"/{os.sep}")
+# The part of a glob that stands for any number of folders, with the separators behind it.
+_RECURSION = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))\*\*(?:[{_SEPARATORS}]+|$)")
 
 
 def file_system(path: str) -> _Local | _Remote:
@@ -65,9 +71,23 @@ class _Local:
                 paths = (os.path.join(folder, name) for name in subfolders)
                 tops += filter(os.path.islink, paths)
 
-    @staticmethod
-    def glob(pattern: str) -> list[str]:
-        return glob.glob(pattern, recursive=True)
+    @classmethod
+    def glob(cls, pattern: str) -> list[str]:
+        """Paths that match, where `**` stands for folders that are searched as in `walk`.
+
+        Python's own glob follows links in circles.
+        """
+        before, *after = _RECURSION.split(pattern, maxsplit=1)
+        if not after:
+            return glob.glob(pattern)
+        found: list[str] = []
+        for top in glob.glob(before) if before else [os.curdir]:
+            for folder, subfolders, _ in cls.walk(top, []):
+                subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+                shown = folder if before else os.path.relpath(folder)
+                inside = "" if shown == os.curdir else glob.escape(shown)
+                found += cls.glob(os.path.join(inside, after[0] or "*"))
+        return list(dict.fromkeys(found))
 
 
 class _Remote:

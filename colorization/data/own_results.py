@@ -30,9 +30,11 @@ class OwnResults:
 
         Args:
           path: of a local file, with forward slashes.
-          root: ends in a slash; only results folders below it count. By default all count.
+          root: ends in a slash; of a path below it, only results folders below it count. By default
+            all count.
         """
-        prefix, (*folders, name) = path[: len(root)], path[len(root) :].split("/")
+        below = path.removeprefix(root)
+        prefix, (*folders, name) = path.removesuffix(below), below.split("/")
         for depth, view in enumerate(folders):
             if view in (*VIEWS, THUMBNAILS):
                 folder = prefix + "/".join(folders[:depth])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from colorization.data.file_system import file_system
 from colorization.data.held_out import file_sizes
 from colorization.data.places import common_folder
 from colorization.files import write_json
@@ -90,7 +91,7 @@ def read(file: str, sha256: str, current: PhotoList) -> tuple[PhotoList, str] | 
     unnamed = (root + name for name in missing)
     few_left = 2 * (len(missing) + len(changed)) > len(names)
     most_are_new = 2 * len(added) > len(current.names)
-    if former.sha256 != sha256 or few_left or most_are_new or any(map(tf.io.gfile.exists, unnamed)):
+    if former.sha256 != sha256 or few_left or most_are_new or any(map(_exists, unnamed)):
         return None
     changes = {
         "new, so that they are left out (prepare them into another --output)": added,
@@ -99,6 +100,10 @@ def read(file: str, sha256: str, current: PhotoList) -> tuple[PhotoList, str] | 
     }
     summary = (f"{change}: {a_few(photos)}" for change, photos in changes.items() if photos)
     return former, "; ".join(summary)
+
+
+def _exists(path: str) -> bool:
+    return file_system(path).exists(path)
 
 
 def _slashed(paths: Sequence[str]) -> list[str]:

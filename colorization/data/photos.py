@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from colorization.data.companions import is_companion_folder, without_companions
@@ -37,7 +38,7 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       films: list the films in folders too: files that have the name of a film or begin as one.
 
     Returns:
-      Path -> place, in a fixed order, each photo once. A place is the path, with forward slashes,
+      Path -> place, in a fixed order, each photo once, whatever links lead to its folder. A place is the path, with forward slashes,
       below the first source that names the photo: below the folder, below the part of a glob that
       has no wildcards, or below the text file's folder; for a single file it is the name. It does
       not depend on other photos. What a text file names elsewhere keeps all of its folders.
@@ -59,6 +60,7 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     may_be_from_shell = any(_NamedPath(source) in paths for source, paths in named.items())
     places: dict[str, str] = {}
     seen_ids: set[str] = set()
+    real_folder = functools.cache(os.path.realpath)
     empty_sources: list[str] = []
     results_left_out = 0
     for source, paths in named.items():
@@ -74,7 +76,7 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
         results_left_out += len(results)
         for path in photos:
             # The same photo may be named in several ways.
-            if (identity := photo_id(path)) not in seen_ids:
+            if (identity := _linked_id(path, real_folder)) not in seen_ids:
                 seen_ids.add(identity)
                 places[path] = place_below(path, root)
     if passed_over or empty_sources:
@@ -82,6 +84,16 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
     if results_left_out:
         _log.warning("left out: %s pictures that --mode predict has made", f"{results_left_out:,}")
     return places
+
+
+def _linked_id(path: str, real_folder: Callable[[str], str]) -> str:
+    """A photo's id, the same whatever links its folder is named by; see `photo_id`.
+
+    A link to a photo itself is a photo of its own, as in albums of links.
+    """
+    folder, name = os.path.split(photo_id(path))
+    # A list of photos may hold zero bytes, on which `realpath` fails.
+    return os.path.join(folder if "\0" in folder else real_folder(folder), name)
 
 
 def _root(source: str) -> str:

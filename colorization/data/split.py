@@ -271,9 +271,8 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     test = former_test or find_data(test_sources or _bundled("test"))
     if history.held_out:
         print(f"Not training on the {len(history.held_out):,} photos that were held out before.")
-    never_trained = held_out.with_added(
-        history.held_out, held_out.identify(test), history.trained_on
-    )
+    tested = held_out.identify(test)
+    never_trained = held_out.with_added(history.held_out, tested, history.trained_on)
     train = _without(photos, never_trained)
     if not train.holds_any():
         train = _without(photos, history.held_out)
@@ -281,6 +280,9 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
             raise _nothing_left(photos)
         print(_ALL_TESTED_ON)
         never_trained = history.held_out
+    # To count them, all shards would have to be read.
+    elif test_sources and not photos.sizes.isdisjoint(photo.bytes for photo in tested):
+        print("Not training on prepared photos that are tested on.")
     return Selection(train, test, never_trained if test_sources else history.held_out)
 
 

@@ -207,7 +207,9 @@ def _require_free(host: str, port: int) -> None:
 
 def _sweep(page: gr.Blocks, sessions: Sessions, ended: threading.Event) -> None:
     while not ended.wait(_SWEEP_SECONDS):
-        sessions.sweep()
+        # What fails now, as for want of file handles, is left to the next time.
+        with contextlib.suppress(OSError):
+            sessions.sweep()
         # Gradio collects the names of all files to remove some day, and would never drop any.
         for files in page.temp_file_sets:
             files.clear()
