@@ -9,6 +9,7 @@ from colorization.errors import UserError
 from colorization.modes import predict, train
 from colorization.options import parse
 from colorization.training import checkpoint, general_model, tryout
+from colorization.training.model_folder import TRYOUT
 
 DEFAULT = Path("models/color_global")
 SHORT = ["--max_steps", 1, "--batch_size", 2, "--half_size_share", 0]
@@ -146,16 +147,36 @@ def test_a_training_that_does_not_begin_gives_it_its_name_back(tried, tmp_path, 
     assert [path.name for path in Path("models").iterdir()] == ["color_global"]
 
 
-def test_a_comparison_is_set_aside_when_both_models_are_of_bundled_photos(tried):
-    options = parse("color_global", ["--mode", "compare"])
-    models = ("color", "color_global")
+def comparison_begun(photos_are_own, *models):
+    """A context for comparing in the default folder, where these models have been trained so far."""
     for model in models:
-        with tryout.kept_apart(options, True, *models):
-            assert not Path("models/compare_bundled").exists()
         shutil.copytree(DEFAULT, Path("models/compare") / model)
-    with tryout.kept_apart(options, True, *models):
+    options = parse("color_global", ["--mode", "compare"])
+    return tryout.kept_apart(options, photos_are_own, "color", "color_global")
+
+
+@pytest.mark.parametrize("models", [["color"], ["color", "color_global"]])
+def test_a_comparison_of_bundled_photos_is_set_aside_even_if_it_was_stopped(tried, models):
+    with comparison_begun(True):
+        pass
+    with comparison_begun(False, *models):
+        assert Path("models/compare").exists()
+    with comparison_begun(True):
         assert not Path("models/compare").exists()
         shutil.copytree(DEFAULT, Path("models/compare/color"))
     assert {path.name for path in Path("models").iterdir()} == {
         "color_global", "compare", "compare_bundled",
     }  # fmt: skip
+    assert {path.name for path in Path("models/compare_bundled").iterdir()} == set(models)
+
+
+@pytest.mark.parametrize("models", [["color"], ["color", "color_global"]])
+def test_bundled_photos_are_not_added_to_a_comparison_of_others(tried, models):
+    (DEFAULT / TRYOUT).unlink()
+    with comparison_begun(True, *models):
+        assert Path("models/compare").exists()
+    with (
+        pytest.raises(UserError, match="models/compare has seen other photos"),
+        comparison_begun(False),
+    ):
+        pass

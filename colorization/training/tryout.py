@@ -59,10 +59,12 @@ def kept_apart(
     """
     model_dir = options.model_dir
     folders = [str(Path(model_dir) / model) for model in models] or [model_dir]
-    if "model_dir" in options.given or not all(map(checkpoint.has_model, folders)):
+    # A comparison that was stopped while it trained its first model has only that.
+    trained = list(filter(checkpoint.has_model, folders))
+    if "model_dir" in options.given or not trained:
         yield
         return
-    are_tryouts = all(map(is_tryout, folders))
+    are_tryouts = all(map(is_tryout, trained))
     if not own_photos and not are_tryouts:
         raise UserError(
             f"{model_dir} has seen other photos, as far as is known, and would see the bundled "
@@ -76,7 +78,7 @@ def kept_apart(
             f"{model_dir} has seen the bundled photos alone; rename it, or name another folder "
             "with --model_dir"
         )
-    renamed = _set_aside(model_dir, folders)
+    renamed = _set_aside(model_dir, trained)
     try:
         yield
     finally:
