@@ -148,7 +148,7 @@ def test_a_training_that_does_not_begin_gives_it_its_name_back(tried, tmp_path, 
 
 
 def comparison_begun(photos_are_own, *models):
-    """A context for comparing in the default folder, where these models have been trained so far."""
+    """A context for comparing in the default folder, where these models have been trained."""
     for model in models:
         shutil.copytree(DEFAULT, Path("models/compare") / model)
     options = parse("color_global", ["--mode", "compare"])

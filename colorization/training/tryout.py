@@ -16,7 +16,7 @@ from colorization.training.model_folder import TRYOUT
 
 
 def is_tryout(model_dir: str) -> bool:
-    """Whether the model in a folder has been trained on the bundled photos and on no others."""
+    """Whether all training in a folder was on the bundled photos, whatever it started from."""
     return (Path(model_dir) / TRYOUT).exists()
 
 
