@@ -85,6 +85,21 @@ def test_a_full_disk_is_named_and_what_was_coloured_before_is_given(
         colorize(client, photos)
 
 
+def test_a_disk_that_is_too_full_for_a_folder_is_named(client, server, photos, monkeypatch):
+    make = Path.mkdir
+
+    def but_for_results(path, *arguments, **settings):
+        # Folders of uploads may be there already.
+        if path.parent == server.folder and not settings.get("exist_ok"):
+            full_disk(path)
+        make(path, *arguments, **settings)
+
+    files = [gradio_client.handle_file(path) for path in photos]
+    monkeypatch.setattr(Path, "mkdir", but_for_results)
+    with pytest.raises(gradio_client.exceptions.AppError, match="On the server, the disk is full"):
+        client.predict(files, api_name="/colorize")
+
+
 def test_an_upload_to_a_full_disk_is_named(server, monkeypatch, caplog):
     monkeypatch.setattr("gradio.route_utils.GradioUploadFile.write", full_disk, raising=True)
     sent = {"files": ("photo.jpg", b"anything")}

@@ -100,9 +100,10 @@ class Actions:
             with self._sessions.running(job_request):
                 yield job_request
         except OSError as error:
+            # First, because a full disk may have kept the folder from being made.
+            _refuse_trouble_of_disk(error)
             if job_request.is_gone:
                 raise refusal("The session has ended.") from error
-            _refuse_trouble_of_disk(error)
             raise
 
     def choose(self, request: gr.Request, chosen: gr.SelectData) -> tuple:
