@@ -88,6 +88,8 @@ def test_what_the_page_needs_is_let_through(ask, path):
         "/gradio_api/runs",
         "/gradio_api/file/etc/passwd",
         "/gradio_api/deep_link",
+        "/gradio_api/token",
+        "/logout",
         "/monitoring",
         "/somewhere",
     ],
@@ -176,6 +178,32 @@ def test_other_sites_cannot_use_a_visitors_browser(ask):
     there = {"host": "photos.example"}
     assert ask("/", headers=there, any_host=True)[0] == 200
     assert ask("/", headers={**there, "origin": "http://evil.example"}, any_host=True)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"any_host": True, "headers": {"host": "photos.example"}},
+        {"public_url": "https://photos.example/colour", "headers": {"host": "photos.example"}},
+    ],
+)
+def test_other_sites_can_link_to_the_page_but_not_load_parts_of_it(ask, tmp_path, where):
+    """Browsers state no origin for pictures and links."""
+
+    def status(path, **fetch):
+        named = {f"sec-fetch-{name}": value for name, value in fetch.items()}
+        return ask(path, **{**where, "headers": {**where.get("headers", LOCAL), **named}})[0]
+
+    parts = ("/config", "/gradio_api/heartbeat/a", f"/gradio_api/file={tmp_path}/a/b.png")
+    assert status("/", site="cross-site", mode="navigate", dest="document") == 200
+    assert status("/", site="cross-site", mode="no-cors", dest="image") == 403
+    for path in parts:
+        assert status(path) == 200  # by a program, or a browser that does not say
+        assert status(path, site="same-origin", mode="cors") == 200
+        assert status(path, site="none", mode="navigate") == 200
+        assert status(path, site="cross-site", mode="no-cors") == 403
+        assert status(path, site="cross-site", mode="navigate") == 403
 
 
 def test_a_refusal_names_the_option(ask, caplog):

@@ -101,7 +101,8 @@ def foreign_address(
         address for address in own_addresses if address is not None and is_local(address.host)
     ]
     if public_url is not None or any_host:
-        # Proxies may rewrite the other headers, but browsers do not let sites omit the origin.
+        # Proxies may rewrite the other headers, but browsers state the origin of what a site sends.
+        # They do not for what it only asks for, such as pictures.
         allowed = [public_url._replace(path="") if public_url else None, *local_addresses]
         # Not all proxies pass on the scheme and the port, and browsers share cookies among ports.
         hosts = {address.host for address in own_addresses if address is not None and any_host}

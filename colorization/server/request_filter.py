@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +23,6 @@ _PAGES = (
     "/config",
     "/favicon.ico",
     "/login",
-    "/logout",
     "/manifest.json",
     "/robots.txt",
     "/theme.css",
@@ -36,16 +35,13 @@ _CALLS = (
     "file=",
     "heartbeat/",
     "info",
-    "login_check",
     "queue/data",
     "queue/join",
     "reset",
     "startup-events",
     "theme.css",
-    "token",
     "upload",
     "upload_progress",
-    "user",
 )
 # Largest size in bytes of a request other than an upload.
 _MAX_BYTES = 4 * 2**20
@@ -91,7 +87,7 @@ class RequestFilter:
 
     - routes that the page does not need;
     - files, in addresses and in calls, outside of the folder of uploads and results;
-    - requests that another site makes the browser send.
+    - requests that another site makes the browser send, as far as the browser says so.
 
     `Sessions` learns from it which visitors are there, and which uploads are still needed.
     """
@@ -203,6 +199,8 @@ class RequestFilter:
         if path.startswith(_FOLDERS):
             return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if headers.get(b"sec-fetch-site") == "cross-site" and not _opens_page(path, headers):
+            return _REFUSED
         foreign = foreign_address(headers, self._public_url, self._any_host)
         return None if foreign is None else (403, self._explanation(foreign))
 
@@ -306,6 +304,11 @@ def _paths(value: object) -> Iterator[object]:
     if isinstance(value, list):
         for item in value:
             yield from _paths(item)
+
+
+def _opens_page(path: str, headers: Mapping[bytes, str]) -> bool:
+    """Whether a browser follows a link to the page, rather than loads a part of another site."""
+    return path == "/" and headers.get(b"sec-fetch-mode") == "navigate"
 
 
 def _is_call(path: str) -> bool:
