@@ -9,6 +9,7 @@ from serving import functions, get, raw, wait_for
 from skimage.color import rgb2lab
 
 from colorization.prediction.colorize import Colorizer
+from colorization.server import jobs
 from colorization.server.brush import PALETTE, are_strokes, draw_strokes
 
 pytest_plugins = ["serving_fixtures", "browser_fixtures"]
@@ -79,10 +80,10 @@ def disc(tmp_path):
 class Easel:
     """The brush, as a person uses it."""
 
-    def __init__(self, page, photo):
+    def __init__(self, page, *photos):
         self.page = page
-        page.drop([photo])
-        page.find("#download")
+        page.drop(photos)
+        page.find("#download-all" if len(photos) > 1 else "#download")
         # A click may go nowhere until the page has settled.
         wait_for(self.open)
         wait_for(lambda: self.image().get_property("naturalWidth") == 400)
@@ -186,3 +187,10 @@ def test_a_finger_paints(open_page, disc):
     change = np.linalg.norm(easel.pixels() - before, axis=-1)
     assert change[90, 115] > 5
     assert change[280:, 380:].max() < 2
+
+
+def test_the_first_of_many_photos_can_be_painted_on(open_page, disc, photos, monkeypatch):
+    monkeypatch.setattr(jobs, "_UPDATE_SECONDS", 0)
+    easel = Easel(open_page(), disc, *photos)
+    easel.stroke((100, 80), (130, 90), (140, 120))
+    assert easel.page.find("#strokes")

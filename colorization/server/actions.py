@@ -206,7 +206,8 @@ def _show(result: Result) -> tuple:
     )
     strokes_file = str(result.strokes_file) if result.strokes_file.exists() else None
     strokes = gr.update(value=strokes_file, visible=strokes_file is not None)
-    return (str(result.gray), preview), value, download, strokes
+    # As an update, of which a later value of a running job leaves the brush's own part alone.
+    return (str(result.gray), preview), gr.update(value=value), download, strokes
 
 
 def _archive(archive: Path | None) -> Any:
