@@ -9,7 +9,6 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
-
 _SEPARATORS = re.escape(f"/{os.sep}")
 # The part of a glob that stands for any number of folders, with the separators behind it.
 _RECURSION = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))\*\*(?:[{_SEPARATORS}]+|$)")

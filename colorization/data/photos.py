@@ -38,10 +38,11 @@ def find_places(sources: Iterable[str], films: bool = False) -> dict[str, str]:
       films: list the films in folders too: files that have the name of a film or begin as one.
 
     Returns:
-      Path -> place, in a fixed order, each photo once, whatever links lead to its folder. A place is the path, with forward slashes,
-      below the first source that names the photo: below the folder, below the part of a glob that
-      has no wildcards, or below the text file's folder; for a single file it is the name. It does
-      not depend on other photos. What a text file names elsewhere keeps all of its folders.
+      Path -> place, in a fixed order, each photo once, whatever links lead to its folder. A place
+      is the path, with forward slashes, below the first source that names the photo: below the
+      folder, below the part of a glob that has no wildcards, or below the text file's folder; for a
+      single file it is the name. It does not depend on other photos. What a text file names
+      elsewhere keeps all of its folders.
       Folders and globs, and the folders that these match, are searched for files that have the
       name of a picture or begin as one.
       Left out are hidden files, companions of photos (`companions`), pictures of `--mode predict`
