@@ -143,8 +143,8 @@ def folder_rates(
     from colorization.data.photo_files import read_file
     from colorization.data.report import Report
     from colorization.prediction.colorize_folder import colorize_photos
+    from colorization.prediction.picture_names import picture_names
     from colorization.prediction.pictures import decode
-    from colorization.prediction.results import picture_names
 
     smalls = [colorizer.small_lightness(decode(read_file(path)).pixels) for path in places]
     names = picture_names(places)

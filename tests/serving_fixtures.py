@@ -24,7 +24,7 @@ from colorization.model.layers import Layers
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
-from colorization.prediction.results import picture_names
+from colorization.prediction.picture_names import picture_names
 from colorization.server import app, jobs, sessions
 from colorization.training.settings import store_settings
 

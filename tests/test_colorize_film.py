@@ -21,7 +21,7 @@ from colorization.films.colorize_film import colorize_film
 from colorization.films.smoother import Smoother
 from colorization.modes import predict as predict_mode
 from colorization.prediction.colorize import Colorizer
-from colorization.prediction.results import picture_names
+from colorization.prediction.picture_names import picture_names
 from colorization.program import exit_code
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.

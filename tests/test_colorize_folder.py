@@ -21,14 +21,8 @@ from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize_folder import colorize_photos
-from colorization.prediction.results import (
-    Finished,
-    add_finished,
-    picture_names,
-    read_finished,
-    thumbnail_name,
-    without_results,
-)
+from colorization.prediction.picture_names import picture_names, thumbnail_name
+from colorization.prediction.results import Finished, add_finished, read_finished, without_results
 
 
 class MemoryStick:

@@ -16,8 +16,9 @@ from colorization.data.report import Report
 from colorization.decoding.decode import open_photo
 from colorization.errors import UnreadablePhoto
 from colorization.prediction.colorize_folder import colorize_photos
+from colorization.prediction.picture_names import picture_names
 from colorization.prediction.pictures import decode, decode_pages, encode, notes
-from colorization.prediction.results import picture_names, read_finished, shown_version
+from colorization.prediction.results import read_finished, shown_version
 
 
 def album(colourful) -> bytes:

@@ -20,7 +20,8 @@ from colorization.data.photo_files import Version, films_among, is_film, read_fi
 from colorization.data.photos import find_photos, find_places
 from colorization.data.places import folder_name, in_shard, places_in_common_folder
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.prediction.results import add_finished, picture_names, thumbnail_name
+from colorization.prediction.picture_names import picture_names, thumbnail_name
+from colorization.prediction.results import add_finished
 
 
 def test_folders_globs_files_and_lists_are_searched(tmp_path):

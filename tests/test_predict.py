@@ -256,6 +256,25 @@ def test_a_picture_that_a_killed_run_had_begun_is_made_anew(
     assert len(read_finished(tmp_path / "out")) == 1
 
 
+def test_a_renamed_folder_is_compared_once(
+    run_predict, photo_folder, tmp_path, monkeypatch, capsys
+):
+    folder = photo_folder(3, name="photos")
+    run_predict("--input", folder)
+    read = []
+    monkeypatch.setattr(
+        "colorization.modes.predict.file_version",
+        lambda path: read.append(path) or file_version(path),
+    )
+    folder = folder.rename(tmp_path / "renamed")
+    for compared in (3, 0):
+        run_predict("--input", folder)
+        assert len(read) == compared
+        assert "Skipping 3 finished photos" in capsys.readouterr().out
+        read.clear()
+    assert len(names(tmp_path / "out/predicted")) == 3
+
+
 def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):
     with claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing to"):
         run_predict("--input", photos)
@@ -432,7 +451,7 @@ from colorization.data.places import in_shard
 from colorization.data.report import Report
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos
-from colorization.prediction.results import picture_names
+from colorization.prediction.picture_names import picture_names
 from predicting import network
 model, photos, output = sys.argv[1:]
 names = picture_names(find_places([photos]))

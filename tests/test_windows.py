@@ -17,7 +17,7 @@ from colorization import console, files
 from colorization.data import photos, places
 from colorization.errors import UserError
 from colorization.options import consistency, parse
-from colorization.prediction import results
+from colorization.prediction import picture_names
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +33,7 @@ class WindowsOs:
 
 @pytest.fixture
 def windows_paths(monkeypatch):
-    for module in (console, consistency, photos, places, results):
+    for module in (console, consistency, photos, places, picture_names):
         monkeypatch.setattr(module, "os", WindowsOs())
 
 
@@ -52,7 +52,7 @@ def windows_paths(monkeypatch):
 )
 def test_names_of_pictures_have_slashes(paths, names):
     photo_places = places.places_in_common_folder(paths)
-    assert list(results.picture_names(photo_places).values()) == names
+    assert list(picture_names.picture_names(photo_places).values()) == names
 
 
 @pytest.mark.usefixtures("windows_paths")

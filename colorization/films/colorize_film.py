@@ -29,7 +29,7 @@ from colorization.films.survey import PixelAspects, Survey, survey
 from colorization.films.times import Clock, End, in_time, unit_of_times
 from colorization.films.tracks import Tracks, describe, missing_parts, needs_free_metadata
 from colorization.films.wholeness import require_whole
-from colorization.prediction.results import CONTAINERS
+from colorization.prediction.picture_names import CONTAINERS
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -66,10 +66,10 @@ def colorize_film(
     Args:
       colorizer: the model.
       source: a film that FFmpeg reads.
-      target: the coloured film; its ending is one of `results.CONTAINERS`. Pictures are upright, in
-        H.264, or VP9 in WebM, with 8 bits and 4:2:0, and have the source's times, matrix, range,
-        primaries, transfer and fields. The rest of the source is copied, see `tracks`. The film is
-        written under a temporary name and renamed.
+      target: the coloured film; its ending is one of `picture_names.CONTAINERS`. Pictures are
+        upright, in H.264, or VP9 in WebM, with 8 bits and 4:2:0, and have the source's times,
+        matrix, range, primaries, transfer and fields. The rest of the source is copied, see
+        `tracks`. The film is written under a temporary name and renamed.
       progress: called after each frame with the approximate number of all frames.
 
     Raises:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
-from colorization.data.photo_files import file_version, films_among
+from colorization.data.photo_files import Version, file_version, films_among
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard, photo_id, places_in_common_folder
 from colorization.data.report import Report, named_reasons
@@ -28,6 +30,7 @@ from colorization.pages.page import require_own_page
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.colorize_folder import colorize_photos, how_made
 from colorization.prediction.hints import Hints, digest, parse_point, strokes_of_photos
+from colorization.prediction.picture_names import picture_names
 from colorization.prediction.pictures import FORMATS, CannotEncode
 from colorization.prediction.portable_names import portable
 from colorization.prediction.results import (
@@ -36,7 +39,6 @@ from colorization.prediction.results import (
     add_finished,
     claimed,
     existing,
-    picture_names,
     read_known,
     shown_version,
     without_results,
@@ -72,27 +74,32 @@ def run(network: Network, options: Options) -> None:
         _require_readable(photos, films)
     if options.keep != "predicted":
         require_own_page(output)
+    made = {"photo": how_made(colorizer, options.quality), "film": colorizer.fingerprint}
     with claimed(output, options.shard):
         known_pictures = read_known(output)
         finished = existing(known_pictures, output)
-        # Names come from the photos of all shards, so that none depends on what other machines do.
-        names = picture_names(places, options.format, known_pictures, all_films)
+        with _reading_once(len(paths)) as version_of:
+            # Names come from the photos of all shards, so that none depends on what other machines
+            # do.
+            names = picture_names(places, options.format, known_pictures, all_films, version_of)
+            unfinished = _unfinished(paths, names, finished, options, hints, version_of)
         _say_which_names_change(places, names)
         # Photos come first, because a film may take all night.
         if photos:
-            made = how_made(colorizer, options.quality)
-            unfinished = _unfinished(photos, names, finished, options, made, "photo", hints)
+            skipped = [path for path in photos if path not in unfinished]
+            _say_what_is_skipped("photo", [finished[names[path]] for path in skipped], made)
             if options.keep != "predicted":
-                _say_what_is_bare(
-                    [names[path] for path in photos if path not in unfinished], output
-                )
-            _colorize_photos(colorizer, unfinished, output, options, report, hints)
+                _say_what_is_bare([names[path] for path in skipped], output)
+            to_colour = {path: names[path] for path in photos if path in unfinished}
+            _colorize_photos(colorizer, to_colour, output, options, report, hints)
             _show(output, options)
         if films:
             if options.format and not photos:
                 print("--format is for photos; films keep their kind, or become MP4.")
-            unfinished = _unfinished(films, names, finished, options, colorizer.fingerprint, "film")
-            _colorize_films(colorizer, unfinished, output, options, report)
+            skipped = [path for path in films if path not in unfinished]
+            _say_what_is_skipped("film", [finished[names[path]] for path in skipped], made)
+            to_colour = {path: names[path] for path in films if path in unfinished}
+            _colorize_films(colorizer, to_colour, output, options, report)
             _show(output, options)
     if not photos and not films:
         print(f"No photos in shard {options.shard[0]} of {options.shard[1]}.")
@@ -289,27 +296,39 @@ def _hints(places: dict[str, str], films: Collection[str], options: Options) -> 
     return {paths[0]: hints}
 
 
+@contextlib.contextmanager
+def _reading_once(total: int) -> Iterator[Callable[[str], Version]]:
+    """Reads versions of photos and films, which takes long in large folders, once for each path."""
+    with progress_bar(total, "comparing with before", " photos", delay=1, leave=False) as bar:
+
+        @functools.cache
+        def version_of(path: str) -> Version:
+            bar.update()
+            return file_version(path)
+
+        yield version_of
+
+
 def _unfinished(
     paths: list[str],
     names: dict[str, str],
     finished: dict[str, Finished],
     options: Options,
-    made: str,
-    noun: str,
-    hints: dict[str, Hints] | None = None,
-) -> dict[str, str]:
-    """Path -> name of photos or films that are still to be coloured.
+    hints: dict[str, Hints],
+    version_of: Callable[[str], Version],
+) -> set[str]:
+    """The photos or films that are still to be coloured.
 
     They have no picture yet, or have since been changed or given other hints. Others keep theirs,
-    even if it is not `made` in the way of this run, which is said.
+    whichever model or options made it.
     """
 
     def is_finished(path: str) -> bool:
         picture = finished.get(names[path])
-        version = picture and shown_version(picture, path)
+        version = picture and shown_version(picture, path, version_of)
         if version is None:
             return False
-        if version != picture.version and picture.photo == photo_id(path):
+        if (picture.photo, picture.version) != (photo_id(path), version):
             # Later runs need not compare the content again.
             add_finished(
                 Path(options.output), names[path], path, version, picture.scores, picture.hints,
@@ -319,20 +338,29 @@ def _unfinished(
         if not (options.hint or options.hints):
             return True
         try:
-            return picture.hints == digest((hints or {}).get(path))
+            return picture.hints == digest(hints.get(path))
         except UserError:
             # The error is reported when the photo is coloured.
             return False
 
-    unfinished = [path for path in paths if options.overwrite or not is_finished(path)]
-    if skipped := set(paths) - set(unfinished):
-        others = sum(finished[names[path]].made not in ("", made) for path in skipped)
+    return {path for path in paths if options.overwrite or not is_finished(path)}
+
+
+def _say_what_is_skipped(noun: str, skipped: list[Finished], made: Mapping[str, str]) -> None:
+    """Says how many finished pictures stay, and how many of them this run would make otherwise.
+
+    Args:
+      noun: what they are made from, a key of `made`.
+      skipped: their records.
+      made: how this run makes pictures, see `Finished`.
+    """
+    if skipped:
+        others = sum(picture.made not in ("", made[noun]) for picture in skipped)
         made_otherwise = f", {others:,} of them by another model or with other options"
         print(
             f"Skipping {counted(len(skipped), f'finished {noun}')}"
             f"{made_otherwise if others else ''}; --overwrite colours them anew."
         )
-    return {path: names[path] for path in unfinished}
 
 
 def _say_what_is_bare(finished: list[str], output: Path) -> None:

@@ -34,7 +34,8 @@ from colorization.pages.measurements import (
 )
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.colorize import Colorizer
-from colorization.prediction.results import Finished, claimed, picture_names, read_known
+from colorization.prediction.picture_names import picture_names
+from colorization.prediction.results import Finished, claimed, read_known
 from colorization.training.event_log import Curves, read_curves
 
 tf1 = tf.compat.v1

@@ -20,12 +20,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from colorization.console import progress_bar
 from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
 from colorization.files import atomic_write, write_file
 from colorization.films.source import poster
 from colorization.pages.page import render, thumbnail
-from colorization.prediction.results import read_finished, thumbnail_name
+from colorization.prediction.picture_names import thumbnail_name
+from colorization.prediction.results import read_finished
 
 THUMBNAIL_SIDE = 320
 # Captions of the pictures in each of `own_results.VIEWS`.
@@ -150,8 +152,14 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
 
     # Threads help, because Pillow decodes and scales without Python's lock. Their number is
     # limited, because large pictures take much memory.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        views = dict(zip(names, threads.map(view, names), strict=True))
+    with (
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
+        progress_bar(len(names), "making the page", " photos", delay=1, leave=False) as bar,
+    ):
+        views = {}
+        for name, views_of_name in zip(names, threads.map(view, names), strict=True):
+            views[name] = views_of_name
+            bar.update()
     in_use = {view.thumbnail for by_kind in views.values() for view in by_kind.values()}
     for path in (folder / THUMBNAILS).glob("*/*"):
         is_ours = is_thumbnail(path.relative_to(folder / THUMBNAILS).as_posix())

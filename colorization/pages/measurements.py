@@ -136,7 +136,7 @@ def colorize_timed(
 
     Args:
       colorizer: the model.
-      names: path -> name of the picture, see `results.picture_names`.
+      names: path -> name of the picture, see `picture_names`.
       output: folder for the pictures, see `colorize_folder.colorize_photos`.
       workers: photos to work on at the same time.
       progress: called after each photo.

@@ -23,6 +23,7 @@ from colorization.decoding.decode import page_offsets
 from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError, trouble_of_disk
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
+from colorization.prediction.picture_names import picture_names
 from colorization.prediction.pictures import (
     JPEG_QUALITY,
     CannotEncode,
@@ -32,7 +33,6 @@ from colorization.prediction.pictures import (
     notes,
     read_photo,
 )
-from colorization.prediction.results import picture_names
 from colorization.prediction.trained_network import has_global_features
 from colorization.server.brush import draw_strokes
 from colorization.server.painting import Planes, preview, reduced, strokes_as_png
