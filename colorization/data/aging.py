@@ -10,7 +10,8 @@ import math
 
 import tensorflow as tf
 
-# The lengths below are in pixels of a photo with this side; other sizes scale them.
+# The blur is in pixels of a photo with this side, so that others are as soft. Grain, dust and
+# scratches are as fine as the pixels of any photo, as a scanner sees them.
 _SIDE = 224
 
 # Number of random numbers that `_Draws` can hand out for one photo.

@@ -192,7 +192,7 @@ def _cubed(roots: np.ndarray) -> np.ndarray:
 
 def _linear_to_srgb(linear: np.ndarray) -> np.ndarray:
     """sRGB, uint8 `[...]`, of linear light in 0..1, clipped to it."""
-    return encoded((ONE * np.clip(linear, 0, 1) + 0.5).astype(np.float32), np.dtype(np.uint8))
+    return encoded((ONE * np.clip(linear, 0, 1)).astype(np.float32), np.dtype(np.uint8))
 
 
 @cache

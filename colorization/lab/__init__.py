@@ -1,1 +1,1 @@
-"""CIE L*a*b* and merging in NumPy, the twins of `lab_convert` and `model.merge_ops`; primaries."""
+"""CIE L*a*b* and merging in NumPy, twins of `lab_convert` and `model.merge_ops`; toned prints."""

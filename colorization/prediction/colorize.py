@@ -85,6 +85,7 @@ class Colorizer:
           UserError: there is no trained model, it has no global features to take a style from, or
             an argument makes no sense.
           errors.UnreadablePhoto: of the style photo.
+          ValueError: the style is of pixels that `colorize` would refuse.
           RuntimeError: this process was forked from one that has made a `Colorizer`.
         """
         if not 0 < saturation < math.inf:
@@ -176,6 +177,7 @@ class Colorizer:
 
         Raises:
           errors.UnreadablePhoto: the data is no photo, or a damaged one.
+          pictures.CannotEncode: the picture has more pixels a side than the kind allows.
           UserError: the hints make no sense for this photo.
         """
         encoded, problems = [], [] if problems is None else problems

@@ -196,7 +196,8 @@ def encode(rgb: np.ndarray, photo: Photo, kind: str, quality: int) -> bytes:
         try:
             picture.save(file, kind, **_settings(photo, kind, quality))
         except (OSError, ValueError) as error:
-            raise CannotEncode(f"{picture.width} x {picture.height} as {kind}: {error}") from error
+            size = f"{picture.width:,} x {picture.height:,} pixels"
+            raise CannotEncode(f"{kind} cannot hold {size} ({error}); --format png can") from error
         return file.getvalue()
 
 
