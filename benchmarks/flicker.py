@@ -59,7 +59,8 @@ def flicker(lightness: np.ndarray, chroma: np.ndarray) -> float:
 
 
 def film_frames(path: str) -> Iterator[np.ndarray]:
-    from colorization.films.color import Converter, stored_colors
+    from colorization.films.color import stored_colors
+    from colorization.films.converter import Converter
     from colorization.films.source import main_pictures, open_film
 
     with open_film(path) as film:

@@ -9,14 +9,10 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from colorization.errors import UnreadableFilm
-from colorization.films.color import (
-    Colors,
-    Converter,
-    Shape,
-    StatedColors,
-    field_order,
-    stored_colors,
-)
+from colorization.films.color import Colors, StatedColors, stored_colors
+from colorization.films.converter import Converter
+from colorization.films.fields import field_order
+from colorization.films.geometry import Shape
 
 av = pytest.importorskip("av")
 

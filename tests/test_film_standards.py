@@ -8,8 +8,8 @@ import pytest
 
 from colorization.errors import UnreadableFilm
 from colorization.films import survey
-from colorization.films.color import field_order
 from colorization.films.colorize_film import colorize_film
+from colorization.films.fields import field_order
 
 av = pytest.importorskip("av")
 

@@ -234,7 +234,7 @@ def test_damaged_transparent_and_deep_pictures_are_refused():
 
 
 def test_what_a_format_cannot_hold():
-    with pytest.raises(CannotEncode, match="WEBP cannot hold 17,000 x 1 pixels .*png can"):
+    with pytest.raises(CannotEncode, match=r"WEBP cannot hold 17,000 x 1 pixels .*png can"):
         encode(np.zeros([1, 17000, 3], np.uint8), Photo(np.zeros([1, 1, 3])), "WEBP", 95)
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.errors import UnreadableFilm
 from colorization.files import atomic_write, remove_left_behind
-from colorization.films.color import Converter, is_panorama, tag
+from colorization.films.color import tag
+from colorization.films.converter import Converter
 from colorization.films.file_end import has_zeros_inside
+from colorization.films.geometry import is_panorama
 from colorization.films.ogg import missing_from_ogg
 from colorization.films.programmes import own_tracks
 from colorization.films.smoother import Smoother

@@ -13,14 +13,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.errors import UnreadableFilm
-from colorization.films.color import (
-    Colors,
-    Shape,
-    field_order,
-    stated_colors,
-    stated_fields,
-    stored_colors,
-)
+from colorization.films.color import Colors, stated_colors, stored_colors
+from colorization.films.fields import field_order, stated_fields
+from colorization.films.geometry import Shape
 from colorization.films.source import (
     as_unreadable_film,
     decoded,

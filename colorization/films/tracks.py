@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from colorization.errors import UnreadableFilm
-from colorization.films.color import may_lose_fields
+from colorization.films.fields import may_lose_fields
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
     container_name,

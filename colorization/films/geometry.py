@@ -1,0 +1,79 @@
+"""Sizes, proportions and turns of a film's pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+# Smaller differences between proportions come from rounding or the margin of a tape's picture.
+_SAME_SHAPE = 0.03
+
+
+class Shape(NamedTuple):
+    """Size of pictures in pixels, and the width of a pixel over its height."""
+
+    width: int
+    height: int
+    aspect: Fraction = Fraction(1)
+
+    def storable(self, line_step: int) -> Shape:
+        """Without an odd column, and without lines beyond a multiple of `line_step`."""
+        return self._replace(width=self.width & ~1, height=self.height - self.height % line_step)
+
+
+def is_panorama(frame: VideoFrame) -> bool:
+    """Whether a picture is marked as one that players show as a view all round."""
+    # FFmpeg may give side data, such as EXIF, that PyAV does not know.
+    with contextlib.suppress(ValueError):
+        return "SPHERICAL" in frame.side_data
+    return False
+
+
+def fitted(picture: Shape, film: Shape) -> tuple[int, int]:
+    """The width and height of a picture that is fitted into a film; even if its shape differs."""
+    width, height = film.width, film.height
+    picture_ratio, film_ratio = (
+        shape.aspect * shape.width / shape.height for shape in (picture, film)
+    )
+    if abs(picture_ratio / film_ratio - 1) < _SAME_SHAPE:
+        return width, height
+    if picture_ratio < film_ratio:
+        return max(2, 2 * round(width * picture_ratio / film_ratio / 2)), height
+    return width, max(2, 2 * round(height * film_ratio / picture_ratio / 2))
+
+
+def turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
+    """How to turn a picture upright.
+
+    Returns:
+      The filters; whether rows are stored as columns; and the degrees that remain.
+    """
+    (a, b, _), (c, d, _), _ = _display_matrix(frame)
+    is_lying = bool(abs(b) > abs(a))
+    along, across = max(abs(a), abs(b)), min(abs(a), abs(b))
+    remaining_degrees = round(math.degrees(math.atan2(across, along)))
+    turns = []
+    if is_lying:
+        turns, a, d = [("transpose", "cclock_flip")], c, b
+    turns += [("hflip", "")] * bool(a < 0) + [("vflip", "")] * bool(d < 0)
+    return turns, is_lying, remaining_degrees
+
+
+def _display_matrix(frame: VideoFrame) -> np.ndarray:
+    """Matrix `[3, 3]` that maps the stored (x, y, 1) of a pixel to where it is shown."""
+    try:
+        stored = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # FFmpeg may give side data, such as EXIF, that PyAV does not know. PyAV still tells the
+        # rotation, counterclockwise, but not whether the picture is mirrored.
+        angle = math.radians(frame.rotation)
+        along, across = math.cos(angle), math.sin(angle)
+        return np.array([[along, -across, 0], [across, along, 0], [0, 0, 1]])
+    return np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3) / 2.0**16
