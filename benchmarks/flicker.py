@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from collections.abc import Iterator
 
 import numpy as np
+
+from colorization.program import exit_code
 
 _GRAIN = 4.0  # standard deviation, of 255
 _SIDE = 360
@@ -84,4 +87,4 @@ def made_frames() -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -10,9 +10,12 @@ is, and everywhere the colour of the nearest hint. Photos without colour are lef
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import numpy as np
+
+from colorization.program import exit_code
 
 
 def main() -> None:
@@ -97,4 +100,4 @@ def _squares(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

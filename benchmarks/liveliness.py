@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from predictions import predictions
+
+from colorization.program import exit_code
 
 # Share of RMSE that liveliness may cost, and multiples of the best saturation to share it with.
 ALLOWED = 0.02
@@ -116,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from colorization.program import exit_code
+
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_SIZE = 16
 SEED = 1
@@ -212,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -29,6 +29,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from colorization.program import exit_code
+
 BATCH = 16
 
 ONE_PHOTO = """
@@ -285,4 +287,4 @@ def random_model(folder: str, model: str = "color_global") -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -23,6 +23,7 @@ import hashlib
 import io
 import itertools
 import os
+import sys
 import time
 
 import numpy as np
@@ -34,6 +35,7 @@ from colorization.data.photo_files import read_file
 from colorization.data.photos import find_photos
 from colorization.decoding.decode import open_photo
 from colorization.lab import toning
+from colorization.program import exit_code
 
 # Colours of black, of the grays between, and of white.
 TONES = {
@@ -225,4 +227,4 @@ def fit(photos: list, prints: list) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -6,6 +6,7 @@ Prints a*b* RMSE over all pixels of the colour photos, for bilinear, bicubic and
 """
 
 import argparse
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from colorization.data.photos import find_photos
 from colorization.model import merge_ops
 from colorization.prediction.colorize_folder import color_kind
 from colorization.prediction.pictures import decode
+from colorization.program import exit_code
 
 SIZE = 112
 RADII = (1, 2, 3, 4)
@@ -61,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -13,11 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from predictions import predictions
+
+from colorization.program import exit_code
 
 
 def stored_ways(values: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -84,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

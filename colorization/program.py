@@ -142,11 +142,12 @@ def _quiet_libraries() -> Iterator[None]:
             log.setLevel(level)
 
 
-def exit_code(work: Callable[[], int]) -> int:
+def exit_code(work: Callable[[], int | None]) -> int:
     """Does the work of a program and returns its exit code.
 
-    That is the result of `work`; 2 if it raises a `UserError`, which is printed; 141, for SIGPIPE,
-    if standard output has lost its reader; or 2 if standard output cannot be written.
+    That is the result of `work`, where none stands for 0; 2 if it raises a `UserError`, which is
+    printed; 141, for SIGPIPE, if standard output has lost its reader; or 2 if standard output
+    cannot be written.
 
     Raises:
       SystemExit: with 128 + N, if signal N stops the program.
@@ -160,7 +161,7 @@ def exit_code(work: Callable[[], int]) -> int:
 
     with ready_streams(), on_stop_signals(stop), _quiet_libraries():
         try:
-            code = work()
+            code = work() or 0
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code

@@ -43,6 +43,10 @@ def main() -> None:
     parser.add_argument("--comparison", type=Path, default=Path("results/compare"))
     parser.add_argument("--output", type=Path, default=_ROOT / "docs")
     options = parser.parse_args()
+    shown = (options.results / "index.html", options.comparison / "index.html", options.model_dir)
+    for path in (*shown, options.output):
+        if not path.exists():
+            parser.error(f"{path} does not exist; run first what this file names at its beginning")
     with opened_browser() as browser:
         take_page(browser, options.output / "page.jpg")
         take_gallery(browser, options.results, options.output / "gallery.jpg")
