@@ -85,6 +85,12 @@ def shipped(trained, tmp_path, monkeypatch):
     return place / "color_global"
 
 
+def only_best(folder, names):
+    """What `shutil.copytree` leaves out: all checkpoints but the best, as if to save disk."""
+    is_best = Path(folder).name == "best"
+    return [] if is_best else [name for name in names if "ckpt" in name or name == "checkpoint"]
+
+
 def bytes_below(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -131,8 +137,10 @@ def test_without_a_model_of_ones_own_predict_takes_the_general_one(
     assert bytes_below(shipped) == before
 
 
-def test_a_model_of_ones_own_comes_first(shipped, trained, photos, caplog, tmp_path):
-    shutil.copytree(trained, tmp_path / "here" / "models" / "color_global")
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "only best"])
+def test_a_model_of_ones_own_comes_first(shipped, trained, photos, caplog, tmp_path, is_whole):
+    left_out = None if is_whole else only_best
+    shutil.copytree(trained, tmp_path / "here" / "models" / "color_global", ignore=left_out)
     options = general_model.with_model(parse("color_global", ["--mode", "predict"]))
     assert options.model_dir == "models/color_global"
     assert not caplog.records
@@ -322,9 +330,13 @@ def test_a_folder_of_weights_is_not_trained_in(shipped, photos):
     assert bytes_below(shipped) == before
 
 
-def test_weights_do_not_replace_checkpoints(trained):
-    with pytest.raises(UserError, match="choose another --output"):
-        run(export, "--format", "weights", "--model_dir", trained, "--output", trained)
+def test_weights_do_not_replace_checkpoints(trained, tmp_path):
+    best = shutil.copytree(trained, tmp_path / "best_alone", ignore=only_best)
+    before = bytes_below(best)
+    for folder in (trained, best):
+        with pytest.raises(UserError, match="choose another --output"):
+            run(export, "--format", "weights", "--model_dir", trained, "--output", folder)
+    assert bytes_below(best) == before
 
 
 def test_weights_that_do_not_fit_their_settings_are_refused(shipped):

@@ -299,9 +299,20 @@ def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatc
 
 
 def test_what_is_stored_counts_as_long_as_the_best_checkpoint_is_there(run, tmp_path):
+    folder = tmp_path / "model"
     run()
-    for path in [*(tmp_path / "model").glob("*ckpt*"), tmp_path / "model" / "checkpoint"]:
+    for path in [*folder.glob("*ckpt*"), folder / "checkpoint"]:
         path.unlink()
+    for contradiction, message in (
+        (["--normalization", "none"], "was trained with --normalization batch, not none"),
+        (["--warm_start", tmp_path / "other"], "began with nothing, not with .*other"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(*contradiction)
+    (folder / "settings.json").unlink()
+    with pytest.raises(UserError, match=r"no settings\.json; restore it \(the folder best"):
+        run()
+    shutil.copy(folder / "best" / "settings.json", folder)
     printed = run("--test_data", tmp_path / "train", "--train_data", tmp_path / "test")
     assert "3 of 3 photos to test on are as large as" in printed
 

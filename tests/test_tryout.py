@@ -117,6 +117,16 @@ def test_bundled_photos_are_not_added_to_a_model_of_ones_own(photos):
     assert not tryout.is_tryout(str(DEFAULT))
 
 
+def test_a_best_checkpoint_of_other_photos_makes_no_tryout(photos):
+    run(train, *SHORT, "--from_scratch", "--train_data", photos)
+    for path in [*DEFAULT.glob("*ckpt*"), DEFAULT / "checkpoint"]:
+        path.unlink()
+    with pytest.raises(UserError, match="has seen other photos"):
+        run(train, *SHORT)
+    run(train, *SHORT, "--model_dir", DEFAULT)
+    assert not tryout.is_tryout(str(DEFAULT))
+
+
 def test_it_is_not_moved_while_it_is_trained(tried):
     with (
         checkpoint.locked(str(DEFAULT)),

@@ -49,7 +49,7 @@ def _export_weights(options: Options) -> None:
     if "precision" in options.given:
         raise UserError("--format weights holds 8 bits only; leave --precision out")
     folder = Path(options.output)
-    if checkpoint.has_checkpoint(options.output):
+    if checkpoint.has_begun(options.output):
         raise UserError(f"{folder} holds checkpoints; choose another --output")
     _require_own_files(folder)
     export_weights(options.model_dir, folder, options.saturation, options.vibrance)

@@ -145,7 +145,7 @@ def train_model(
         def store_records() -> None:
             store_settings(options)
             held_out.write(Path(options.model_dir) / HELD_OUT, data.held_out, data.trained_on)
-            tryout.mark(options.model_dir, data.bundled, trained_steps)
+            tryout.mark(options.model_dir, data.bundled)
             if not trained_steps:
                 start.store(options)
 

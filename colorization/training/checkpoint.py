@@ -323,8 +323,8 @@ def go_on_from_best(model_dir: str, step: int) -> str:
 
 
 def has_model(model_dir: str) -> bool:
-    """Whether a folder holds a checkpoint or a file of weights, even a damaged one."""
-    return has_checkpoint(model_dir) or holds_weights_only(model_dir)
+    """Whether a folder holds a model to use, of checkpoints or of weights, even a damaged one."""
+    return has_begun(model_dir) or holds_weights_only(model_dir)
 
 
 def has_begun(model_dir: str) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 from colorization.errors import UserError, reason
 from colorization.files import writable, write_file, write_json
 from colorization.options import NETWORK_SETTINGS, Options, choices_of
-from colorization.training.checkpoint import has_checkpoint, has_model, starting_point
-from colorization.training.model_folder import SETTINGS
+from colorization.training.checkpoint import has_begun, has_model, starting_point
+from colorization.training.model_folder import BEST, SETTINGS
 
 # The scripts, each of which has a network of its own.
 MODELS = ("color", "color_global")
@@ -45,10 +45,10 @@ def stored_settings(model_dir: str) -> dict[str, Any] | None:
     if os.path.isdir(model_dir) and not has_model(model_dir):
         return None
     stored = _read(model_dir)
-    if stored is None and has_checkpoint(model_dir):
+    if stored is None and has_begun(model_dir):
         raise UserError(
-            f"{model_dir} holds a checkpoint but no {SETTINGS}; "
-            "it was not made by this program, choose another --model_dir"
+            f"{model_dir} holds a checkpoint but no {SETTINGS}; restore it (the folder {BEST} may "
+            "hold a copy), or choose another --model_dir"
         )
     return stored
 

@@ -43,9 +43,9 @@ def with_starting_point(options: Options, bundled: bool) -> Options:
     else:
         _require_same(options, stored)
         start = folder = stored
-        # The model may be gone by now, and a resumed training does not need it.
+        # The model may have moved or be gone by now, and a resumed training does not need it.
         with contextlib.suppress(UserError):
-            folder = located(stored, options.model)
+            folder = located(options.warm_start or stored, options.model)
     if not start:
         return options
     return dataclasses.replace(options, warm_start=folder, start=start).with_defaults(
@@ -66,7 +66,7 @@ def store(options: Options) -> None:
 
 def _stored_start(model_dir: str) -> str | None:
     """What a training started from, "" for nothing; None if nothing was trained or stored."""
-    if not checkpoint.has_checkpoint(model_dir):
+    if not checkpoint.has_begun(model_dir):
         return None
     remedy = "restore it, or train anew in another --model_dir"
     return read_json(Path(model_dir) / START, lambda content: str(content["start"]), None, remedy)

@@ -20,13 +20,12 @@ def is_tryout(model_dir: str) -> bool:
     return (Path(model_dir) / TRYOUT).exists()
 
 
-def mark(model_dir: str, bundled: bool, trained_steps: int) -> None:
-    """Marks a model as a try-out, or takes the mark away.
+def mark(model_dir: str, bundled: bool) -> None:
+    """Marks a model as a try-out before its first checkpoint, or takes the mark away.
 
     Args:
       model_dir: its folder, which exists.
       bundled: whether the photos are the bundled ones.
-      trained_steps: number of steps that earlier runs trained for.
 
     Raises:
       OSError: the folder cannot be written to.
@@ -34,7 +33,7 @@ def mark(model_dir: str, bundled: bool, trained_steps: int) -> None:
     path = Path(model_dir) / TRYOUT
     if not bundled:
         path.unlink(missing_ok=True)
-    elif trained_steps == 0:
+    elif not checkpoint.has_begun(model_dir):
         path.touch()
 
 
