@@ -30,6 +30,14 @@ def test_stored_settings_come_before_defaults(tmp_path):
     assert resolve_settings(options(folder, "--global_channels", "4")).global_channels == 4
 
 
+def test_any_number_of_classes_is_stored(tmp_path):
+    names = tuple(f"2019-{number:04} Сватба на Иван" for number in range(20_000))
+    stored = dataclasses.replace(options(tmp_path), class_names=names)
+    store_settings(stored)
+    (tmp_path / "model.ckpt-0.index").touch()
+    assert resolve_settings(options(tmp_path)) == stored
+
+
 def test_contradictions_name_the_option(tmp_path):
     store_settings(options(tmp_path))
     (tmp_path / "model.ckpt-0.index").touch()

@@ -18,9 +18,6 @@ from colorization.training.model_folder import BEST, SETTINGS
 # The scripts, each of which has a network of its own.
 MODELS = ("color", "color_global")
 
-# `store_settings` never writes more characters than this.
-_MAX_SETTINGS_LENGTH = 100_000
-
 
 def settings_of(options: Options) -> dict[str, Any]:
     """The settings to store beside checkpoints: script, options of the network, classes."""
@@ -65,9 +62,8 @@ def _read(model_dir: str) -> dict[str, Any] | None:
     """The settings in a folder, with or without a model; None if there are none."""
     path = Path(model_dir) / SETTINGS
     try:
-        with open(path, "rb") as file:
-            # Of bytes, Python finds out the encoding, which editors may change.
-            stored = json.loads(file.read(_MAX_SETTINGS_LENGTH))
+        # Of bytes, Python finds out the encoding, which editors may change.
+        stored = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
