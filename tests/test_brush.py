@@ -1,15 +1,18 @@
 """The brush of the page, in Python and in a browser."""
 
 import io
+import threading
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from platforms import HANG
 from serving import functions, get, raw, wait_for
 from skimage.color import rgb2lab
 
 from colorization.prediction.colorize import Colorizer
-from colorization.server import jobs
+from colorization.server import actions, jobs
 from colorization.server.brush import PALETTE, are_strokes, draw_strokes
 
 pytest_plugins = ["serving_fixtures", "browser_fixtures"]
@@ -62,7 +65,7 @@ def test_nobody_paints_on_the_pictures_of_others(server):
     for number, count in functions(server).items():
         if count != 1:
             continue
-        for sent in ({"photo": "x/0", "strokes": []}, {"photo": 1, "strokes": [1]}, "x", None):
+        for sent in ({"x/0": []}, {"x/0": [1]}, {"": None}, "x", None):
             answer = raw(server, [sent], number)
             assert "Traceback" not in str(answer)
 
@@ -104,6 +107,9 @@ class Easel:
 
     def stroke(self, *points, kind="mouse"):
         """Paints along points in pixels of the photo; waits until the picture has followed."""
+        self.wait_after(lambda: self.paint(*points, kind=kind))
+
+    def paint(self, *points, kind="mouse"):
         from selenium.webdriver.common.actions.action_builder import ActionBuilder
         from selenium.webdriver.common.actions.pointer_input import PointerInput
 
@@ -116,7 +122,7 @@ class Easel:
         for place in places[1:]:
             action.move_to(canvas, *place)
         action.pointer_up()
-        self.wait_after(builder.perform)
+        builder.perform()
 
     def wait_after(self, act):
         before = self.image().get_attribute("src")
@@ -130,6 +136,12 @@ class Easel:
         """The picture is made at full size once the one on the page has followed."""
         wait_for(lambda: self.page.find("#download").is_enabled())
         return self.page.download(selector, name)
+
+    def pictures(self):
+        """Those of all photos, by name."""
+        data = self.page.download("#download-all", "coloured.zip")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_a_stroke_colours_its_thing_and_leaves_the_far_corner(open_page, disc, models, tmp_path):
@@ -194,3 +206,58 @@ def test_the_first_of_many_photos_can_be_painted_on(open_page, disc, photos, mon
     easel = Easel(open_page(), disc, *photos)
     easel.stroke((100, 80), (130, 90), (140, 120))
     assert easel.page.find("#strokes")
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """Lets a function of the listeners wait until the event that this returns is set."""
+    held = []
+
+    def hold(name):
+        go_on, function = threading.Event(), getattr(actions, name)
+        held.append(go_on)
+
+        def wait(*arguments):
+            assert go_on.wait(HANG)
+            return function(*arguments)
+
+        monkeypatch.setattr(actions, name, wait)
+        return go_on
+
+    yield hold
+    for go_on in held:
+        go_on.set()
+
+
+@pytest.mark.parametrize("what", ["painted_preview", "painted_picture"])
+def test_another_photo_may_be_looked_at_while_strokes_are_under_way(
+    open_page, disc, photos, models, tmp_path, hold, what
+):
+    easel = Easel(open_page(), disc, *photos)
+    page, plain = easel.page, easel.pictures()
+    go_on = hold(what)
+    (easel.paint if what == "painted_preview" else easel.stroke)((100, 80), (140, 120))
+    easel.paint((300, 200), (350, 250))
+    page.all("#strip img")[1].click()
+    wait_for(lambda: page.find("#download").text == "Download gray.png")
+    shown = easel.image().get_attribute("src")
+    go_on.set()
+    wait_for(lambda: easel.pictures()["disc.png"] != plain["disc.png"])
+    assert easel.image().get_attribute("src") == shown
+    assert easel.download("#download", "gray.png") == plain["gray.png"]
+    assert not page.all("#strokes")
+
+    page.all("#strip img")[0].click()
+    wait_for(lambda: page.find("#download").text == "Download disc.png")
+
+    def both():
+        data = easel.download("#strokes", "disc.png")
+        (tmp_path / "strokes.png").write_bytes(data)
+        alpha = np.asarray(Image.open(io.BytesIO(data)))[..., 3]
+        return alpha[100, 120] and alpha[225, 325]
+
+    wait_for(both)
+    colorizer = Colorizer(str(models / "color_global"), precision="float32")
+    painted = colorizer.colorize_bytes(disc.read_bytes(), hints=tmp_path / "strokes.png")
+    assert easel.download("#download", "disc.png") == painted
+    assert easel.pictures() == {**plain, "disc.png": painted}

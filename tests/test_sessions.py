@@ -262,6 +262,21 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     assert sessions.update("eve", changed, picture=folder / "stolen.png") == []
 
 
+def test_what_a_visitor_sees_is_known_as_long_as_it_exists(folder):
+    sessions = Sessions(folder)
+    path = put(folder)
+    first, second = (painted(sessions, "tab", path, strokes) for strokes in ([], ["line"]))
+    assert sessions.shown("tab") is None
+    assert sessions.show("tab", first) == first
+    assert sessions.update("tab", first, strokes=["dot"], is_finished=False)
+    assert sessions.shown("tab") == first._replace(strokes=["dot"], is_finished=False)
+    assert sessions.unfinished("tab") == [sessions.shown("tab")]
+    assert sessions.show("tab", second) == second
+    assert sessions.shown("other tab") is None
+    sessions.end("tab")
+    assert sessions.shown("tab") is None
+
+
 def test_of_earlier_versions_the_last_one_stays(folder):
     sessions = Sessions(folder)
     result = painted(sessions, "ada", put(folder), ())

@@ -26,7 +26,7 @@ from colorization.server.jobs import (
 )
 from colorization.server.painting import painted_picture, painted_preview, strokes_as_png
 from colorization.server.request_filter import expected_request
-from colorization.server.sessions import Request, Result, Sessions
+from colorization.server.sessions import Request, Result, Sessions, Strokes
 
 _PICTURE_GONE = "That picture is no longer here; colour the photo once more."
 
@@ -63,7 +63,10 @@ class Actions:
                 if finished and len(job_request.results) > 1:
                     archive = write_zip(job_request.results, job_request.folder / "coloured.zip")
                 # The first result stays in view when later ones come.
-                shown = _show(job_request.results[0]) if shown is None else [gr.skip()] * len(shown)
+                if shown is None:
+                    shown = _show(self._sessions.show(_session(request), job_request.results[0]))
+                else:
+                    shown = (gr.skip(),) * len(shown)
                 yield *shown, _archive(archive), _strip(job_request.results)
                 if finished and problems:
                     gr.Warning(html.escape(named_problems(problems), quote=False), duration=None)
@@ -108,56 +111,67 @@ class Actions:
 
     def choose(self, request: gr.Request, chosen: gr.SelectData) -> tuple:
         """Shows the picture of the strip that was clicked."""
-        results = self._sessions.latest(_session(request))
+        session = _session(request)
+        results = self._sessions.latest(session)
         if not isinstance(chosen.index, int) or not 0 <= chosen.index < len(results):
             raise refusal(_PICTURE_GONE)
-        return _show(results[chosen.index])
+        return _show(self._sessions.show(session, results[chosen.index]))
 
     def paint(self, painted: Any, request: gr.Request) -> tuple:
-        """Shows the preview with the strokes that a visitor has painted."""
+        """Makes previews with the strokes that a visitor has painted, key of the photo -> strokes.
+
+        The visitor may look at another photo by now, which stays in view.
+        """
         session = _session(request)
-        result = self._find(session, painted)
-        strokes = painted["strokes"]
+        if not isinstance(painted, dict) or not all(map(are_strokes, painted.values())):
+            raise refusal("These are no strokes, or too many.")
+        results: list[Result] = []
+        for key, strokes in painted.items():
+            results = self._paint(session, key, strokes)
+        shown = self._sessions.shown(session)
+        if shown not in results:
+            return (gr.skip(),) * 4
+        slider, value, download, _ = _show(shown)
+        if shown.key not in painted:
+            slider = value = download = gr.skip()
+        return slider, value, download, _strip(results)
+
+    def _paint(self, session: str, key: str, strokes: Strokes) -> list[Result]:
+        """Makes a preview with strokes; returns all results of its request."""
+        result = self._sessions.find(session, key)
+        if result is None:
+            raise refusal(_PICTURE_GONE)
         preview = result.next_version("preview").with_suffix(".jpg")
         with _explained_removal():
             preview.write_bytes(painted_preview(result, strokes))
-        changes = {"coloured": preview, "strokes": strokes}
-        results = self._sessions.update(session, result, **changes)
-        if not results:
-            return (gr.skip(),) * 4
-        slider, value, *_ = _show(result._replace(**changes))
-        return slider, value, gr.update(interactive=False), _strip(results)
+        changes = {"coloured": preview, "strokes": strokes, "is_finished": False}
+        return self._sessions.update(session, result, **changes)
 
-    def finish_painting(self, painted: Any, request: gr.Request) -> tuple:
-        """Makes the picture with its strokes at full size."""
+    def finish_painting(self, request: gr.Request) -> tuple:
+        """Makes the pictures that lack strokes at full size."""
         session = _session(request)
-        result = self._find(session, painted)
-        folder = result.next_version("picture")
-        finished = result._replace(picture=folder / result.picture.name)
         with _explained_removal():
-            finished.strokes_file.parent.mkdir(parents=True)
-            finished.picture.write_bytes(painted_picture(result))
-            if finished.strokes:
-                finished.strokes_file.write_bytes(strokes_as_png(result))
-            results = self._sessions.update(session, result, picture=finished.picture)
-            if not results:
+            unfinished = self._sessions.unfinished(session)
+            folders = [self._finish(session, result) for result in unfinished]
+            shown = self._sessions.shown(session)
+            if not any(folders) or shown is None:
                 return (gr.skip(),) * 3
+            results = self._sessions.latest(session)
+            *_, folder = filter(None, folders)
             archive = write_zip(results, folder / "coloured.zip") if len(results) > 1 else None
-        *_, download, strokes = _show(finished)
+        *_, download, strokes = _show(shown)
         return download, strokes, _archive(archive)
 
-    def _find(self, session: str, painted: Any) -> Result:
-        """The result that a visitor paints on.
-
-        Raises:
-          gr.Error: it no longer exists, or the client sent no strokes.
-        """
-        if not isinstance(painted, dict) or not are_strokes(painted.get("strokes")):
-            raise refusal("These are no strokes, or too many.")
-        result = self._sessions.find(session, painted.get("photo"))
-        if result is None:
-            raise refusal(_PICTURE_GONE)
-        return result
+    def _finish(self, session: str, result: Result) -> Path | None:
+        """Makes a picture with its strokes; returns its folder unless others were painted."""
+        folder = result.next_version("picture")
+        finished = result._replace(picture=folder / result.picture.name)
+        finished.strokes_file.parent.mkdir(parents=True)
+        finished.picture.write_bytes(painted_picture(result))
+        if finished.strokes:
+            finished.strokes_file.write_bytes(strokes_as_png(result))
+        changes = {"picture": finished.picture, "is_finished": True}
+        return folder if self._sessions.update(session, result, **changes) else None
 
     def try_example(self, number: Any) -> list[str]:
         """Takes an example as the photo."""
@@ -202,7 +216,10 @@ def _show(result: Result) -> tuple:
         "strokes": list(result.strokes),
     }
     download = gr.update(
-        value=str(picture), label=f"Download {picture.name}", visible=True, interactive=True
+        value=str(picture),
+        label=f"Download {picture.name}",
+        visible=True,
+        interactive=result.is_finished,
     )
     strokes_file = str(result.strokes_file) if result.strokes_file.exists() else None
     strokes = gr.update(value=strokes_file, visible=strokes_file is not None)

@@ -11,6 +11,8 @@ let strokes = [];
 let former = []; // what `strokes` was before each change, for undo
 let current = null; // the stroke under the finger
 let photo = null; // whose strokes these are
+const drawn = new Map(); // photo -> strokes, of all that were painted on
+const unsent = new Set(); // those of them that have changed since `painted` was called
 let colour;
 
 function choose(button, chosen) {
@@ -41,9 +43,16 @@ function change(next) {
 
 function send() {
   draw();
-  props.value = { ...props.value, strokes };
+  drawn.set(photo, strokes);
+  unsent.add(photo);
   trigger("input");
 }
+
+find(".stage").painted = () => {
+  const photos = [...unsent];
+  unsent.clear();
+  return Object.fromEntries(photos.map((name) => [name, drawn.get(name)]));
+};
 
 // Positions in pixels of the canvas.
 const place = ([x, y]) => [x * canvas.width, y * canvas.height];
@@ -144,7 +153,7 @@ function show() {
   const value = props.value || {};
   if (value.photo !== photo) {
     photo = value.photo ?? null;
-    strokes = value.strokes || [];
+    strokes = drawn.get(photo) || value.strokes || [];
     former = [];
     current = null;
   }

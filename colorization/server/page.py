@@ -60,6 +60,8 @@ HEAD = """<script>
 # hand, after losing the connection, or because a phone needed the memory.
 _TAB = '() => sessionStorage.getItem("tab")'
 _NAME_TAB = '(name) => sessionStorage.setItem("tab", name)'
+# A stroke waits for the answer to the one before, and another photo may be in view then.
+_PAINTED = '() => document.querySelector("#brush .stage").painted()'
 
 
 def theme() -> gr.themes.Base:
@@ -252,13 +254,14 @@ def _paint_on_input(actions: Actions, outputs: _Result) -> None:
         actions.paint,
         outputs.brush,
         [outputs.slider, outputs.brush, outputs.download, outputs.strip],
+        js=_PAINTED,
         concurrency_id="paint",
         concurrency_limit=_JOBS_AT_ONCE,
         **painting,
         **_PRIVATE,
     ).success(
         actions.finish_painting,
-        outputs.brush,
+        None,
         [outputs.download, outputs.strokes, outputs.archive],
         **painting,
         **_JOB_LIMITS,

@@ -37,7 +37,8 @@ class Result(NamedTuple):
       coloured: preview in colour.
       planes: input and output of the network, see `painting.Planes`.
       photo: the upload.
-      strokes: those that the picture and its preview were made with.
+      strokes: those that its preview was made with.
+      is_finished: whether the picture was made with them, too.
     """
 
     picture: Path
@@ -46,6 +47,7 @@ class Result(NamedTuple):
     planes: Path
     photo: Path
     strokes: Strokes = ()
+    is_finished: bool = True
 
     @property
     def key(self) -> str:
@@ -116,6 +118,8 @@ class Sessions:
         self._visitors: Counter[str] = Counter()
         # Name of a tab -> its current session.
         self._tabs: dict[str, str] = {}
+        # Session -> key of the result that its visitor sees.
+        self._shown: dict[str, str] = {}
         # Session -> time at which its last visitor left.
         self._left_at: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -237,6 +241,7 @@ class Sessions:
                 return None
             self._tabs[tab] = session
             self._left_at.pop(former, None)
+            self._shown.pop(former, None)
             requests = self._requests.pop(former, [])
             for request in requests:
                 request.session, request.time = session, time.time()
@@ -262,6 +267,24 @@ class Sessions:
                         request.time = time.time()
                         return result
             return None
+
+    def show(self, session: str, result: Result) -> Result:
+        """Notes that the visitor sees a result from now on; returns its current state."""
+        with self._lock:
+            if session in self._requests:
+                self._shown[session] = result.key
+        return self.shown(session) or result
+
+    def shown(self, session: str) -> Result | None:
+        """The result that the visitor of a session sees, if it still exists."""
+        return self.find(session, self._shown.get(session))
+
+    def unfinished(self, session: str) -> list[Result]:
+        """Results of a session whose pictures lack what was painted on their previews."""
+        with self._lock:
+            requests = self._requests.get(session, ())
+            results = itertools.chain.from_iterable(request.results for request in requests)
+            return [result for result in results if not result.is_finished]
 
     def strokes(self, session: str, photo: Path) -> Strokes:
         """The strokes that were last painted on a photo of a session."""
@@ -341,6 +364,7 @@ class Sessions:
         requests.remove(request)
         if not requests:
             del self._requests[request.session]
+            self._shown.pop(request.session, None)
         remove(request.folder)
         for path in request.uploads.difference(*(other.uploads for other in self._all_requests())):
             # A changed file was uploaded again, for a request that is yet to come.
