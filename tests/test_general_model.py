@@ -256,6 +256,21 @@ def test_a_start_that_nothing_beats_colours_as_it_did(shipped, photos):
     assert stored_liveliness(str(shipped)) == pytest.approx((1.375, 3.0))
 
 
+@pytest.mark.parametrize("is_best", [True, False], ids=["best", "another"])
+@pytest.mark.parametrize("start_", ["best/model.ckpt-0", "model.ckpt-0.index"])
+def test_a_checkpoint_to_start_from_colours_as_it_did(trained, photos, start_, is_best):
+    """Figures that were stored for another checkpoint are none of its."""
+    stored = trained / "best" / "evaluation.json"
+    lively = {"saturation": 1.25, "vibrance": 3.0, "global_step": 0 if is_best else 7}
+    stored.write_text(json.dumps(json.loads(stored.read_text()) | lively))
+    run(train, "--train_data", photos, "--test_data", photos, "--learning_rate", 10,
+        "--warm_start", trained / start_, "--model_dir", "tuned")  # fmt: skip
+    assert checkpoint.step_of(checkpoint.best_checkpoint("tuned")) == 0
+    found = stored_liveliness("tuned")
+    assert (found == stored_liveliness(str(trained))) == is_best
+    assert found.vibrance == (3.0 if is_best else 0.0)
+
+
 def test_what_does_not_fit_the_general_model_is_named(shipped, photos, capsys):
     run(train, "--train_data", photos, "--test_data", photos, "--warm_start", "pretrained",
         "--global_channels", 4)  # fmt: skip
@@ -283,11 +298,13 @@ def test_a_training_keeps_the_start_that_it_had(shipped, photos, capsys):
     run(train, *data, "--global_channels", 3, "--model_dir", "a")
     run(train, *data, "--warm_start", f"{shipped}/.", "--model_dir", "b")
     run(train, *data, "--warm_start", "a", "--model_dir", "c")
+    run(train, *data, "--warm_start", "a/model.ckpt-2", "--model_dir", "d")
     for model, same, others in (
         ("a", ["--from_scratch"], [["--warm_start", "pretrained"], ["--warm_start", "b"]]),
         ("b", ["--warm_start", "pretrained"], [["--warm_start", "a"], ["--from_scratch"]]),
         ("c", ["--warm_start", "./a/"], [["--warm_start", "pretrained"], ["--from_scratch"]]),
         ("c", ["--warm_start", Path("a/best").absolute()], [["--warm_start", "b"]]),
+        ("d", ["--warm_start", "./a/model.ckpt-2.index"], [["--warm_start", "b/model.ckpt-2"]]),
     ):
         for other in others:
             told = f"training in {model} began with .* leave {other[0]} out"
@@ -300,7 +317,7 @@ def test_a_training_keeps_the_start_that_it_had(shipped, photos, capsys):
         assert left_out.learning_rate == (3e-4 if model == "a" else 1e-4)
     shutil.rmtree(shipped)
     shutil.rmtree("a")
-    for model, start_ in (("b", "pretrained"), ("c", "a")):
+    for model, start_ in (("b", "pretrained"), ("c", "a"), ("d", "moved/model.ckpt-2")):
         capsys.readouterr()
         run(train, *data, "--model_dir", model, "--warm_start", start_, "--max_steps", 3)
         assert f"Going on from step 2 of {model}" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from colorization.data.prepare import prepare
 from colorization.errors import UserError
 from colorization.modes import evaluate, train
 from colorization.options import parse
-from colorization.training import checkpoint, cluster, training
+from colorization.training import checkpoint, cluster, event_log, training
 from colorization.training.settings import stored_settings
 
 
@@ -219,6 +219,8 @@ def test_a_warm_start_takes_what_fits(run, tmp_path):
     printed = run("--warm_start", checkpoint.latest_checkpoint(str(source)),
                   "--global_channels", 4, folder="wider", steps=1)  # fmt: skip
     assert "Starting anew, for want of a match: conv/kernel" in printed
+    curves = event_log.read_curves(str(tmp_path / "same"))
+    assert curves.hyperparameters["warm_start"] == str(source)
     # Going on, it has weights of its own.
     shutil.rmtree(source)
     assert "Starting" not in run("--warm_start", source, folder="same", steps=2)

@@ -58,9 +58,17 @@ def stored_liveliness(model_dir: str) -> Liveliness:
     )
 
 
-def liveliness_figures(folder: Path) -> dict[str, float]:
-    """The figures that `stored_liveliness` reads, as far as a model has them."""
-    stored = best_evaluation(folder) or {}
+def liveliness_figures(source: Path, steps: int) -> dict[str, float]:
+    """The figures that `stored_liveliness` reads, as far as a starting point has them.
+
+    Args:
+      source: a model's folder, which stands for its best checkpoint, or the prefix of a checkpoint.
+      steps: that the checkpoint has been trained for. Only the best one of a folder has figures.
+    """
+    is_folder = source.is_dir()
+    stored = best_evaluation(source if is_folder else source.parent) or {}
+    if not is_folder and stored.get("global_step") != steps:
+        return {}
     return {name: stored[name] for name in _LIVELINESS_FIGURES if name in stored}
 
 

@@ -100,7 +100,7 @@ def _start_name(warm_start: str, model: str) -> str:
     # The general model may be gone when a training is resumed.
     if "://" in warm_start or (warm_start == PRETRAINED and not os.path.exists(warm_start)):
         return warm_start.rstrip("/")
-    path = Path(os.path.realpath(warm_start))
+    path = Path(os.path.realpath(warm_start.removesuffix(".index")))
     # A folder stands for the checkpoint in its folder of the best one.
     return str(path.parent if path.name == BEST else path)
 
@@ -109,7 +109,8 @@ def _require_same(options: Options, stored: str) -> None:
     for option in options.given & {"warm_start", "from_scratch"}:
         start = _start_name(options.warm_start, options.model) if options.warm_start else ""
         # The starting point may have been moved, or named relative to another folder.
-        may_have_moved = stored not in ("", PRETRAINED) and not os.path.exists(stored)
+        found = any(map(os.path.exists, (stored, f"{stored}.index")))
+        may_have_moved = stored not in ("", PRETRAINED) and not found
         if start != stored and not (may_have_moved and start):
             raise UserError(
                 f"the training in {options.model_dir} began with {stored or 'nothing'}, not with "

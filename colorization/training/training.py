@@ -139,7 +139,9 @@ def train_task(
     estimator = _training_estimator(network, options, trained_steps)
     print(f"Precision: {estimator.params['precision']}.")
     if task.is_chief:
-        values = {name: estimator.params.get(name) for name in _HYPERPARAMETERS}
+        # The checkpoint to start from is a temporary copy.
+        params = {**estimator.params, "warm_start": options.start or None}
+        values = {name: params.get(name) for name in _HYPERPARAMETERS}
         summaries.write_hyperparameters(
             {name: value for name, value in values.items() if value is not None}, options.model_dir
         )
@@ -261,8 +263,9 @@ class _Training:
         """
         start = start or checkpoint.newest_listed(self._options.model_dir)
         # The same weights keep the liveliness that they were used with.
-        start_folder = located(self._options.start, self._options.model)
-        self.evaluate(start, liveliness_figures(Path(start_folder)))
+        source = located(self._options.start, self._options.model)
+        steps = checkpoint.step_of(self._options.warm_start)
+        self.evaluate(start, liveliness_figures(Path(source), steps))
 
     def evaluate(self, evaluated: str, known: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Evaluates a checkpoint as a candidate for the best one.
