@@ -443,7 +443,8 @@ def test_measuring_says_what_may_have_been_trained_on(photo_folder, capsys):
     for arguments, said in (((), ""), (("--test_data", folder), "18 of 20 photos to test on are")):
         options = parse("color", ["--mode", "evaluate", *map(str, arguments)])
         print_possibly_seen(photos_for_testing(options, NOTE), NOTE)
-        assert capsys.readouterr().out[: len(said) or None].startswith(said)
+        out = capsys.readouterr().out
+        assert out.startswith(said) and bool(out) == bool(said)
     # Held-out photos may be as large as others.
     held_out.write(NOTE, first.held_out, frozenset(held_out.file_sizes(first.test)))
     print_possibly_seen(first.test, NOTE)
