@@ -416,5 +416,7 @@ def test_nothing_is_trained_in_the_folder_of_the_best_checkpoint(trained, photos
 def test_evaluating_the_best_checkpoint_leaves_what_training_stored(trained, photos, capsys):
     before = bytes_below(trained)
     run(evaluate, "--test_data", photos, "--model_dir", trained / "best")
-    assert "a*b* RMSE" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "a*b* RMSE" in printed
+    assert f"Nothing is stored: {trained / 'best'} holds the figures of its training." in printed
     assert bytes_below(trained) == before

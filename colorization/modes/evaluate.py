@@ -50,6 +50,7 @@ def run(network: Network, options: Options) -> None:
         print(f"Nothing is stored: {options.model_dir} holds weights only.")
         return
     if stored_evaluation(Path(options.model_dir)):
+        print(f"Nothing is stored: {options.model_dir} holds the figures of its training.")
         return
     evaluation_file = Path(options.model_dir) / EVALUATION
     figures = {name: value.item() for name, value in metrics.items()}
