@@ -4,7 +4,8 @@ Nothing here imports TensorFlow or anything else that is slow, so that a mistype
 at once.
 """
 
+from colorization.options.declaration import MODELS
 from colorization.options.options import NETWORK_SETTINGS, Options, choices_of
 from colorization.options.parse import parse
 
-__all__ = ["NETWORK_SETTINGS", "Options", "choices_of", "parse"]
+__all__ = ["MODELS", "NETWORK_SETTINGS", "Options", "choices_of", "parse"]

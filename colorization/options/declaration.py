@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+# The scripts, each of which has a network of its own.
+MODELS = ("color", "color_global")
 MODES = {
     "train": "train, checkpoint, evaluate now and then; goes on from the last checkpoint",
     "evaluate": "measure a checkpoint on --test_data",
@@ -26,7 +28,7 @@ def option(
     default: Any = None,
     *,
     modes: Sequence[str] = MODES_WITH_MODEL,
-    models: Sequence[str] = ("color", "color_global"),
+    models: Sequence[str] = MODELS,
     **argument: Any,
 ) -> Any:
     """A dataclass field that carries its own command-line declaration.

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from colorization.errors import UserError
-from colorization.options import Options
+from colorization.options import MODELS, Options
 from colorization.training import checkpoint, settings
 from colorization.training.evaluation import stored_evaluation
 from colorization.training.model_folder import BEST
@@ -70,7 +70,7 @@ def general_model(model: str) -> str:
 def general_models() -> dict[str, str]:
     """Folders of the general models that exist, by names such as `pretrained/color`."""
     folders = {}
-    for model in settings.MODELS:
+    for model in MODELS:
         with contextlib.suppress(UserError):
             folders[f"{PRETRAINED}/{model}"] = general_model(model)
     return folders
@@ -91,7 +91,7 @@ def located(folder: str, model: str) -> str:
     path = Path(folder)
     if path == Path(PRETRAINED) and not settings.stored_settings(folder):
         return general_model(model)
-    if path.parent == Path(PRETRAINED) and path.name in settings.MODELS and not path.exists():
+    if path.parent == Path(PRETRAINED) and path.name in MODELS and not path.exists():
         return general_model(path.name)
     return folder
 

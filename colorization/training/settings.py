@@ -11,12 +11,9 @@ from typing import Any
 
 from colorization.errors import UserError, reason
 from colorization.files import writable, write_file, write_json
-from colorization.options import NETWORK_SETTINGS, Options, choices_of
+from colorization.options import MODELS, NETWORK_SETTINGS, Options, choices_of
 from colorization.training.checkpoint import has_begun, has_model, starting_point
 from colorization.training.model_folder import BEST, SETTINGS
-
-# The scripts, each of which has a network of its own.
-MODELS = ("color", "color_global")
 
 
 def settings_of(options: Options) -> dict[str, Any]:
