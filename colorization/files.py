@@ -208,6 +208,14 @@ def read_json(
         raise UserError(f"{path} is damaged; {remedy}") from error
 
 
+def read_note(path: Path) -> Any:
+    """The value in a JSON file that one can do without: None if it is damaged or missing."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 @contextlib.contextmanager
 def locked(
     file: Path,

@@ -322,7 +322,7 @@ def test_liveliness_that_means_nothing_is_not_used(tmp_path, name, stored, used)
 
 
 @pytest.mark.parametrize("kind", ["checkpoints", "weights", "best"])
-@pytest.mark.parametrize("damage", ["{", None])
+@pytest.mark.parametrize("damage", ["{", "[]", "[" * 90_000, None], ids=range(4))
 def test_a_lost_saturation_is_said(tmp_path, caplog, kind, damage):
     folder = tmp_path / "best" if kind == "best" else tmp_path
     evaluation = folder / "evaluation.json" if kind == "best" else folder / "best/evaluation.json"

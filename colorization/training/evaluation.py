@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -11,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from colorization.files import atomic_write, write_json
+from colorization.files import atomic_write, read_note, write_json
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 # The step of the newest checkpoint that was evaluated, whether it is the best one or not.
@@ -27,9 +26,8 @@ def stored_evaluation(folder: Path) -> dict[str, float] | None:
       None if none are stored, or where they were not written by a training.
     """
     try:
-        stored = json.loads((folder / EVALUATION).read_bytes())
-        evaluation = {name: float(value) for name, value in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        evaluation = {name: float(value) for name, value in read_note(folder / EVALUATION).items()}
+    except (ValueError, TypeError, AttributeError):
         return None
     return evaluation if {"loss", "evaluations_since"} <= evaluation.keys() else None
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from colorization.files import write_json
+from colorization.files import read_note, write_json
 from colorization.options import Options
 from colorization.training.evaluation import is_evaluated
 from colorization.training.model_folder import PATIENCE
@@ -32,10 +31,8 @@ def has_ended(options: Options, photos: tuple[int, int], step: int) -> bool:
     if not options.patience or not is_evaluated(options.model_dir, step):
         return False
     # Without its note a training only goes on.
-    with contextlib.suppress(OSError, ValueError):
-        stored = json.loads((Path(options.model_dir) / PATIENCE).read_bytes())
-        return stored == json.loads(json.dumps(_note(options, photos, step)))
-    return False
+    stored = read_note(Path(options.model_dir) / PATIENCE)
+    return stored == json.loads(json.dumps(_note(options, photos, step)))
 
 
 def _note(options: Options, photos: tuple[int, int], step: int) -> dict[str, Any]:

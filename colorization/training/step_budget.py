@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import statistics
 import time
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 from colorization.data import dataset
 from colorization.data.report import Report
 from colorization.data.shards import Shards
-from colorization.files import write_json
+from colorization.files import read_note, write_json
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.training import hooks
@@ -53,11 +51,10 @@ def steps_in_minutes(
         "precision": options.precision,
         "xla": options.xla,
     }
-    with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
-        stored = json.loads(budget_file.read_bytes())
-        steps = stored.pop("steps")
-        if stored == budget and type(steps) is int and steps > 0:
-            return steps
+    stored = read_note(budget_file)
+    steps = stored.get("steps") if isinstance(stored, dict) else None
+    if type(steps) is int and steps > 0 and stored == {**budget, "steps": steps}:
+        return steps
     print("Timing a few steps.", flush=True)
     half_size_share = options.half_size_share
     seconds = sum(
