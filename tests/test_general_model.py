@@ -19,7 +19,7 @@ from colorization.modes import evaluate, export, predict, train
 from colorization.options import parse
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.trained_network import TrainedNetwork
-from colorization.training import checkpoint, general_model, start, weights
+from colorization.training import checkpoint, general_model, start, training, weights
 from colorization.training.evaluation import keep_if_best
 from colorization.training.liveliness import stored_liveliness
 from colorization.training.settings import copy_settings, store_settings, stored_settings
@@ -254,6 +254,18 @@ def test_a_start_that_nothing_beats_colours_as_it_did(shipped, photos):
     assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
     assert stored_liveliness("models/color_global") == stored_liveliness(str(shipped))
     assert stored_liveliness(str(shipped)) == pytest.approx((1.375, 3.0))
+
+
+def test_a_training_stopped_while_its_start_is_evaluated_evaluates_it_again(
+    shipped, photos, monkeypatch
+):
+    arguments = ["--train_data", photos, "--test_data", photos, "--learning_rate", 10]
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(training, "keep_if_best", lambda *_: 1 / 0)
+        run(train, *arguments)
+    assert checkpoint.step_of(checkpoint.latest_checkpoint("models/color_global")) == 0
+    run(train, *arguments)
+    assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
 
 
 @pytest.mark.parametrize("is_best", [True, False], ids=["best", "another"])

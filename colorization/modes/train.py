@@ -224,7 +224,7 @@ def _with_network_settings(options: Options, data: Selection) -> Options:
     """The options with all settings of the network to train."""
     if options.profile and options.profile > options.max_steps:
         raise UserError(f"--profile {options.profile} is beyond the last step, {options.max_steps}")
-    # The starting point may be gone by now, and a resumed training does not need it.
+    # The starting point may be gone by now, and a training that has made a step does not need it.
     if options.warm_start and not checkpoint.trained_steps(options.model_dir):
         options = warm_started(options)
     if options.classes:
