@@ -65,7 +65,7 @@ def test_nobody_paints_on_the_pictures_of_others(server):
     for number, count in functions(server).items():
         if count != 1:
             continue
-        for sent in ({"x/0": []}, {"x/0": [1]}, {"": None}, "x", None):
+        for sent in ({"/x/0.png": []}, {"/x/0.png": [1]}, {"": None}, "x", None):
             answer = raw(server, [sent], number)
             assert "Traceback" not in str(answer)
 
@@ -210,18 +210,18 @@ def test_the_first_of_many_photos_can_be_painted_on(open_page, disc, photos, mon
 
 @pytest.fixture
 def hold(monkeypatch):
-    """Lets a function of the listeners wait until the event that this returns is set."""
+    """Lets a function of a module wait until the event that this returns is set."""
     held = []
 
-    def hold(name):
-        go_on, function = threading.Event(), getattr(actions, name)
+    def hold(module, name):
+        go_on, function = threading.Event(), getattr(module, name)
         held.append(go_on)
 
         def wait(*arguments):
             assert go_on.wait(HANG)
             return function(*arguments)
 
-        monkeypatch.setattr(actions, name, wait)
+        monkeypatch.setattr(module, name, wait)
         return go_on
 
     yield hold
@@ -235,7 +235,7 @@ def test_another_photo_may_be_looked_at_while_strokes_are_under_way(
 ):
     easel = Easel(open_page(), disc, *photos)
     page, plain = easel.page, easel.pictures()
-    go_on = hold(what)
+    go_on = hold(actions, what)
     (easel.paint if what == "painted_preview" else easel.stroke)((100, 80), (140, 120))
     easel.paint((300, 200), (350, 250))
     page.all("#strip img")[1].click()
@@ -261,3 +261,38 @@ def test_another_photo_may_be_looked_at_while_strokes_are_under_way(
     painted = colorizer.colorize_bytes(disc.read_bytes(), hints=tmp_path / "strokes.png")
     assert easel.download("#download", "disc.png") == painted
     assert easel.pictures() == {**plain, "disc.png": painted}
+
+
+@pytest.mark.parametrize("is_painted_first", [True, False])
+def test_a_stroke_and_new_settings_at_the_same_time_both_count(
+    open_page, disc, photos, models, tmp_path, hold, is_painted_first
+):
+    from selenium.webdriver import Keys
+
+    easel = Easel(open_page(), disc, *photos)
+    plain = easel.pictures()
+    go_on = hold(actions, "painted_preview") if is_painted_first else hold(jobs, "encode")
+    number = easel.page.find("#saturation input[type=number]")
+    before = easel.image().get_attribute("src")
+
+    def change_saturation():
+        number.send_keys(Keys.CONTROL, "a", Keys.NULL, "2", Keys.TAB)
+
+    if is_painted_first:
+        easel.paint((100, 80), (140, 120))
+        easel.wait_after(change_saturation)
+    else:
+        change_saturation()
+        easel.stroke((100, 80), (140, 120))
+    go_on.set()
+    colorizer = Colorizer(str(models / "color_global"), precision="float32", saturation=2)
+    wait_for(lambda: easel.page.all("#strokes"))
+
+    def expected():
+        (tmp_path / "strokes.png").write_bytes(easel.download("#strokes", "disc.png"))
+        return colorizer.colorize_bytes(disc.read_bytes(), hints=tmp_path / "strokes.png")
+
+    wait_for(lambda: easel.download("#download", "disc.png") == expected())
+    wait_for(lambda: easel.pictures()["disc.png"] == expected())
+    assert easel.pictures()["gray.png"] != plain["gray.png"]
+    assert easel.image().get_attribute("src") != before

@@ -273,6 +273,9 @@ def test_what_a_visitor_sees_is_known_as_long_as_it_exists(folder):
     assert sessions.unfinished("tab") == [sessions.shown("tab")]
     assert sessions.show("tab", second) == second
     assert sessions.shown("other tab") is None
+    assert sessions.of_photo("tab", str(path)) == [second]
+    assert sessions.of_photo("tab", "another") == []
+    assert sessions.of_photo("other tab", str(path)) == []
     sessions.end("tab")
     assert sessions.shown("tab") is None
 

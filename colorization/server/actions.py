@@ -118,34 +118,37 @@ class Actions:
         return _show(self._sessions.show(session, results[chosen.index]))
 
     def paint(self, painted: Any, request: gr.Request) -> tuple:
-        """Makes previews with the strokes that a visitor has painted, key of the photo -> strokes.
+        """Makes previews with the strokes that a visitor has painted, path of the photo -> strokes.
 
         The visitor may look at another photo by now, which stays in view.
         """
         session = _session(request)
         if not isinstance(painted, dict) or not all(map(are_strokes, painted.values())):
             raise refusal("These are no strokes, or too many.")
-        results: list[Result] = []
-        for key, strokes in painted.items():
-            results = self._paint(session, key, strokes)
+        for photo, strokes in painted.items():
+            self._paint(session, photo, strokes)
         shown = self._sessions.shown(session)
-        if shown not in results:
+        if shown is None:
             return (gr.skip(),) * 4
         slider, value, download, _ = _show(shown)
-        if shown.key not in painted:
+        if str(shown.photo) not in painted:
             slider = value = download = gr.skip()
-        return slider, value, download, _strip(results)
+        results = self._sessions.latest(session)
+        return slider, value, download, _strip(results) if shown in results else gr.skip()
 
-    def _paint(self, session: str, key: str, strokes: Strokes) -> list[Result]:
-        """Makes a preview with strokes; returns all results of its request."""
-        result = self._sessions.find(session, key)
-        if result is None:
-            raise refusal(_PICTURE_GONE)
-        preview = result.next_version("preview").with_suffix(".jpg")
-        with _explained_removal():
-            preview.write_bytes(painted_preview(result, strokes))
-        changes = {"coloured": preview, "strokes": strokes, "is_finished": False}
-        return self._sessions.update(session, result, **changes)
+    def _paint(self, session: str, photo: str, strokes: Strokes) -> None:
+        """Makes previews of a photo with strokes."""
+        # Twice, as meanwhile the photo may have been coloured anew without these strokes.
+        for _ in range(2):
+            results = self._sessions.of_photo(session, photo)
+            if not results:
+                raise refusal(_PICTURE_GONE)
+            for result in (result for result in results if list(result.strokes) != strokes):
+                preview = result.next_version("preview").with_suffix(".jpg")
+                with _explained_removal():
+                    preview.write_bytes(painted_preview(result, strokes))
+                changes = {"coloured": preview, "strokes": strokes, "is_finished": False}
+                self._sessions.update(session, result, **changes)
 
     def finish_painting(self, request: gr.Request) -> tuple:
         """Makes the pictures that lack strokes at full size."""
@@ -156,11 +159,19 @@ class Actions:
             shown = self._sessions.shown(session)
             if not any(folders) or shown is None:
                 return (gr.skip(),) * 3
-            results = self._sessions.latest(session)
             *_, folder = filter(None, folders)
-            archive = write_zip(results, folder / "coloured.zip") if len(results) > 1 else None
+            archive = self._zip(session, folder / "coloured.zip")
         *_, download, strokes = _show(shown)
         return download, strokes, _archive(archive)
+
+    def _zip(self, session: str, path: Path) -> Path | None:
+        """Writes the pictures of the latest request into one archive; None for a single one."""
+        archive, results = None, None
+        # Again if one was added or painted on meanwhile.
+        while results != (latest := self._sessions.latest(session)):
+            results = latest
+            archive = write_zip(results, path) if len(results) > 1 else None
+        return archive
 
     def _finish(self, session: str, result: Result) -> Path | None:
         """Makes a picture with its strokes; returns its folder unless others were painted."""
@@ -211,7 +222,7 @@ def _show(result: Result) -> tuple:
     """Values of the slider, the brush and the download buttons of a picture and its strokes."""
     picture, preview = result.picture, str(result.coloured)
     value = {
-        "photo": result.key,
+        "photo": str(result.photo),
         "picture": FileData(path=preview).model_dump(),
         "strokes": list(result.strokes),
     }

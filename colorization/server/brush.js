@@ -151,6 +151,9 @@ find(".undo").addEventListener("click", () => {
 
 function show() {
   const value = props.value || {};
+  if (!value.photo) {
+    drawn.clear();
+  }
   if (value.photo !== photo) {
     photo = value.photo ?? null;
     strokes = drawn.get(photo) || value.strokes || [];
@@ -160,6 +163,11 @@ function show() {
   const url = value.picture?.url;
   find(".stage").hidden = !url;
   picture.src = url || "";
+  // Its strokes may be older than those here if the photo was coloured anew meanwhile.
+  const isOld = drawn.has(photo) && JSON.stringify(strokes) !== JSON.stringify(value.strokes);
+  if (isOld && !unsent.has(photo)) {
+    send();
+  }
 }
 
 picture.addEventListener("load", draw);

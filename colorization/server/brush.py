@@ -40,9 +40,9 @@ _MAX_POINTS = 100_000
 def brush(**settings: Any) -> gr.HTML:
     """The brush as a component; its value is a dict of `photo`, `picture` and `strokes`.
 
-    `photo` is a key of the photo, `picture` the file to paint on. The event `input` follows each
-    change of the strokes; `painted()` of the element `.stage` then gives the strokes of all photos
-    that were painted on since its last call, by key.
+    `photo` is the path of the upload, `picture` the file to paint on. The event `input` follows
+    each change of the strokes; `painted()` of the element `.stage` then gives the strokes of all
+    photos that were painted on since its last call, by path.
     """
     html, css, javascript = (
         Path(__file__).with_name(f"brush.{kind}").read_text("utf-8")

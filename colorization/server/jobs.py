@@ -248,8 +248,7 @@ def colorize_all(
         name = names[label]
         progress((number, len(names)), desc=path.name, unit="photos")
         try:
-            strokes = job.strokes(path)
-            files, remarks = _colorize(job, path, name, job.hints[number], strokes)
+            files, strokes, remarks = _colorize(job, path, name, job.hints[number])
         except (UnreadablePhoto, CannotEncode, UserError) as error:
             if request.is_gone:
                 raise FileNotFoundError(path) from error
@@ -286,9 +285,9 @@ def colorize_all(
 
 
 def _colorize(
-    job: Job, path: Path, name: str, points: list[Any], strokes: Strokes
-) -> tuple[tuple[bytes, bytes, bytes, bytes], list[str]]:
-    """Contents of the first four files of a `Result`, and remarks for the user.
+    job: Job, path: Path, name: str, points: list[Any]
+) -> tuple[tuple[bytes, bytes, bytes, bytes], Strokes, list[str]]:
+    """Contents of the first four files of a `Result`, their strokes, and remarks for the user.
 
     The picture is the one that `--mode predict` writes, but only the first of several pages.
     """
@@ -304,11 +303,15 @@ def _colorize(
     whole = small if job.style is None else job.style
     planes = Planes(small, colorizer.predict(small, whole) * np.float32(job.saturation))
     gray = colorizer.gray(reduced(photo.pixels))
-    hints = points or draw_strokes(strokes, gray.shape[1::-1])
-    coloured = planes.merge(photo.pixels, hints)
-    picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
+    strokes = None
+    # Again if others were painted meanwhile, on the picture with the former settings.
+    while strokes != (latest := job.strokes(path)):
+        strokes = latest
+        hints = points or draw_strokes(strokes, gray.shape[1::-1])
+        coloured = planes.merge(photo.pixels, hints)
+        picture = encode(coloured, photo, format_of_name(name), JPEG_QUALITY)
     previews = preview(gray, photo), preview(reduced(coloured), photo)
-    return (picture, *previews, planes.to_bytes()), remarks
+    return (picture, *previews, planes.to_bytes()), strokes, remarks
 
 
 def _write(result: Result, files: Sequence[bytes]) -> None:

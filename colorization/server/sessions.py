@@ -279,6 +279,17 @@ class Sessions:
         """The result that the visitor of a session sees, if it still exists."""
         return self.find(session, self._shown.get(session))
 
+    def of_photo(self, session: str, photo: str) -> list[Result]:
+        """The latest results of a photo: of the last request that has any, one for each copy."""
+        with self._lock:
+            self._left_at.pop(session, None)
+            for request in reversed(self._requests.get(session, ())):
+                results = [result for result in request.results if str(result.photo) == photo]
+                if results:
+                    request.time = time.time()
+                    return results
+            return []
+
     def unfinished(self, session: str) -> list[Result]:
         """Results of a session whose pictures lack what was painted on their previews."""
         with self._lock:
