@@ -441,3 +441,22 @@ def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):
     assert changes(b"moov", by_camera) == ["no XMP data"]
     assert changes(b"trak", panorama) == ["no 360-degree tag"]
     assert changes(b"moov", b"") == []
+
+
+def test_films_in_3d_keep_their_proportions(make_film, painter, tmp_path):
+    """As mkvmerge marks films with a view on each half of a picture."""
+
+    def mark(film, pictures, _):
+        pictures.metadata["stereo_mode"] = "left_right"
+
+    source = make_film("film.mkv", 3, size=(64, 64), set_up=mark)
+    # The width of each view, for which FFmpeg has 32, is that of the whole picture.
+    data = source.read_bytes()
+    of_half, of_whole = b"\x54\xb0\x81\x20", b"\x54\xb0\x81\x40"
+    assert data.count(of_half) == 1
+    source.write_bytes(data.replace(of_half, of_whole))
+    target = tmp_path / "results" / "film.mkv"
+    assert colorize_film(painter, str(source), target, ignore).changes == ["no 3D tag"]
+    with av.open(str(source)) as film, av.open(str(target)) as coloured:
+        (before,), (after,) = film.streams.video, coloured.streams.video
+        assert before.sample_aspect_ratio == after.sample_aspect_ratio == 2

@@ -159,6 +159,7 @@ class _Coloring:
         self._unit = unit_of_times(self._pictures, result.format.name)
         self._is_webm = result.format.name == "webm"
         self._keeps_fields = self._has_fields and not (self._is_webm or self._converter.turned)
+        self._lacks_3d = False
         self._stream = self._add_pictures(surveyed)
         self.source_tracks = own_tracks(film, self._pictures)
         self._tracks = Tracks(film, result, self._pictures, self.source_tracks, mixed_sound)
@@ -193,6 +194,8 @@ class _Coloring:
             changes.append(f"not turned by {self._converter.remaining_degrees} degrees")
         if self._is_panorama:
             changes.append("no 360-degree tag")
+        if self._lacks_3d:
+            changes.append("no 3D tag")
         if has_zeros_inside(film_path(self._film), container_name(self._film)):
             changes.append("part of the file is zeros")
         if container_name(self._film) == "ogg":
@@ -277,6 +280,10 @@ class _Coloring:
         stream.time_base = stream.codec_context.time_base = self._unit
         tag(stream.codec_context, surveyed.colors)
         describe(stream, source)
+        if aspect != 1 and stream.metadata.get("stereo_mode", "mono") != "mono":
+            # FFmpeg's Matroska writer would take the pixels of films in 3D for square.
+            del stream.metadata["stereo_mode"]
+            self._lacks_3d = True
         return stream
 
 
