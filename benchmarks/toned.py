@@ -9,7 +9,8 @@ prints are made of the others: plain gray versions, and in sepia of three kinds,
 and gold, split tones, faded paper, faint tints, and nine hues at two saturations, as editors'
 "Colorize" makes them; without noise, with noise, coloured noise and coarse grain; some of them
 small; a fifth of them in a mount or with other things along their edges, a fifth in light that is
-up to 3 % warmer on one side and colder on the other; stored as JPEG of several qualities or not.
+up to 3 % warmer on one side and colder on the other, a fifth in a vignette that was added after
+toning; stored as JPEG of several qualities or not.
 `--fit` finds the weights of `colorization/lab/toning.py` for them. `--half` takes half of the
 photos, by a hash of their names, so that what was found on one can be tried on the other.
 """
@@ -62,6 +63,14 @@ SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0
 # Sides of photos to make prints of.
 MOST = 800
 NOISES = ("none", "fine", "coloured", "grain")
+# Colour that a vignette fades to, in an oval; "corners" get darker by up to 80 %, as editors do it.
+VIGNETTES = {
+    "corners": None,
+    "white oval": (255, 255, 255),
+    "cream oval": (245, 237, 217),
+    "black oval": (0, 0, 0),
+    "brown oval": (33, 15, 8),
+}
 EDGES = ("gray mount", "cream mount", "scanner's lid", "yellowed", "silvered", "date")
 QUALITIES = (None, 50, 75, 90, 95)
 
@@ -107,13 +116,15 @@ def main() -> None:
         fifth = random.integers(5)
         edge = EDGES[random.integers(len(EDGES))] if fifth == 0 else None
         warmer = random.uniform(0.005, 0.03) if fifth == 1 else 0.0
-        print_ = make_print(source, name, noise, quality, random, edge, warmer)
+        vignette = list(VIGNETTES)[random.integers(len(VIGNETTES))] if fifth == 2 else None
+        print_ = make_print(source, name, noise, quality, random, edge, warmer, vignette)
         planes, gray = planes_of(open_photo(print_, SIZE))
-        if edge is None and not warmer:
+        if edge is None and not warmer and vignette is None:
             prints.append(planes)
         kept = not gray and not toning.is_toned(*planes)
         light = f"light: {'un' if warmer else ''}even"
-        keys = (name, f"noise: {noise}", f"quality: {quality}", f"edge: {edge}", light, "all")
+        changes = (f"edge: {edge}", light, f"vignette: {vignette}")
+        keys = (name, f"noise: {noise}", f"quality: {quality}", *changes, "all")
         for key in keys:
             made[key] += 1
             missed[key] += kept
@@ -144,6 +155,7 @@ def make_print(
     random: np.random.Generator,
     edge: str | None = None,
     warmer: float = 0.0,
+    vignette: str | None = None,
 ) -> bytes:
     """A toned print of a photo, a PNG or a JPEG; `warmer` is by what part its right side is."""
     gray = np.asarray(photo.convert("L"), float) / 255
@@ -155,6 +167,8 @@ def make_print(
         colors = np.stack([np.interp(gray, places, stops[:, i]) for i in range(3)], axis=-1)
     if edge is not None:
         colors = with_edge(colors, edge)
+    if vignette is not None:
+        colors = with_vignette(colors, vignette, random)
     across = np.linspace(-warmer, warmer, colors.shape[1])[:, None]
     colors = colors * (1 + across * [1, 0, -1])
     if noise == "fine":
@@ -199,6 +213,19 @@ def with_edge(colors: np.ndarray, edge: str) -> np.ndarray:
         return colors * (1 - near * [0.05, 0.1, 0.2])
     dark = 1 - colors.mean(-1, keepdims=True) / 255
     return colors + near * dark * [10, 14, 30]
+
+
+def with_vignette(colors: np.ndarray, name: str, random: np.random.Generator) -> np.ndarray:
+    """Darkens a print's corners, or fades what is outside of an oval; `[height, width, 3]`."""
+    height, width, _ = colors.shape
+    down, across = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    radius = np.hypot(down, across)[..., None]
+    if VIGNETTES[name] is None:
+        return colors * (1 - random.uniform(0.2, 0.8) * radius**2 / 2)
+    start = random.uniform(0.65, 0.85)
+    share = np.clip((radius - start) / random.uniform(0.3, 0.5), 0, 1)
+    share = share**2 * (3 - 2 * share)
+    return colors * (1 - share) + share * VIGNETTES[name]
 
 
 def fit(photos: list, prints: list) -> None:

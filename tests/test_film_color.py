@@ -107,6 +107,16 @@ def test_pictures_are_read_and_stored_by_their_matrix_and_range(colourful, matri
     assert stored.pts == 0
 
 
+def test_the_range_may_change_within_a_film(colourful):
+    """As where recordings were joined."""
+    picture = colourful(64, 96)
+    frames = [yuv444_frame(to_yuv(picture / 255, 1, full), full) for full in (False, True, False)]
+    converter = Converter(frames[0], Colors(1, 1, 1, False))
+    for frame in frames:
+        pixels = converter.srgb(converter.upright(frame)).astype(int)
+        assert np.abs(pixels - picture).max() <= 3
+
+
 def test_lightness_and_colours_of_a_film_are_those_of_the_standard(colourful):
     """The colour error of a whole way, read and stored, is that of 8 bits and 4:2:0."""
     picture = colourful(128, 192)

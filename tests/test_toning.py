@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from benchmarks.toned import EDGES, NOISES, QUALITIES, TONES, make_print
+from benchmarks.toned import EDGES, NOISES, QUALITIES, TONES, VIGNETTES, make_print, with_vignette
 from colorization.data.lab_planes import SIZE, to_sheet
 from colorization.decoding.decode import open_photo
 
@@ -46,6 +46,18 @@ def test_prints_are_told_in_light_that_is_warmer_on_one_side(tone):
         assert kind_of(make_print(photo, tone, "fine", 90, random, warmer=0.02)) != "colour"
 
 
+@pytest.mark.parametrize("vignette", VIGNETTES)
+@pytest.mark.parametrize("tone", ["gray", "sepia", "editor's sepia", "cyanotype", "hue 35, 25%"])
+def test_prints_are_told_in_a_vignette(tone, vignette):
+    random = np.random.default_rng(0)
+    kinds = []
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        made = make_print(photo, tone, "none", 90, random, vignette=vignette)
+        kinds.append(kind_of(made))
+    assert kinds.count("colour") <= 1
+
+
 def test_a_small_thing_in_colour_makes_a_gray_picture_a_colour_photo():
     for name in PHOTOS:
         pixels = np.array(Image.fromarray(getattr(data, name)()).convert("L").convert("RGB"))
@@ -69,6 +81,10 @@ def test_colour_photos_are_none():
         # Pale and hazy ones neither.
         pale = Image.blend(photo, photo.convert("L").convert("RGB"), 0.5)
         assert to_sheet(pale)[1] == "colour"
+        # Nor does a vignette make them one.
+        for vignette in VIGNETTES:
+            shown = with_vignette(np.asarray(photo, float), vignette, np.random.default_rng(0))
+            assert to_sheet(Image.fromarray(np.rint(shown).astype(np.uint8)))[1] == "colour"
 
 
 def test_photos_with_gray_things_along_their_edges_are_colour_photos():

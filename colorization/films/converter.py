@@ -81,7 +81,7 @@ class Converter:
           frame: of any size. It is scaled to the film's, with black bars if its proportions differ.
           aspect: width of its pixels over their height.
         """
-        kind = (frame.width, frame.height, frame.format.name, aspect)
+        kind = (frame.width, frame.height, frame.format.name, int(frame.color_range), aspect)
         if self._to_upright is None or self._to_upright[0] != kind:
             self._to_upright = kind, self._upright_graph(frame, aspect)
         return self._to_upright[1](frame)

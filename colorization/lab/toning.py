@@ -10,14 +10,16 @@ in a toned print, which cancels out over larger parts of the picture; things of 
 not.
 
 What lies along the edges of a print has colours of its own: a mount, a scanner's lid, yellowed
-paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print; or if it
-clearly is one but for light that changes evenly across it, as a window's does. Photos of hardly any
-colour count whatever their curve: a gray print with a cast or coloured noise.
+paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print; if it
+clearly is one but for light that changes evenly across it, as a window's does; or if the curve only
+changes towards the edges, in a vignette. Photos of hardly any colour count whatever their curve: a
+gray print with a cast or coloured noise.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -34,12 +36,22 @@ _SHARES = np.stack(
 _BENDS = np.diff(np.eye(len(_KNOTS)), 2, axis=0)
 # Bends below the highlights, which editors clip.
 _FEWER_BENDS = _BENDS[:12]
-# Of the knots, of three terms of roughness and of two of light that changes across the picture.
-_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 5)
-_STIFFNESS[-2:] *= 100
+# Of the knots, and of three terms of roughness.
+_STIFFNESS = 1e-6 * np.eye(len(_KNOTS) + 3)
 _STIFFNESS[: len(_KNOTS), : len(_KNOTS)] = 1e-5 * _BENDS.T @ _BENDS + 1e-7 * np.eye(len(_KNOTS))
 # Sixteen times the variance of four bytes of lightness, where two are black and two are white.
 _ROUGHEST = 16 * 127.5**2
+# What may change across a picture, beside the curve, and how stiff the terms that allow for it are.
+_LIGHT, _VIGNETTE = "light", "vignette"
+_CHANGE_STIFFNESS = {_LIGHT: 1e-4, _VIGNETTE: 1e-6}
+# Between these distances from the middle, in half sides, and between these L*, the curve in a
+# vignette changes evenly.
+_RADII = np.array([0, 0.6, 0.75, 0.88, 1.0, 1.15, 1.42])
+_VIGNETTE_KNOTS = np.array([0, 15, 30, 50, 70, 88, 100])
+# Takes the shares of the knots of the curve to those of the fewer knots of a vignette.
+_TO_VIGNETTE_KNOTS = np.stack(
+    [np.interp(_KNOTS, _VIGNETTE_KNOTS, knot) for knot in np.eye(len(_VIGNETTE_KNOTS))]
+)
 # Factors on roughness, at each level: the three terms.
 _ROUGHNESS = np.stack(
     [
@@ -60,10 +72,11 @@ _WEIGHTS = np.array([7.89, 2.54, -2.47, 3.37, -1.63])
 _LIMIT = 2.4
 # The same for the middle of the picture, and how much lies around that, of its sides.
 _LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
-# The same where the light changes across the picture, and the most off the curve at first looks,
-# the one that does not allow for that and the one that does.
-_LIMIT_IN_UNEVEN_LIGHT = 0.0
-_MOST_OFF_BY_LIGHT, _MOST_OFF_CURVE_AND_LIGHT = 3.0, 0.4
+# The same by what changes across the picture, and the most off the curve at first looks, the one
+# that does not allow for that and the ones that do.
+_LIMITS_OF_CHANGE = {_LIGHT: 0.0, _VIGNETTE: -1.1}
+_MOST_OFF_BY_CHANGE = 4.0
+_MOST_OFF_CURVE_AND_CHANGE = {_LIGHT: 0.4, _VIGNETTE: 0.5}
 # Photos of hardly any colour have less than this distance from gray, in CIE units: of 64ths of the
 # picture (root mean square, and the most), and of 1024ths (the most).
 _FAINT = 1.5, 4.0, 10.0
@@ -115,41 +128,51 @@ def _follows_curve(
     uneven, strength = _unevenness(*planes)
     if uneven > max(_MOST_UNEVEN, _MOST_UNEVEN_PART * strength):
         return False
-    off = _off_at_a_glance(planes, in_uneven_light=False)
-    if off <= _MOST_OFF_CURVE and _score(planes, in_uneven_light=False) < limit:
+    few = _mean_terms(*planes, _FEW_ROWS, _FEW_BLOCKS)
+
+    @cache
+    def score(change: str | None = None) -> float:
+        return float(np.log(_features(all_terms(), change) + _LEAST) @ _WEIGHTS)
+
+    @cache
+    def all_terms() -> np.ndarray:
+        return _mean_terms(*planes, len(a), _BLOCKS)
+
+    off = _off_at_a_glance(few)
+    if off <= _MOST_OFF_CURVE and score() < limit:
         return True
     return (
         is_whole
-        and off <= _MOST_OFF_BY_LIGHT
-        and _off_at_a_glance(planes, in_uneven_light=True) <= _MOST_OFF_CURVE_AND_LIGHT
-        and _score(planes, in_uneven_light=True) < _LIMIT_IN_UNEVEN_LIGHT
+        and off <= _MOST_OFF_BY_CHANGE
+        and any(
+            _off_at_a_glance(few, change) <= most and score(change) < _LIMITS_OF_CHANGE[change]
+            for change, most in _MOST_OFF_CURVE_AND_CHANGE.items()
+        )
     )
 
 
-def _off_at_a_glance(planes: tuple[np.ndarray, ...], in_uneven_light: bool) -> float:
-    off, _, _ = _off_curve(*planes, _FEW_ROWS, _FEW_BLOCKS, in_uneven_light)
+def _off_at_a_glance(terms: np.ndarray, change: str | None = None) -> float:
+    off, _, _ = _off_curve(terms, change)
     return _size(_block_means(off, 4))
 
 
-def _score(planes: tuple[np.ndarray, ...], in_uneven_light: bool) -> float:
-    return float(np.log(features(*planes, in_uneven_light) + _LEAST) @ _WEIGHTS)
-
-
-def features(
-    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, in_uneven_light: bool = False
-) -> np.ndarray:
+def features(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What tells toned prints from colour photos; all in CIE units.
 
     Args:
       lightness, a, b: as for `is_toned`.
-      in_uneven_light: whether a*b* may change evenly across the picture as well.
 
     Returns:
       Distance off the curve: of sixteenths of the picture (root mean square), of 64ths (the most),
       of 1024ths (the median); how much the curve bends below the highlights; distance of the mean
       a*b* from gray, which is large in strong tones alone.
     """
-    off, curve, mean = _off_curve(lightness, a, b, len(a), _BLOCKS, in_uneven_light)
+    return _features(_mean_terms(lightness, a, b, len(a), _BLOCKS), None)
+
+
+def _features(terms: np.ndarray, change: str | None) -> np.ndarray:
+    """See `features` and, for the arguments, `_off_curve`."""
+    off, curve, mean = _off_curve(terms, change)
     return np.array(
         [
             _size(_block_means(off, 4)),
@@ -183,25 +206,18 @@ def _unevenness(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[fl
     return uneven, math.hypot(*(chroma.mean(1) - 128))
 
 
-def _off_curve(
-    lightness: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    rows: int,
-    blocks: int,
-    in_uneven_light: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far a*b* are from the curve of lightness that fits them best over blocks.
+def _mean_terms(
+    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, rows: int, blocks: int
+) -> np.ndarray:
+    """Means over blocks of the terms of the curve, and of what it is to fit.
 
     Args:
       lightness, a, b: as for `is_toned`.
       rows: of a*b* to look at, evenly spaced.
       blocks: each way, no more than rows.
-      in_uneven_light: see `features`.
 
     Returns:
-      What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
-      `[17, 2]`; and their means, `[2]`.
+      Shares of the curve's knots, terms of roughness, a* + 128, b* + 128: `[22, blocks, blocks]`.
     """
     step = len(a) // rows
     first = step // 2
@@ -212,7 +228,6 @@ def _off_curve(
     ]
     levels = sum(pixels)
     roughness = 4 * sum(np.square(some) for some in pixels) - np.square(levels)
-    # Shares of the knots, terms of roughness, a* and b*.
     knots = len(_KNOTS)
     planes = np.empty([knots + len(_ROUGHNESS) + 2, rows, a.shape[1]], np.float32)
     _SHARES.take(levels, axis=1, out=planes[:knots], mode="clip")
@@ -220,13 +235,30 @@ def _off_curve(
     planes[knots:-2] *= roughness
     planes[-2] = a[first::step]
     planes[-1] = b[first::step]
-    means = _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
-    means = means.reshape(len(planes), -1)
+    return _run_means(planes, blocks).reshape(len(planes), blocks, -1, blocks).mean(2, dtype=float)
+
+
+def _off_curve(means: np.ndarray, change: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far a*b* are from the curve of lightness that fits them best over blocks.
+
+    Args:
+      means: from `_mean_terms`.
+      change: what may change across the picture: "light" evenly from side to side, or the curve
+        towards the edges, as in a "vignette".
+
+    Returns:
+      What lies off the curve, `[2, blocks, blocks]`; a* + 128 and b* + 128 at the curve's knots,
+      `[17, 2]`; and their means, `[2]`.
+    """
+    blocks, knots = means.shape[-1], len(_KNOTS)
+    means = means.reshape(len(means), -1)
     terms, chroma = means[:-2], means[-2:]
-    if in_uneven_light:
-        across = np.linspace(-1, 1, blocks)
-        terms = np.concatenate([terms, [np.tile(across, blocks), np.repeat(across, blocks)]])
-    products = terms @ terms.T / blocks**2 + _STIFFNESS[: len(terms), : len(terms)]
+    own = len(terms)
+    if change:
+        terms = np.concatenate([terms, _terms_of_change(change, terms[:knots], blocks)])
+    products = terms @ terms.T / blocks**2
+    products[:own, :own] += _STIFFNESS
+    products[range(own, len(terms)), range(own, len(terms))] += _CHANGE_STIFFNESS.get(change, 0)
     weights = np.linalg.solve(products, terms @ chroma.T / blocks**2)
     off = chroma - weights.T @ terms
     curve, shares = weights[:knots], terms[:knots]
@@ -235,6 +267,29 @@ def _off_curve(
     slopes = slopes.take(np.searchsorted(_KNOTS, _KNOTS @ shares) - 1, axis=1, mode="clip")
     off -= slopes * ((off * slopes).sum(0) / (1 + np.square(slopes).sum(0)))
     return off.reshape(2, blocks, blocks), curve, chroma.mean(1)
+
+
+def _terms_of_change(change: str, shares: np.ndarray, blocks: int) -> np.ndarray:
+    """Terms that allow for what changes across a picture, `[terms, blocks * blocks]`.
+
+    Args:
+      change: see `_off_curve`.
+      shares: of the curve's knots, `[17, blocks * blocks]`.
+      blocks: each way.
+    """
+    if change == _LIGHT:
+        across = np.linspace(-1, 1, blocks)
+        return np.stack([np.tile(across, blocks), np.repeat(across, blocks)])
+    return (_rings(blocks)[:, None] * (_TO_VIGNETTE_KNOTS @ shares)).reshape(-1, blocks**2)
+
+
+@cache
+def _rings(blocks: int) -> np.ndarray:
+    """Shares of all `_RADII` but the first in the distance of blocks from the middle."""
+    across = np.linspace(-1, 1, blocks)
+    radii = np.hypot(across[:, None], across).ravel()
+    # In the middle, the curve is the one that the other terms make.
+    return np.stack([np.interp(radii, _RADII, ring) for ring in np.eye(len(_RADII))[1:]])
 
 
 def _run_means(rows: np.ndarray, count: int) -> np.ndarray:
