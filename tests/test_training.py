@@ -185,9 +185,10 @@ def full_disk(*arguments):
 
 
 @pytest.mark.parametrize(("option", "value"), [("--patience", 2), ("--half_size_share", 0.5)])
-def test_what_needs_one_machine_is_refused_in_a_cluster(run, monkeypatch, option, value):
+@pytest.mark.parametrize("task_type", ["chief", "worker", "ps", "evaluator"])
+def test_what_needs_one_machine_is_refused_in_a_cluster(run, monkeypatch, option, value, task_type):
     cluster = {"chief": ["localhost:1"], "worker": ["localhost:2"], "ps": ["localhost:3"]}
-    task = {"cluster": cluster, "task": {"type": "chief", "index": 0}}
+    task = {"cluster": cluster, "task": {"type": task_type, "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(task))
     with pytest.raises(UserError, match=f"{option} is for one machine"):
         run(option, value)

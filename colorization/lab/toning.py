@@ -74,7 +74,7 @@ _LIMIT = 2.4
 _LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
 # The same by what changes across the picture, and the most off the curve at first looks, the one
 # that does not allow for that and the ones that do.
-_LIMITS_OF_CHANGE = {_LIGHT: 0.0, _VIGNETTE: -1.1}
+_LIMITS_OF_CHANGE = {_LIGHT: 0.0, _VIGNETTE: -1.4}
 _MOST_OFF_BY_CHANGE = 4.0
 _MOST_OFF_CURVE_AND_CHANGE = {_LIGHT: 0.4, _VIGNETTE: 0.5}
 # Photos of hardly any colour have less than this distance from gray, in CIE units: of 64ths of the

@@ -40,14 +40,15 @@ from colorization.training.training import (
 def run(network: Network, options: Options) -> None:
     """Trains until `--max_steps`, evaluating each checkpoint; in a cluster, does one task of it."""
     task = cluster.read_cluster(options.sync, options.gpus)
-    if task.task_type == "ps":
-        cluster.serve_parameters(task)
-        return
-    if task.cluster_spec:
+    # An evaluator stands beside the cluster that it names.
+    if task.cluster_spec or task.task_type == "evaluator":
         for name in ("patience", "half_size_share"):
             if name in options.given:
                 raise UserError(f"--{name} is for one machine: leave it out in a TF_CONFIG cluster")
         options = dataclasses.replace(options, half_size_share=0.0)
+    if task.task_type == "ps":
+        cluster.serve_parameters(task)
+        return
     require_writable(options.model_dir, "model_dir")
     require_trainable(options.model_dir)
     own_photos = split.has_own_photos(options, "train")
