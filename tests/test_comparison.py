@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -146,6 +147,16 @@ def test_trains_both_and_shows_them(tmp_path, photo_folder, monkeypatch, capsys)
     assert {image["width"] for views in again.photos.values() for image in views.values()} == {
         "224"
     }
+
+    # A photo that comes before the second model is trained is seen by that one alone.
+    assert "trained alike: the same 4 photos" in again.text
+    shutil.rmtree(tmp_path / "models/compare/color_global")
+    shutil.copy(photos / "colour0.png", photos / "new.png")
+    with open(photos / "new.png", "ab") as file:
+        file.write(b"more")
+    compare("--train_data", photos, "--test_data", photos, "--max_steps", 25)
+    page = Page(tmp_path / "results/compare/index.html")
+    assert "but that photos have come or gone between their trainings: 5 photos" in page.text
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="this system has no /proc")

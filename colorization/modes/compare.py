@@ -73,8 +73,10 @@ def _compare(network: Network, options: Options, task: tf_estimator.RunConfig) -
         best = best_tensors(model_options.model_dir)
         metrics = measure(*best, model_network, model_options, data.test, report)
         models[name] = comparison.Model(model_network, model_options, metrics)
+    # Photos may have come or gone between two runs, of which each trained one model.
+    trained_on = {held_out.read_trained_on(Path(folder) / HELD_OUT) for folder in folders}
     page = comparison.write_comparison(
-        Path(options.output), models, len(data.train), data.test, report
+        Path(options.output), models, len(data.train), data.test, report, len(trained_on) == 1
     )
     print(f"See both models side by side in {page}")
 

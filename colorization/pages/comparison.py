@@ -99,6 +99,7 @@ def write_comparison(
     train_photos: int,
     test_data: list[str] | Shards,
     report: Report,
+    same_photos: bool,
 ) -> Path:
     """Colours test photos with both models and writes the page.
 
@@ -109,6 +110,7 @@ def write_comparison(
       train_photos: number of photos to train on, including gray ones.
       test_data: the photos that the metrics were measured on.
       report: report on these.
+      same_photos: whether both models were trained on the same photos.
 
     Returns:
       The path of the page.
@@ -127,6 +129,7 @@ def write_comparison(
         **_summary(models, curves),
         "tested": report.usable,
         "train_photos": train_photos,
+        "same_photos": same_photos,
         "titles": list(TITLES.values()),
         "charts": _charts(models, curves),
         "evaluations": _evaluations(curves),
