@@ -272,6 +272,11 @@ def test_a_renamed_folder_is_compared_once(
         assert len(read) == compared
         assert "Skipping 3 finished photos" in capsys.readouterr().out
         read.clear()
+    # A copy does not take the place of the photos that the pictures were made from.
+    shutil.copytree(folder, tmp_path / "copy")
+    run_predict("--input", tmp_path / "copy")
+    Image.open(folder / "colour0.png").rotate(180).save(folder / "colour0.png")
+    run_predict("--input", folder)
     assert len(names(tmp_path / "out/predicted")) == 3
 
 

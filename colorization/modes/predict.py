@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
+from colorization.data.file_system import file_system
 from colorization.data.photo_files import Version, file_version, films_among
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard, photo_id, places_in_common_folder
@@ -78,7 +79,7 @@ def run(network: Network, options: Options) -> None:
     with claimed(output, options.shard):
         known_pictures = read_known(output)
         finished = existing(known_pictures, output)
-        with _reading_once(len(paths)) as version_of:
+        with _reading_once(len(places)) as version_of:
             # Names come from the photos of all shards, so that none depends on what other machines
             # do.
             names = picture_names(places, options.format, known_pictures, all_films, version_of)
@@ -323,12 +324,18 @@ def _unfinished(
     whichever model or options made it.
     """
 
+    def is_outdated(picture: Finished, path: str, version: Version) -> bool:
+        if picture.photo == photo_id(path):
+            return picture.version != version
+        # The record stays that of the photo it names, while there is one.
+        return not file_system(picture.photo).exists(picture.photo)
+
     def is_finished(path: str) -> bool:
         picture = finished.get(names[path])
         version = picture and shown_version(picture, path, version_of)
         if version is None:
             return False
-        if (picture.photo, picture.version) != (photo_id(path), version):
+        if is_outdated(picture, path, version):
             # Later runs need not compare the content again.
             add_finished(
                 Path(options.output), names[path], path, version, picture.scores, picture.hints,
