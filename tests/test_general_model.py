@@ -327,6 +327,11 @@ def test_a_training_keeps_the_start_that_it_had(shipped, photos, capsys):
         # A network that goes on from nothing normalizes and learns as it did.
         assert bool(left_out.warm_start) == (model != "a")
         assert left_out.learning_rate == (3e-4 if model == "a" else 1e-4)
+    # Earlier versions stored the file that a checkpoint was named by.
+    stored = Path("d/start.json")
+    stored.write_text(json.dumps({"start": f"{json.loads(stored.read_text())['start']}.index"}))
+    for named in ("a/model.ckpt-2", "a/model.ckpt-2.index"):
+        assert noted("--model_dir", "d", "--warm_start", named).learning_rate == 1e-4
     shutil.rmtree(shipped)
     shutil.rmtree("a")
     for model, start_ in (("b", "pretrained"), ("c", "a"), ("d", "moved/model.ckpt-2")):

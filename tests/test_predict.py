@@ -280,6 +280,18 @@ def test_a_renamed_folder_is_compared_once(
     assert len(names(tmp_path / "out/predicted")) == 3
 
 
+def test_photos_that_were_remote_when_they_were_coloured_stay_finished(
+    run_predict, photos, tmp_path, capsys
+):
+    photo, record = photos / "colour0.png", tmp_path / "out/finished.jsonl"
+    run_predict("--input", photo)
+    # Nothing here opens such addresses.
+    record.write_text(json.dumps({**json.loads(record.read_text()), "photo": "s3://bucket/a.png"}))
+    capsys.readouterr()
+    run_predict("--input", photo)
+    assert "Skipping 1 finished photo;" in capsys.readouterr().out
+
+
 def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):
     with claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing to"):
         run_predict("--input", photos)

@@ -556,7 +556,7 @@ def test_prepared_test_photos_are_not_trained_on(photo_folder, capsys):
     NOTE.unlink()
     capsys.readouterr()
     selection = select_and_note("--train_data", "overlapping", "--test_data", "tests")
-    assert "Not training on prepared photos that are tested on." in capsys.readouterr().out
+    assert "Prepared photos that are tested on, if there are any" in capsys.readouterr().out
     assert (len(selection.test), seen(selection.train), count_in_graph(selection.train)) == (
         3,
         5,
@@ -570,7 +570,7 @@ def test_prepared_photos_that_are_all_tested_on(photo_folder, capsys):
     for source in ("prepared", "photos"):
         selection = select_and_note("--train_data", source, "--test_data", "prepared")
         printed = capsys.readouterr().out
-        assert "All photos are trained and tested on" in printed and "Not training" not in printed
+        assert "All photos are trained and tested on" in printed and "Prepared" not in printed
         assert (len(selection.train), selection.held_out) == (3, [])
     assert seen(select("--train_data", "prepared", "--test_data", "prepared").train) == 3
     # An evaluation tells as well.

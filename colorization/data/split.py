@@ -282,7 +282,7 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
         never_trained = history.held_out
     # To count them, all shards would have to be read.
     elif test_sources and not photos.sizes.isdisjoint(photo.bytes for photo in tested):
-        print("Not training on prepared photos that are tested on.")
+        print("Prepared photos that are tested on, if there are any, are not trained on.")
     return Selection(train, test, never_trained if test_sources else history.held_out)
 
 

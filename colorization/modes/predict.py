@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
-from colorization.data.file_system import file_system
 from colorization.data.photo_files import Version, file_version, films_among
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard, photo_id, places_in_common_folder
@@ -327,8 +326,8 @@ def _unfinished(
     def is_outdated(picture: Finished, path: str, version: Version) -> bool:
         if picture.photo == photo_id(path):
             return picture.version != version
-        # The record stays that of the photo it names, while there is one.
-        return not file_system(picture.photo).exists(picture.photo)
+        # The record stays that of the photo it names, while there is one, or may be one elsewhere.
+        return "://" not in picture.photo and not os.path.exists(picture.photo)
 
     def is_finished(path: str) -> bool:
         picture = finished.get(names[path])

@@ -106,6 +106,8 @@ def _start_name(warm_start: str, model: str) -> str:
 
 
 def _require_same(options: Options, stored: str) -> None:
+    # Earlier versions stored the file that stands for a checkpoint.
+    stored = stored.removesuffix(".index")
     for option in options.given & {"warm_start", "from_scratch"}:
         start = _start_name(options.warm_start, options.model) if options.warm_start else ""
         # The starting point may have been moved, or named relative to another folder.
