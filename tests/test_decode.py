@@ -119,6 +119,13 @@ def test_lightness_is_not_signed_whatever_the_sample_format(colors, photometric,
     stored = tifffile.imread(io.BytesIO(sample.data)).view(f"i{bits // 8}")
     opened = np.asarray(open_photo(tiff(stored, photometric=photometric)))
     np.testing.assert_allclose(opened / 255, sample.shown, rtol=0, atol=2.1 / 255)
+    # Nor is alpha.
+    opacity = np.full_like(stored[..., 0], -1)
+    opacity[0] = 0
+    deeper = np.dstack([stored, opacity])
+    data = tiff(deeper, photometric=photometric, extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(np.asarray(open_photo(data))[1:], opened[1:])
+    np.testing.assert_array_equal(decode(data).alpha, np.where(opacity, 255, 0))
 
 
 @pytest.mark.parametrize("white", [255, 65535])

@@ -227,11 +227,14 @@ def _layout(page: TiffPage) -> _Layout:
     formats = set(tag_numbers(page, _SAMPLE_FORMAT, (_UNSIGNED,)))
     compression = int(tag_value(page, COMPRESSION, UNCOMPRESSED))
     predictor = tag_value(page, _PREDICTOR, 1) if compression in _WITH_PREDICTOR else _NO_PREDICTOR
+    space, kind = _SPACES.get(int(photometric), ""), _KINDS.get(max(formats), "")
+    # L* and alpha are never signed, although the sample format of some files says so of all.
+    kind = "u" if (space, kind) == ("lab", "i") else kind
     layout = _Layout(
-        space=_SPACES.get(int(photometric), ""),
+        space=space,
         photometric=int(photometric),
         bits=int(max(bits)),
-        kind=_KINDS.get(max(formats), ""),
+        kind=kind,
         order=page.parent.byteorder,
         predictor=int(predictor),
         planes=page.samplesperpixel if tag_value(page, _PLANAR, 1) == 2 else 1,
@@ -412,16 +415,14 @@ def _alpha(
 def _lab(values: np.ndarray, layout: _Layout) -> np.ndarray:
     """CIE L*a*b*, float, of the values that photometric interpretations 8 and 9 store.
 
-    In CIELAB, a* and b* are signed (TIFF 6.0); in ICCLAB, they are 128 more (Adobe). L* is never
-    signed, although the sample format of some files says so of all three.
+    In CIELAB, a* and b* are signed (TIFF 6.0); in ICCLAB, they are 128 more (Adobe).
     """
     if layout.kind == "f":
         return values
-    values = values.astype(np.int64) % 2**layout.bits
     step = 2.0 ** (layout.bits - 8)
     if layout.photometric == _ICCLAB:
         return values * [100 / (255 * step), 1 / step, 1 / step] - [0, 128, 128]
     count = 2**layout.bits
-    signed = np.where(values >= count // 2, values - count, values)
+    signed = np.where(values >= count // 2, values.astype(np.int64) - count, values)
     lightness, ab = values[..., :1] * (100 / (count - 1)), signed[..., 1:] / step
     return np.concatenate([lightness, ab], axis=-1)
