@@ -128,6 +128,18 @@ def test_lightness_is_not_signed_whatever_the_sample_format(colors, photometric,
     np.testing.assert_array_equal(decode(data).alpha, np.where(opacity, 255, 0))
 
 
+def test_dark_colours_are_rounded_once():
+    lightness = np.linspace(0, 9, 6000, dtype=np.float32).reshape(60, 100)
+    lab = np.dstack([lightness, 0 * lightness, 0 * lightness])
+    opened = np.asarray(open_photo(tiff(lab, photometric="cielab")), float)
+    # Below L* 8, luminance is L* over 903.3 (CIE 15:2004).
+    luminance = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
+    curve = 1.055 * luminance.clip(0.0031308) ** (1 / 2.4) - 0.055
+    expected = np.rint(255 * np.where(luminance > 0.0031308, curve, 12.92 * luminance))
+    assert np.abs(opened - expected[..., None]).max() <= 1
+    assert abs((opened - expected[..., None]).mean()) < 0.003
+
+
 @pytest.mark.parametrize("white", [255, 65535])
 def test_floats_that_were_integers_keep_their_white(white):
     values = np.linspace(0, white, 52).round().astype(np.float32)[None]

@@ -563,6 +563,14 @@ def test_prepared_test_photos_are_not_trained_on(photo_folder, capsys):
         5,
     )
     assert names(select("--train_data", "photos").train) == {path.name for path in photos[3:]}
+    # Where no size of a file is the same, there can be none.
+    others = photo_folder(2, name="others")
+    for photo in others.iterdir():
+        photo.write_bytes(photo.read_bytes() + bytes(1000))
+    prepare_photos(others.iterdir(), "different")
+    capsys.readouterr()
+    select("--train_data", "overlapping", "--test_data", "different")
+    assert "Prepared photos" not in capsys.readouterr().out
 
 
 def test_prepared_photos_that_are_all_tested_on(photo_folder, capsys):
