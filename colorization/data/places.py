@@ -59,7 +59,7 @@ def parts_below(path: str, root: str) -> list[str]:
 
 
 def photo_id(path: str) -> str:
-    """A photo's absolute path or address, the same however the photo is named."""
+    """A photo's absolute path or address, the same however that is spelled."""
     local = path.removeprefix("file://")
     if "://" in local:
         return path

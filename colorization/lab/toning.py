@@ -130,11 +130,10 @@ def _follows_curve(
         return False
     few = _mean_terms(*planes, _FEW_ROWS, _FEW_BLOCKS)
 
-    @cache
     def score(change: str | None = None) -> float:
         return float(np.log(_features(all_terms(), change) + _LEAST) @ _WEIGHTS)
 
-    @cache
+    @cache  # as up to three scores are made of them
     def all_terms() -> np.ndarray:
         return _mean_terms(*planes, len(a), _BLOCKS)
 

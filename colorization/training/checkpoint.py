@@ -72,7 +72,7 @@ def best_checkpoint(model_dir: str) -> str:
 
 def holds_weights_only(model_dir: str) -> bool:
     """Whether a folder's model can be used, but not be trained further in this folder."""
-    return not has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
+    return not _has_checkpoint(model_dir) and os.path.isfile(os.path.join(model_dir, weights.FILE))
 
 
 def is_weight(name: str) -> bool:
@@ -329,10 +329,10 @@ def has_model(model_dir: str) -> bool:
 
 def has_begun(model_dir: str) -> bool:
     """Whether a folder holds any checkpoint of a training, be it only the best one."""
-    return has_checkpoint(model_dir) or has_checkpoint(os.path.join(model_dir, BEST))
+    return _has_checkpoint(model_dir) or _has_checkpoint(os.path.join(model_dir, BEST))
 
 
-def has_checkpoint(model_dir: str) -> bool:
+def _has_checkpoint(model_dir: str) -> bool:
     """Whether a folder holds any checkpoint, even a damaged one."""
     return bool(_checkpoints(model_dir))
 
