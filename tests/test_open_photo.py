@@ -256,6 +256,46 @@ def test_avif_is_opened(colourful):
     assert np.abs(np.asarray(opened, int) - np.asarray(picture, int)).mean() < 4
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_avif_is_cropped_to_its_clean_aperture_and_turned(colourful, orientation):
+    picture = Image.fromarray(colourful(64, 48))
+    exif = Image.Exif()
+    exif[274] = orientation
+    # The aperture takes the place of a profile of the same length, as a property of the picture.
+    room = bytes(range(1, 29))
+    data = bytearray(encoded(picture, "AVIF", quality=95, exif=exif, icc_profile=room))
+    # An aperture has to be marked as essential, by the first bit of its number among the picture's.
+    numbers = data.index(b"ipma") + 15
+    for place in range(numbers, numbers + data[numbers - 1]):
+        data[place] |= 0x80
+    for aperture, edges in {
+        # Width and height, how far its middle is right of and below that of the picture.
+        (30, 1, 20, 1, -3, 1, 5, 1): (6, 27, 36, 47),
+        (21, 1, 33, 1, 1, 2, -1, 2): (14, 15, 35, 48),
+        (48, 1, 64, 1, 1, 1, 0, 1): (0, 0, 48, 64),
+    }.items():
+        clap = b"clap" + struct.pack(">IIIIiIiI", *aperture)
+        cropped = data.replace(b"colrprof" + room, clap)
+        assert cropped.count(clap) == 1
+        opened = open_photo(cropped)
+        expected = np.asarray(picture.crop(edges), int)
+        expected = np.rot90(expected, -1) if orientation == 6 else expected
+        assert np.asarray(opened).shape == expected.shape
+        assert np.abs(np.asarray(opened, int) - expected).mean() < 4
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_further_pictures_of_avif_are_named(colourful):
+    rgba = np.dstack([colourful(64, 48), np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)])
+    data = encoded(Image.fromarray(rgba), "AVIF")
+    assert open_picture(data).notes == ()
+    # Without a reference from one to the other, the mask is a picture of its own.
+    alone = data.replace(b"auxl", b"cdsc")
+    assert alone != data
+    assert open_picture(alone).notes == ("only the first of its 2 pictures",)
+
+
 def test_16_bit_colour_is_scaled():
     """Within one step of 8 bits: Pillow keeps the upper half."""
     values = np.array([[[0, 128 * 257, 65535], [10000, 20000, 30000]]], np.uint16)

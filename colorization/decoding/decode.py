@@ -12,8 +12,8 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from colorization.decoding import (
-    boxes,
     fits,
+    heif_items,
     jpeg,
     jpeg_2000,
     jxl,
@@ -241,6 +241,8 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             if kind == "PSD" and alpha is not None:
                 picture = psd.without_white(picture, alpha)
             image = _to_srgb(picture, profile)
+        if kind == "AVIF" and (edges := _clean_aperture(picture, data)):
+            image, alpha = image.crop(edges), alpha and alpha.crop(edges)
         notes, info = (*notes, *exif_notes), dict(picture.info)
         return _finished(Picture(image, alpha, kind, exif, dpi, notes, info), data)
 
@@ -276,6 +278,13 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
         limits = (0, 2**16 - 1) if kind == "PPM" and picture.mode == "I" else None
         samples = Samples(np.asarray(picture)[..., None], limits=limits)
     return samples
+
+
+def _clean_aperture(picture: Image.Image, data: bytes) -> tuple[int, int, int, int] | None:
+    """Edges of the part of an AVIF picture that is to be shown, which Pillow passes over."""
+    with contextlib.suppress(*heif_items.PARSE_ERRORS):
+        return heif_items.clean_aperture(data, *picture.size)
+    return None
 
 
 def _exif(picture: Image.Image, data: bytes) -> tuple[Image.Exif, tuple[str, ...]]:
@@ -314,6 +323,10 @@ def _own_resolution(picture: Image.Image, kind: str) -> tuple[float, float] | No
 def _notes(picture: Image.Image, data: bytes) -> tuple[str, ...]:
     """What is left out of a file, by its opened picture."""
     frames = getattr(picture, "n_frames", 1) if picture.format in _SEQUENCES else 1
+    if picture.format == "AVIF":
+        # Pillow counts the pictures of an animation only.
+        with contextlib.suppress(*heif_items.PARSE_ERRORS):
+            frames = max(frames, heif_items.count_pictures(data))
     notes = [f"only the first of its {frames} pictures"] if frames > 1 else []
     reader = {"PPM": pnm, "FITS": fits}.get(picture.format)
     if reader and reader.has_further(picture, data):
@@ -353,7 +366,7 @@ def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:
     """The picture of a file that has a harmless fault, with a note of it; None for other files."""
     if data.startswith(png.SIGNATURE):
         return _read_mended_png(data, draft_size)
-    if (without_exif := boxes.without_exif(data)) != data:
+    if (without_exif := heif_items.without_exif(data)) != data:
         return _read_if_sound(without_exif, draft_size, _DAMAGED_EXTRAS)
     if not data.startswith(jpeg.START):
         return None

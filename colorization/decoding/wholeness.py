@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import jpeg, png, sgi
-from colorization.decoding.boxes import coded_parts
+from colorization.decoding import heif_items, jpeg, png, sgi
 
 _QOI_END = bytes(7) + b"\x01"
 _QOI_HEADER = 14
@@ -83,8 +82,8 @@ def why_broken(data: bytes, kind: str) -> str | None:
     if kind == "DDS" and data[84:88].strip(b"\0") and copies > 1 and not any(data[-256:]):
         return _ZEROED
     if kind in ("HEIF", "AVIF"):
-        with contextlib.suppress(struct.error, IndexError):
-            parts = coded_parts(data)
+        with contextlib.suppress(*heif_items.PARSE_ERRORS):
+            parts = heif_items.coded_parts(data)
             return _zeros_in(data, parts) or (_ERASED if _hold(data, parts, _FULL_RUN) else None)
     return None
 
