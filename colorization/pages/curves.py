@@ -18,7 +18,7 @@ _SIZE = (5.6, 3.4)
 # Margins for the page's largest letters, those on phones.
 _MARGINS = {"left": 0.12, "right": 0.98, "bottom": 0.17, "top": 0.94}
 # Settings that keep letters as letters, and lines equally wide at any size.
-_SETTINGS = {"svg.fonttype": "none", "font.size": 9.4, "legend.labelspacing": 0.8}
+_SETTINGS = {"svg.fonttype": "none", "font.size": 9.4}
 # Styles of Matplotlib that the page keeps.
 _KEPT_STYLES = ("fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor", "clip-path")
 
@@ -140,7 +140,9 @@ def _draw_axes(chart: Axes, axes: tuple[str, str]) -> None:
 
 
 def _draw_legend(chart: Axes, series: Sequence[Series]) -> None:
-    legend = chart.legend(loc="upper right", frameon=False)
+    # Above the chart, where no line runs, and left of the highest level's name.
+    place = {"loc": "lower left", "bbox_to_anchor": (0.04, 1), "borderaxespad": 0}
+    legend = chart.legend(**place, ncols=len(series), columnspacing=3, frameon=False)
     kinds = [_gid(curve.name, "marked") for curve in series if curve.marked or curve.smoothed]
     for text, line, kind in zip(legend.get_texts(), legend.get_lines(), kinds, strict=True):
         text.set_gid(kind)
