@@ -134,6 +134,47 @@ def test_sound_that_cannot_be_decoded_is_named(make_film, painter, tmp_path, sha
     assert any(said in change for change in done.changes)
 
 
+def sound_packets(path):
+    """Number of a track of sound -> its packets."""
+    with av.open(str(path)) as film:
+        packets = {track.index: [] for track in film.streams.audio}
+        for packet in film.demux():
+            if packet.size and packet.stream.index in packets:
+                packets[packet.stream.index].append(bytes(packet))
+    return packets
+
+
+@pytest.mark.parametrize("tracks", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "codec", "marks", "said"),
+    [
+        # The spatial sound of iPhones.
+        ("film.mp4", "aac", {b"mp4a": b"apac", b"esds": b"dapa"}, "apac"),
+        # Sound that FFmpeg knows, but has no decoder for.
+        ("film.mp4", "aac", {b"mp4a": b"ac-4", b"esds": b"dac4"}, "ac4"),
+        ("film.mkv", "aac", {b"A_AAC": b"A_XYZ"}, "of an unknown codec"),
+        ("film.avi", "ac3", {b"\x00\x20\x01\x00": b"\x01\x12\x01\x00"}, "0x1201"),
+    ],
+)
+def test_sound_without_a_decoder_is_left_out_by_name(
+    make_film, painter, tmp_path, name, codec, marks, said, tracks
+):
+    pictures = "mpeg4" if name == "film.avi" else "libx264"
+    source = make_film(name, 10, pictures=pictures, sounds=tracks * [(codec, RATE)])
+    kept = list(sound_packets(source).values())[:-1]
+    data = source.read_bytes()
+    for mark, unknown in marks.items():
+        # Those of the last track.
+        before, _, after = data.rpartition(mark)
+        data = before + unknown + after
+    source.write_bytes(data)
+    target = tmp_path / "results" / ("film.avi.mp4" if name == "film.avi" else name)
+    done = colorize_film(painter, str(source), target, ignore)
+    assert done.frames == 10
+    assert done.changes == [f"no sound {said} (FFmpeg cannot decode it)"]
+    assert list(sound_packets(target).values()) == kept
+
+
 def seconds_of_sound(path):
     with av.open(str(path)) as film:
         return sum(frame.samples / frame.sample_rate for frame in film.decode(audio=0))

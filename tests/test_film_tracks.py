@@ -299,6 +299,10 @@ def test_what_the_container_cannot_hold_is_named(make_film, painter, tmp_path):
         assert sorted(colorize_film(painter, str(source), target, ignore).changes) == sorted(
             changes
         )
+    # A kind of subtitles that FFmpeg does not know.
+    source.write_bytes(source.read_bytes().replace(b"S_TEXT/UTF8", b"S_TEXT/USF8"))
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mkv", ignore)
+    assert done.changes == ["no subtitles (unknown, ger)"]
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])

@@ -75,7 +75,7 @@ def colorize_film(
       progress: called after each frame with the approximate number of all frames.
 
     Raises:
-      UnreadableFilm: the source is no film, breaks off, is in HDR or has sound that cannot be read.
+      UnreadableFilm: the source is no film, breaks off or is in HDR.
       UserError: PyAV is not installed.
       OSError: the target cannot be written or the disk is full.
     """

@@ -13,7 +13,7 @@ from colorization.errors import UnreadableFilm, UserError, reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from av import AudioFrame, Packet, VideoFrame, VideoStream
+    from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream
     from av.container import InputContainer
     from av.stream import Stream
     from PIL.Image import Image
@@ -79,18 +79,13 @@ def _search_options(size: int) -> dict[str, str]:
     return {"probesize": str(size), "analyzeduration": str(2**62), "scan_all_pmts": "1"}
 
 
-def may_have_late_tracks(film: InputContainer) -> bool:
-    """Whether tracks may begin later than `open_film` looks."""
-    may_begin_late = container_name(film) in _TRACKS_MAY_BEGIN_LATE
-    return may_begin_late and os.path.getsize(film_path(film)) > LOOK_AHEAD
-
-
 def late_tracks(film: InputContainer) -> int:
     """Number of tracks that begin later than `open_film` looks; may read the whole film."""
-    if not may_have_late_tracks(film):
-        return 0
     path = film_path(film)
-    return _count_tracks(path, os.path.getsize(path)) - _known_tracks(film)
+    size = os.path.getsize(path)
+    if container_name(film) not in _TRACKS_MAY_BEGIN_LATE or size <= LOOK_AHEAD:
+        return 0
+    return _count_tracks(path, size) - _known_tracks(film)
 
 
 def _count_tracks(path: str, size: int) -> int:
@@ -102,11 +97,13 @@ def _count_tracks(path: str, size: int) -> int:
 
 def _known_tracks(film: InputContainer) -> int:
     """Number of tracks of which packets have been found, without which sound has no rate."""
+    return sum(track.type != "audio" or is_known_sound(track) for track in film.streams)
+
+
+def is_known_sound(track: AudioStream) -> bool:
+    """Whether a track of sound can be decoded."""
     # PyAV knows no rate of tracks whose coding FFmpeg does not know.
-    return sum(
-        track.type != "audio" or (track.codec_context is not None and bool(track.rate))
-        for track in film.streams
-    )
+    return track.codec_context is not None and bool(track.rate)
 
 
 def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:

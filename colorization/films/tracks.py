@@ -11,7 +11,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from colorization.errors import UnreadableFilm
+from colorization.films.codec import undecodable_codec
 from colorization.films.fields import may_lose_fields
 from colorization.films.sound import SoundEncoder
 from colorization.films.source import (
@@ -19,8 +19,8 @@ from colorization.films.source import (
     disposition,
     film_path,
     is_cover,
+    is_known_sound,
     late_tracks,
-    may_have_late_tracks,
     open_film,
     packets_of,
 )
@@ -93,9 +93,6 @@ class Tracks:
           pictures: the source's stream that is coloured.
           source_tracks: those of the source that belong to the film.
           mixed_sound: see `wholeness.Content`.
-
-        Raises:
-          UnreadableFilm: there is sound that cannot be read.
         """
         self._result, self._container = result, result.format.name
         self._mixed_sound = mixed_sound
@@ -103,6 +100,7 @@ class Tracks:
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, SoundEncoder] = {}
         self._last_dts: dict[int, int] = {}
+        self._undecodable: list[str] = []
         for track in source_tracks:
             if track.type == "audio":
                 self._add_sound(film, track)
@@ -120,7 +118,7 @@ class Tracks:
     @property
     def changes(self) -> list[str]:
         """A few words on each track that is not copied."""
-        return [encoder.change for encoder in self._encoders.values()]
+        return [*(encoder.change for encoder in self._encoders.values()), *self._undecodable]
 
     def write(self, packet: Packet) -> None:
         """Writes the content of a packet if its track is kept."""
@@ -152,10 +150,13 @@ class Tracks:
 
     def _add_sound(self, film: InputContainer, track: AudioStream) -> None:
         codec = _codec_name(track)
-        if track.codec_context is None or not track.rate:
-            if may_have_late_tracks(film) or not _has_packets(film, track):
-                return
-            raise UnreadableFilm(f"with sound that cannot be read (track {track.index})")
+        if not is_known_sound(track):
+            # The rate of a track that begins late is not known either; it is reported as such.
+            is_late = track.codec_context is not None and late_tracks(film)
+            if not is_late and _has_packets(film, track):
+                name = codec or undecodable_codec(track) or "of an unknown codec"
+                self._undecodable.append(f"no sound {name} (FFmpeg cannot decode it)")
+            return
         copied_codecs = _COPIED_SOUND.get(self._container, {codec} - {"tta"})
         is_too_slow = self._container == "mp4" and codec == "mp3" and track.rate < _LEAST_MP3_RATE
         is_known = codec in copied_codecs and not is_too_slow
@@ -253,10 +254,11 @@ def _inventory(film: InputContainer, pictures: VideoStream, tracks: list[Stream]
     for track in tracks:
         language = track.metadata.get("language", "und")
         descriptions = [] if language == "und" or track is pictures else [f"language {language}"]
-        if track.type == "audio" and (title := _title(track)):
+        if track.type == "audio" and is_known_sound(track) and (title := _title(track)):
             descriptions.append(f"title {title}")
         if track.type == "subtitle":
-            descriptions = [f"subtitles ({_codec_name(track)}, {language})"]
+            codec = _codec_name(track) or undecodable_codec(track) or "unknown"
+            descriptions = [f"subtitles ({codec}, {language})"]
         elif track.type == "video" and track is not pictures:
             descriptions = ["cover" if is_cover(track) else "further track of pictures"]
         elif track.type == "attachment":
