@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 # Codes that state nothing about pictures with planes of chroma: for matrices, 0 is RGB.
-_UNSPECIFIED = 2
-_UNSTATED = (0, _UNSPECIFIED, 3)
+UNSPECIFIED = 2
+_UNSTATED = (0, UNSPECIFIED, 3)
 # The code of BT.601's matrix.
 _SMPTE170M = 6
 # FFmpeg's numbers for an unstated range, for 16..235 and for 0..255.
@@ -79,11 +79,11 @@ class Colors(NamedTuple):
 
 
 class StatedColors(NamedTuple):
-    """Stated codes of primaries, transfer and matrix; `_UNSPECIFIED` by default."""
+    """Stated codes of primaries, transfer and matrix; `UNSPECIFIED` by default."""
 
-    primaries: int = _UNSPECIFIED
-    transfer: int = _UNSPECIFIED
-    matrix: int = _UNSPECIFIED
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
 
 
 def stated_colors(context: VideoCodecContext) -> StatedColors:
@@ -117,7 +117,7 @@ def stored_colors(context: VideoCodecContext, container: StatedColors | None = N
         raise UnreadableFilm(f"in {kind}; convert it to BT.709 first, with FFmpeg, say")
     return Colors(
         primaries=primaries if primaries in PRIMARIES else BT709,
-        transfer=transfer if transfer not in (0, _UNSPECIFIED) else BT709,
+        transfer=transfer if transfer not in (0, UNSPECIFIED) else BT709,
         matrix=matrix,
         full_range=is_yuv(context.pix_fmt)
         and has_full_range(context.pix_fmt, int(context.color_range)),

@@ -155,6 +155,7 @@ class _Coloring:
         self._converter = Converter(
             surveyed.first, surveyed.colors, surveyed.container_fields, self._shape, line_step
         )
+        self._scrambled = surveyed.scrambled
         self._has_fields = bool(surveyed.fields)
         self._unit = unit_of_times(self._pictures, result.format.name)
         self._is_webm = result.format.name == "webm"
@@ -196,6 +197,8 @@ class _Coloring:
             changes.append("no 360-degree tag")
         if self._lacks_3d:
             changes.append("no 3D tag")
+        if self._scrambled:
+            changes.append(f"{self._scrambled:.1%} of its pictures missing (scrambled)")
         if has_zeros_inside(film_path(self._film), container_name(self._film)):
             changes.append("part of the file is zeros")
         if container_name(self._film) == "ogg":

@@ -132,11 +132,13 @@ def main_pictures(film: InputContainer) -> VideoStream:
     """The stream of pictures that players show; never a cover.
 
     Raises:
-      UnreadableFilm: there is none.
+      UnreadableFilm: there is none, or none that can be read.
     """
     best = film.streams.best("video")
-    if best is None or best.codec_context is None or is_cover(best):
+    if best is None or is_cover(best):
         raise UnreadableFilm("holds no pictures")
+    if best.codec_context is None:
+        raise UnreadableFilm("of a codec that FFmpeg does not know, or copy-protected")
     return best
 
 

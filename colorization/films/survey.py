@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.errors import UnreadableFilm
 from colorization.films.color import Colors, stated_colors, stored_colors
+from colorization.films.dolby_vision import refuse_own_colors
 from colorization.films.fields import field_order, stated_fields
 from colorization.films.geometry import Shape
+from colorization.films.scrambling import scrambled_share
 from colorization.films.source import (
     as_unreadable_film,
+    container_name,
     decoded,
     main_pictures,
     open_film,
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 # Number of places at which pictures are sampled, the beginning included, and of pictures at each.
 _PLACES, _PICTURES = 8, 10
+# A smaller share of scrambled packets is damage. The decoder would make pictures of those on a DVD,
+# where the rest is of no use without them.
+_LEAST_SCRAMBLED = 0.001
 
 
 class Survey(NamedTuple):
@@ -43,6 +49,7 @@ class Survey(NamedTuple):
       fields: the order of fields of the first interlaced picture, see `field_order`; None if all
         are progressive.
       container_fields: that order if only the container states it, and not the pictures; else None.
+      scrambled: share of the pictures' data that is scrambled, and passed over.
     """
 
     first: VideoFrame
@@ -51,6 +58,7 @@ class Survey(NamedTuple):
     colors: Colors
     fields: str | None
     container_fields: str | None
+    scrambled: float
 
 
 def survey(path: str, beginning_only: bool = False) -> Survey:
@@ -61,11 +69,12 @@ def survey(path: str, beginning_only: bool = False) -> Survey:
       beginning_only: whether to decode none at other places.
 
     Raises:
-      UnreadableFilm: it has no pictures, or its colours are not for displays of standard range.
+      UnreadableFilm: it has no pictures, or protected ones, or its colours are not for displays of
+        standard range.
       UserError: PyAV is not installed.
     """
     with as_unreadable_film(path), open_film(path) as film:
-        pictures = main_pictures(film)
+        pictures, container = main_pictures(film), container_name(film)
         context = pictures.codec_context
         stated_aspect = pictures.sample_aspect_ratio
         # Both are read before decoding, which overwrites them with what the stream itself states.
@@ -75,9 +84,13 @@ def survey(path: str, beginning_only: bool = False) -> Survey:
         for frame in _pictures_at(film, pictures, 1 if beginning_only else _PLACES, damage):
             if first is None:
                 first, colors = frame, stored_colors(context, container_colors)
+                refuse_own_colors(film, pictures)
             own_aspect = context.sample_aspect_ratio or stated_aspect or Fraction(1)
             shapes[Shape(context.width, context.height, own_aspect)] += 1
             picture_fields = picture_fields or field_order(frame)
+        scrambled = 0.0 if beginning_only and first else scrambled_share(film)
+    if scrambled >= _LEAST_SCRAMBLED and (first is None or container == "mpeg"):
+        raise UnreadableFilm("copy-protected or scrambled; bring a copy that players show")
     if first is None:
         raise UnreadableFilm(f"holds no pictures ({damage[0]})" if damage else "holds no pictures")
     shape, aspect_scale = shapes.most_common(1)[0][0], Fraction(1)
@@ -91,6 +104,7 @@ def survey(path: str, beginning_only: bool = False) -> Survey:
         colors=colors,
         fields=picture_fields or container_fields,
         container_fields=None if picture_fields else container_fields,
+        scrambled=scrambled if scrambled >= _LEAST_SCRAMBLED else 0.0,
     )
 
 
