@@ -73,6 +73,37 @@ def test_whole_films_may_begin_late(make_film, name):
         require_whole(str(source))
 
 
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.mkv", "film.avi"])
+def test_tracks_that_hold_nothing_say_nothing_of_the_end(make_film, painter, tmp_path, name):
+    """As those of cameras without a microphone, whose films are in fragments."""
+
+    def add_track(film, video, tracks):
+        codec = "ac3" if name == "film.avi" else "aac"
+        track = film.add_stream(codec, rate=48000, layout="mono")
+        track.metadata.update(language="fra", title="Kitchen")
+        track.codec_context.open(False)
+
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    muxing = flags if name in ("film.mp4", "film.mov") else {}
+    source = make_film(name, 50, pictures="mpeg4", muxing=muxing, set_up=add_track)
+    with av.open(str(source)) as film:
+        assert len(film.streams.audio) == 1
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
+    assert (done.frames, done.changes) == (50, [])
+
+
+def test_tables_of_a_track_may_be_empty(make_film, painter, tmp_path):
+    source = make_film("film.mp4", 50, sounds=[("aac", 48000)])
+    data = bytearray(source.read_bytes())
+    # Those of the sound come last; each begins with a count (ISO/IEC 14496-12, 8.6.1 and 8.7).
+    for name, count in ((b"stts", 8), (b"stsc", 8), (b"stsz", 12), (b"stco", 8)):
+        start = data.rindex(name) + count
+        data[start : start + 4] = bytes(4)
+    source.write_bytes(data)
+    done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)
+    assert (done.frames, done.changes) == (50, [])
+
+
 @pytest.mark.parametrize("name", ["live.mkv", "film.mkv"])
 def test_a_damaged_spot_is_no_end(make_film, name):
     """Whatever is written over a spot in the middle, clusters behind it are there."""

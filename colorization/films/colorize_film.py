@@ -30,7 +30,7 @@ from colorization.films.source import (
 from colorization.films.survey import PixelAspects, Survey, survey
 from colorization.films.times import Clock, End, in_time, unit_of_times
 from colorization.films.tracks import Tracks, describe, missing_parts, needs_free_metadata
-from colorization.films.wholeness import require_whole
+from colorization.films.wholeness import Content, require_whole
 from colorization.prediction.picture_names import CONTAINERS
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def colorize_film(
         pictures = main_pictures(film)
         options = _container_options(film, container)
         with av.open(address(temporary), "w", container, options=options) as result:
-            coloring = _Coloring(film, result, surveyed, content.mixed_sound)
+            coloring = _Coloring(film, result, surveyed, content)
             count = coloring.colorize(colorizer, lambda: progress(content.pictures))
         with open_film(str(temporary)) as written:
-            missing = missing_parts(film, written, pictures, coloring.source_tracks)
+            missing = missing_parts(film, written, pictures, coloring.source_tracks, content)
     return ColoredFilm(count, [*coloring.changes, *(f"no {part}" for part in missing)])
 
 
@@ -136,7 +136,7 @@ class _Coloring:
         film: InputContainer,
         result: OutputContainer,
         surveyed: Survey,
-        mixed_sound: frozenset[int],
+        content: Content,
     ):
         """Adds all tracks to the result.
 
@@ -144,7 +144,7 @@ class _Coloring:
           film: the source, not yet read from.
           result: the coloured film, not yet written to.
           surveyed: the survey of the source.
-          mixed_sound: see `wholeness.Content`.
+          content: what the source holds.
         """
         self._film, self._result = film, result
         self._pictures = main_pictures(film)
@@ -163,7 +163,7 @@ class _Coloring:
         self._lacks_3d = False
         self._stream = self._add_pictures(surveyed)
         self.source_tracks = own_tracks(film, self._pictures)
-        self._tracks = Tracks(film, result, self._pictures, self.source_tracks, mixed_sound)
+        self._tracks = Tracks(film, result, self._pictures, self.source_tracks, content)
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in `_unit`.
         self._durations: dict[int | None, int] = {}

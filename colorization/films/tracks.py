@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
+    from colorization.films.wholeness import Content
+
 # Codecs of uncompressed sound in MOV.
 _PCM_IN_QUICKTIME = {
     *("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le"),
@@ -83,7 +85,7 @@ class Tracks:
         result: OutputContainer,
         pictures: VideoStream,
         source_tracks: list[Stream],
-        mixed_sound: frozenset[int],
+        content: Content,
     ):
         """Adds the tracks; nothing may have been written yet.
 
@@ -92,17 +94,17 @@ class Tracks:
           result: the coloured film.
           pictures: the source's stream that is coloured.
           source_tracks: those of the source that belong to the film.
-          mixed_sound: see `wholeness.Content`.
+          content: what the source holds.
         """
         self._result, self._container = result, result.format.name
-        self._mixed_sound = mixed_sound
+        self._mixed_sound = content.mixed_sound
         self._takes_attachments = self._container == "matroska"
         self._copies: dict[int, Stream] = {}
         self._encoders: dict[int, SoundEncoder] = {}
         self._last_dts: dict[int, int] = {}
         self._undecodable: list[str] = []
         for track in source_tracks:
-            if track.type == "audio":
+            if track.type == "audio" and track.index not in content.empty_sound:
                 self._add_sound(film, track)
             elif track.type == "subtitle" and _codec_name(track) in _COPIED_SUBTITLES.get(
                 self._container, {_codec_name(track)}
@@ -153,7 +155,7 @@ class Tracks:
         if not is_known_sound(track):
             # The rate of a track that begins late is not known either; it is reported as such.
             is_late = track.codec_context is not None and late_tracks(film)
-            if not is_late and _has_packets(film, track):
+            if not is_late:
                 name = codec or undecodable_codec(track) or "of an unknown codec"
                 self._undecodable.append(f"no sound {name} (FFmpeg cannot decode it)")
             return
@@ -186,14 +188,12 @@ class Tracks:
                 self._result.add_attachment(name, kind, bytes(picture))
 
 
-def _has_packets(film: InputContainer, track: Stream) -> bool:
-    """Whether a track has packets; FFmpeg adds an empty track to Dolby TrueHD in MPEG-TS."""
-    with open_film(film_path(film)) as again:
-        return any(packet.size for packet in packets_of(again, again.streams[track.index]))
-
-
 def missing_parts(
-    film: InputContainer, result: InputContainer, pictures: VideoStream, source_tracks: list[Stream]
+    film: InputContainer,
+    result: InputContainer,
+    pictures: VideoStream,
+    source_tracks: list[Stream],
+    content: Content,
 ) -> list[str]:
     """Describes in a few words each part of a film that its coloured copy lacks.
 
@@ -202,8 +202,10 @@ def missing_parts(
       result: the copy, reopened for reading.
       pictures: the source's stream that was coloured.
       source_tracks: those of the source that belong to the film; others are of other programmes.
+      content: what the source holds.
     """
-    own_parts = _inventory(film, pictures, source_tracks)
+    tracks = [track for track in source_tracks if track.index not in content.empty_sound]
+    own_parts = _inventory(film, pictures, tracks)
     own_parts["chapters"] = len(chapters(film, source_tracks))
     missing = own_parts - _inventory(result, result.streams.video[0], list(result.streams))
     descriptions = [part for part, count in missing.items() for _ in range(count)]

@@ -65,10 +65,13 @@ class Content(NamedTuple):
       pictures: number of packets that hold pictures, mostly one each.
       mixed_sound: numbers of the tracks whose sound changes on the way, or has damaged headers, so
         that it cannot be copied.
+      empty_sound: numbers of the tracks of sound that hold nothing, as those of cameras without a
+        microphone; FFmpeg adds one to Dolby TrueHD in MPEG-TS.
     """
 
     pictures: int
     mixed_sound: frozenset[int]
+    empty_sound: frozenset[int]
 
 
 def require_whole(path: str) -> Content:
@@ -102,8 +105,9 @@ def require_whole(path: str) -> Content:
         position, size = end_of_film(local_path(path), container, progress.last_byte)
         if position < size:
             raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_REMEDY}")
+        empty = {track.index for track in film.streams.audio} - progress.tracks
     mixed = (index for index, headers in progress.sound_headers.items() if len(headers) > 1)
-    return Content(progress.count, frozenset(mixed))
+    return Content(progress.count, frozenset(mixed), frozenset(empty))
 
 
 class _Progress:
@@ -111,6 +115,7 @@ class _Progress:
 
     Attributes:
       count: number of packets that hold pictures.
+      tracks: numbers of the tracks that hold packets.
       ends: number of a track -> its end in seconds.
       cut_at: time from which all pictures are cut off or erased; None if the last one is sound.
       last_byte: offset just after the last packet of pictures; 0 if unknown.
@@ -122,6 +127,7 @@ class _Progress:
         # Raw and losslessly encoded pictures may be all zeros, or all FF.
         self._may_be_even = not self._pictures.codec_context.codec.lossy
         self.count, self.last_byte = 0, 0
+        self.tracks: set[int] = set()
         self.ends: dict[int, Fraction] = {}
         self.cut_at: Fraction | None = None
         self.sound_headers: defaultdict[int, set[bytes]] = defaultdict(set)
@@ -130,6 +136,7 @@ class _Progress:
         """Adds the next packet."""
         start = packet.dts if packet.pts is None else packet.pts
         is_picture = packet.stream is self._pictures
+        self.tracks.add(packet.stream.index)
         if (header := sound_header(packet)) is not None:
             self.sound_headers[packet.stream.index].add(header)
         if is_picture:
@@ -183,6 +190,9 @@ def _stated_ends(
         origin = 0 if container in _COUNTED_FROM_ZERO else start
         yield origin + length, max(ends.values(), default=start)
     for track in (main_pictures(film), *film.streams.audio):
+        # FFmpeg gives the length of the film to a track that holds nothing, and is not stated to.
+        if track.index not in progress.tracks and not track.frames:
+            continue
         length = track.duration if container in _STATED_BY_TRACK else None
         # FFmpeg corrects the length of a cut AVI file, but not its number of frames. The last ones
         # of a whole film may repeat a picture, so that FFmpeg has no packets for them.
