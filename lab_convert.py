@@ -64,8 +64,12 @@ def rgb_to_lightness(rgb: tf.Tensor) -> tf.Tensor:
 def gray_to_lightness(gray: tf.Tensor) -> tf.Tensor:
     """L* of grays, in a third of the time that equal red, green and blue take.
 
-    Takes [...], uint8 0..255, uint16 0..65535 or float 0..1. Returns float32 [...].
+    Takes [...], uint8 0..255, uint16 0..65535 or float 0..1. Returns float32 [...]. Raises
+    ValueError if the dtype is another.
     """
+    gray = tf.convert_to_tensor(gray)
+    if not gray.dtype.is_floating and gray.dtype not in (tf.uint8, tf.uint16):
+        raise ValueError(f"gray must be uint8, uint16 or float, not {gray.dtype.name}")
     limit = gray.dtype.max if gray.dtype.is_integer else 1
     return 116.0 * _cube_root(_linear(tf.cast(gray, tf.float32) / limit)) - 16.0
 

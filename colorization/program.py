@@ -121,7 +121,7 @@ _QUIET = {"tifffile": logging.CRITICAL, "matplotlib": logging.ERROR}
 
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Hides what libraries tell about odd photos and fonts, for the duration of the body.
+    """Hides what libraries tell about odd photos, fonts and GPUs, for the duration of the body.
 
     Other filters of warnings stay, of libraries too that are first imported in the body.
     """
@@ -129,6 +129,8 @@ def _quiet_libraries() -> Iterator[None]:
     # Pillow warns of odd tags and EXIF data, and of large pictures, whose limit decoding checks.
     for category in (UserWarning, RuntimeWarning):
         warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
+    # Estimator reads the options of a dataset, which several graphics processors share.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.data\.")
     own_filters = [one for one in warnings.filters if one not in former_filters]
     loggers = {logging.getLogger(name): level for name, level in _QUIET.items()}
     former_levels = {log: log.level for log in loggers}

@@ -12,11 +12,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from platforms import HANG
 
-from colorization import estimator
+from colorization import estimator, main
 from colorization.estimator import tf_estimator
 from colorization.model.model_fn import make_model_fn
+from colorization.training import checkpoint, training
 from colorization.training.gpus import mirrored_strategy
 
 CARRIED = hasattr(tf, "estimator")
@@ -256,20 +258,27 @@ added = [
 ]
 
 import test_estimator
-mirrored = test_estimator.train_on_two_cpus(sys.argv[1])
+root = sys.argv[1]
+test_estimator.have_two_cpus()
+test_estimator.train_photos_on_two_cpus(root)
+print("What follows may warn.", file=sys.stderr)
+mirrored = test_estimator.train_on_two_cpus(root)
 curves = {
-    normalization: test_estimator.loss_curves(f"{sys.argv[1]}/{normalization}", normalization)
+    normalization: test_estimator.loss_curves(f"{root}/{normalization}", normalization)
     for normalization in ("none", "batch")
 }
-clipped = test_estimator.clipped_norm(f"{sys.argv[1]}/clipped", 1e-3)
+clipped = test_estimator.clipped_norm(f"{root}/clipped", 1e-3)
 print(json.dumps({"altered": altered, "added": added, "mirrored": mirrored, "curves": curves,
                   "clipped": clipped}))
 """
 
 
-def train_on_two_cpus(model_dir):
+def have_two_cpus():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def train_on_two_cpus(model_dir):
     strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     trained = build(model_dir, train_distribute=strategy, eval_distribute=strategy)
     metrics, _ = train_and_evaluate(trained, 10)
@@ -334,19 +343,39 @@ def loss_curves(folder, normalization):
     return found
 
 
+def train_photos_on_two_cpus(root):
+    """As `--gpus 2` does, with processors for GPUs: one model, and one that starts from it."""
+    training.gpu_strategy = lambda gpus, batch_size: mirrored_strategy(["CPU:0", "CPU:1"])
+    photos = Path(root, "photos")
+    photos.mkdir()
+    for number, colors in enumerate(np.random.default_rng(0).integers(0, 256, [12, 3, 4, 3])):
+        picture = Image.fromarray(colors.astype(np.uint8)).resize([60, 40])
+        picture.save(photos / f"{number}.png")
+    for name, *start in (["first", "--from_scratch"], ["second", "--warm_start", f"{root}/first"]):
+        sys.argv = [
+            "color.py", "--gpus", "2", "--train_data", str(photos), "--max_steps", "2",
+            "--model_dir", f"{root}/{name}", "--batch_size", "4", "--accumulate_steps", "2", *start,
+        ]  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main.run("color", network)
+        assert ended.value.code == 0
+
+
 @pytest.fixture(scope="module")
 def fresh_process(tmp_path_factory):
     """What a process saw in which nothing had imported estimator.py, or used a device, before."""
+    root = tmp_path_factory.mktemp("model")
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
-        [sys.executable, "-c", FRESH_PROCESS, tmp_path_factory.mktemp("model")],
+        [sys.executable, "-c", FRESH_PROCESS, root],
         env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
-    return SimpleNamespace(**json.loads(done.stdout))
+    *printed, found = done.stdout.splitlines()
+    return SimpleNamespace(**json.loads(found), root=root, printed=printed, logged=done.stderr)
 
 
 def test_nothing_of_tensorflow_is_altered(fresh_process):
@@ -371,6 +400,15 @@ def test_several_devices_with_batch_normalization(fresh_process):
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=0.25)
     # The mean over both halves is the mean over the batch.
     np.testing.assert_allclose(two["moving_means"], one["moving_means"], rtol=0.05, atol=0.01)
+
+
+def test_photos_are_trained_on_with_several_devices(fresh_process):
+    for name in ("first", "second"):
+        best = checkpoint.best_checkpoint(str(fresh_process.root / name))
+        assert np.isfinite(tf.train.load_variable(best, "hidden/kernel")).all()
+        assert checkpoint.trained_steps(str(fresh_process.root / name)) == 2
+    assert "What fits: 7 of 7 variables." in fresh_process.printed
+    assert "Warning" not in fresh_process.logged.partition("What follows may warn.")[0]
 
 
 def test_gradients_of_several_devices_are_clipped_together(fresh_process):

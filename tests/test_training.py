@@ -282,9 +282,13 @@ def test_a_warm_start_of_a_checkpoint_under_another_name(run, tmp_path):
 
 def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     run("--chroma_scale", 5, "--normalization", "none")
-    run("--warm_start", tmp_path / "model", "--normalization", "batch", folder="tuned", steps=1)
+    start = ("--warm_start", tmp_path / "model")
+    run(*start, "--global_channels", 4, folder="tuned", steps=1)
     settings = stored_settings(str(tmp_path / "tuned"))
-    assert (settings["chroma_scale"], settings["normalization"]) == (5, "batch")
+    taken_over = settings["chroma_scale"], settings["normalization"], settings["global_channels"]
+    assert taken_over == (5, "none", 4)
+    with pytest.raises(UserError, match=f"{tmp_path / 'model'}, which has none; leave one of them"):
+        run(*start, "--normalization", "batch", folder="other", steps=1)
 
 
 def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatch):
@@ -474,7 +478,7 @@ def test_a_warm_start_with_nothing_in_common_is_refused(run, tmp_path):
         tf.compat.v1.train.get_or_create_global_step()
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, str(tmp_path / "other"))
-    with pytest.raises(UserError, match="no variable in common"):
+    with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'other'))} has no variable in"):
         run("--warm_start", tmp_path / "other")
 
 

@@ -88,13 +88,21 @@ def warm_started(options: Options) -> Options:
     options that the user gave.
 
     Raises:
-      UserError: see `checkpoint.starting_point`; or the settings are damaged.
+      UserError: see `checkpoint.starting_point`; the settings are damaged, or the user asks for
+        another normalization than theirs.
     """
     source = starting_point(options.warm_start)
     folder = os.path.dirname(source)
     # Whoever keeps a checkpoint under another name has a folder without a model.
     stored = _read(folder) or {}
     requested = settings_of(options)
+    normalization = stored.get("normalization", options.normalization)
+    if "normalization" in options.given and normalization != options.normalization:
+        # Averages that start anew are kept like those of the start, and would normalize nothing.
+        raise UserError(
+            f"--normalization {options.normalization} does not fit --warm_start {options.start}, "
+            f"which has {normalization}; leave one of them out"
+        )
     adopted = stored.keys() & requested.keys() - options.given - {"model", "loss", "classes"}
     settings = {
         name: stored[name] for name in adopted if type(stored[name]) is type(requested[name])

@@ -420,7 +420,7 @@ def _warm_start(network: Network, options: Options) -> tf_estimator.WarmStartSet
     matching = [name for name, shape in shapes.items() if stored.get(name) == shape]
     if not matching:
         raise UserError(
-            f"--warm_start {options.warm_start} has no variable in common with this network; "
+            f"--warm_start {options.start} has no variable in common with this network; "
             "name a checkpoint of color.py or color_global.py"
         )
     print(f"What fits: {len(matching)} of {len(shapes)} variables.")
