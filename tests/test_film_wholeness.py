@@ -1,6 +1,7 @@
 """Films that break off are refused, and whole ones are not."""
 
 import itertools
+import re
 import struct
 from fractions import Fraction
 
@@ -70,6 +71,50 @@ def test_whole_films_may_begin_late(make_film, name):
     data = source.read_bytes()
     source.write_bytes(data[: len(data) // 2 | 1])
     with pytest.raises(UnreadableFilm, match="breaks off"):
+        require_whole(str(source))
+
+
+def lasting(data, name):
+    """A film whose header states that it lasts 8 seconds."""
+    if name == "film.flv":
+        before, mark, after = data.partition(b"\0\x08duration\0")
+        return before + mark + struct.pack(">d", 8) + after[8:]
+    before, mark, after = data.partition(b"\x44\x89\x88")
+    return before + mark + struct.pack(">d", 8000) + after[8:]
+
+
+def without_stated_size(data, name):
+    """As live recordings are."""
+    if name == "film.flv":
+        before, mark, after = data.partition(b"\0\x08filesize\0")
+        return before + mark + bytes(8) + after[8:]
+    before, mark, after = data.partition(b"\x18\x53\x80\x67")
+    return before + mark + b"\x01" + b"\xff" * 7 + after[8:]
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.webm", "film.flv"])
+def test_the_last_picture_of_a_whole_film_may_stay_long(make_film, painter, tmp_path, name):
+    muxing = {} if name == "film.flv" else {"cluster_time_limit": "200"}
+    source = make_film(name, 50, **KINDS[name], muxing=muxing)
+    data = lasting(source.read_bytes(), name)
+    source.write_bytes(data)
+    target = tmp_path / "results" / ("film.flv.mp4" if name == "film.flv" else name)
+    assert colorize_film(painter, str(source), target, ignore).frames == 50
+    with av.open(str(target)) as film:
+        assert film.duration / av.time_base == pytest.approx(8, abs=0.05)
+    # Cut between clusters and within, or filled up by zeros, erased flash or something else.
+    places = [match.start() for match in re.finditer(b"\x1f\x43\xb6\x75", data)][2:]
+    random = np.random.default_rng(0)
+    places += random.integers(len(data) // 3, len(data) * 9 // 10, 6).tolist()
+    for place in places:
+        size = len(data) - place
+        other = random.integers(0, 256, size, np.uint8).tobytes()
+        for rest in (b"", bytes(size), b"\xff" * size, other):
+            source.write_bytes(data[:place] + rest)
+            with pytest.raises(UnreadableFilm, match="breaks off"):
+                require_whole(str(source))
+    source.write_bytes(without_stated_size(data, name))
+    with pytest.raises(UnreadableFilm, match=r"breaks off at [12]\.\d s of 8\.\d s"):
         require_whole(str(source))
 
 

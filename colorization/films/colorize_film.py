@@ -167,7 +167,7 @@ class _Coloring:
         self._damage: list[str] = []
         # Time -> duration of the pictures that are not written yet, in `_unit`.
         self._durations: dict[int | None, int] = {}
-        self._end = End(film)
+        self._end = End(film, content.late_end)
         self._format = surveyed.first.format
         self._is_panorama = is_panorama(surveyed.first)
 

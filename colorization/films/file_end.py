@@ -6,15 +6,15 @@ import mmap
 import os
 import struct
 from fractions import Fraction
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 # Identifiers of the object in the header of an ASF file that states times and sizes, and of the
 # index after its pictures (Microsoft, "Advanced Systems Format", 3.2 and 6.1).
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_INDEX = bytes.fromhex("90080033b1e5cf1189f400a0c90349cb")
-# The name of the length in the header of an FLV file, with the type of a number; and the types of
-# tags with sound, pictures and data (Adobe's specification of FLV, E.4 and E.5).
-_FLV_DURATION = b"\x00\x08duration\x00"
+# The names of the length and the size in the header of an FLV file, with the type of a number; and
+# the types of tags with sound, pictures and data (Adobe's specification of FLV, E.4 and E.5).
+_FLV_DURATION, _FLV_SIZE = b"\x00\x08duration\x00", b"\x00\x08filesize\x00"
 _FLV_TAGS = (8, 9, 18)
 # Stands for the size of a Matroska element that does not state it.
 _UNKNOWN_SIZE = -1
@@ -51,7 +51,7 @@ def end_of_film(path: str, container: str, last_byte: int) -> tuple[int, int]:
     """
     size, has_zeros = os.path.getsize(path), container in _MARKED
     if container == "matroska":
-        stated_size, has_zeros = _end_of_matroska(path)
+        stated_size, has_zeros, _ = _end_of_matroska(path)
     elif container == "flv":
         stated_size = _end_of_flv(path)
     elif container == "ivf":
@@ -73,8 +73,21 @@ def has_zeros_inside(path: str, container: str) -> bool:
     It is False for containers that may hold zeros; in these, only decoders notice damage.
     """
     if container == "matroska":
-        return _end_of_matroska(path)[1]
+        return _end_of_matroska(path).has_zeros
     return container in _MARKED and _has_zeros(path)
+
+
+def has_stated_size(path: str, container: str) -> bool:
+    """Whether a film's file has the very size that it states, and no gap between its parts.
+
+    Such a file was not cut off, wherever its pictures end. It is False for other containers
+    than Matroska and FLV.
+    """
+    if container == "flv":
+        with open(path, "rb") as file:
+            stated_size = _flv_number(file.read(2**16), _FLV_SIZE)
+        return stated_size == _end_of_flv(path) == os.path.getsize(path)
+    return container == "matroska" and _end_of_matroska(path).is_complete
 
 
 def stated_seconds(path: str, container: str) -> Fraction:
@@ -88,11 +101,16 @@ def stated_seconds(path: str, container: str) -> Fraction:
         # Units of 100 ns, and milliseconds before the film begins.
         duration, preroll = struct.unpack_from("<Q8xQ", head.ljust(offset + 88), offset + 64)
         return max(Fraction(0), Fraction(duration, 10**7) - Fraction(preroll, 1000))
-    offset = head.find(_FLV_DURATION) + len(_FLV_DURATION)
-    value = head[offset : offset + 8] if offset >= len(_FLV_DURATION) else b""
-    seconds = struct.unpack(">d", value)[0] if len(value) == 8 else 0.0
+    seconds = _flv_number(head, _FLV_DURATION)
     # NaN, infinity and absurd numbers count as unstated.
     return Fraction(seconds) if 0 < seconds < 10**7 else Fraction(0)
+
+
+def _flv_number(head: bytes, name: bytes) -> float:
+    """A number in the header of an FLV file; 0 if it is not there."""
+    offset = head.find(name) + len(name)
+    value = head[offset : offset + 8] if offset >= len(name) else b""
+    return struct.unpack(">d", value)[0] if len(value) == 8 else 0.0
 
 
 def _start_of_filling(path: str, container: str) -> int:
@@ -308,13 +326,24 @@ def _end_of_packets(tail: bytes) -> int:
     return end
 
 
-def _end_of_matroska(path: str) -> tuple[int, bool]:
-    """Where the last element of a Matroska file should end, and whether zeros stand for elements.
+class _MatroskaEnd(NamedTuple):
+    """What is known of a Matroska file's end.
 
-    The end is 0 if nothing states it (RFC 9559).
+    Attributes:
+      end: where the last element should end; 0 if nothing states it.
+      has_zeros: whether zeros stand for elements.
+      is_complete: whether the film states its size, and consists of elements to its very end.
     """
-    end = offset = 0
-    has_zeros = False
+
+    end: int
+    has_zeros: bool
+    is_complete: bool
+
+
+def _end_of_matroska(path: str) -> _MatroskaEnd:
+    """Walks through the elements of a Matroska file (RFC 9559)."""
+    end = offset = cluster_end = 0
+    has_zeros = has_gap = states_size = False
     # Elements are far apart, and a buffer would read the whole file.
     with open(path, "rb", buffering=0) as file:
         file_size = limit = file.seek(0, os.SEEK_END)
@@ -329,17 +358,23 @@ def _end_of_matroska(path: str) -> tuple[int, bool]:
             is_known = identifier in _ELEMENTS
             if not is_known or (identifier in _IN_CLUSTER and element_end > file_size):
                 # Players skip to the next cluster. Without one, the file may be cut here.
-                offset = _next_cluster(file, offset + 1)
+                has_gap, offset = True, _next_cluster(file, offset + 1)
                 if offset < 0:
-                    return max(end, element_end if is_known else 0), has_zeros
+                    end = max(end, element_end if is_known else 0)
+                    return _MatroskaEnd(end, has_zeros, is_complete=False)
                 continue
             end = max(end, element_end)
+            has_gap |= offset < cluster_end < element_end
+            if identifier == _CLUSTER:
+                cluster_end = element_end
             # What follows a segment is not part of the film.
-            limit = min(limit, end) if has_size and identifier == _SEGMENT else limit
+            if identifier == _SEGMENT and has_size:
+                states_size, limit = True, min(limit, end)
             # Elements of unknown size end where their content does, so that they are entered.
             is_entered = not has_size or identifier in (_SEGMENT, _CLUSTER)
             offset = offset + header_size if is_entered else element_end
-    return end, has_zeros
+    is_complete = states_size and not (has_zeros or has_gap) and offset == limit == end
+    return _MatroskaEnd(end, has_zeros, is_complete)
 
 
 def _next_cluster(file: BinaryIO, offset: int) -> int:

@@ -171,14 +171,21 @@ def _time_of(frame: VideoFrame | None, unit: Fraction) -> int | None:
 class End:
     """Finds where the pictures of a film end that has not been read from yet."""
 
-    def __init__(self, film: InputContainer):
+    def __init__(self, film: InputContainer, late_end: Fraction | None = None):
+        """Starts at the first packet.
+
+        Args:
+          film: the film.
+          late_end: see `wholeness.Content`.
+        """
         pictures = main_pictures(film)
         self._unit = pictures.time_base
         # MOV and MP4 give each packet the time until the next one is decoded, which may be that of
         # another picture. Only the sum is right, and edits may leave out the end of that.
         self._is_by_decoding = container_name(film) == "mov"
-        start = max(0, film.start_time or 0) / _MICROSECONDS / pictures.time_base
-        self._stated = (pictures.duration or 0) - round(start)
+        start = Fraction(max(0, film.start_time or 0), _MICROSECONDS)
+        self._stated = (pictures.duration or 0) - round(start / pictures.time_base)
+        self._late_end = None if late_end is None else late_end - start
         self._first: int | None = None
         self._sum = self._latest = 0
 
@@ -194,6 +201,8 @@ class End:
 
     def after(self, last: Fraction) -> Fraction:
         """The end of a film whose last picture is shown at `last`, in seconds."""
+        if self._late_end is not None:
+            return max(last, self._late_end)
         ends = [self._latest]
         if self._is_by_decoding:
             ends = [self._stated, (self._first or 0) + self._sum, *ends]

@@ -8,7 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.errors import UnreadableFilm
-from colorization.films.file_end import end_of_film, indexed_pictures, stated_seconds
+from colorization.films.file_end import (
+    end_of_film,
+    has_stated_size,
+    indexed_pictures,
+    stated_seconds,
+)
 from colorization.films.sound import sound_header
 from colorization.films.source import (
     as_unreadable_film,
@@ -52,6 +57,8 @@ _STEPS_UNKNOWN = 3
 # Containers that do not mark cut packets, or whose packets may also be cut by damage in the middle.
 _CUT_PACKETS_ARE_DAMAGE = ("mpegts", "mpeg", "dv")
 _MICROSECONDS = 10**6
+# No picture is shown for more seconds than this; a film that states so states a wrong length.
+_LONGEST_STILL = 24 * 60 * 60
 # What erased packets hold, their bytes that are checked first, and the size below which they mean
 # nothing.
 _ERASED, _CHECKED_BYTES, _SHORT_PACKET = (b"\0", b"\xff"), 64, 32
@@ -67,11 +74,14 @@ class Content(NamedTuple):
         that it cannot be copied.
       empty_sound: numbers of the tracks of sound that hold nothing, as those of cameras without a
         microphone; FFmpeg adds one to Dolby TrueHD in MPEG-TS.
+      late_end: when the film ends, in seconds, if only its header says so, because the container
+        does not store how long its last picture is shown.
     """
 
     pictures: int
     mixed_sound: frozenset[int]
     empty_sound: frozenset[int]
+    late_end: Fraction | None
 
 
 def require_whole(path: str) -> Content:
@@ -95,8 +105,13 @@ def require_whole(path: str) -> Content:
         if container == "flv":
             # FFmpeg counts the delay and the length of the last picture, which FLV does not store.
             tolerance = max(tolerance, _STEPS_UNKNOWN * progress.step)
+        late_end = None
         for stated_end, end in _stated_ends(film, local_path(path), progress):
-            if end < stated_end - tolerance:
+            if end >= stated_end - tolerance:
+                continue
+            late_end = stated_end
+            is_still = stated_end < end + _LONGEST_STILL
+            if not (is_still and has_stated_size(local_path(path), container)):
                 raise UnreadableFilm(
                     f"breaks off at {float(end):.1f} s of {float(stated_end):.1f} s; {_REMEDY}"
                 )
@@ -107,7 +122,7 @@ def require_whole(path: str) -> Content:
             raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_REMEDY}")
         empty = {track.index for track in film.streams.audio} - progress.tracks
     mixed = (index for index, headers in progress.sound_headers.items() if len(headers) > 1)
-    return Content(progress.count, frozenset(mixed), frozenset(empty))
+    return Content(progress.count, frozenset(mixed), frozenset(empty), late_end)
 
 
 class _Progress:
