@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from encoding import encoded, plain_png, png_chunk, tiff
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from benchmarks.layouts import HEIGHT, WIDTH, Layout, icc_profile, is_possible, layouts, make
 from colorization.decoding import refusals
@@ -412,6 +412,20 @@ def test_gray_profiles_of_every_curve(number, bits):
     data = tiff(values, photometric="minisblack", iccprofile=bytes(profile))
     opened = np.asarray(open_photo(data))[..., 0]
     np.testing.assert_allclose(opened, 255 * expected, rtol=0, atol=0.8)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_gray_profiles_of_avif():
+    """Pillow before 12 reads gray AVIF as RGB."""
+    values = np.repeat(np.linspace(0, 255, 8), 8).round().astype(np.uint8).reshape(8, 8).T
+    linear = np.repeat(values / 255, 8, axis=1).repeat(8, axis=0)
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    picture = Image.fromarray(values).resize((64, 64), Image.Resampling.NEAREST)
+    data = encoded(picture, "AVIF", quality=100, icc_profile=icc_profile("linear", gray=True))
+    opened = np.asarray(open_photo(data))[..., 0]
+    # The steepest part of the curve makes 13 levels of one.
+    np.testing.assert_allclose(opened, 255 * expected, rtol=0, atol=13)
+    assert np.abs(opened - 255 * expected).mean() < 1
 
 
 @pytest.mark.parametrize("name", ["gamma 2.2", "romm", "srgb"])

@@ -240,7 +240,7 @@ def _read_by_pillow(data: bytes, draft_size: int | None) -> Picture:
             alpha = alpha_of(picture, data)
             if kind == "PSD" and alpha is not None:
                 picture = psd.without_white(picture, alpha)
-            image = _to_srgb(picture, profile)
+            image = _to_srgb(picture, kind, profile)
         if kind == "AVIF" and (edges := _clean_aperture(picture, data)):
             image, alpha = image.crop(edges), alpha and alpha.crop(edges)
         notes, info = (*notes, *exif_notes), dict(picture.info)
@@ -353,9 +353,12 @@ def _finished(picture: Picture, data: bytes) -> Picture:
     )
 
 
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def _to_srgb(picture: Image.Image, kind: str, profile: bytes | None) -> Image.Image:
     """The colours of a loaded picture of 8 bits in sRGB: of mode RGB, or L if it is gray."""
     if picture.mode == "LA":
+        picture = picture.convert("L")
+    elif kind == "AVIF" and (profile or b"")[16:20] == b"GRAY":
+        # Pillow before 12 has three channels for gray pictures, to which no such profile applies.
         picture = picture.convert("L")
     elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
         picture = picture.convert("RGBA").convert("RGB")
