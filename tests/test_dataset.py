@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 from platforms import any_names, link
 from skimage.color import rgb2lab
 
+from colorization import machine
 from colorization.data import dataset, lab_planes
 from colorization.data.dataset import eval_dataset, predict_dataset, train_dataset
 from colorization.data.lab_planes import to_sheet
@@ -222,15 +223,14 @@ def test_remembered_pictures_are_those_of_the_first_epoch(photo_folder, monkeypa
 
 
 def test_what_a_container_may_not_hold_is_opened_again(photo_folder, tmp_path, monkeypatch):
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(dataset, "_CONTAINER_MEMORY", limit)
+    monkeypatch.setattr(machine, "CONTROL_GROUPS", tmp_path)
     opened = []
     monkeypatch.setattr(
         lab_planes, "read_file", lambda path: (opened.append(path), read_file(path))[1]
     )
     folder = photo_folder(2)
     for text, again in (("max\n", False), (str(2**16), True)):
-        limit.write_text(text)
+        (tmp_path / "memory.max").write_text(text)
         opened.clear()
         batches(folder, count=8, make=train_dataset, batch_size=2, seed=1)
         assert (len(opened) > 2) == again

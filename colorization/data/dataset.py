@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from colorization.data import aging, lab_planes
@@ -23,12 +20,10 @@ from colorization.data.places import folder_name
 from colorization.data.report import RECORD_SCOPE, Report
 from colorization.data.shards import FEATURES, Shards
 from colorization.errors import UnreadablePhoto, UserError
+from colorization.machine import total_memory
 
 # Share of the memory that all sheets must fit into to stay in memory after their first epoch.
 CACHE_SHARE_OF_MEMORY = 0.25
-
-# File with the bytes that a container may use, in control groups of version 2.
-_CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 _PHOTOS_AT_A_TIME = 8
 
@@ -171,11 +166,7 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _fits_into_memory(photos: int) -> bool:
-    memory = psutil.virtual_memory().total
-    # A container may have less memory than its machine; the file says "max" if it has no limit.
-    with suppress(OSError, ValueError):
-        memory = min(memory, int(_CONTAINER_MEMORY.read_text()))
-    return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * memory
+    return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * total_memory()
 
 
 def _cropped_from(

@@ -30,6 +30,7 @@ from colorization.data.report import Report
 from colorization.data.shards import FORMAT, MANIFEST, progress_folder, read_manifest, serialized
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked, writable, write_json
+from colorization.machine import cores
 
 JPEG_QUALITY = 95
 PHOTOS_PER_SHARD = 1024
@@ -347,9 +348,9 @@ def _opened_photos(paths: Sequence[str], names: Sequence[str], order: np.ndarray
             "sheet": tf.io.encode_jpeg(sheet, format="grayscale", quality=JPEG_QUALITY),
         }
 
-    cores = os.cpu_count() or 1
-    photos = tf.data.Dataset.from_tensor_slices(order).map(load, num_parallel_calls=cores)
-    for photo in photos.prefetch(2 * cores).as_numpy_iterator():
+    threads = cores()
+    photos = tf.data.Dataset.from_tensor_slices(order).map(load, num_parallel_calls=threads)
+    for photo in photos.prefetch(2 * threads).as_numpy_iterator():
         path = os.fsencode(names[photo["index"]])
         yield {
             "index": int(photo["index"]),

@@ -20,6 +20,7 @@ from colorization.data.places import folder_name, places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UnreadablePhoto, UserError
+from colorization.machine import cores
 from colorization.options import Options
 
 _DATA = Path("data")
@@ -418,8 +419,8 @@ def _with_kinds(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
             return str(error)
         return kind
 
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        for start in range(0, len(paths), cores):
-            batch = paths[start : start + cores]
+    threads = cores()
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), threads):
+            batch = paths[start : start + threads]
             yield from zip(batch, pool.map(kind_of, batch), strict=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import private_folder, write_file
+from colorization.machine import cores
 from colorization.model.layers import Network
 from colorization.options import Options
 from colorization.pages.curves import Series, draw_curves, smoothed
@@ -343,7 +343,7 @@ def _cost(
 
 def _measuring_note(models: Mapping[str, Model]) -> str:
     steps = [f"{int(model.metrics['global_step']):,}" for model in models.values()]
-    processors = f"{os.cpu_count()} processor cores"
+    processors = f"{cores()} processor cores"
     for gpu in tf.config.list_physical_devices("GPU"):
         processors += (
             f", {tf.config.experimental.get_device_details(gpu).get('device_name', gpu.name)}"

@@ -25,6 +25,7 @@ from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
 from colorization.files import atomic_write, write_file
 from colorization.films.source import poster
+from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.picture_names import thumbnail_name
 from colorization.prediction.results import read_finished
@@ -153,7 +154,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]
     # Threads help, because Pillow decodes and scales without Python's lock. Their number is
     # limited, because large pictures take much memory.
     with (
-        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
+        ThreadPoolExecutor(min(8, cores())) as threads,
         progress_bar(len(names), "making the page", " photos", delay=1, leave=False) as bar,
     ):
         views = {}
