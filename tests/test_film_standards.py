@@ -253,6 +253,26 @@ def test_films_of_unknown_length_are_read_through(make_film):
     assert survey.survey(str(whole)).shape[:2] == (128, 96)
 
 
+@pytest.mark.parametrize(
+    ("name", "pictures", "step", "end", "header"),
+    [("film.flv", "libx264", "10", 150, 13), ("film.ivf", "libvpx", "99", 70, 32)],
+)
+def test_films_in_which_no_other_place_can_be_decoded_are_read_through(
+    make_film, name, pictures, step, end, header
+):
+    """They state a length, but their readers go past what a decoder needs."""
+    films = []
+    for size, times in (((48, 64), range(25)), ((96, 128), range(27, end))):
+        settings = {"pictures": pictures, "options": {"g": step}, "times": tuple(times)}
+        source = make_film(name, len(times), size=size, **settings)
+        films.append(source.read_bytes())
+    # Of the second one, all but the header of the file.
+    source.write_bytes(films[0] + films[1][header:])
+    with av.open(str(source)) as film:
+        assert film.duration
+    assert survey.survey(str(source)).shape[:2] == (128, 96)
+
+
 def test_pictures_that_are_made_smaller_are_named(make_film, painter, tmp_path):
     source = parts(make_film, {"frames": 30}, {"frames": 5, "size": (96, 128)})
     done = colorize_film(painter, str(source), tmp_path / "results" / "film.mp4", ignore)

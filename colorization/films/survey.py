@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # Number of places at which pictures are sampled, the beginning included, and of pictures at each.
 _PLACES, _PICTURES = 8, 10
+# FFmpeg's names of containers in which it finds no place to decode from: it goes past the headers
+# of pictures in FLV, and to other than key frames in IVF.
+_READ_THROUGH = ("flv", "ivf")
 # A smaller share of scrambled packets is damage. The decoder would make pictures of those on a DVD,
 # where the rest is of no use without them.
 _LEAST_SCRAMBLED = 0.001
@@ -136,8 +139,9 @@ def _pictures_at(
 ) -> Iterator[VideoFrame]:
     """The first pictures, and those at other places until one cannot be read.
 
-    Films that state no length, such as recordings by browsers, are read through: for each of their
-    packets, the last key frame is yielded, so that a shape counts as long as it is shown.
+    Films that state no length, such as recordings by browsers, or in which FFmpeg finds no place,
+    are read through: for each of their packets, the last key frame is yielded, so that a shape
+    counts as long as it is shown.
 
     Args:
       film: the film, not yet read from.
@@ -149,6 +153,8 @@ def _pictures_at(
 
     yield from itertools.islice(decoded(packets_of(film, pictures), damage), _PICTURES)
     start, length = film.start_time or 0, film.duration or 0
+    if container_name(film) in _READ_THROUGH:
+        length = 0
     with contextlib.suppress(av.FFmpegError, EOFError):
         if places > 1 and not length:
             pictures.codec_context.skip_frame = "NONKEY"
