@@ -175,6 +175,20 @@ def test_sound_without_a_decoder_is_left_out_by_name(
     assert list(sound_packets(target).values()) == kept
 
 
+def test_sound_in_files_beside_a_film_is_named(make_film, painter, tmp_path):
+    """As on P2 cards."""
+    source = make_film("CONTENTS/VIDEO/0001AB.MXF", 3, pictures="mpeg2video", container="mxf")
+    target, beside = tmp_path / "results" / "film.mp4", tmp_path / "CONTENTS" / "AUDIO"
+    beside.mkdir()
+    for name, said in (
+        ("0002AB00.MXF", []),
+        ("0001AB00.MXF", ["no sound of the card's folder AUDIO"]),
+    ):
+        (beside / name).write_bytes(b"sound")
+        changes = colorize_film(painter, str(source), target, ignore).changes
+        assert [change for change in changes if "sound" in change] == said
+
+
 def seconds_of_sound(path):
     with av.open(str(path)) as film:
         return sum(frame.samples / frame.sample_rate for frame in film.decode(audio=0))

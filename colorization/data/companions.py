@@ -64,11 +64,12 @@ _PATHS = re.compile(
     r"|\.(key|pages|numbers|pxd)/(quicklook|thumbs)$"
     # Libraries of Final Cut Pro and iMovie.
     r"|\.(fcpbundle|imovielibrary)/[^/]+/(transcoded media|render files)$"
-    # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails
-    # and small copies of films; what macOS leaves on network disks; Piwigo's small copies.
+    # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails,
+    # small copies of films and their sound; what macOS leaves on network disks; Piwigo's small
+    # copies.
     r"|\.lrlibrary/([^/]+/)?cache$|/captureone/(cache|settings\d*)$"
     r"|/photodata/(thumbnails|metadata|caches)$|/android/data/[^/]+/cache$"
-    r"|/misc/thm$|/contents/(icon|proxy)$|/(m4|xd)root/sub$"
+    r"|/misc/thm$|/contents/(icon|proxy|audio)$|/(m4|xd)root/sub$"
     r"|/temporary items/folders\.\d+$|/_data/i$",
     re.DOTALL,
 )

@@ -7,6 +7,7 @@ and the rest is left out and reported.
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -212,11 +213,23 @@ def missing_parts(
     kinds = {track.type for track in film.streams if track not in source_tracks}
     descriptions += [f"{_KINDS.get(kind, kind)} of other programmes" for kind in sorted(kinds)]
     descriptions += ["track that begins late"] * late_tracks(film)
+    descriptions += ["sound of the card's folder AUDIO"] * _has_sound_beside(film_path(film))
     if may_lose_fields(container_name(film), pictures.codec_context):
         descriptions.append(
             "interlacing that only the container states: it needs pip install -U av"
         )
     return descriptions
+
+
+def _has_sound_beside(path: str) -> bool:
+    """Whether files beside a film hold its sound, as on P2 cards of Panasonic's cameras."""
+    folder, name = os.path.split(os.path.abspath(path))
+    sound_folder = os.path.join(os.path.dirname(folder), "AUDIO")
+    if os.path.basename(folder) != "VIDEO" or not os.path.isdir(sound_folder):
+        return False
+    # The number of a channel follows the name.
+    stem = os.path.splitext(name)[0]
+    return any(os.path.splitext(other)[0][:-2] == stem for other in os.listdir(sound_folder))
 
 
 def metadata(film: InputContainer) -> dict[str, str]:
