@@ -34,6 +34,8 @@ _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Signals that ask a program to stop: from Ctrl-C, from a service manager, and from closing its
 # window, on Windows and elsewhere.
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
+# More than callbacks of weak references and `__del__` take.
+_CALLBACK_SECONDS = 0.1
 
 
 class _NoKeras:
@@ -114,6 +116,39 @@ def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Itera
             signal.signal(number, former_handler)
 
 
+@contextlib.contextmanager
+def _not_lost_in_callbacks(stops: list[int]) -> Iterator[None]:
+    """Sends a signal once more if the exception of its handler is lost, as `__del__` loses all.
+
+    Args:
+      stops: numbers of the signals that were received.
+    """
+    former_hook = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if stops and isinstance(lost.exc_value, SystemExit):
+            # A moment later, the callback is over.
+            again = threading.Timer(_CALLBACK_SECONDS, _send_again, [stops[-1]])
+            again.daemon = True
+            again.start()
+        else:
+            former_hook(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former_hook
+
+
+def _send_again(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        # Only the thread that gets a signal is woken by it.
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:
+        signal.raise_signal(number)
+
+
 # Libraries, and the level below which what they log is of no use to users. tifffile warns of odd
 # tags, which harm no pixel. Matplotlib, which Keras imports as well, tells of its cache of fonts.
 _QUIET = {"tifffile": logging.CRITICAL, "matplotlib": logging.ERROR}
@@ -161,7 +196,7 @@ def exit_code(work: Callable[[], int | None]) -> int:
         stops.append(number)
         sys.exit(128 + number)
 
-    with ready_streams(), on_stop_signals(stop), _quiet_libraries():
+    with ready_streams(), on_stop_signals(stop), _not_lost_in_callbacks(stops), _quiet_libraries():
         try:
             code = work() or 0
             if sys.stdout is not None:

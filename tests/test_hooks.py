@@ -103,6 +103,15 @@ def test_a_signal_stops_training_after_its_checkpoint(tmp_path, number, handler)
     assert resume(str(tmp_path)) == stopped.value.step
 
 
+def test_a_signal_after_the_last_step_ends_what_follows(handler):
+    signals, received = Signals(), []
+    handler(signal.SIGTERM, lambda number, frame: received.append(number))
+    with signals.recorded():
+        signal.raise_signal(signal.SIGTERM)
+        assert received == []
+    assert received == [signal.SIGTERM]
+
+
 @pytest.mark.skipif(not HANG_UP, reason="windows are closed by another signal here")
 def test_a_program_that_shall_outlive_its_window_does(handler):
     signals, (hang_up,) = Signals(), HANG_UP

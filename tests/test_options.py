@@ -1,10 +1,12 @@
 """The command line: defaults, what values may be, and what is refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from platforms import link
 
 from colorization.errors import UserError
 from colorization.options import parse
@@ -52,6 +54,18 @@ def test_a_tilde_is_the_users_folder(monkeypatch):
     options = parse("color", words)
     assert options.input == ("/home/grandma/photos", "a~/b")
     assert options.output == "/home/grandma/out"
+
+
+def test_parents_of_links_are_those_of_what_they_lead_to(tmp_path, monkeypatch):
+    """TensorFlow would take `link/../model` for `model`."""
+    (tmp_path / "disk" / "photos").mkdir(parents=True)
+    link(tmp_path / "link", tmp_path / "disk" / "photos")
+    monkeypatch.chdir(tmp_path)
+    words = ["--model_dir", "link/../model", "--warm_start", "link/../other", "--output", "a/../b"]
+    options = parse("color", words[:4])
+    assert options.model_dir == os.path.realpath(tmp_path / "disk" / "model")
+    assert options.warm_start == os.path.realpath(tmp_path / "disk" / "other")
+    assert parse("color", ["--mode", "predict", *words[4:]]).output == "a/../b"
 
 
 def test_colours_of_hints_may_hold_commas():

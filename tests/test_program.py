@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -91,6 +92,23 @@ def test_a_signal_ends_the_program_though_a_module_in_c_makes_an_error_of_it(
 
     with pytest.raises(SystemExit) as ended:
         exit_code(import_module)
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_signal_whose_exception_is_lost_in_a_callback_comes_once_more(on_sigint, capsys):
+    on_sigint(signal.default_int_handler)
+
+    class Interrupting:
+        def __del__(self):
+            interrupt()
+
+    def work():
+        Interrupting()
+        time.sleep(HANG)
+
+    with pytest.raises(SystemExit) as ended:
+        exit_code(work)
     assert ended.value.code == 130
     assert capsys.readouterr() == ("", "")
 

@@ -308,3 +308,12 @@ def test_a_version_that_windows_does_not_remove_stays(folder, monkeypatch):
     monkeypatch.undo()
     result.next_version("preview")
     assert len(list(result.planes.parent.glob("0-preview-*"))) == 1
+
+
+def test_what_a_visitor_was_just_told_is_no_news(folder):
+    sessions = Sessions(folder)
+    told = [
+        sessions.has_news(begin(sessions, session, []), problems)
+        for session, problems in [("a", "x"), ("a", "x"), ("b", "x"), ("a", "y"), ("a", "x")]
+    ]
+    assert told == [True, False, True, True, True]

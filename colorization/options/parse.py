@@ -15,6 +15,9 @@ from colorization.options.consistency import require_consistent
 from colorization.options.options import GROUPS, Options
 from colorization.options.photos import shard_of_job
 
+# Options with folders that TensorFlow writes to or reads models from.
+_FOLDERS = {"model_dir", "output", "warm_start"}
+
 
 class _Parser(argparse.ArgumentParser):
     """Reports errors as `UserError` and guesses what a mistyped option was meant to be."""
@@ -50,6 +53,13 @@ def _expand_home(value: Any) -> Any:
     """Expands `~/` in a path, which shells do not in `--output=~/x`."""
     is_path = isinstance(value, str) and value.startswith("~/")
     return os.path.expanduser(value) if is_path else value
+
+
+def _followed(path: str) -> str:
+    """The path without `..` behind links, which TensorFlow takes for the folders of the links."""
+    if "://" in path or os.path.realpath(path) == os.path.realpath(os.path.normpath(path)):
+        return path
+    return os.path.realpath(path)
 
 
 def _fields(group: type, model: str) -> list[dataclasses.Field]:
@@ -112,4 +122,6 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     values.setdefault("model_dir", f"models/{subject}")
     outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
     values.setdefault("output", outputs.get(mode, f"results/{subject}"))
+    for name in values.keys() & _FOLDERS:
+        values[name] = _followed(values[name])
     return Options(**values, model=model, given=given)

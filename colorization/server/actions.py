@@ -69,7 +69,10 @@ class Actions:
                     shown = (gr.skip(),) * len(shown)
                 yield *shown, _archive(archive), _strip(job_request.results)
                 if finished and problems:
-                    gr.Warning(html.escape(named_problems(problems), quote=False), duration=None)
+                    said = named_problems(problems)
+                    # Each warning stays until it is closed.
+                    if self._sessions.has_news(job_request, said):
+                        gr.Warning(html.escape(said, quote=False), duration=None)
 
     def colorize(
         self,
@@ -211,6 +214,12 @@ class Actions:
         if not inputs:
             return tab, *(gr.skip(),) * 4
         photos, *settings = inputs[-1]
+        # Each field that is set has the photos coloured, so that those left as they were are not.
+        defaults = (self._models.default, 1, None)
+        settings = [
+            gr.skip() if value == default else value
+            for value, default in zip(settings, defaults, strict=True)
+        ]
         return tab, list(map(str, photos)), *settings
 
     def offer_style(self, model: Any) -> Any:

@@ -82,6 +82,7 @@ class Request:
       inputs: values of the page's fields: photos in order, model, saturation, and path of the style
         photo or None. None before the request has begun, or if it does not come from the page.
       results: those of the photos coloured so far.
+      problems: what the visitor was told of files that could not be coloured.
       has_begun: whether it has had its turn.
       running: whether more results may come.
     """
@@ -92,6 +93,7 @@ class Request:
         self.uploads = uploads
         self.inputs: tuple[list[Path], str, float, str | None] | None = None
         self.results: list[Result] = []
+        self.problems = ""
         self.has_begun = self.running = False
         self.time = time.time()  # of its last change
 
@@ -256,6 +258,14 @@ class Sessions:
                 request for request in self._requests.get(session, ()) if request.has_begun
             ]
             return list(begun_requests[-1].results) if begun_requests else []
+
+    def has_news(self, request: Request, problems: str) -> bool:
+        """Notes what a visitor is told of a request; False if just told so of the one before."""
+        with self._lock:
+            request.problems = problems
+            requests = self._requests.get(request.session, ())
+            former = [other for other in requests if other.has_begun and other is not request]
+            return not former or former[-1].problems != problems
 
     def find(self, session: str, key: object) -> Result | None:
         """The result of a session with that key, if it still exists."""

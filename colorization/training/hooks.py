@@ -154,7 +154,10 @@ class Signals:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
-        """Records signals for the duration of the body; a second Ctrl-C ends it at once."""
+        """Records signals for the duration of the body; a second Ctrl-C ends it at once.
+
+        One that came after the last step, so that no hook has acted on it, is sent once more.
+        """
 
         def record(number: int, frame: FrameType | None) -> None:
             self.number = number
@@ -163,6 +166,8 @@ class Signals:
 
         with on_stop_signals(record):
             yield
+        if self.number is not None:
+            signal.raise_signal(self.number)
 
 
 class StopOnSignal(SessionRunHook):
