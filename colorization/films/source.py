@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from colorization.errors import UnreadableFilm, UserError, reason
+from colorization.films.codec import undecodable_codec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +139,8 @@ def main_pictures(film: InputContainer) -> VideoStream:
     if best is None or is_cover(best):
         raise UnreadableFilm("holds no pictures")
     if best.codec_context is None:
-        raise UnreadableFilm("of a codec that FFmpeg does not know, or copy-protected")
+        name = undecodable_codec(best) or "unknown"
+        raise UnreadableFilm(f"of a codec ({name}) that FFmpeg cannot decode, or copy-protected")
     return best
 
 
