@@ -132,6 +132,15 @@ def test_raw_files_name_what_develops_them(monkeypatch, kind):
             read(data)
 
 
+def test_raw_files_in_jpeg_xl_are_named():
+    """LibRaw as it comes with rawpy cannot read them."""
+    pytest.importorskip("rawpy")
+    plain, coded = (struct.pack("<HHIH", 259, SHORT, 1, number) for number in (1, 52546))
+    before, _, after = raw_file().rpartition(plain)
+    with pytest.raises(UnreadablePhoto, match="a raw file in JPEG XL, which LibRaw cannot read"):
+        open_photo(before + coded + after)
+
+
 def test_raw_files_are_developed_with_the_cameras_white_balance():
     pytest.importorskip("rawpy")
     photo = decode(raw_file())

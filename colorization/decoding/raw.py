@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,8 @@ from colorization.errors import UnreadablePhoto
 # bytes are appended to it.
 _SHARE = 1 / 64
 _APPENDED = b"\x55" * 2**22
+# The tag with the compression of pixels, of one number of 16 bits: JPEG XL (DNG 1.7, Compression).
+_JPEG_XL = tuple(struct.pack(f"{order}HHIH", 259, 3, 1, 52546) for order in "<>")
 
 
 class CameraRaw(UnreadablePhoto):
@@ -55,6 +58,10 @@ def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
             # Pillow takes no single channel.
             return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     except rawpy.LibRawError as error:
+        if any(tag in data for tag in _JPEG_XL):
+            raise UnreadablePhoto(
+                "a raw file in JPEG XL, which LibRaw cannot read; save it as TIFF or JPEG"
+            ) from error
         reason = error.args[0] if error.args else type(error).__name__
         reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise UnreadablePhoto(f"a raw file that cannot be developed ({reason.lower()})") from error
