@@ -1,10 +1,12 @@
 """The names that pictures get, and a folder of photos coloured by threads."""
 
+import contextlib
 import errno
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
@@ -14,6 +16,7 @@ from platforms import any_names
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorization import machine
 from colorization.data.photo_files import Version, file_version
 from colorization.data.photos import find_photos
 from colorization.data.places import places_in_common_folder
@@ -246,6 +249,28 @@ def test_a_run_cut_short_has_noted_what_it_finished(colorizer, tmp_path, photo_f
     scores = colour(colorizer, photos, tmp_path / "whole")
     for name, picture in finished.items():
         assert (picture.photo, picture.scores) == (str(photos[0].parent / name), scores[name])
+
+
+@pytest.mark.parametrize(("memory", "most"), [(1, 1), (500_000, 2)])
+def test_fewer_photos_are_in_work_where_memory_is_short(
+    colorizer, tmp_path, photo_folder, monkeypatch, memory, most
+):
+    """Each of 80 x 60 takes 77 kB of three eighths of it; one goes ahead in any case."""
+    (tmp_path / "memory.max").write_text(str(memory))
+    monkeypatch.setattr(machine, "CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    merge, too_many = colorizer.merge, threading.Barrier(most + 1)
+    met = []
+
+    def noted(*arguments):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(too_many.wait(timeout=0.5))
+        return merge(*arguments)
+
+    monkeypatch.setattr(colorizer, "merge", noted)
+    assert len(colour(colorizer, photo_folder(8).iterdir(), tmp_path / "results", workers=8)) == 8
+    assert too_many.broken and not met
 
 
 def test_broken_photos_are_reported_and_the_rest_goes_on(colorizer, tmp_path, photo_folder):

@@ -149,3 +149,18 @@ def test_remote_files_are_looked_at_likewise(kind, tmp_path):
     assert read_file(f"file://{tmp_path}/small") == (tmp_path / "small").read_bytes()
     with pytest.raises(UnreadablePhoto, match="300 x 200 pixels"):
         read_file(f"file://{tmp_path}/large")
+
+
+def test_pixels_are_told_by_the_header():
+    photo = Image.fromarray(LARGE)
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "PSD"):
+        data = psd(np.moveaxis(LARGE, 2, 0)) if kind == "PSD" else encoded(photo, kind)
+        assert large_files.rough_pixels(data) == 200 * 300, kind
+    assert large_files.rough_pixels(pages(SMALL, LARGE, SMALL)) == 200 * 300
+
+
+def test_pixels_are_guessed_from_the_bytes_where_no_header_tells():
+    assert large_files.rough_pixels(b"FUJIFILMCCD-RAW" + bytes(1000)) == 1015
+    assert large_files.rough_pixels(b"no picture") == 10
+    # JPEG XL would be decoded to be asked.
+    assert large_files.rough_pixels(b"\xff\x0a" + bytes(98)) == 400

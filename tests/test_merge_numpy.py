@@ -1,13 +1,19 @@
 """Predicted chroma joined with a photo's own lightness, against the ops and scikit-image."""
 
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from platforms import HANG, posix
 from skimage.color import lab2rgb, rgb2lab
 from test_merge_ops import whole
 
-from colorization.lab import merge_numpy
+from colorization import machine
+from colorization.lab import lab_numpy, merge_numpy
 from colorization.model import merge_ops
 
 RNG = np.random.default_rng(0)
@@ -31,6 +37,42 @@ def test_merged_pictures_are_those_of_scikit_image(colourful, monkeypatch, strip
     assert result.dtype == np.uint8
     np.testing.assert_allclose(result, expected, atol=1)
     np.testing.assert_array_equal(photo, before)
+
+
+def test_all_pictures_are_merged_by_the_same_threads(colourful, monkeypatch):
+    monkeypatch.setattr(merge_numpy, "_THREADING_PIXELS", 1)
+    threads = set()
+    convert = lab_numpy.luminance_and_root
+
+    def noted(pixels):
+        threads.add(threading.current_thread())
+        return convert(pixels)
+
+    photo = colourful(8, 8)
+    lightness = merge_numpy.small_lightness(photo, (4, 4))
+    monkeypatch.setattr(lab_numpy, "luminance_and_root", noted)
+    for _ in range(machine.cores() + 1):
+        merge_numpy.merge(photo, lightness, np.zeros([2, 2, 2], np.float32))
+    assert threading.current_thread() not in threads
+    assert 1 <= len(threads) <= machine.cores()
+
+
+@posix
+def test_a_fork_has_threads_of_its_own():
+    """Those of the process it comes from have stayed there, and would be waited for for ever."""
+    code = """
+import os
+import numpy as np
+from colorization.lab import merge_numpy
+picture, chroma = np.zeros([1024, 1024, 3], np.uint8), np.zeros([4, 4, 2], np.float32)
+lightness = merge_numpy.small_lightness(picture, (8, 8))
+merge_numpy.merge(picture, lightness, chroma)
+child = os.fork()
+if child:
+    raise SystemExit(os.waitpid(child, 0)[1])
+merge_numpy.merge(picture, lightness, chroma)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANG).returncode == 0
 
 
 @pytest.mark.parametrize("shape", [(61, 83, 3), (1, 1, 3), (300, 2, 1), (2, 300, 3)])

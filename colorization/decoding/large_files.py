@@ -1,7 +1,8 @@
-"""Refuses files of hundreds of megabytes before they are read whole."""
+"""What files hold, by their headers, before they are read whole or decoded."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from typing import BinaryIO
@@ -18,6 +19,10 @@ LARGE = 2**29
 # Maximum size of a file, the range of TIFF's 32-bit offsets. The largest picture, with four
 # channels of 32 bits, takes half of it, which leaves room for layers and further pages.
 MAX_BYTES = 2**32
+# Beginnings of JPEG XL files. Pillow's plugin decodes them as soon as it opens them, so that their
+# size is guessed: at good quality, there are about so many pixels a byte.
+_JPEG_XL = b"\xff\x0a", b"\x00\x00\x00\x0cJXL "
+_JPEG_XL_PIXELS = 4
 
 
 def refuse_large_file(file: BinaryIO) -> None:
@@ -45,6 +50,22 @@ def refuse_large_file(file: BinaryIO) -> None:
     # Seeking the end first empties the buffer, to which the whole file would be appended.
     file.seek(0, os.SEEK_END)
     file.seek(0)
+
+
+def rough_pixels(data: bytes) -> int:
+    """About how many pixels a photo has, of several pages the largest, without decoding it.
+
+    Args:
+      data: the file's bytes. If no header tells, as in most cameras' raw files, each byte counts
+        as a pixel.
+    """
+    if data.startswith(_JPEG_XL):
+        return _JPEG_XL_PIXELS * len(data)
+    try:
+        return max(map(math.prod, _sizes(io.BytesIO(data))), default=len(data))
+    # What is no photo is refused when it is read.
+    except UnreadablePhoto:
+        return len(data)
 
 
 def _sizes(file: BinaryIO) -> list[tuple[int, int]]:

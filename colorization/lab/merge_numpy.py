@@ -6,6 +6,7 @@ The reference is `model.merge_ops`, which exported models use because they have 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from PIL import Image
 
 from colorization.lab import lab_numpy
 from colorization.lab.lab_numpy import RATIOS_FROM_RGB
+from colorization.machine import cores
 
 # Window radius of the guided filter in pixels of the chroma, and the squared step of L* below which
 # an edge does not count; both tuned with benchmarks/upsampling.py.
@@ -124,10 +126,18 @@ def merge(pixels: np.ndarray, lightness: np.ndarray, chroma: np.ndarray) -> np.n
         for strip in _strips(height, width, _STRIP_PIXELS):
             work(strip)
     else:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(work, _strips(height, width, _THREADED_STRIP_PIXELS)):
-                pass
+        for _ in _threads(os.getpid()).map(work, _strips(height, width, _THREADED_STRIP_PIXELS)):
+            pass
     return result
+
+
+@functools.cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads that work on large pictures, the same ones for all pictures of a process.
+
+    They stay behind in a fork, which has another number and gets its own.
+    """
+    return ThreadPoolExecutor(cores())
 
 
 def _guided_coefficients(lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,10 +16,13 @@ from PIL import Image
 from colorization.data.lab_planes import to_sheet
 from colorization.data.own_results import VIEWS
 from colorization.data.photo_files import Version, read_file, size_and_time
+from colorization.decoding.large_files import rough_pixels
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import remove_left_behind, write_file
 from colorization.lab import lab_numpy
+from colorization.machine import cores, total_memory
 from colorization.prediction.hints import Hints, digest
+from colorization.prediction.memory_budget import MemoryBudget
 from colorization.prediction.pictures import (
     CannotEncode,
     decode_pages,
@@ -42,6 +44,11 @@ _log = logging.getLogger(__name__)
 # Number of pixels that are checked for colour at a time.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
+# Shares of the memory for the files and for the pictures of all photos in work. The rest is for
+# TensorFlow, the model, and what else runs here.
+_FILES_SHARE, _PICTURES_SHARE = 1 / 8, 3 / 8
+# Memory that a photo takes while it is decoded, merged and encoded.
+_BYTES_PER_PIXEL = 16
 
 
 def colorize_photos(
@@ -71,7 +78,8 @@ def colorize_photos(
         out, such as pages.
       progress: called after each photo.
       workers: most photos to work on at the same time; there is at most one more than processor
-        cores. Opening, predicting, merging and writing of different photos overlap.
+        cores, and fewer where large ones would take more than half of the memory. Opening,
+        predicting, merging and writing of different photos overlap.
       quality: of JPEG and WebP.
       hints: path -> hints, for photos that have some.
       keep: "all", or "predicted" to write only those pictures.
@@ -85,7 +93,9 @@ def colorize_photos(
       UserError: hints make no sense for the only photo.
       OSError: the folder cannot be written or the disk is full.
     """
-    run = _Run(colorizer, output, report, quality, keep, shard)
+    files = MemoryBudget(_FILES_SHARE * total_memory())
+    pictures = MemoryBudget(_PICTURES_SHARE * total_memory())
+    run = _Run(colorizer, output, report, quality, keep, shard, files, pictures)
 
     def colorize(path: str) -> dict[str, dict[str, float]]:
         try:
@@ -96,7 +106,7 @@ def colorize_photos(
     output.mkdir(parents=True, exist_ok=True)
     remove_left_behind(output)
     # There is one more than cores, because one usually waits for Python or the disk.
-    workers = min(workers, 1 + (os.cpu_count() or 1))
+    workers = min(workers, 1 + cores())
     scores: dict[str, dict[str, float]] = {}
     for photo_scores in _in_parallel(colorize, names, workers):
         scores.update(photo_scores)
@@ -109,7 +119,7 @@ def how_made(colorizer: Colorizer, quality: int) -> str:
 
 
 class _Run(NamedTuple):
-    """The arguments that all photos of a run share; see `colorize_photos`."""
+    """What all photos of a run share: arguments of `colorize_photos`, and memory."""
 
     colorizer: Colorizer
     output: Path
@@ -117,6 +127,8 @@ class _Run(NamedTuple):
     quality: int
     keep: str
     shard: tuple[int, int]
+    files: MemoryBudget
+    pictures: MemoryBudget
 
     def colorize_file(
         self, path: str, name: str, hints: Hints | None
@@ -124,17 +136,13 @@ class _Run(NamedTuple):
         """Writes and records a photo's pictures; returns name -> scores, {} if it fails."""
         try:
             size, time = size_and_time(path)
-            data = read_file(path)
-            version = Version(size, time, hashlib.sha256(data).hexdigest())
-            views, scores = self._views(path, data, format_of_name(name), hints)
-            add_begun(self.output, name, path, self.shard)
-            # `predicted` comes last, because its presence means that the photo is done.
-            for view in sorted(VIEWS, key=lambda view: view == "predicted"):
-                if view in views:
-                    write_file(self.output / view / name, views[view])
-                else:
-                    # A file there was made from an earlier photo of the same place.
-                    (self.output / view / name).unlink(missing_ok=True)
+            with self.files.taken(size):
+                data = read_file(path)
+                version = Version(size, time, hashlib.sha256(data).hexdigest())
+                with self.pictures.taken(_BYTES_PER_PIXEL * rough_pixels(data)):
+                    views, scores = self._views(path, data, format_of_name(name), hints)
+                add_begun(self.output, name, path, self.shard)
+                self._write(name, views)
             # Without a version, every run colours and reports a photo with unreadable pages.
             recorded_version = None if path in self.report.unreadable else version
             made = how_made(self.colorizer, self.quality)
@@ -151,6 +159,15 @@ class _Run(NamedTuple):
             self.report.add_unreadable(path, why_not_coloured(error, name))
             return {}
         return {name: scores}
+
+    def _write(self, name: str, views: Mapping[str, bytes]) -> None:
+        # `predicted` comes last, because its presence means that the photo is done.
+        for view in sorted(VIEWS, key=lambda view: view == "predicted"):
+            if view in views:
+                write_file(self.output / view / name, views[view])
+            else:
+                # A file there was made from an earlier photo of the same place.
+                (self.output / view / name).unlink(missing_ok=True)
 
     def _views(
         self, path: str, data: bytes, kind: str, hints: Hints | None
