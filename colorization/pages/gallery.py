@@ -1,7 +1,7 @@
 """The gallery: a page that shows coloured pictures beside the gray and true ones.
 
 `write_gallery` turns `results/MODEL/{gray,predicted,truth}/NAME` into `results/MODEL/index.html`,
-which needs no server or network. `gallery.html` is the page's template.
+which needs no server or network. `gallery.html` is the page's template, `gallery.js` its script.
 """
 
 from __future__ import annotations
