@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import time
+import tracemalloc
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +18,7 @@ import pytest
 from PIL import Image
 from platforms import any_names
 
+from colorization.pages import gallery
 from colorization.pages.gallery import write_gallery
 
 HOSTILE_NAMES = [
@@ -362,3 +365,48 @@ def test_thousands_of_pictures(tmp_path):
     page = Page(write_gallery(tmp_path, "color", scores))
     assert page.names == [f"{number}.jpg" for number in range(1000)]
     assert len(page.text) < 1000 * 1300 + 40_000
+
+
+def add_unreadable(folder: Path, names: Iterable[str]) -> None:
+    (folder / "predicted").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / "predicted" / name).touch()
+
+
+def test_of_many_pictures_the_first_ones_are_html_and_the_others_short_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "PORTION", 100)
+    names = [f"{number}.jpg" for number in range(400)]
+    add_unreadable(tmp_path, names[:100])
+    small = Page(write_gallery(tmp_path, "color", {}))
+    assert "JavaScript" not in small.text and "further" not in small.contents
+    add_unreadable(tmp_path, names)
+    scores = {name: {"rmse": number / 7, "psnr": 20.0} for number, name in enumerate(names)}
+    page = Page(write_gallery(tmp_path, "color", scores))
+    assert page.names[:-1] == names[:100]  # the last one is the form of further ones
+    assert "only the first 100 pictures" in page.contents["p"]
+    summary = re.sub("<.*?>", "", re.search('class="summary">(.*?)</p>', page.text)[1])
+    assert summary == "400 pictures · mean RMSE 28.5 · mean PSNR 20.0\xa0dB"
+    assert len(page.text) - len(small.text) < 300 * 80 + 100 * 200
+    # The page of fewer pictures leaves nothing of the larger one.
+    for name in names[100:]:
+        (tmp_path / "predicted" / name).unlink()
+    assert Page(write_gallery(tmp_path, "color", {})).text == small.text
+    assert {path.name for path in tmp_path.iterdir()} == {"predicted", "index.html"}
+
+
+def test_each_further_picture_takes_some_hundred_bytes_of_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "PORTION", 50)
+
+    def peak() -> int:
+        tracemalloc.start()
+        write_gallery(tmp_path, "color", {})
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peaks = []
+    for count in (100, 500):
+        add_unreadable(tmp_path, (f"{number}.jpg" for number in range(count)))
+        # What is loaded only once does not count.
+        peaks.append(min(peak(), peak()))
+    assert peaks[1] - peaks[0] < 400 * 800

@@ -2,20 +2,27 @@
 
 `write_gallery` turns `results/MODEL/{gray,predicted,truth}/NAME` into `results/MODEL/index.html`,
 which needs no server or network. `gallery.html` is the page's template, `gallery.js` its script.
+
+The page shows a portion of the pictures at a time, so that it is light for any number of them. The
+first portion is in it as HTML, for readers without JavaScript too. For each further picture it has
+a line of JSON, with what does not follow from the NAME, from which the script builds the rest.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import mimetypes
 import os
 import re
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from PIL import Image
@@ -29,6 +36,9 @@ from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.picture_names import thumbnail_name
 from colorization.prediction.results import read_finished
+
+# Pictures that the page shows at a time. A browser lays so many out in some tenths of a second.
+PORTION = 1000
 
 THUMBNAIL_SIDE = 320
 # Captions of the pictures in each of `own_results.VIEWS`.
@@ -45,12 +55,14 @@ _FIGURES = ("rmse", "psnr")
 # steps of a hundredth. The limits keep a panorama from filling a whole row.
 _MIN_ASPECT, _MAX_ASPECT = 0.4, 3.0
 
+# Stands in the template for further pictures. Nothing else on the page is a tag of this name.
+_FURTHER_HERE = b"<further-pictures>"
+
 
 class _View(NamedTuple):
-    """One kind of a picture: its address, and its thumbnail if it can be read."""
+    """One kind of a picture: ending and size of its thumbnail, which is "" if it cannot be read."""
 
-    href: str
-    thumbnail: str = ""
+    ending: str = ""
     width: int = 3
     height: int = 2
 
@@ -66,9 +78,9 @@ class _Figure(NamedTuple):
         return f"{number}\N{NO-BREAK SPACE}dB" if self.key == "psnr" else number
 
     @property
-    def sort_key(self) -> str:
+    def rounded(self) -> float:
         """A finite number, because JavaScript and Python spell infinity differently."""
-        return f"{min(self.value, 1e9):.6g}"
+        return float(f"{min(self.value, 1e9):.6g}")
 
 
 class _Entry(NamedTuple):
@@ -79,10 +91,91 @@ class _Entry(NamedTuple):
     figures: Mapping[str, _Figure]
 
     @property
+    def address(self) -> str:
+        """Of each view, below the folder of its kind."""
+        return quote(os.fsencode(self.name))
+
+    @property
+    def thumbnail(self) -> str:
+        """Of each view, below the thumbnails' folder of its kind, without the ending."""
+        return thumbnail_name(self.name)
+
+    @property
     def shape(self) -> int:
         """Width of the picture in hundredths of its height."""
-        view = max(self.views.values(), key=lambda view: bool(view.thumbnail), default=_View(""))
+        view = max(self.views.values(), key=lambda view: bool(view.ending), default=_View())
         return round(100 * min(max(view.width / view.height, _MIN_ASPECT), _MAX_ASPECT))
+
+
+# The form that the script fills in for a further picture.
+_FORM = _Entry(
+    "FOLDER/NAME",
+    {kind: _View(".jpg") for kind in VIEWS},
+    {key: _Figure(key, 0.0) for key in _FIGURES},
+)
+
+
+class _Contents:
+    """What the page shows; takes about a hundred bytes for each picture after the first portion."""
+
+    def __init__(self):
+        self.first: list[_Entry] = []
+        self.shapes: set[int] = set()
+        self.count = self.with_figures = 0
+        self._figures = {key: array("d") for key in _FIGURES}
+        # Many pictures have the same shape and views, which stand in JSON once, at their number.
+        self._layouts: dict[str, int] = {}
+        self._further = bytearray()
+
+    def add(self, entry: _Entry) -> None:
+        """Adds the entry of the next NAME."""
+        self.count += 1
+        self.with_figures += bool(entry.figures)
+        self.shapes.add(entry.shape)
+        for key, figure in entry.figures.items():
+            self._figures[key].append(figure.value)
+        if len(self.first) < PORTION:
+            self.first.append(entry)
+        else:
+            self._further += b",\n" * bool(self._further) + self._line(entry)
+
+    def _line(self, entry: _Entry) -> bytes:
+        """Name, thumbnail, number of the layout, figures, address; without None at the end."""
+        layout = _json([entry.shape, entry.views])
+        # From names that are no Unicode, the script cannot tell the address.
+        is_unicode = os.fsencode(entry.name) == entry.name.encode("utf-8", "replace")
+        facts = [
+            entry.name,
+            entry.thumbnail,
+            self._layouts.setdefault(layout, len(self._layouts)),
+            *(entry.figures[key].rounded if key in entry.figures else None for key in _FIGURES),
+            None if is_unicode else entry.address,
+        ]
+        while facts[-1] is None:
+            facts.pop()
+        return _json(facts).encode("utf-8", "replace")
+
+    def further(self) -> bytes:
+        """The pictures after the first portion, and their layouts, in JSON; empty without any."""
+        if not self._further:
+            return b""
+        layouts = ",\n".join(self._layouts).encode()
+        return b'{"layouts":[\n%b],\n"photos":[\n%b]}' % (layouts, self._further)
+
+    def means(self) -> list[tuple[str, _Figure]]:
+        """The label of each measure, and its mean over the pictures that have a finite one."""
+        means = []
+        for key, values in self._figures.items():
+            finite = list(filter(math.isfinite, values))
+            if finite:
+                means.append((key.upper(), _Figure(key, fmean(finite))))
+        return means
+
+
+def _json(value: Any) -> str:
+    """Compact JSON that may stand in HTML."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def write_gallery_of_results(folder: Path, model: str) -> Path:
@@ -111,11 +204,11 @@ def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, fl
     Raises:
       OSError: the folder cannot be written to. Pictures that cannot be read are shown as such.
     """
-    names = _list_pictures(folder / "predicted")
-    views = _view_all(folder, names)
-    entries = [_Entry(name, views[name], _figures(scores.get(name, {}))) for name in names]
+    contents = _Contents()
+    for name, views in _view_all(folder, _list_pictures(folder / "predicted")):
+        contents.add(_Entry(name, views, _figures(scores.get(name, {}))))
     page = folder / "index.html"
-    write_file(page, _render(title, entries))
+    write_file(page, _render(title, contents))
     return page
 
 
@@ -125,8 +218,16 @@ def _figures(scores: Mapping[str, float]) -> dict[str, _Figure]:
 
 def _list_pictures(folder: Path) -> list[str]:
     """NAMEs of the pictures in a folder and its sub-folders, 2.jpg before 10.jpg."""
-    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted((name.as_posix() for name in names if _may_be_picture(name)), key=_natural_key)
+    names = (name for name in _files(folder) if _may_be_picture(Path(name)))
+    return sorted(sorted(filter(lambda name: (folder / name).is_file(), names)), key=_natural_key)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """What lies below a folder, broken links as well, with forward slashes."""
+    # `Path.rglob` and `Path.glob` of Python 3.11 remember all that they find.
+    for below, _, names in os.walk(folder):
+        for name in names:
+            yield Path(below, name).relative_to(folder).as_posix()
 
 
 def _may_be_picture(name: Path) -> bool:
@@ -139,68 +240,74 @@ def _may_be_picture(name: Path) -> bool:
     return may_be_shown and not is_hidden
 
 
-def _natural_key(name: str) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
+def _natural_key(name: str) -> str:
+    """Sorts as text and numbers in turn do, but takes far less memory than a list of them."""
+
+    # What no name holds comes first, so that a number comes before any other text; a number of
+    # more digits is a larger one.
+    def number(match: re.Match) -> str:
+        digits = str(int(match[0]))
+        return f"\0{chr(len(digits))}{digits}"
+
+    return re.sub(r"\d+", number, name.casefold())
 
 
-def _view_all(folder: Path, names: Sequence[str]) -> dict[str, dict[str, _View]]:
-    """Makes the thumbnails; removes those whose picture is gone."""
+def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, _View]]]:
+    """Makes the thumbnails of each NAME; in the end, removes those whose picture is gone."""
 
     def view(name: str) -> dict[str, _View]:
         views = {kind: _view(folder, kind, name) for kind in VIEWS}
         return {kind: view for kind, view in views.items() if view}
 
+    in_use = defaultdict(set)
     # Threads help, because Pillow decodes and scales without Python's lock. Their number is
     # limited, because large pictures take much memory.
     with (
         ThreadPoolExecutor(min(8, cores())) as threads,
         progress_bar(len(names), "making the page", " photos", delay=1, leave=False) as bar,
     ):
-        views = {}
-        for name, views_of_name in zip(names, threads.map(view, names), strict=True):
-            views[name] = views_of_name
-            bar.update()
-    in_use = {view.thumbnail for by_kind in views.values() for view in by_kind.values()}
-    for path in (folder / THUMBNAILS).glob("*/*"):
-        is_ours = is_thumbnail(path.relative_to(folder / THUMBNAILS).as_posix())
-        if is_ours and path.relative_to(folder).as_posix() not in in_use:
+        # Threads remember all that they are given at once.
+        for start in range(0, len(names), PORTION):
+            portion = names[start : start + PORTION]
+            for name, views in zip(portion, threads.map(view, portion), strict=True):
+                yield name, views
+                thumbnail = thumbnail_name(name)
+                for kind, view_of_kind in views.items():
+                    in_use[kind, view_of_kind.ending].add(thumbnail)
+                bar.update()
+    for file in _files(folder / THUMBNAILS):
+        path = folder / THUMBNAILS / file
+        if is_thumbnail(file) and path.stem not in in_use[path.parent.name, path.suffix]:
             path.unlink(missing_ok=True)
-    return views
 
 
 def _view(folder: Path, kind: str, name: str) -> _View | None:
     """One kind of a picture; makes its thumbnail if need be. None if there is no such file."""
-    href = f"{kind}/{quote(os.fsencode(name))}"
-    base = thumbnail_name(name)
+    base = folder / THUMBNAILS / kind / thumbnail_name(name)
     try:
         picture = folder / kind / name
         changed_at = picture.stat().st_mtime_ns
-        thumbnails = folder / THUMBNAILS / kind
-        suffix, size = _find_thumbnail(thumbnails / base, changed_at) or _make_thumbnail(
-            picture, thumbnails / base, changed_at
-        )
-        return _View(href, f"{THUMBNAILS}/{kind}/{base}{suffix}", *size)
+        return _find_thumbnail(base, changed_at) or _make_thumbnail(picture, base, changed_at)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception:
-        return _View(href)
+        return _View()
 
 
-def _find_thumbnail(base: Path, changed_at: int) -> tuple[str, tuple[int, int]] | None:
-    """Suffix and size of a thumbnail; None if it is missing, damaged or outdated."""
+def _find_thumbnail(base: Path, changed_at: int) -> _View | None:
+    """The view with a thumbnail; None if that is missing, damaged or outdated."""
     for suffix in (".jpg", ".png"):
         thumbnail = base.with_suffix(suffix)
         with contextlib.suppress(OSError):
             if thumbnail.stat().st_mtime_ns == changed_at:
                 with Image.open(thumbnail) as image:
-                    return suffix, image.size
+                    return _View(suffix, *image.size)
     return None
 
 
-def _make_thumbnail(picture: Path, base: Path, changed_at: int) -> tuple[str, tuple[int, int]]:
-    """Suffix and size of a new thumbnail."""
+def _make_thumbnail(picture: Path, base: Path, changed_at: int) -> _View:
+    """The view with a new thumbnail."""
     with poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image:
         data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
@@ -208,23 +315,23 @@ def _make_thumbnail(picture: Path, base: Path, changed_at: int) -> tuple[str, tu
         temporary.write_bytes(data)
         # The thumbnail gets the time that the picture had before, in case it is changed meanwhile.
         os.utime(temporary, ns=(changed_at, changed_at))
-    return suffix, size
+    return _View(suffix, *size)
 
 
-def _render(title: str, entries: Sequence[_Entry]) -> bytes:
-    scored = [entry.figures for entry in entries if entry.figures]
-    means = []
-    for key in _FIGURES:
-        values = [figures[key] for figures in scored if key in figures]
-        finite = [figure.value for figure in values if math.isfinite(figure.value)]
-        if finite:
-            means.append((key.upper(), _Figure(key, fmean(finite))))
-    return render(
+def _render(title: str, contents: _Contents) -> bytes:
+    further = contents.further()
+    with_truth = contents.with_figures
+    page = render(
         "gallery.html",
         title=title,
-        entries=entries,
+        count=contents.count,
+        first=contents.first,
+        has_further=bool(further),
+        form=_FORM,
         captions=_CAPTIONS,
-        shapes=sorted({entry.shape for entry in entries}),
-        means=means,
-        with_truth=len(scored) if len(scored) < len(entries) else 0,
+        shapes=sorted(contents.shapes),
+        means=contents.means(),
+        with_truth=with_truth if with_truth < contents.count else 0,
     )
+    # The template would make several copies of what may be large.
+    return page.replace(_FURTHER_HERE, further)
