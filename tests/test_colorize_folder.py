@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.picture_names import picture_names, thumbnail_name
+from colorization.prediction.portable_names import comparison_key
 from colorization.prediction.results import Finished, add_finished, read_finished, without_results
 
 
@@ -128,6 +130,32 @@ def test_names_of_other_photos_pictures_are_not_taken(tmp_path):
     for photo in ("/x/a.jpg", "file:///x/a.jpg", "/y/a.jpg"):
         (name,) = picture_names({photo: "a.jpg"}, known=finished).values()
         assert finished[name].photo == photo.removeprefix("file://")
+
+
+def test_names_of_a_thousand_photos_of_one_name_take_few_tries(monkeypatch):
+    tries = []
+
+    def noted(name):
+        tries.append(name)
+        return comparison_key(name)
+
+    monkeypatch.setattr(sys.modules[picture_names.__module__], "comparison_key", noted)
+    numbers = range(2, 1001)
+    wanted = {"/1/a.jpg": "a.jpg", **{f"/{n}/a.jpg": f"a ({n}).jpg" for n in numbers}}
+    assert picture_names(dict.fromkeys(wanted, "a.jpg")) == wanted
+    assert len(tries) < 10_000
+
+
+def test_photos_of_one_name_find_their_pictures_in_any_order():
+    version = Version(1, 2, "c0de")
+    wanted = {"/1/a.jpg": "a.jpg", "/2/a.jpg": "a (2).jpg", "/3/a.jpg": "a (3).jpg"}
+    known = {name: Finished(path, version, {}) for path, name in wanted.items()}
+    for order in itertools.permutations(["/new/a.jpg", *wanted]):
+        expected = {**wanted, "/new/a.jpg": "a (4).jpg"}
+        assert picture_names(dict.fromkeys(order, "a.jpg"), known=known) == expected
+    # The picture of a photo that is no longer there stays its own.
+    rest = {path: wanted[path] for path in ("/3/a.jpg", "/2/a.jpg")}
+    assert picture_names(dict.fromkeys(rest, "a.jpg"), known=known) == rest
 
 
 def test_a_photo_in_another_folder_is_the_same_if_its_content_is(tmp_path):

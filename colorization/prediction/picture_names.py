@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -86,15 +85,22 @@ def picture_names(
             known_pictures[key] is not None and is_of_photo(known_pictures[key], path, version_of)
         )
 
+    # Preferred name -> the numbers to try, all from the last one on. A thousand photos of one name
+    # would take long if each began to count anew.
+    open_numbers: dict[tuple[str, str], list[int]] = {}
     # Photos whose names need no change come first, so that no other photo takes their names.
     for path in sorted(places, key=lambda path: portable(*preferred[path]) != places[path]):
         stem, own_ending = preferred[path]
-        numbered_endings = (f" ({number}){own_ending}" for number in itertools.count(2))
-        candidates = (
-            portable(stem, added) for added in itertools.chain([own_ending], numbered_endings)
-        )
-        names[path] = next(name for name in candidates if is_free(name, path))
-        taken_keys.add(comparison_key(names[path]))
+        numbers = open_numbers.setdefault(preferred[path], [1])
+        for number in numbers:
+            if number == numbers[-1]:
+                numbers.append(number + 1)
+            name = portable(stem, own_ending if number == 1 else f" ({number}){own_ending}")
+            if is_free(name, path):
+                break
+        numbers.remove(number)
+        names[path] = name
+        taken_keys.add(comparison_key(name))
     return {path: names[path] for path in places}
 
 
