@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from colorization.prediction.results import existing, read_known
+
 
 def network(nn, lightness, params):
     """A few channels, of each pixel and of the whole photo."""
@@ -25,3 +27,8 @@ def names(folder):
 
 def contents(folder):
     return {name: (folder / name).read_bytes() for name in names(folder)}
+
+
+def read_finished(output):
+    """Name -> latest record of it, for finished pictures that still exist."""
+    return existing(read_known(output), output)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from platforms import any_names
+from predicting import read_finished
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -27,7 +28,7 @@ from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.picture_names import picture_names, thumbnail_name
 from colorization.prediction.portable_names import comparison_key
-from colorization.prediction.results import Finished, add_finished, read_finished, without_results
+from colorization.prediction.results import Finished, add_finished, without_results
 
 
 class MemoryStick:

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from encoding import encoded
 from PIL import Image, PngImagePlugin
+from predicting import read_finished
 
 from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
@@ -18,7 +19,7 @@ from colorization.errors import UnreadablePhoto
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.picture_names import picture_names
 from colorization.prediction.pictures import decode, decode_pages, encode, notes
-from colorization.prediction.results import read_finished, shown_version
+from colorization.prediction.results import shown_version
 
 
 def album(colourful) -> bytes:

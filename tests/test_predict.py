@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from platforms import HANG, any_names, link, movable
-from predicting import contents, names, pixels
+from predicting import contents, names, pixels, read_finished
 
 import color_global
 from colorization.data.photo_files import file_version
@@ -23,7 +23,7 @@ from colorization.errors import UserError
 from colorization.files import atomic_write
 from colorization.modes import gallery
 from colorization.options import parse
-from colorization.prediction.results import claimed, read_finished
+from colorization.prediction.results import claimed
 
 TESTS = Path(__file__).parent
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image
-from predicting import contents, names, network, pixels
+from predicting import contents, names, network, pixels, read_finished
 from skimage.color import rgb2lab
 
 from colorization.errors import UserError
 from colorization.prediction.hints import digest
-from colorization.prediction.results import read_finished
 
 GREEN = (46, 139, 87)
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from platforms import any_names
+from predicting import read_finished
 
 from colorization.data.photo_files import Version
-from colorization.prediction.results import Finished, add_finished, read_finished
+from colorization.prediction.results import Finished, add_finished, read_scores
 
 VERSION = Version(10, 1_790_000_000_123_456_789, "c0de")
 
@@ -36,6 +37,9 @@ def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
         ),
         "2.jpg": Finished("gs://bucket/2.jpg", VERSION, {}, "c0ffee"),
     }
+    assert read_scores(tmp_path) == {
+        name: {"rmse": 1.0, "psnr": float("inf")}, "2.jpg": {}, "gone.jpg": {"rmse": 3.0},
+    }  # fmt: skip
 
 
 def test_threads_do_not_mix_lines(tmp_path):

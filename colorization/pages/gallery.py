@@ -35,7 +35,7 @@ from colorization.films.source import poster
 from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.picture_names import thumbnail_name
-from colorization.prediction.results import read_finished
+from colorization.prediction.results import read_scores
 
 # Pictures that the page shows at a time. A browser lays so many out in some tenths of a second.
 PORTION = 1000
@@ -180,8 +180,7 @@ def _json(value: Any) -> str:
 
 def write_gallery_of_results(folder: Path, model: str) -> Path:
     """Writes the page with the figures from the folder's records; see `write_gallery`."""
-    scores = {name: picture.scores for name, picture in read_finished(folder).items()}
-    return write_gallery(folder, f"{model}.py", scores)
+    return write_gallery(folder, f"{model}.py", read_scores(folder))
 
 
 def write_gallery(folder: Path, title: str, scores: Mapping[str, Mapping[str, float]]) -> Path:

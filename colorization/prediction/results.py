@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from colorization.data.own_results import (
     BEGUN,
@@ -33,6 +33,8 @@ from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import locked, staying
 from colorization.prediction.portable_names import comparison_key
+
+_Kept = TypeVar("_Kept")
 
 _lock = threading.Lock()
 
@@ -162,9 +164,10 @@ def _add(record: Path, facts: dict[str, Any]) -> None:
         file.write(line)
 
 
-def read_finished(output: Path) -> dict[str, Finished]:
-    """Name -> latest record of it, for finished pictures that still exist."""
-    return existing(_read_record(output, FINISHED), output)
+def read_scores(output: Path) -> dict[str, dict[str, float]]:
+    """Name -> scores in the latest record of it, of pictures that were finished, gone or not."""
+    # Whole records of an archive would take several times the memory.
+    return _read_record(output, FINISHED, lambda picture: picture.scores)
 
 
 def existing(records: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
@@ -200,19 +203,22 @@ def _existing_names(output: Path) -> Iterator[str]:
                 yield (Path(folder) / name).relative_to(output / view).as_posix()
 
 
-def _read_record(output: Path, kind: str) -> dict[str, Finished]:
-    latest: dict[str, tuple[float, Finished]] = {}
+def _read_record(
+    output: Path, kind: str, keep: Callable[[Finished], _Kept] = lambda picture: picture
+) -> dict[str, _Kept]:
+    """Name -> what is kept of the latest line about it in all shards' records."""
+    latest: dict[str, tuple[float, _Kept]] = {}
     for path in record_files(output, kind):
         # Within one record the last line counts, for the clock may have been wrong once.
-        for name, noted in _read_file(path).items():
+        for name, noted in _read_file(path, keep).items():
             if name not in latest or noted[0] >= latest[name][0]:
                 latest[name] = noted
-    return {name: picture for name, (_, picture) in latest.items()}
+    return {name: kept for name, (_, kept) in latest.items()}
 
 
-def _read_file(path: Path) -> dict[str, tuple[float, Finished]]:
-    """Name -> time of the last line about it in one record, and what that says."""
-    found: dict[str, tuple[float, Finished]] = {}
+def _read_file(path: Path, keep: Callable[[Finished], _Kept]) -> dict[str, tuple[float, _Kept]]:
+    """Name -> time of the last line about it in one record, and what is kept of that."""
+    found: dict[str, tuple[float, _Kept]] = {}
     with open(path, "rb") as record:
         for line in record:
             with contextlib.suppress(*RECORD_ERRORS):
@@ -224,7 +230,7 @@ def _read_file(path: Path) -> dict[str, tuple[float, Finished]]:
                     str(facts.get("hints", "")),
                     str(facts.get("made", "")),
                 )
-                found[str(facts["picture"])] = float(facts.get("noted", 0)), picture
+                found[str(facts["picture"])] = float(facts.get("noted", 0)), keep(picture)
     return found
 
 
