@@ -7,6 +7,7 @@ import struct
 import sys
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from colorization.films.smoother import Smoother
 from colorization.modes import predict as predict_mode
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.picture_names import picture_names
+from colorization.prediction.results import claimed
 from colorization.program import exit_code
 
 # Matrix of an MP4's track header, for a picture that is shown as it is stored.
@@ -188,8 +190,8 @@ def test_what_a_killed_process_left_behind_is_removed(film, painter, tmp_path, m
 
     colorize_film(painter, str(source), target, leave_behind)
     assert len(list(target.parent.iterdir())) == 2
-    colorize_film(painter, str(source), target, ignore)
-    assert list(target.parent.iterdir()) == [target]
+    with claimed(tmp_path):
+        assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_broken_film_is_refused(painter, tmp_path):
@@ -198,6 +200,22 @@ def test_a_broken_film_is_refused(painter, tmp_path):
     with pytest.raises(UnreadableFilm, match="invalid data"):
         colorize_film(painter, str(tmp_path / "film.mp4"), tmp_path / "out.mp4", ignore)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_the_output_is_searched_for_what_was_left_behind_once(
+    film, run_predict, tmp_path, photo_folder, monkeypatch
+):
+    """It may hold ten thousand pictures, on a network share."""
+    searched, rglob = [], Path.rglob
+
+    def noted(folder, pattern):
+        searched.extend([folder] if ".tmp" in pattern else [])
+        return rglob(folder, pattern)
+
+    monkeypatch.setattr(Path, "rglob", noted)
+    inputs = [film(f"{number}.mp4", frames=1, sound=False) for number in range(2)]
+    run_predict("--input", *inputs, photo_folder(1))
+    assert searched == [tmp_path / "out"]
 
 
 def test_a_broken_film_does_not_stop_the_others(film, run_predict, tmp_path, photo_folder, caplog):

@@ -28,7 +28,7 @@ from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.picture_names import picture_names, thumbnail_name
 from colorization.prediction.portable_names import comparison_key
-from colorization.prediction.results import Finished, add_finished, without_results
+from colorization.prediction.results import Finished, add_finished, claimed, without_results
 
 
 class MemoryStick:
@@ -230,7 +230,7 @@ def test_bytes_depend_on_neither_company_nor_order(colorizer, tmp_path, photo_fo
         assert contents(tmp_path / "a" / kind) == contents(tmp_path / "b" / kind)
 
 
-def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_folder):
+def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     (tmp_path / "results" / "truth").mkdir(parents=True)
@@ -243,7 +243,8 @@ def test_what_a_killed_run_was_writing_is_removed(colorizer, tmp_path, photo_fol
     elsewhere = f"{program}-{'0' * len(machine)}-{dead.pid}-{rest}"
     for name in (mine, theirs, elsewhere, f".notes.{dead.pid}.tmp", f".a.png.{dead.pid}-1.tmp"):
         temporary.with_name(name).write_bytes(b"half")
-    colour(colorizer, photo_folder(1).iterdir(), tmp_path / "results")
+    with claimed(tmp_path / "results"):
+        pass
     hidden = {path.name for path in temporary.parent.iterdir() if path.name.startswith(".")}
     assert hidden == {mine, elsewhere, f".notes.{dead.pid}.tmp", f".a.png.{dead.pid}-1.tmp"}
 

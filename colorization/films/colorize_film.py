@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from colorization.errors import UnreadableFilm
-from colorization.files import atomic_write, remove_left_behind
+from colorization.files import atomic_write
 from colorization.films.color import tag
 from colorization.films.converter import Converter
 from colorization.films.file_end import has_zeros_inside
@@ -94,7 +94,6 @@ def colorize_film(
     import av
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_behind(target.parent)
     with (
         atomic_write(target, target.suffix) as temporary,
         as_unreadable_film(source),

@@ -18,7 +18,7 @@ from colorization.data.own_results import VIEWS
 from colorization.data.photo_files import Version, read_file, size_and_time
 from colorization.decoding.large_files import rough_pixels
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
-from colorization.files import remove_left_behind, write_file
+from colorization.files import write_file
 from colorization.lab import lab_numpy
 from colorization.machine import cores, total_memory
 from colorization.prediction.hints import Hints, digest
@@ -104,7 +104,6 @@ def colorize_photos(
             progress()
 
     output.mkdir(parents=True, exist_ok=True)
-    remove_left_behind(output)
     # There is one more than cores, because one usually waits for Python or the disk.
     workers = min(workers, 1 + cores())
     scores: dict[str, dict[str, float]] = {}

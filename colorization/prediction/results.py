@@ -31,7 +31,7 @@ from colorization.data.own_results import (
 from colorization.data.photo_files import Version, file_version, size_and_time
 from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.files import locked, staying
+from colorization.files import locked, remove_left_behind, staying
 from colorization.prediction.portable_names import comparison_key
 
 _Kept = TypeVar("_Kept")
@@ -61,8 +61,9 @@ class Finished(NamedTuple):
 def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
     """Keeps other runs out of a results folder, which is made if need be.
 
-    Shards of one run may write to it at the same time, as they never give two pictures one name.
-    Locks of another number of shards belong to other runs.
+    What killed runs were writing there is removed first. Shards of one run may write to it at the
+    same time, as they never give two pictures one name. Locks of another number of shards belong to
+    other runs.
 
     Raises:
       UserError: another run is writing to it, it or its record cannot be written, or it has gone by
@@ -82,6 +83,7 @@ def claimed(output: Path, shard: tuple[int, int] = (0, 1)) -> Iterator[None]:
         record = output / f"{FINISHED}{_shard_suffix(shard)}.jsonl"
         record.touch()
         _require_appendable(record)
+        remove_left_behind(output)
         yield
 
 
