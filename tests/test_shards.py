@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from platforms import peak_memory
+from platforms import peak_memory, posix
 from test_dataset import joined
 
 from colorization.data.dataset import eval_dataset
@@ -49,6 +50,36 @@ def test_damaged_shards_are_named(prepared):
     (output / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"out holds prepared photos, but its manifest.json is mis"):
         read()
+
+
+@posix
+def test_remote_shards_are_looked_at_once_and_several_at_a_time(prepared, monkeypatch):
+    """Each call takes time there, and there may be ten thousand; file:// goes the way of gs://."""
+    _, output, _ = prepared
+    meeting, asked = threading.Barrier(3), []
+
+    def noted(function):
+        def call(path):
+            if path.endswith("tfrecord"):
+                asked.append(path)
+                meeting.wait(timeout=60)
+            return function(path)
+
+        return call
+
+    for name in ("exists", "stat"):
+        monkeypatch.setattr(tf.io.gfile, name, noted(getattr(tf.io.gfile, name)))
+    shards = find_data([f"file://{output}"]).photos
+    assert len(shards) == 3
+    assert sorted(asked) == sorted(shards)
+
+
+@posix
+def test_a_missing_remote_shard_is_named(prepared):
+    _, output, _ = prepared
+    (output / "00001.tfrecord").unlink()
+    with pytest.raises(UserError, match=r"00001.tfrecord .*missing"):
+        find_data([f"file://{output}"])
 
 
 def jpeg(height, width, claimed=None):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -62,6 +63,30 @@ def test_there_are_as_many_steps_as_photos_within_limits(photo_folder, monkeypat
         words = ["--train_data", folder, "--test_data", folder, *given]
         options, _ = photos_for_training(parse("color", words), NOTE)
         assert options.max_steps == expected
+
+
+@pytest.mark.parametrize("named", [[], ["--test_data", "test"]])
+def test_the_size_of_each_photo_is_asked_for_once(photo_folder, tmp_path, monkeypatch, named):
+    """On a network share each costs time, in each of a cluster's tasks; also in later starts."""
+    folder = photo_folder(12)
+    (tmp_path / "test").mkdir()
+    for number in range(2):
+        (folder / f"colour{number}.png").rename(tmp_path / "test" / f"{number}.png")
+    asked, getsize = [], os.path.getsize
+
+    def noted(path):
+        asked.append(path)
+        return getsize(path)
+
+    monkeypatch.setattr(os.path, "getsize", noted)
+    first = select("--train_data", folder, *named)
+    trained = [path for path in asked if path in first.train]
+    assert sorted(trained) == sorted(first.train)
+    held_out.write(NOTE, first.held_out, first.trained_on)
+    asked.clear()
+    again = select("--train_data", folder, *named)
+    trained = [path for path in asked if path in again.train]
+    assert sorted(trained) == sorted(first.train) == sorted(again.train)
 
 
 def test_no_more_than_200_are_held_out(photo_folder, tmp_path):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from colorization.console import progress_bar
+from colorization.data.in_threads import in_threads
 from colorization.data.photo_files import file_checksum
 from colorization.data.places import photo_id
 from colorization.data.shards import UNKNOWN_SIZE, Shards
@@ -22,7 +23,6 @@ from colorization.files import read_json, write_json
 # Sizes of the photos that a model was trained on; the file lies beside the list of held-out ones.
 TRAINED_ON = "trained_on.json"
 _REMEDY = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
-_THREADS = 8
 
 
 class HeldOut(NamedTuple):
@@ -54,8 +54,7 @@ def identify(photos: Sequence[str] | Shards) -> list[HeldOut]:
             HeldOut("", UNKNOWN_SIZE if size is None else size, digest.hex())
             for digest, size in photos.identities()
         ]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(_identify, photos))
+    return list(in_threads(_identify, photos))
 
 
 def _identify(path: str) -> HeldOut:
@@ -67,33 +66,49 @@ def _identify(path: str) -> HeldOut:
         return HeldOut(path, UNKNOWN_SIZE, "")
 
 
-def same_content(paths: Sequence[str], photos: Iterable[HeldOut]) -> set[str]:
+def same_content(
+    paths: Sequence[str], photos: Iterable[HeldOut], known: dict[str, int] | None = None
+) -> set[str]:
     """The paths of files that are any of the photos, or copies of one.
 
-    Only files of equal size are read, so that a large folder takes little time.
+    Only files of equal size are read, so that a large folder takes little time. Sizes come from
+    `known`, see `file_sizes`.
     """
     photos = list(photos)
+    if not photos:
+        return set()
     addresses = {photo.path for photo in photos}
     file_lengths = {photo.bytes for photo in photos if photo.sha256}
     contents = {photo.sha256 for photo in photos if photo.sha256}
-    matches = {path for path in paths if {photo_id(path), _hashed(photo_id(path))} & addresses}
-    suspects = with_sizes([path for path in paths if path not in matches], frozenset(file_lengths))
+    matches = {path for path in paths if _has_address(photo_id(path), addresses)}
+    others = [path for path in paths if path not in matches]
+    suspects = with_sizes(others, frozenset(file_lengths), known)
     for path, identity in zip(suspects, identify(suspects), strict=True):
         if identity.sha256 in contents:
             matches.add(path)
     return matches
 
 
-def trained_on_sizes(photos: Sequence[str] | Shards) -> frozenset[int]:
-    """Sizes of the photos that a model is trained on, to be stored beside it."""
-    return photos.sizes if isinstance(photos, Shards) else frozenset(file_sizes(photos))
+def _has_address(address: str, addresses: set[str]) -> bool:
+    return address in addresses or _hashed(address) in addresses
 
 
-def with_sizes(paths: Sequence[str], sizes: frozenset[int]) -> list[str]:
+def trained_on_sizes(
+    photos: Sequence[str] | Shards, known: dict[str, int] | None = None
+) -> frozenset[int]:
+    """Sizes of the photos that a model is trained on, to be stored beside it; see `file_sizes`."""
+    return photos.sizes if isinstance(photos, Shards) else frozenset(file_sizes(photos, known))
+
+
+def with_sizes(
+    paths: Sequence[str], sizes: frozenset[int], known: dict[str, int] | None = None
+) -> list[str]:
     """The photos that have one of the sizes, and so may be the ones that the sizes are of."""
-    known_sizes = sizes - {UNKNOWN_SIZE}
+    wanted = sizes - {UNKNOWN_SIZE}
+    if not wanted:
+        return []
     return [
-        path for path, size in zip(paths, file_sizes(paths), strict=True) if size in known_sizes
+        path for path, size in zip(paths, file_sizes(paths, known), strict=True) if size in wanted
     ]
 
 
@@ -143,16 +158,17 @@ def _doubtful(held_out: Iterable[HeldOut]) -> set[str]:
     return {photo.identity for photo in held_out if photo.maybe_trained_on}
 
 
-def never_trained_on(paths: Sequence[str], trained_on: frozenset[int]) -> list[str]:
+def never_trained_on(
+    paths: Sequence[str], trained_on: frozenset[int], known: dict[str, int] | None = None
+) -> list[str]:
     """The photos that a model was certainly not trained on, as none it saw was of their sizes."""
     if not trained_on:
         return list(paths)
     if UNKNOWN_SIZE in trained_on:
         return []
     excluded = trained_on | {UNKNOWN_SIZE}
-    return [
-        path for path, size in zip(paths, file_sizes(paths), strict=True) if size not in excluded
-    ]
+    sizes = file_sizes(paths, known)
+    return [path for path, size in zip(paths, sizes, strict=True) if size not in excluded]
 
 
 def safe_to_test_on(
@@ -184,10 +200,22 @@ def with_current_paths(held_out: Iterable[HeldOut], paths: Sequence[str]) -> lis
     ]
 
 
-def file_sizes(paths: Sequence[str]) -> list[int]:
-    """Bytes of each photo's file; -1 if it is remote or cannot be accessed."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(_size, paths))
+def file_sizes(paths: Sequence[str], known: dict[str, int] | None = None) -> list[int]:
+    """Bytes of each photo's file; -1 if it is remote or cannot be accessed.
+
+    Args:
+      paths: of the photos.
+      known: path -> size of those that were asked for before, so that no file is asked twice; takes
+        those of the others.
+    """
+    known = {} if known is None else known
+    unknown = [path for path in paths if path not in known]
+    total = len(unknown)
+    with progress_bar(total, "looking through", " photos", delay=1, leave=False) as bar:
+        for path, size in zip(unknown, in_threads(_size, unknown), strict=True):
+            known[path] = size
+            bar.update()
+    return [known[path] for path in paths]
 
 
 def _size(path: str) -> int:

@@ -7,16 +7,13 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from colorization.data.file_system import file_system
+from colorization.data.in_threads import in_threads
 from colorization.decoding import file_kinds, film_kinds
 from colorization.decoding.large_files import refuse_large_file
 from colorization.errors import UnreadablePhoto, reason
-
-# Number of files whose first bytes are read at once.
-_READERS = 16
 
 
 @contextlib.contextmanager
@@ -113,10 +110,8 @@ def may_be_photo(path: str, films: bool) -> bool:
 
 def films_among(paths: Iterable[str]) -> set[str]:
     """Those of some files that are films."""
-    # Files on network shares are waited for, so that several are read at once.
     paths = list(paths)
-    with ThreadPoolExecutor(_READERS) as readers:
-        return set(itertools.compress(paths, readers.map(is_film, paths)))
+    return set(itertools.compress(paths, in_threads(is_film, paths)))
 
 
 def is_film(path: str) -> bool:

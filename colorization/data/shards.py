@@ -19,6 +19,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from colorization.data.file_system import file_system
+from colorization.data.in_threads import in_threads
 from colorization.data.photo_files import file_checksum
 from colorization.data.photos import as_user_error, find_photos
 from colorization.errors import UserError
@@ -262,11 +263,17 @@ def read_manifest(folder: str) -> dict[str, ShardFacts]:
         raise UserError(
             f"{path} is damaged; remove {folder} and prepare the photos anew"
         ) from error
-    for shard, facts in shards.items():
+
+    def size_of(shard: str) -> int | None:
         with as_user_error(shard):
-            size = files.size_and_time(shard)[0] if files.exists(shard) else None
+            try:
+                return files.size_and_time(shard)[0]
+            except (FileNotFoundError, tf.errors.NotFoundError):
+                return None
+
+    for shard, size in zip(shards, in_threads(size_of, list(shards)), strict=True):
         if size is None:
             raise UserError(_altered(shard, "it is missing"))
-        if size != facts.bytes:
-            raise UserError(_altered(shard, f"{size:,} bytes instead of {facts.bytes:,}"))
+        if size != shards[shard].bytes:
+            raise UserError(_altered(shard, f"{size:,} bytes instead of {shards[shard].bytes:,}"))
     return shards

@@ -87,8 +87,10 @@ def photos_for_training(
     sources = _own_sources(options.train_data, "train")
     test_sources = _own_sources(options.test_data, "test")
     history = _read_history(options, held_out_file, has_begun)
+    # Path -> size of a photo's file. There may be a million, on a network share.
+    sizes: dict[str, int] = {}
     if sources:
-        selection = _split_photos(find_data(sources), test_sources, history)
+        selection = _split_photos(find_data(sources), test_sources, history, sizes)
         min_steps, max_steps = _STEPS
         defaults = {"max_steps": max(min_steps, min(len(selection.train), max_steps))}
     else:
@@ -97,13 +99,13 @@ def photos_for_training(
             "training on the photos bundled with scikit-image."
         )
         selection = _split_photos(
-            find_data(_bundled("train")), test_sources or _bundled("test"), history
+            find_data(_bundled("train")), test_sources or _bundled("test"), history, sizes
         )
         never_trained = selection.held_out if test_sources else history.held_out
         selection = selection._replace(held_out=never_trained, bundled=True)
         defaults = _BUNDLED_DEFAULTS
     _print_possibly_seen(selection.test, history)
-    trained_on = history.trained_on | held_out.trained_on_sizes(selection.train)
+    trained_on = history.trained_on | held_out.trained_on_sizes(selection.train, sizes)
     selection = selection._replace(trained_on=trained_on)
     return options.with_defaults(**defaults), selection
 
@@ -202,7 +204,7 @@ def _existing_held_out(history: _History) -> list[str]:
 
 
 def _split_photos(
-    photos: list[str] | Shards, test_sources: list[str], history: _History
+    photos: list[str] | Shards, test_sources: list[str], history: _History, sizes: dict[str, int]
 ) -> Selection:
     """Splits photos so that no photo, nor a copy of it, is both trained and tested on.
 
@@ -211,18 +213,19 @@ def _split_photos(
       test_sources: sources of photos to test on; without any, some of `photos` are held out.
       history: photos of earlier trainings. What was held out stays held out, and what the model
         was trained on is not held out now.
+      sizes: takes the sizes of the photos, see `held_out.file_sizes`.
 
     Raises:
       UserError: all photos were held out.
     """
     if isinstance(photos, Shards):
         return _with_prepared_photos(photos, test_sources, history)
-    already_held_out = held_out.same_content(photos, history.held_out)
+    already_held_out = held_out.same_content(photos, history.held_out, sizes)
     trainable = [path for path in photos if path not in already_held_out]
     if already_held_out and not _any_usable(trainable):
         raise _nothing_left(photos)
     if test_sources:
-        selection = _with_named_test_photos(trainable, find_data(test_sources), history)
+        selection = _with_named_test_photos(trainable, find_data(test_sources), history, sizes)
         if excluded := len(photos) - len(selection.train):
             print(f"Not training on {excluded:,} photos that are or were tested on.")
         return selection
@@ -230,7 +233,7 @@ def _split_photos(
         return _with_former_test_photos(
             trainable, [path for path in photos if path in already_held_out], history
         )
-    return _with_new_test_photos(photos, history)
+    return _with_new_test_photos(photos, history, sizes)
 
 
 def _with_former_test_photos(
@@ -244,11 +247,11 @@ def _with_former_test_photos(
     return Selection(photos, test or find_data(_bundled("test")), held_out_photos)
 
 
-def _with_new_test_photos(photos: list[str], history: _History) -> Selection:
+def _with_new_test_photos(photos: list[str], history: _History, sizes: dict[str, int]) -> Selection:
     """Holds out some of the photos if they are enough; none of them was held out before."""
-    test = _usable(_sampled(held_out.never_trained_on(photos, history.trained_on)))
+    test = _usable(_sampled(held_out.never_trained_on(photos, history.trained_on, sizes)))
     held_out_photos = [*history.held_out, *held_out.identify(test)]
-    copies = held_out.same_content(photos, held_out_photos)
+    copies = held_out.same_content(photos, held_out_photos, sizes)
     train = [path for path in photos if path not in copies]
     if test and _any_usable(train):
         advice = ", and more; so few say little of a model" if len(test) < _FEW else ""
@@ -300,7 +303,7 @@ def _nothing_left(photos: list[str] | Shards) -> UserError:
 
 
 def _with_named_test_photos(
-    photos: list[str], test: list[str] | Shards, history: _History
+    photos: list[str], test: list[str] | Shards, history: _History, sizes: dict[str, int]
 ) -> Selection:
     test_identities = held_out.identify(test)
     if any(photo.sha256 and photo.bytes < 0 for photo in test_identities):
@@ -308,7 +311,7 @@ def _with_named_test_photos(
             "Photos to test on that an earlier version prepared are not looked for among those to "
             "train on; to mend that, prepare them anew."
         )
-    copies = held_out.same_content(photos, test_identities)
+    copies = held_out.same_content(photos, test_identities, sizes)
     train = [path for path in photos if path not in copies]
     if not _any_usable(train):
         print(_ALL_TESTED_ON)
