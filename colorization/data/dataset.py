@@ -228,6 +228,7 @@ def _planes_to_crop(
     """Endless batches `(planes, paths)` of photos in random order, and the function to crop planes.
 
     Planes are sheets, or positions in memory if all sheets fit into it. The function knows which.
+    Each of the two stages of a training fills a memory of its own.
     """
     crop = lab_planes.cropped
     if isinstance(data, Shards):
