@@ -30,7 +30,7 @@ def cores() -> int:
         with contextlib.suppress(OSError, ValueError):
             texts = ((CONTROL_GROUPS / name).read_text() for name in names)
             time, period = map(int, " ".join(texts).split())
-            if time > 0:
+            if time > 0 and period > 0:
                 count = min(count, math.ceil(time / period))
     return count
 
@@ -41,5 +41,6 @@ def total_memory() -> int:
     for name in _MEMORY:
         # Without a limit, the file says "max", or a number larger than any memory in version 1.
         with contextlib.suppress(OSError, ValueError):
-            total = min(total, int((CONTROL_GROUPS / name).read_text()))
+            limit = int((CONTROL_GROUPS / name).read_text())
+            total = min(total, limit) if limit > 0 else total
     return total

@@ -123,7 +123,7 @@ def _not_lost_in_callbacks(stops: list[int]) -> Iterator[None]:
     Args:
       stops: numbers of the signals that were received.
     """
-    former_hook = sys.unraisablehook
+    former_hook, pending = sys.unraisablehook, []
 
     def hook(lost: sys.UnraisableHookArgs) -> None:
         if stops and isinstance(lost.exc_value, SystemExit):
@@ -131,6 +131,7 @@ def _not_lost_in_callbacks(stops: list[int]) -> Iterator[None]:
             again = threading.Timer(_CALLBACK_SECONDS, _send_again, [stops[-1]])
             again.daemon = True
             again.start()
+            pending.append(again)
         else:
             former_hook(lost)
 
@@ -139,6 +140,8 @@ def _not_lost_in_callbacks(stops: list[int]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = former_hook
+        for again in pending:
+            again.cancel()
 
 
 def _send_again(number: int) -> None:

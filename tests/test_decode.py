@@ -426,6 +426,10 @@ def test_gray_profiles_of_avif():
     # The steepest part of the curve makes 13 levels of one.
     np.testing.assert_allclose(opened, 255 * expected, rtol=0, atol=13)
     assert np.abs(opened - 255 * expected).mean() < 1
+    # Colour photos keep their colours, whatever profile they have.
+    colour = Image.merge("RGB", [picture, picture, picture.rotate(180)])
+    data = encoded(colour, "AVIF", quality=95, icc_profile=icc_profile("linear", gray=True))
+    assert np.abs(np.asarray(open_photo(data), int) - np.asarray(colour)).mean() < 4
 
 
 @pytest.mark.parametrize("name", ["gamma 2.2", "romm", "srgb"])

@@ -70,9 +70,12 @@ def test_unknown_and_protected_codecs_are_named(make_film, painter, tmp_path):
         colorize_film(painter, str(source), tmp_path / "result.mp4", ignore)
 
 
-@pytest.mark.parametrize(("profile", "tag"), [(5, b"hev1"), (None, b"dvh1"), (8, b"hev1")])
+@pytest.mark.parametrize(
+    ("profile", "base_layer", "tag"),
+    [(5, 0, b"hev1"), (None, None, b"dvh1"), (8, 1, b"hev1"), (10, 0, b"hev1"), (10, 1, b"hev1")],
+)
 def test_dolby_vision_with_colours_of_its_own_is_refused(
-    make_film, painter, tmp_path, profile, tag
+    make_film, painter, tmp_path, profile, base_layer, tag
 ):
     # With other pictures to wait for, libx265 gives so few of them random times of decoding.
     options = {"x265-params": "log-level=none:bframes=0"}
@@ -80,14 +83,16 @@ def test_dolby_vision_with_colours_of_its_own_is_refused(
     data = bytearray(source.read_bytes().replace(b"hev1", tag))
     if profile:
         # The index comes after the pictures, so that no offset changes.
-        record = (32).to_bytes(4, "big") + b"dvcC\1\0" + bytes([profile << 1, 0x1D]) + bytes(20)
+        name = b"dvcC" if profile == 5 else b"dvvC"
+        facts = bytes([1, 0, profile << 1, 0x1D, base_layer << 4])
+        record = (32).to_bytes(4, "big") + name + facts + bytes(19)
         place = data.index(b"stts") - 4
         for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", tag):
             size = slice(data.index(box) - 4, data.index(box))
             data[size] = (int.from_bytes(data[size], "big") + len(record)).to_bytes(4, "big")
         data[place:place] = record
     source.write_bytes(data)
-    if profile == 8:
+    if base_layer:
         assert colorize_film(painter, str(source), tmp_path / "result.mp4", ignore).frames == 2
         return
     with pytest.raises(UnreadableFilm, match=r"HDR \(Dolby Vision\)"):

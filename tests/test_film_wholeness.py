@@ -346,6 +346,16 @@ def test_zeros_in_the_middle_are_told(make_film, painter, tmp_path, name):
     assert told in colorize_film(painter, str(source), target, ignore).changes
 
 
+def test_matroska_that_is_cut_within_the_header_of_an_element_is_refused(make_film):
+    # Of pictures so small that their headers are a large part of the file.
+    source = make_film("film.mkv", 60, size=(16, 16), options={"g": "10"})
+    data = source.read_bytes()
+    for end in range(len(data) // 2, len(data) // 2 + 150):
+        source.write_bytes(data[:end])
+        with pytest.raises(UnreadableFilm, match="breaks off"):
+            require_whole(str(source))
+
+
 @pytest.mark.parametrize("missing", [1, 3, 10])
 def test_flv_sent_live_that_is_cut_within_a_tag_is_refused(make_film, missing):
     source = make_film("live.flv", 50, **KINDS["live.flv"])

@@ -32,6 +32,7 @@ def limits(tmp_path, monkeypatch):
         ({"cpu.max": "max 100000\n"}, 16),
         ({"cpu.max": "250000 100000\n"}, 3),
         ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "10000 0\n"}, 16),
         ({"cpu.max": "6400000 100000\n"}, 16),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 16),
         ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
@@ -53,6 +54,7 @@ def test_cores_are_those_that_the_process_is_bound_to(limits, monkeypatch):
     [
         ({}, 2**36),
         ({"memory.max": "max\n"}, 2**36),
+        ({"memory.max": "-1\n"}, 2**36),
         ({"memory.max": f"{2**32}\n"}, 2**32),
         ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 2**36),
         ({"memory/memory.limit_in_bytes": f"{2**31}\n"}, 2**31),

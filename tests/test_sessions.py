@@ -317,3 +317,8 @@ def test_what_a_visitor_was_just_told_is_no_news(folder):
         for session, problems in [("a", "x"), ("a", "x"), ("b", "x"), ("a", "y"), ("a", "x")]
     ]
     assert told == [True, False, True, True, True]
+    # A page that is loaded anew shows nothing of what the former one said.
+    assert sessions.come_back("tab", "a") == []
+    assert sessions.has_news(begin(sessions, "a", []), "x") is False
+    assert sessions.come_back("tab", "c") != []
+    assert sessions.has_news(begin(sessions, "c", []), "x") is True

@@ -387,7 +387,8 @@ def _ebml_header(data: bytes) -> tuple[bytes, int, int]:
     """Identifier and size of the content of an element, and size of its header (RFC 8794).
 
     Args:
-      data: begins with the header, which has up to twelve bytes.
+      data: begins with the header, which has up to twelve bytes. If it is cut short, so is the
+        file, and the size is 0.
     """
 
     def width(offset: int) -> int:
@@ -396,6 +397,8 @@ def _ebml_header(data: bytes) -> tuple[bytes, int, int]:
 
     size_start = width(0)
     header_size = size_start + width(size_start)
+    if len(data) < header_size:
+        return data[:size_start], 0, header_size
     bits = 7 * (header_size - size_start)
     size = int.from_bytes(data[size_start:header_size], "big") - (1 << bits)
     # If all bits are set, the size is unknown.

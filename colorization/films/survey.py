@@ -36,9 +36,9 @@ _PLACES, _PICTURES = 8, 10
 # FFmpeg's names of containers in which it finds no place to decode from: it goes past the headers
 # of pictures in FLV, and to other than key frames in IVF.
 _READ_THROUGH = ("flv", "ivf")
-# A smaller share of scrambled packets is damage. The decoder would make pictures of those on a DVD,
-# where the rest is of no use without them.
-_LEAST_SCRAMBLED = 0.001
+# Smaller shares of scrambled packets are damage: of a transport stream, and of a DVD, where the
+# decoder would make pictures of them, and the rest is of no use without them.
+_LEAST_SCRAMBLED, _LEAST_PROTECTED = 0.001, 0.02
 
 
 class Survey(NamedTuple):
@@ -92,7 +92,7 @@ def survey(path: str, beginning_only: bool = False) -> Survey:
             shapes[Shape(context.width, context.height, own_aspect)] += 1
             picture_fields = picture_fields or field_order(frame)
         scrambled = 0.0 if beginning_only and first else scrambled_share(film)
-    if scrambled >= _LEAST_SCRAMBLED and (first is None or container == "mpeg"):
+    if scrambled >= _LEAST_PROTECTED and (first is None or container == "mpeg"):
         raise UnreadableFilm("copy-protected or scrambled; bring a copy that players show")
     if first is None:
         raise UnreadableFilm(f"holds no pictures ({damage[0]})" if damage else "holds no pictures")

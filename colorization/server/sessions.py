@@ -246,7 +246,7 @@ class Sessions:
             self._shown.pop(former, None)
             requests = self._requests.pop(former, [])
             for request in requests:
-                request.session, request.time = session, time.time()
+                request.session, request.time, request.problems = session, time.time(), ""
             if requests:
                 self._requests.setdefault(session, [])[:0] = requests
             return requests
