@@ -358,16 +358,16 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
 
 def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_here):
     photo_folder(20)
-    small = (*SMALL, "--batch_size", "2")
-    run = functools.partial(run_here, "color_global.py", folder=tmp_path)
+    small = (*BRIEF, "--batch_size", "2")
+    run = functools.partial(run_here, "color.py", folder=tmp_path)
     trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
     assert (trained.returncode, "Trained on 4 of 18 photos" in trained.stdout) == (0, True)
     measured = run("--mode", "evaluate")
     assert (measured.returncode, "Measured on 2 photos" in measured.stdout) == (0, True)
     assert run("--mode", "predict").returncode == 0
-    noted = (tmp_path / "models/color_global/held_out.json").read_text()
+    noted = (tmp_path / "models/color/held_out.json").read_text()
     held_out = [photo["path"] for photo in json.loads(noted)]
-    pictures = (tmp_path / "results/color_global/predicted").iterdir()
+    pictures = (tmp_path / "results/color/predicted").iterdir()
     assert {picture.name for picture in pictures} == {Path(path).name for path in held_out}
 
 
