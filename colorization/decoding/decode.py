@@ -35,7 +35,7 @@ from colorization.decoding.samples import Samples, to_srgb
 from colorization.decoding.stated_color import RefusedColors, refuse_hdr, stated_profile
 from colorization.decoding.wholeness import why_broken, why_doubtful, why_smeared
 from colorization.errors import UnreadablePhoto, within_memory
-from colorization.lab.lab_numpy import to_bytes
+from colorization.lab.lab_numpy import is_gray, to_bytes
 
 prepare_pillow()
 
@@ -357,18 +357,13 @@ def _to_srgb(picture: Image.Image, kind: str, profile: bytes | None) -> Image.Im
     """The colours of a loaded picture of 8 bits in sRGB: of mode RGB, or L if it is gray."""
     if picture.mode == "LA":
         picture = picture.convert("L")
-    elif kind == "AVIF" and (profile or b"")[16:20] == b"GRAY" and _is_gray(picture):
+    elif kind == "AVIF" and picture.mode != "L" and (profile or b"")[16:20] == b"GRAY":
         # Pillow before 12 has three channels for gray pictures, to which no such profile applies.
-        picture = picture.convert("L")
+        picture = picture.convert("RGB")
+        picture = picture.convert("L") if is_gray(np.asarray(picture)) else picture
     elif picture.mode in ("P", "PA", "La", "RGBA", "RGBa"):
         picture = picture.convert("RGBA").convert("RGB")
     return picture_to_srgb(picture, profile)
-
-
-def _is_gray(picture: Image.Image) -> bool:
-    """Whether red, green and blue are equal everywhere in a picture that has them."""
-    values = np.asarray(picture)[..., :3]
-    return picture.mode.startswith("RGB") and bool((values == values[..., :1]).all())
 
 
 def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:

@@ -155,8 +155,7 @@ class Tracks:
         codec = _codec_name(track)
         if not is_known_sound(track):
             # The rate of a track that begins late is not known either; it is reported as such.
-            is_late = track.codec_context is not None and late_tracks(film)
-            if not is_late:
+            if track.codec_context is None or not late_tracks(film):
                 name = codec or undecodable_codec(track) or "of an unknown codec"
                 self._undecodable.append(f"no sound {name} (FFmpeg cannot decode it)")
             return

@@ -93,6 +93,7 @@ def picture_names(
         stem, own_ending = preferred[path]
         numbers = open_numbers.setdefault(preferred[path], [1])
         for number in numbers:
+            # The list grows while it is looked through, so that there is always a next one.
             if number == numbers[-1]:
                 numbers.append(number + 1)
             name = portable(stem, own_ending if number == 1 else f" ({number}){own_ending}")
