@@ -54,55 +54,6 @@ def test_pictures_behind_the_first_of_netpbm_are_mentioned(start, row):
     assert open_picture(start.encode() + b"P5 9 5 9" * row).notes == ()
 
 
-@pytest.mark.parametrize(
-    ("mode", "depths"),
-    [("L", [1]), ("L", [4]), ("LA", [3, 1]), ("RGB", [2, 5, 7]), ("RGBA", [8, 8, 8, 1])],
-)
-@pytest.mark.parametrize("bare", [False, True])
-def test_jpeg_2000_of_fewer_than_8_bits(mode, depths, bare):
-    """The number of bits is that of the offset of unsigned samples (ISO/IEC 15444-1, G.1)."""
-    random = np.random.default_rng(0)
-    values = [random.integers(0, 2**bits, (40, 60)).astype(np.uint8) for bits in depths]
-    stored = [value + 128 - 2 ** (bits - 1) for value, bits in zip(values, depths, strict=True)]
-    bands = [Image.fromarray(band.astype(np.uint8)) for band in stored]
-    data = bytearray(encoded(Image.merge(mode, bands), "JPEG2000", no_jp2=bare, mct=0))
-    place = data.index(b"\xff\x4f\xff\x51") + 42
-    assert data[place : place + 3 * len(depths) : 3] == b"\7" * len(depths)
-    data[place : place + 3 * len(depths) : 3] = bytes(bits - 1 for bits in depths)
-    picture = open_picture(bytes(data))
-    shown = [*picture.image.split(), *([picture.alpha] if mode.endswith("A") else [])]
-    for band, value, bits in zip(shown, values, depths, strict=True):
-        np.testing.assert_array_equal(band, np.rint(value * 255.0 / (2**bits - 1)))
-
-
-# Four colours of 16 bits, without loss, and 16 x 16 of them, with loss: white at the right, black
-# at the left, and a stripe of another colour in rows 4 to 7 (OpenJPEG 2.5.0: `opj_compress -n 1`
-# and `-I -n 3 -r 6`).
-DEEP_JPEG_2000 = base64.b64decode(
-    "/0//UQAvAAAAAAACAAAAAgAAAAAAAAAAAAAAAgAAAAIAAAAAAAAAAAADDwEBDwEBDwEB/1IADAAAAAEBAAQEAAH/XAAEQID/"
-    "ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjD/kAAKAAAAAAAsAAH/k8/8MCACvOxjnJd/t9/4kCgLjSHZ"
-    "38/8MBQLjSC2G//Z"
-)
-LOSSY_JPEG_2000 = base64.b64decode(
-    "/0//UQAvAAAAAAAQAAAAEAAAAAAAAAAAAAAAEAAAABAAAAAAAAAAAAADDwEBDwEBDwEB/1IADAAAAAEBAgQEAAD/XAARQp9S"
-    "kAWQBZBHl9OX05di/2QAJQABQ3JlYXRlZCBieSBPcGVuSlBFRyB2ZXJzaW9uIDIuNS4w/5AACgAAAAAAkQAB/5PPmHgSVIdz"
-    "uXifufT7WK6AYHTD4w4MdoLRmHT0w+AYDyaK0Zh0z5hUfEJhwYAXNJhKZ9jOov8kEC8L21hwM9s8Fub3ofEHABLgQnZQ+FGh"
-    "IBAwOnbHxCYeJgkAIVJmT9YKt76PDBomPjJ8/gdsIBrQ46D4BwAOyjAD/DcyoJQMGigD/P/Z"
-)
-
-
-def test_jpeg_2000_colours_of_16_bits():
-    colors = [
-        [[65535, 65408, 65407], [0, 127, 128]],
-        [[32768, 257, 65280], [65535, 65535, 65535]],
-    ]
-    np.testing.assert_allclose(open_picture(DEEP_JPEG_2000).image, np.array(colors) / 257, atol=1)
-    lossy = np.asarray(open_picture(LOSSY_JPEG_2000).image)
-    assert lossy[8:, 8:].min() > 240
-    assert lossy[8:, :8].max() < 20
-    np.testing.assert_allclose(lossy[4:8].mean((0, 1)), (255, 30000 / 257, 0), atol=10)
-
-
 # Two rows of four grays with alpha of 16 bits, without loss by libjxl through FFmpeg 5.1
 # (-f rawvideo -pix_fmt ya16le -s 4x2 -i - -c:v libjxl -distance 0).
 DEEP_JXL = base64.b64decode(

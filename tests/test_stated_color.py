@@ -157,26 +157,6 @@ def test_the_range_of_video_is_refused(colors):
         open_picture(png(colors, png_chunk(b"cICP", bytes([1, 13, 0, 0]))))
 
 
-@pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow lacks JPEG 2000")
-def test_profile_of_jpeg_2000(colors):
-    # Red and blue are exchanged by a profile whose columns are.
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    swapped = profile.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(b"tXYZ", b"bXYZ")
-    with io.BytesIO() as file:
-        Image.fromarray(colors).save(file, "JPEG2000")
-        data = file.getvalue()
-    for method in (2, 3):
-        box = b"colr" + bytes([method, 0, 0]) + swapped
-        box = struct.pack(">I", len(box) + 4) + box
-        place = data.index(b"colr") - 4
-        old = int.from_bytes(data[place : place + 4], "big")
-        header = data.index(b"jp2h") - 4
-        size = int.from_bytes(data[header : header + 4], "big") + len(box) - old
-        changed = data[:place] + box + data[place + old :]
-        changed = changed[:header] + struct.pack(">I", size) + changed[header + 4 :]
-        np.testing.assert_allclose(shown(changed), colors[..., ::-1], atol=2)
-
-
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_transparent_gray_of_png(bits):
     most = 2**bits - 1

@@ -271,6 +271,7 @@ def _load(picture: Image.Image, data: bytes, kind: str, in_pairs: bool) -> Sampl
         tiff.widen_palette(picture)
     elif kind == "JPEG2000":
         jpeg_2000.mend_depth(picture, data)
+        jpeg_2000.mend_order(picture, data)
     elif in_pairs:
         samples = psd.read_samples(picture, data)
     if samples is None and (picture.mode.startswith("I") or picture.mode == "F"):

@@ -1,15 +1,18 @@
-"""JPEG 2000 files: their EXIF data, and samples that do not have 8 bits.
+"""JPEG 2000 files: what Pillow passes over or misreads in them.
 
-Pillow does not read the first, and makes the others too dark, or white black.
+It does not read their EXIF data, takes channels in the order in which they are stored and all
+colours for sRGB, loses its place in palettes that hold a colour twice, and makes samples that do
+not have 8 bits too dark, or white black.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImagePalette
 
 from colorization.decoding.boxes import boxes
 
@@ -23,6 +26,15 @@ _COMPONENTS = 36
 _EXIF = b"JpgTiffExif->JP2"
 _MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 _WHITE = 255
+# The method of a box of colours that gives the number of a space; the others give a profile.
+_ENUMERATED = 1
+# Numbers of spaces that are read, CMYK, one bit, sRGB, gray, and sYCC; and names of some that are
+# not (ISO/IEC 15444-1, I.5.3.3; 15444-2, M.11.7.3).
+_SRGB = 16
+_READ_SPACES = (12, 15, _SRGB, 17, 18)
+_OTHER_SPACES = {1: "YCbCr", 3: "YCbCr", 4: "YCbCr", 11: "CMY", 13: "YCCK", 14: "CIELab"}
+# What a channel is: a colour, opacity, or opacity by which the colours are multiplied (I.5.3.6).
+_COLOR, _OPACITY = 0, (1, 2)
 
 
 def name_exif(picture: Image.Image, data: bytes) -> None:
@@ -35,6 +47,95 @@ def name_exif(picture: Image.Image, data: bytes) -> None:
     for name, start, end in boxes(data, 0, len(data)):
         if name == b"uuid" and data.startswith(_EXIF, start):
             picture.info["exif"] = data[start + len(_EXIF) : end]
+
+
+def unread_colors(picture: Image.Image, data: bytes) -> str | None:
+    """The colours of a picture, if they are of a kind that is not read; else None.
+
+    Args:
+      picture: opened.
+      data: its file.
+    """
+    header = list(_header(data))
+    statements = [content for name, content in header if name == b"colr" and content]
+    # Where there is a profile, it counts.
+    has_profile = any(content[0] != _ENUMERATED for content in statements)
+    spaces = [int.from_bytes(content[3:7], "big") for content in statements if not has_profile]
+    if spaces and not set(spaces).intersection(_READ_SPACES):
+        return f"colours {_OTHER_SPACES.get(spaces[0], f'of number {spaces[0]}')}"
+    # Where a palette is not one of RGB in 8 bits, Pillow shows the indices, or nothing.
+    has_palette = any(name == b"pclr" for name, _ in header)
+    is_read = picture.palette is not None and (not spaces or _SRGB in spaces)
+    return "a palette of another kind" if has_palette and not is_read else None
+
+
+def mend_palette(picture: Image.Image, data: bytes) -> None:
+    """Corrects the palette of a picture.
+
+    Pillow leaves out colours that come again, so that the later ones move up.
+
+    Args:
+      picture: opened, not loaded yet.
+      data: its file.
+    """
+    header = dict(_header(data))
+    if picture.palette is None or b"pclr" not in header:
+        return
+    count, columns = struct.unpack_from(">HB", header[b"pclr"])
+    depths = np.frombuffer(header[b"pclr"], np.uint8, columns, offset=3)
+    levels = np.frombuffer(header[b"pclr"], np.uint8, count * columns, offset=3 + columns)
+    # A byte holds the number of bits less one.
+    levels = levels.reshape(count, columns) * (_WHITE / (2.0 ** (depths + 1) - 1))
+    # Each channel is a component as it is, or a column of the palette.
+    mapped = struct.iter_unpack(">HBB", header.get(b"cmap", b""))
+    used = [column for _, is_mapped, column in mapped if is_mapped] or list(range(columns))
+    order = [used[channel] for channel in _order(data, len(used))]
+    colors = np.rint(levels[:, order]).astype(np.uint8)
+    # Pillow shifts indices of fewer bits to 8.
+    colors = colors.repeat(2 ** (8 - min(8, *_depths(data)[:1])), axis=0)[:256]
+    picture.palette = ImagePalette.ImagePalette(picture.palette.mode, colors.tobytes())
+    picture.palette.dirty = 1
+
+
+def mend_order(picture: Image.Image, data: bytes) -> None:
+    """Puts channels into their order, the colours' first, in which Pillow takes them to be.
+
+    Args:
+      picture: loaded.
+      data: its file.
+    """
+    bands = picture.split()
+    order = _order(data, len(bands))
+    if picture.palette is None and order != sorted(order):
+        picture.paste(Image.merge(picture.mode, [bands[channel] for channel in order]))
+
+
+def states_opacity(data: bytes) -> bool | None:
+    """Whether the file states that a channel is opacity; None if it does not state what any is."""
+    kinds = [kind for kind, _ in _definitions(data).values()]
+    return any(kind in _OPACITY for kind in kinds) if kinds else None
+
+
+def _order(data: bytes, count: int) -> list[int]:
+    """Numbers of so many channels: those of the colours in their order, opacity, and others."""
+    definitions = _definitions(data)
+    # A colour's number, from 1 on, is what the channel is associated with.
+    return sorted(range(count), key=lambda channel: definitions.get(channel, (_COLOR, channel + 1)))
+
+
+def _definitions(data: bytes) -> dict[int, tuple[int, int]]:
+    """Number of a channel -> what it is, and of what."""
+    content = dict(_header(data)).get(b"cdef", b"")[2:]
+    content = content[: len(content) // 6 * 6]
+    return {number: (kind, of) for number, kind, of in struct.iter_unpack(">HHH", content)}
+
+
+def _header(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each box in the header of a file."""
+    for name, start, end in boxes(data, 0, len(data)):
+        if name == b"jp2h":
+            for inner_name, inner_start, inner_end in boxes(data, start, end):
+                yield inner_name, data[inner_start:inner_end]
 
 
 def mend_depth(picture: Image.Image, data: bytes) -> None:

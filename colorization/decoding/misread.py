@@ -7,7 +7,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import bmp, jpeg, png, psd, sgi, sun, tiff
+from colorization.decoding import bmp, jpeg, jpeg_2000, png, psd, sgi, sun, tiff
 from colorization.decoding.file_kinds import NO_PHOTOS
 from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.errors import UnreadablePhoto
@@ -61,6 +61,8 @@ def mend_misread(picture: Image.Image, data: bytes) -> None:
         sgi.end_rows(picture, data)
     elif kind == "PNG":
         png.scale_key(picture)
+    elif kind == "JPEG2000":
+        jpeg_2000.mend_palette(picture, data)
     elif kind == "TIFF":
         tiff.mend_gray_old_jpeg(picture)
     elif kind == "TGA" and picture.palette and picture.palette.rawmode == "BGRA":
@@ -89,6 +91,8 @@ def _why_refused(picture: Image.Image, data: bytes) -> str | None:
     elif kind in ("JPEG", "MPO"):
         # The decoder opens some of these, but spoils their colours, or memory if it reduces them.
         kind, details = "JPEG", jpeg.unread_process(data)
+    elif kind == "JPEG2000":
+        kind, details = "JPEG 2000", jpeg_2000.unread_colors(picture, data)
     return details and unread_kind(kind, details)
 
 
@@ -113,8 +117,14 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
         if alpha is None:
             return None
     _, highest = alpha.getextrema()
-    # TIFF files do not always name their fourth channel; that of scanners is infrared.
+    # TIFF and JPEG 2000 files do not always name their fourth channel; that of scanners and
+    # aeroplanes is infrared.
     is_unnamed = picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
+    if picture.format == "JPEG2000":
+        is_alpha = jpeg_2000.states_opacity(data)
+        if is_alpha is False:
+            return None
+        is_unnamed = is_alpha is None
     may_be_unused = picture.format in _MAY_BE_UNUSED
     return None if (is_unnamed and highest < 255) or (may_be_unused and highest == 0) else alpha
 
