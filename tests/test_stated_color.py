@@ -99,9 +99,25 @@ def test_primaries_of_png_and_avif(colors):
         Image.fromarray(flat).save(file, "AVIF", quality=100, subsampling="4:4:4")
         data = file.getvalue()
     place = data.index(b"colrnclx") + 8
-    opened = shown(data[:place] + struct.pack(">H", 12) + data[place + 2 :])
+    in_p3 = data[:place] + struct.pack(">H", 12) + data[place + 2 :]
     expected = srgb(linear(shown(data)) @ P3_TO_SRGB.T)
-    np.testing.assert_allclose(opened, expected, atol=3)
+    np.testing.assert_allclose(shown(in_p3), expected, atol=3)
+    np.testing.assert_array_equal(shown(with_boxes_last(in_p3)), shown(in_p3))
+    # What is stated of another picture than the primary one counts for nothing.
+    own_properties = bytes([0, 1, 4, 1, 2, 0x83, 4])
+    assert own_properties in in_p3
+    other = in_p3.replace(own_properties, own_properties[:-1] + bytes([1]))
+    np.testing.assert_array_equal(shown(other), shown(data))
+
+
+def with_boxes_last(data: bytes) -> bytes:
+    """An AVIF file of Pillow with its boxes about the picture behind the picture."""
+    start = data.index(b"meta") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    end = start + size
+    place = data.index(struct.pack(">I", end + 8), start, end)
+    moved = data[start:place] + struct.pack(">I", start + 8) + data[place + 4 : end]
+    return data[:start] + data[end:] + moved
 
 
 # White, red, green and blue by their code (ITU-T H.273, table 2).

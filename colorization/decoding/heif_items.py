@@ -83,7 +83,8 @@ def clean_aperture(data: bytes, width: int, height: int) -> tuple[int, int, int,
     Raises:
       Any of `PARSE_ERRORS`: the boxes are missing, cut short or nonsense.
     """
-    for name, start, _ in _primary_properties(data):
+    meta = _meta(data)
+    for name, start, _ in _properties(data, meta, _primary_item(data, meta)):
         if name == b"clap":
             numbers = struct.unpack_from(">IIIIiIiI", data, start)
             across, down, right, below = (
@@ -95,6 +96,29 @@ def clean_aperture(data: bytes, width: int, height: int) -> tuple[int, int, int,
             # Viewers show all of a picture whose aperture goes beyond it.
             if 0 <= left < edges[2] <= width and 0 <= top < edges[3] <= height:
                 return edges
+    return None
+
+
+def color_numbers(data: bytes) -> tuple[int, int] | None:
+    """Numbers in H.273 of the primaries and of the transfer that the primary picture states.
+
+    Other pictures in the file, such as the brighter one for HDR screens, state their own.
+
+    Raises:
+      Any of `PARSE_ERRORS`: the boxes are missing, cut short or nonsense.
+    """
+    meta = _meta(data)
+    primary = _primary_item(data, meta)
+    parts = (
+        targets[0]
+        for name, source, targets in _references(data, meta)
+        if name == _MADE_OF and source == primary and targets
+    )
+    # What is made of tiles may leave it to them.
+    for item in (primary, *parts):
+        for name, start, _ in _properties(data, meta, item):
+            if name == b"colr" and data.startswith(b"nclx", start):
+                return struct.unpack_from(">HH", data, start + 4)
     return None
 
 
@@ -140,16 +164,17 @@ def _references(
         yield name, source, struct.unpack_from(f">{count}{letter}", data, inner + width + 2)
 
 
-def _primary_properties(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Boxes of the properties of the primary item, as `boxes` gives them."""
-    meta = _meta(data)
-    primary, properties = _primary_item(data, meta), []
+def _properties(
+    data: bytes, meta: dict[bytes, tuple[int, int]], item: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Boxes of the properties of an item, as `boxes` gives them."""
+    properties = []
     for name, start, end in boxes(data, *meta[b"iprp"]):
         if name == b"ipco":
             properties = list(boxes(data, start, end))
         elif name == b"ipma":
             # Numbers count from 1; 0 stands for none.
-            yield from (properties[n - 1] for n in _property_numbers(data, start, primary) if n)
+            yield from (properties[n - 1] for n in _property_numbers(data, start, item) if n)
 
 
 def _property_numbers(data: bytes, start: int, wanted: int) -> list[int]:

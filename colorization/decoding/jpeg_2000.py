@@ -49,6 +49,15 @@ def name_exif(picture: Image.Image, data: bytes) -> None:
             picture.info["exif"] = data[start + len(_EXIF) : end]
 
 
+def profile(data: bytes) -> bytes | None:
+    """The ICC profile in the header of a file; None if there is none."""
+    for name, content in _header(data):
+        # With methods 2 and 3, a profile follows.
+        if name == b"colr" and content[:1] in (b"\2", b"\3"):
+            return content[3:]
+    return None
+
+
 def unread_colors(picture: Image.Image, data: bytes) -> str | None:
     """The colours of a picture, if they are of a kind that is not read; else None.
 

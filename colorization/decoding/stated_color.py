@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import IFD, Base, Interop
 
-from colorization.decoding import png
-from colorization.decoding.boxes import boxes
+from colorization.decoding import heif_items, jpeg_2000, png
 from colorization.decoding.color_profile import (
     COLUMNS,
     CURVES,
@@ -44,8 +43,7 @@ _PNG_GRAYS = (0, 4)
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
-# Number of bytes at the beginning of a file that hold the boxes about the picture in AVIF and HEIC,
-# and EXIF data in JPEG.
+# Number of bytes at the beginning of a JPEG file that hold its EXIF data.
 _HEAD = 2**16
 # Chromaticities and exponent of Adobe RGB (1998).
 _ADOBE, _ADOBE_EXPONENT = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256
@@ -105,13 +103,9 @@ def stated_profile(data: bytes, picture: Image.Image) -> bytes | None:
         if picture.format in ("JPEG", "MPO") and b"R03\0" in data[:_HEAD]:
             return _camera_profile(picture)
         if picture.format == "JPEG2000":
-            return _jpeg_2000_profile(data)
-        if picture.format in ("AVIF", "HEIF"):
-            offset = data[:_HEAD].find(b"colrnclx")
-            if 0 <= offset <= len(data) - 12:
-                primaries, transfer = struct.unpack_from(">HH", data, offset + 8)
-                colored = picture.mode.startswith("RGB")
-                return _profile_of_numbers(primaries, transfer, colored)
+            return jpeg_2000.profile(data)
+        if picture.format in ("AVIF", "HEIF") and (numbers := heif_items.color_numbers(data)):
+            return _profile_of_numbers(*numbers, picture.mode.startswith("RGB"))
     return embedded
 
 
@@ -192,17 +186,6 @@ def _camera_profile(picture: Image.Image) -> bytes | None:
     if interoperability != "R03" or exif.get_ifd(IFD.Exif).get(Base.ColorSpace) == _IS_SRGB:
         return None
     return _profile(_ADOBE, _ADOBE_EXPONENT, picture.mode == "RGB")
-
-
-def _jpeg_2000_profile(data: bytes) -> bytes | None:
-    """The profile in the header of a JPEG 2000 file."""
-    for name, start, end in boxes(data, 0, len(data)):
-        if name == b"jp2h":
-            for inner_name, inner_start, inner_end in boxes(data, start, end):
-                # With methods 2 and 3, a profile follows.
-                if inner_name == b"colr" and data[inner_start : inner_start + 1] in (b"\2", b"\3"):
-                    return data[inner_start + 3 : inner_end]
-    return None
 
 
 def _profile(
