@@ -10,6 +10,7 @@ from PIL import Image
 from colorization.decoding import bmp, jpeg, jpeg_2000, png, psd, sgi, sun, tiff
 from colorization.decoding.file_kinds import NO_PHOTOS
 from colorization.decoding.refusals import unread_kind, why_unknown
+from colorization.decoding.samples import is_opacity
 from colorization.errors import UnreadablePhoto
 
 # Formats whose samples of more than 8 bits are read correctly. For others, Pillow uses the wrong
@@ -26,6 +27,7 @@ _NOT_WHOLE = {
 _MULTICHANNEL = 7
 # Formats whose programs often leave the fourth byte of a pixel unused and zero.
 _MAY_BE_UNUSED = ("BMP", "DIB", "TGA", "ICO", "CUR", "DDS", "SGI")
+_OPAQUE = 255
 # TIFF's tag for what the channels after the colours are.
 _EXTRA_SAMPLES = 338
 # Types of TGA files in colour without a palette, plain and compressed.
@@ -116,17 +118,19 @@ def alpha_of(picture: Image.Image, data: bytes) -> Image.Image | None:
         alpha = _tga_alpha(alpha, data)
         if alpha is None:
             return None
-    _, highest = alpha.getextrema()
-    # TIFF and JPEG 2000 files do not always name their fourth channel; that of scanners and
-    # aeroplanes is infrared.
-    is_unnamed = picture.format == "TIFF" and _EXTRA_SAMPLES not in picture.tag_v2
-    if picture.format == "JPEG2000":
-        is_alpha = jpeg_2000.states_opacity(data)
-        if is_alpha is False:
-            return None
-        is_unnamed = is_alpha is None
-    may_be_unused = picture.format in _MAY_BE_UNUSED
-    return None if (is_unnamed and highest < 255) or (may_be_unused and highest == 0) else alpha
+    is_alpha = _states_alpha(picture, data)
+    if is_alpha is None:
+        is_alpha = is_opacity(np.asarray(alpha), _OPAQUE)
+    elif picture.format in _MAY_BE_UNUSED:
+        is_alpha = alpha.getextrema()[1] > 0
+    return alpha if is_alpha else None
+
+
+def _states_alpha(picture: Image.Image, data: bytes) -> bool | None:
+    """Whether a file states that its last channel is alpha; None if it does not say what it is."""
+    if picture.format == "TIFF":
+        return _EXTRA_SAMPLES in picture.tag_v2 or None
+    return jpeg_2000.states_opacity(data) if picture.format == "JPEG2000" else True
 
 
 def _tga_alpha(alpha: Image.Image, data: bytes) -> Image.Image | None:

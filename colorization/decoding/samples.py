@@ -54,6 +54,20 @@ class Samples:
     notes: tuple[str, ...] = ()
 
 
+def is_opacity(values: np.ndarray, white: float) -> bool:
+    """Whether a fourth channel of which a file does not say what it is looks like opacity.
+
+    That is all or nothing at most pixels. The infrared channel of a scanner or an aeroplane is not,
+    although dust is black in it, and what lies beside the film white.
+
+    Args:
+      values: of the channel.
+      white: the value that would stand for opaque.
+    """
+    opaque = np.count_nonzero(values == white)
+    return opaque > 0 and 2 * (opaque + np.count_nonzero(values == 0)) > values.size
+
+
 def _black_and_white(values: np.ndarray) -> tuple[float, float]:
     """The values that stand for black and white if a file does not state them.
 

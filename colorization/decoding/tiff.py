@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from colorization.decoding.refusals import refuse_large
-from colorization.decoding.samples import Samples
+from colorization.decoding.samples import Samples, is_opacity
 from colorization.decoding.tiff_bytes import (
     BITS,
     BLACK_IS_ZERO,
@@ -406,8 +406,7 @@ def _alpha(
     if channel >= layout.channels:
         return None, False
     alpha = values[..., channel]
-    # A channel that is not stated to be alpha, and opaque nowhere, is infrared of a scanner.
-    if has_unstated_extra and alpha.max() < white:
+    if has_unstated_extra and not is_opacity(alpha, white):
         return None, False
     return alpha, kind == _ASSOCIATED
 
