@@ -142,12 +142,15 @@ def test_pictures_without_times_follow_each_other():
     frames = [av.VideoFrame(16, 16, "gray") for _ in range(4)]
     for frame, pts in zip(frames, (None, None, 7, None), strict=True):
         frame.pts, frame.time_base = pts, Fraction(1, 100)
-    assert [frame.pts for frame in in_time(frames, Fraction(1, 25), Fraction(1, 100))] == [
-        0,
-        4,
-        7,
-        11,
-    ]
+
+    def times():
+        return [frame.pts for frame in in_time(frames, Fraction(1, 25), Fraction(1, 100))]
+
+    assert times() == [0, 4, 7, 11]
+    # In telecined films, some are shown for longer.
+    for frame, duration in zip(frames, (3, 2, 3, 2), strict=True):
+        frame.pts, frame.duration = None, duration
+    assert times() == [0, 3, 5, 8]
 
 
 @pytest.mark.parametrize(

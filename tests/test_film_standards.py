@@ -222,6 +222,30 @@ def test_the_shape_is_that_of_most_pictures(make_film, painter, tmp_path):
     assert barred in (15 * [True] + 45 * [False], 14 * [True] + 45 * [False])
 
 
+@pytest.mark.parametrize("hidden", [2, 8])
+def test_columns_that_the_stream_hides_stay_hidden(make_film, painter, tmp_path, hidden):
+    film, cropped = make_film(size=(48, 80)), tmp_path / "cropped.mp4"
+    with av.open(str(film)) as source, av.open(str(cropped), "w") as copy:
+        pictures = source.streams.video[0]
+        track = copy.add_stream_from_template(pictures)
+        crop = av.bitstream.BitStreamFilterContext(
+            f"h264_metadata=crop_left={hidden}:crop_right=2:crop_top=4", pictures, track
+        )
+        for packet in source.demux(pictures):
+            for filtered in crop.filter(packet if packet.size else None):
+                filtered.stream = track
+                copy.mux(filtered)
+    shown = []
+    for path in (film, cropped):
+        target = tmp_path / "results" / path.name
+        assert not colorize_film(painter, str(path), target, ignore).changes
+        with av.open(str(target)) as result:
+            shown.append(next(result.decode(video=0)).to_ndarray(format="gray").astype(int))
+    wanted = shown[0][4:, hidden:-2]
+    assert shown[1].shape == wanted.shape
+    assert abs(shown[1] - wanted).mean() < 4
+
+
 @pytest.mark.parametrize("begin", [3, 15])
 def test_a_beginning_of_another_shape_is_told_from_the_film(make_film, begin):
     """Whatever FFmpeg says of the shape before anything is decoded."""

@@ -72,7 +72,12 @@ def _opened(path: str, options: dict[str, str] | None = None) -> InputContainer:
 
     # Metadata that is not UTF-8 is no reason to fail. XMP in MP4 and MOV is passed over by default.
     options = {"export_xmp": "1", **(options or {})}
-    return av.open(address(path), metadata_errors="replace", container_options=options)
+    film = av.open(address(path), metadata_errors="replace", container_options=options)
+    for track in film.streams.video:
+        if track.codec_context is not None:
+            # Else decoders crop the left edge to where it suits the processor only.
+            track.codec_context.flags |= av.codec.context.Flags.unaligned
+    return film
 
 
 def _search_options(size: int) -> dict[str, str]:
@@ -169,7 +174,7 @@ def poster(path: Path) -> Image:
     import av
 
     try:
-        with av.open(address(path)) as film:
+        with _opened(str(path)) as film:
             film.seek((film.duration or 0) // 10)
             return next(film.decode(main_pictures(film))).to_image()
     except (av.error.FFmpegError, StopIteration) as error:

@@ -144,19 +144,21 @@ def unit_of_times(pictures: VideoStream, container: str) -> Fraction:
 def in_time(frames: Iterable[VideoFrame], step: Fraction, unit: Fraction) -> Iterator[VideoFrame]:
     """Pictures with increasing times; each is held back until the next one is there.
 
-    One without a time, or with a later time than the next one, comes `step` seconds after the last.
+    One without a time, or with a later time than the next one, comes after the last one, which is
+    shown for as long as it says.
 
     Args:
       frames: the pictures.
-      step: see above.
+      step: how long those are shown that do not say it, in seconds.
       unit: of the new times, in seconds.
     """
-    previous = None
+    previous = shown_for = None
     for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
         time, next_time = _time_of(frame, unit), _time_of(following, unit)
         is_wrong = None not in (time, next_time, previous) and previous < next_time < time
         if time is None or is_wrong:
-            time = 0 if previous is None else previous + max(1, round(step / unit))
+            time = 0 if previous is None else previous + max(1, round(shown_for / unit))
+        shown_for = frame.duration * frame.time_base if frame.duration else step
         frame.pts = previous = time if previous is None else max(time, previous + 1)
         frame.time_base = unit
         yield frame
