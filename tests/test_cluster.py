@@ -217,4 +217,7 @@ def test_every_task_trains_to_the_end_and_ends(monkeypatch, tmp_path, sync, sett
     assert ends["ps 0"] > max(ends[name] for name in ("chief 0", "worker 0", "worker 1"))
     if "normalization" not in setting:
         assert np.any(tf.train.load_variable(newest, "low/moving_mean") != 0)
+        for index in tmp_path.glob("model.ckpt-*.index"):
+            saved = str(index.with_suffix(""))
+            assert np.all(tf.train.load_variable(saved, "low/moving_variance") > 0)
     assert list((tmp_path / "eval").glob("events.out.tfevents.*"))

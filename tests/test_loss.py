@@ -17,7 +17,7 @@ def weights_of(batches, training=True):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         step = tf.compat.v1.train.get_or_create_global_step()
         chroma = tf.compat.v1.placeholder(tf.float32, [None, None, None, 2])
-        weights = color_weights(chroma, training)
+        weights = color_weights(chroma, {}, training)
         updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         session.run(tf.compat.v1.global_variables_initializer())
         for batch in batches:
@@ -65,7 +65,7 @@ def test_the_update_of_the_frequencies_does_not_count_twice():
     expected = expected_weights([batch])
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.train.get_or_create_global_step()
-        weights = color_weights(tf.constant(batch), True)
+        weights = color_weights(tf.constant(batch), {}, True)
         (update,) = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         start = tf.compat.v1.global_variables_initializer()
         for _ in range(200):

@@ -1,5 +1,7 @@
 """model_fn through the official Estimator, with networks small enough to work out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ from skimage.color import lab2rgb
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from colorization.estimator import tf_estimator
+from colorization.model import model_fn
 from colorization.model.model_fn import learning_rate, make_model_fn, to_rgb
 from colorization.model.summaries import write_hyperparameters
 
@@ -194,10 +197,11 @@ def test_tensorboard_gets_curves_and_pictures(estimator, tmp_path):
         assert np.ptp(predicted, axis=-1).max() > 5
 
 
-def trained_with(tmp_path, found, network=None, name="model", **params):
-    def small(nn, lightness, params):
-        return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output"), None
+def small(nn, lightness, params):
+    return nn.output(nn.conv(nn.input(lightness), 3, "conv", stride=2), 2, "output"), None
 
+
+def trained_with(tmp_path, found, network=None, name="model", **params):
     config = tf_estimator.RunConfig(model_dir=str(tmp_path / name), tf_random_seed=1)
     params = {**PARAMS, "learning_rate": 0.01, **params}
     estimator = tf_estimator.Estimator(
@@ -216,6 +220,49 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
         np.testing.assert_allclose(
             parts.get_variable_value(name), whole.get_variable_value(name), rtol=1e-4, atol=1e-7
         )
+
+
+def averages_after(steps, others, is_chief, workers, sync):
+    """The moving averages before and after some steps, between which others take steps."""
+    features, labels = examples(4)
+    config = SimpleNamespace(is_chief=is_chief, num_worker_replicas=workers)
+    params = {**PARAMS, "normalization": "batch", "loss": "rebalanced", "accumulate_steps": 2}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        step = tf.compat.v1.train.get_or_create_global_step()
+        spec = make_model_fn(small)(
+            {"lightness": tf.constant(features["lightness"])},
+            {"chroma": tf.constant(labels["chroma"])},
+            tf_estimator.ModeKeys.TRAIN,
+            {**params, "sync": sync},
+            config,
+        )
+        found = {
+            variable.op.name.rpartition("/")[2]: variable
+            for variable in tf.compat.v1.global_variables()
+            if "/moving_" in variable.op.name
+        }
+        session.run(tf.compat.v1.global_variables_initializer())
+        before = session.run(found)
+        for _ in range(steps):
+            session.run(spec.train_op)
+            session.run(step.assign_add(others))
+        assert session.run(step) == steps * (1 + others)
+        return before, session.run(found)
+
+
+def test_in_a_cluster_the_chief_alone_stores_moving_averages(monkeypatch):
+    """Ten workers whose changes added up would make variances negative."""
+    # The optimizer that waits for the others would wait for ever.
+    hook = tf.compat.v1.train.SessionRunHook()
+    monkeypatch.setattr(model_fn, "synchronous", lambda optimizer, config: (optimizer, hook))
+    _, alone = averages_after(4, 0, is_chief=True, workers=1, sync=False)
+    assert alone.keys() == {"moving_mean", "moving_variance", "moving_histogram"}
+    for sync, others in ((True, 0), (False, 9)):
+        before, after = averages_after(4, others, is_chief=True, workers=10, sync=sync)
+        assert not any(np.array_equal(before[name], after[name]) for name in before)
+        np.testing.assert_allclose(after["moving_histogram"], alone["moving_histogram"], rtol=1e-5)
+        before, after = averages_after(4, others, is_chief=False, workers=10, sync=sync)
+        assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_gradients_are_clipped(tmp_path):

@@ -101,14 +101,26 @@ def moving_average(name: str, shape: list[int], initial: float) -> tf.Variable:
     )
 
 
-def update_average(average: tf.Variable, value: tf.Tensor, restart_step: int = 0) -> tf.Tensor:
+def update_average(
+    average: tf.Variable, value: tf.Tensor, params: dict[str, Any], restart_step: int = 0
+) -> tf.Tensor:
     """The moving average with this step's value; one of the step's update operations stores it.
 
     The decay is small at first, so that the initial value is soon forgotten, and small again from
     the step `restart_step` on.
+
+    Args:
+      average: see `moving_average`.
+      value: of this step's batch, of the same shape.
+      params: `steps_per_update`, how far the global step advances from one update to the next;
+        by default 1.
+      restart_step: 0 for none.
     """
     step = tf.compat.v1.train.get_or_create_global_step()
-    step = tf.cast(tf.where(step < restart_step, step, step - restart_step), tf.float32)
+    step = tf.where(step < restart_step, step, step - restart_step)
+    if params.get("steps_per_update", 1) > 1:
+        step //= params["steps_per_update"]
+    step = tf.cast(step, tf.float32)
     decay = tf.minimum(_MOVING_AVERAGE_DECAY, (1 + step) / (10 + step))
     # The variable is read once, because a second reading could come after the update.
     previous = tf.identity(average)
@@ -147,7 +159,7 @@ class Layers:
           params: `precision` ("float32" or "bfloat16") and `normalization` ("batch" or "none");
             `half_size_steps`, after which photos get larger and their statistics change;
             `warm_start` if weights come from another training, whose averages are then kept
-            if all steps are at full size.
+            if all steps are at full size; those of `update_average`.
           whole_lightness: L* in 0..100, float32 `[batch, 224, 224, 1]`, to take global features
             from, for photos of another size or in the style of another photo; by default the
             network's own input.
@@ -157,6 +169,7 @@ class Layers:
         self.training = training
         self._dtype = tf.as_dtype(params["precision"])
         self._is_normalized = params["normalization"] == "batch"
+        self._params = params
         self._half_size_steps = params.get("half_size_steps", 0)
         keeps_averages = bool(params.get("warm_start")) and not self._half_size_steps
         self._uses_averages = not training or keeps_averages
@@ -325,7 +338,7 @@ class Layers:
             product(kernel), scale, offset, epsilon=_VARIANCE_EPSILON
         )[:3]
         for average, value in ((mean, batch_mean), (variance, batch_variance)):
-            update_average(average, value, self._half_size_steps)
+            update_average(average, value, self._params, self._half_size_steps)
         return tf.nn.relu(x)
 
     def _biased(self, x: tf.Tensor, channels: int) -> tf.Tensor:

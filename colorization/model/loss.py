@@ -32,7 +32,7 @@ def color_losses(
     Args:
       logits: of the code, float32 `[batch, height, width, 2]`.
       labels: `chroma`, a*b* in CIE units, and `code`, its code in 0..1, of the same shape.
-      params: `loss`, "mse" (the default) or "rebalanced".
+      params: `loss`, "mse" (the default) or "rebalanced"; those of `update_average`.
       training: whether colour frequencies follow the batch.
 
     Returns:
@@ -40,11 +40,11 @@ def color_losses(
     """
     errors = tf.math.squared_difference(tf.sigmoid(logits), labels["code"])
     if params.get("loss") == "rebalanced":
-        errors *= color_weights(labels["chroma"], training)[..., None]
+        errors *= color_weights(labels["chroma"], params, training)[..., None]
     return tf.reduce_mean(errors, axis=[1, 2, 3])
 
 
-def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
+def color_weights(chroma: tf.Tensor, params: dict[str, Any], training: bool) -> tf.Tensor:
     """Weight of each pixel, larger for colours that are rarer in the training photos.
 
     After Zhang, Isola and Efros 2016, equation 4: w = 1 / ((1 - l) p + l / Q), scaled so that its
@@ -53,6 +53,7 @@ def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
 
     Args:
       chroma: true a*b* in CIE units, float32 `[batch, height, width, 2]`.
+      params: those of `update_average`.
       training: whether the moving average follows this batch.
 
     Returns:
@@ -66,7 +67,7 @@ def color_weights(chroma: tf.Tensor, training: bool) -> tf.Tensor:
         if training:
             counts = tf.math.bincount(tf.reshape(cells, [-1]), minlength=_CELLS**2)
             shares = tf.cast(counts, tf.float32) / tf.cast(tf.size(cells), tf.float32)
-            frequencies = update_average(frequencies, shares)
+            frequencies = update_average(frequencies, shares, params)
     smooth = _smoothed(tf.reshape(frequencies, [_CELLS, _CELLS]))
     weights = 1 / ((1 - _UNIFORM_SHARE) * smooth + _UNIFORM_SHARE / _DISPLAYABLE_CELLS)
     weights = tf.reshape(weights, [-1])

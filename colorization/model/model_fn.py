@@ -130,6 +130,11 @@ def _training(
         optimizer, hook = synchronous(optimizer, config)
         hooks = [hook]
 
+    # Workers that added to the same moving averages at a time would overshoot: many of them read
+    # the same value, and each adds the whole difference. So the chief alone stores updates, and
+    # where others count steps meanwhile, it makes fewer of them than there are steps.
+    workers = 1 if params.get("sync") else config.num_worker_replicas
+    params = {**params, "steps_per_update": workers}
     parts = params.get("accumulate_steps", 1)
     total, gradients, updates = 0.0, [], []
     # Other replicas add their update operations to the same graph; these are not ours.
@@ -150,8 +155,10 @@ def _training(
         if gradients:
             part_gradients = [sum(pair) for pair in zip(gradients, part_gradients, strict=True)]
         gradients = part_gradients
-        # Updates of the moving averages of batch normalization.
-        updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)[previous_updates:]
+        # Updates of the moving averages: of batch normalization, and of the colours' frequencies.
+        if config.is_chief:
+            all_updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+            updates = all_updates[previous_updates:]
     if params.get("clip_norm"):
         # Gradients of all replicas are summed, so that each replica gets a share of the limit.
         limit = params["clip_norm"] / tf.distribute.get_strategy().num_replicas_in_sync
