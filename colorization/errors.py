@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -76,6 +76,8 @@ _FAILURES = (
     *("ENETRESET", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "ESHUTDOWN", "ENOLINK", "ENONET"),
     *("ECOMM", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED"),
 )
+# Errors of what may not be written.
+_OF_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Errors of disks, what they mean, and what helps.
 _OF_DISKS = (
     ((errno.ENOSPC, errno.EDQUOT), "the disk is full", "free some space"),
@@ -127,10 +129,7 @@ def explain(error: BaseException, batch_size: int) -> str | None:
 
     text = str(error)
     for codes, meaning, remedy in _OF_DISKS:
-        # TensorFlow uses one exception for many errors, which its message tells apart, and another
-        # where it writes events. It puts them behind a path and a semicolon, but those between the
-        # machines of a cluster not.
-        words = [f"; {os.strerror(code)}" for code in codes]
+        words = _words_of_tensorflow(codes)
         if (isinstance(error, OSError) and error.errno in codes) or (
             isinstance(error, tf.errors.OpError | RuntimeError)
             and any(word in text for word in words)
@@ -141,13 +140,16 @@ def explain(error: BaseException, batch_size: int) -> str | None:
             )
     if (
         isinstance(error, OSError)
-        and error.errno in (*_UNUSABLE, errno.EROFS)
+        and error.errno in (*_UNUSABLE, *_OF_RIGHTS)
         and error.filename is not None
     ):
         return (
             f"cannot use {os.fsdecode(error.filename)} ({(error.strerror or '').lower()}); "
             "mend that or name another path"
         )
+    words = _words_of_tensorflow(_OF_RIGHTS)
+    if isinstance(error, tf.errors.OpError | RuntimeError) and any(word in text for word in words):
+        return f"cannot use {_telling_line(text, *words)}; mend that or name another path"
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         remedy = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
         return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {remedy}"
@@ -157,6 +159,15 @@ def explain(error: BaseException, batch_size: int) -> str | None:
             "restore both from one backup, or train anew in another --model_dir"
         )
     return None
+
+
+def _words_of_tensorflow(codes: Iterable[int]) -> list[str]:
+    """How TensorFlow's messages tell errors of the system.
+
+    It uses one exception for many of them, and another where it writes events. Their meaning stands
+    behind a path and a semicolon, but that of errors between the machines of a cluster does not.
+    """
+    return [f"; {os.strerror(code)}" for code in codes]
 
 
 def _telling_line(text: str, *words: str) -> str:

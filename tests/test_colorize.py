@@ -175,6 +175,12 @@ def test_bytes_in_bytes_out(colorizer, colourful):
     data = colorizer.colorize_bytes(file, "JPEG", quality=30)
     assert Image.open(io.BytesIO(data)).format == "JPEG"
     assert len(data) < len(colorizer.colorize_bytes(file, "JPEG", quality=95))
+    for kind in ("jpeg", "GIF"):
+        with pytest.raises(ValueError, match=f"one of BMP, JPEG, PNG, TIFF, WEBP, not '{kind}'"):
+            colorizer.colorize_bytes(file, kind)
+    for quality in (0, 101, 95.5):
+        with pytest.raises(ValueError, match="a whole number from 1 to 100"):
+            colorizer.colorize_bytes(file, "JPEG", quality)
 
 
 def test_a_hint_colours_its_place_and_keeps_lightness(colorizer, colourful):
@@ -238,8 +244,8 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
         colorizer.colorize(np.zeros([4, 4], np.uint8), hints=[(4, 0, "red")])
     with pytest.raises(UserError, match="no trained model"):
         Colorizer(str(tmp_path))
-    for saturation in (float("nan"), float("inf"), 0, -1):
-        with pytest.raises(UserError, match="--saturation must be a number above 0"):
+    for saturation in (float("nan"), float("inf"), 0, -1, 1e39):
+        with pytest.raises(UserError, match=r"--saturation must be a number from 0\.001 to 1000"):
             Colorizer(model_folder(), saturation=saturation)
     with pytest.raises(UserError, match="float32, bfloat16 or auto, not float16"):
         Colorizer(model_folder(), precision="float16")

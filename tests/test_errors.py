@@ -103,6 +103,13 @@ def test_paths_that_cannot_be_used(tmp_path, make):
     assert "name another path" in line
 
 
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_tensorflow_may_not_write(code):
+    words = os.strerror(code)
+    line = explain(tf.errors.PermissionDeniedError(None, None, f"m/graph.pbtxt.tmp1; {words}"), 16)
+    assert line == f"cannot use m/graph.pbtxt.tmp1; {words}; mend that or name another path"
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -141,6 +141,14 @@ def test_points_that_make_no_sense_are_refused(point, words):
         hinted_chroma([point], (80, 100), GRID)
 
 
+def test_a_colour_may_be_a_pixel_of_a_picture():
+    pixel = np.array([1, 254, 255], np.uint8)
+    for colour in (pixel, tuple(pixel), pixel.astype(np.int64)):
+        assert parse_point((0, 0, colour))[1] == (1, 254, 255)
+    with pytest.raises(UserError, match="unknown colour"):
+        parse_point((0, 0, pixel.astype(np.int16) + 1))
+
+
 def test_points_are_checked_before_the_photo_is_known():
     assert parse_point(("10", "99999", "#fff"))[1] == (255, 255, 255)
     with pytest.raises(UserError, match="unknown colour"):

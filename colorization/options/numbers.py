@@ -38,8 +38,11 @@ def number(allowed: Callable[[float], bool], description: str) -> Callable[[str]
     return parse
 
 
-POSITIVE = number(lambda value: 0 < value < math.inf, "above 0")
-FACTOR = number(lambda value: 1e-3 <= value <= 1e3, "from 0.001 to 1000")
+# TensorFlow computes in float32, where smaller numbers are zero and larger ones infinite.
+POSITIVE = number(lambda value: 2**-126 <= value < 2**128, "above 0 that float32 holds")
+# The least and the largest factor on colours.
+FACTORS = (1e-3, 1e3)
+FACTOR = number(lambda value: FACTORS[0] <= value <= FACTORS[1], "from 0.001 to 1000")
 VIBRANCE = number(lambda value: 0 <= value <= 20, "from 0 to 20")
 SHARE = number(lambda value: 0 <= value < 1, "from 0 to below 1")
 WHOLE_SHARE = number(lambda value: 0 <= value <= 1, "from 0 to 1")

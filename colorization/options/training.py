@@ -12,6 +12,11 @@ def _gpus(text: str) -> int | str:
     return text if text == "all" else whole_number(1)(text)
 
 
+# The largest tensor of a photo has 112 x 112 x 64 values; TensorFlow's convolutions of more than
+# 2 ** 31 end the program without a word.
+_MOST_PHOTOS = 2048
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """Options of training."""
@@ -21,7 +26,7 @@ class TrainingOptions:
         "(default: 16; 8 on the bundled photos)",
         16,
         modes=MODES_WITH_PHOTOS,
-        type=whole_number(1, 65536),
+        type=whole_number(1, _MOST_PHOTOS),
         metavar="N",
     )
     max_steps: int = option(

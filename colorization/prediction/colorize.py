@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import math
 import os
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ import tensorflow as tf
 from colorization.data.lab_planes import LIGHTNESS_SIZE
 from colorization.errors import UserError
 from colorization.lab import merge_numpy
+from colorization.options.numbers import FACTORS
 from colorization.prediction.hints import Hints, with_hints
 from colorization.prediction.pictures import (
     JPEG_QUALITY,
@@ -88,8 +88,11 @@ class Colorizer:
           ValueError: the style is of pixels that `colorize` would refuse.
           RuntimeError: this process was forked from one that has made a `Colorizer`.
         """
-        if not 0 < saturation < math.inf:
-            raise UserError(f"--saturation must be a number above 0, not {saturation}")
+        least, most = FACTORS
+        if not least <= saturation <= most:
+            raise UserError(
+                f"--saturation must be a number from {least:g} to {most:g}, not {saturation}"
+            )
         _require_no_fork()
         if model_dir is None:
             model_dir = own_or_general("models/color_global", "color_global")
@@ -179,7 +182,12 @@ class Colorizer:
           errors.UnreadablePhoto: the data is no photo, or a damaged one.
           pictures.CannotEncode: the picture has more pixels a side than the kind allows.
           UserError: the hints make no sense for this photo.
+          ValueError: the kind is none of these, or the quality is out of range.
         """
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}, not {kind!r}")
+        if not (isinstance(quality, int) and 1 <= quality <= 100):
+            raise ValueError(f"quality must be a whole number from 1 to 100, not {quality}")
         encoded, problems = [], [] if problems is None else problems
         for photo in decode_pages(data, kind, problems):
             if kind is None:

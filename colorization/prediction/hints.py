@@ -241,7 +241,8 @@ def _rgb(colour: Sequence[int] | str) -> tuple[int, int, int]:
         values = np.asarray(ImageColor.getrgb(colour.strip())[:3] if is_name else colour)
     except ValueError:  # an unknown name, or lists of different lengths
         values = np.empty(0)
-    if values.shape != (3,) or values.dtype.kind not in "iu" or not (values % 256 == values).all():
+    is_whole = values.shape == (3,) and values.dtype.kind in "iu"
+    if not is_whole or values.min() < 0 or values.max() > 255:
         raise UserError(
             f"unknown colour {colour!r}; give a name such as seagreen, a code such as #2e8b57, or "
             "red, green and blue in 0..255"
