@@ -313,6 +313,24 @@ def test_held_out_photos_stay_so_under_another_path_and_beside_others(photo_fold
     assert names(select("--train_data", moved).test) == {f"again {name}" for name in first}
 
 
+def test_held_out_photos_stay_so_when_they_are_edited_in_place(photo_folder, tmp_path):
+    folder = photo_folder(40)
+    first = select_and_note("--train_data", folder)
+    for path in first.test[:2]:
+        with open(path, "ab") as photo:
+            photo.write(b"five stars")
+    tests = ["--test_data", photo_folder(1, name="other")]
+    for named in ([], tests):
+        selection = select_and_note("--train_data", folder, *named)
+        assert names(selection.train).isdisjoint(names(first.test))
+    prepare_photos(folder.iterdir(), "prepared")
+    moved = folder.rename(tmp_path / "elsewhere")
+    later = select("--train_data", moved)
+    assert names(later.test) == names([*first.test, "colour0.png"])
+    assert names(later.train).isdisjoint(names(first.test))
+    assert seen(select("--train_data", "prepared").train) == 35
+
+
 def test_another_machine_holds_out_the_same(photo_folder, tmp_path):
     """A task of a cluster that cannot read the model's folder, its photos under another path."""
     folder = photo_folder(20)

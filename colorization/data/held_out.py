@@ -184,6 +184,20 @@ def safe_to_test_on(
     return [path for path, photo in identities if photo.sha256 in contents or path in untrained]
 
 
+def with_present_content(held_out: Sequence[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
+    """Held-out photos and what they have become where programs have edited them in place.
+
+    A rating is enough to change a file. Both contents count, as copies may have either.
+
+    Args:
+      held_out: the photos as they were.
+      paths: what `safe_to_test_on` gives for them.
+    """
+    known = {photo.sha256 for photo in held_out}
+    edited = [photo for photo in identify(paths) if photo.sha256 and photo.sha256 not in known]
+    return list(dict.fromkeys([*held_out, *edited]))
+
+
 def with_current_paths(held_out: Iterable[HeldOut], paths: Sequence[str]) -> list[HeldOut]:
     """Held-out photos with new paths, for those that have moved to one of `paths`."""
     held_out = list(held_out)

@@ -224,23 +224,25 @@ def _split_photos(
     trainable = [path for path in photos if path not in already_held_out]
     if already_held_out and not _any_usable(trainable):
         raise _nothing_left(photos)
+    known_places = [path for path in photos if path in already_held_out]
+    testable = held_out.safe_to_test_on(known_places, *history)
+    photos_as_they_are = held_out.with_present_content(history.held_out, testable)
+    history = history._replace(held_out=photos_as_they_are)
     if test_sources:
         selection = _with_named_test_photos(trainable, find_data(test_sources), history, sizes)
         if excluded := len(photos) - len(selection.train):
             print(f"Not training on {excluded:,} photos that are or were tested on.")
         return selection
     if already_held_out:
-        return _with_former_test_photos(
-            trainable, [path for path in photos if path in already_held_out], history
-        )
+        return _with_former_test_photos(trainable, testable, history)
     return _with_new_test_photos(photos, history, sizes)
 
 
 def _with_former_test_photos(
-    photos: list[str], already_held_out: list[str], history: _History
+    photos: list[str], testable: list[str], history: _History
 ) -> Selection:
     """Tests on photos that were held out before, and trains on the others."""
-    test = _without_copies(held_out.safe_to_test_on(already_held_out, *history))
+    test = _without_copies(testable)
     if test:
         print(f"Testing on the {len(test):,} photos that were held out before.")
     held_out_photos = held_out.with_current_paths(history.held_out, test)
@@ -287,7 +289,9 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     # To count them, all shards would have to be read.
     elif test_sources and not photos.sizes.isdisjoint(photo.bytes for photo in tested):
         print("Prepared photos that are tested on, if there are any, are not trained on.")
-    return Selection(train, test, never_trained if test_sources else history.held_out)
+    if not (test_sources or former_test):
+        never_trained = history.held_out
+    return Selection(train, test, never_trained)
 
 
 def _without(photos: Shards, left_out: list[HeldOut]) -> Shards:
