@@ -45,6 +45,8 @@ _FOLDERS = re.compile(
     # Of Sony's cameras, Nokia's and Xiaomi's phones, Jellyfin, Mylio and Safari.
     r"|thmbnl|_palbtn|gallery_disk_cache|.*\.trickplay|generated images\.bundle"
     r"|.*\.\w{2,5}\.download"
+    # Small copies of LibrePhotos.
+    r"|thumbnails_big|square_thumbnails(_small)?"
     # What Immich, DaVinci Resolve, Final Cut Pro and Premiere make of films.
     r"|encoded-video|proxymedia|cacheclip|.*\.fcpcache|adobe premiere pro (video|audio) previews"
     # Originals of what was edited, of ACDSee and PaintShop Pro.
@@ -65,12 +67,13 @@ _PATHS = re.compile(
     # Libraries of Final Cut Pro and iMovie.
     r"|\.(fcpbundle|imovielibrary)/[^/]+/(transcoded media|render files)$"
     # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails,
-    # small copies of films and their sound; what macOS leaves on network disks; Piwigo's small
-    # copies.
+    # small copies of films and their sound; what macOS leaves on network disks; small copies of
+    # Piwigo, Lychee and Ghost.
     r"|\.lrlibrary/([^/]+/)?cache$|/captureone/(cache|settings\d*)$"
     r"|/photodata/(thumbnails|metadata|caches)$|/android/data/[^/]+/cache$"
     r"|/misc/thm$|/contents/(icon|proxy|audio)$|/(m4|xd)root/sub$"
-    r"|/temporary items/folders\.\d+$|/_data/i$",
+    r"|/temporary items/folders\.\d+$|/_data/i$|/uploads/(thumb|small|medium)(2x)?$"
+    r"|/images/size/w\d+(h\d+)?$",
     re.DOTALL,
 )
 # Files, each with its folder, and the names of others, which must all lie beside it.
@@ -79,11 +82,13 @@ _CONFIRMED_FILES = [
     for pattern, *beside in (
         # Backup copies.
         (r".*/(.+)\.(orig|original|backup|bkp|sav|save)", r"\1"),
-        # Small copies: of photos by any program, WordPress, Gallery and Coppermine, of whose two
-        # words people use `normal` too; of documents by Apple's office programs.
+        # Small copies: of photos by any program, WordPress, Gallery, Chevereto, Piwigo and
+        # Coppermine, of whose two words people use `normal` too; of documents by Apple's office
+        # programs.
         (r".*/(.+)_thumb(\.\w+)?", r"\1"),
         (r".*/(.+)-(\d{3,4}x\d{2,4}|scaled)(\.\w+)", r"\1\3"),
-        (r".*/(.+)\.(thumb|sized)(\.\w+)", r"\1\3"),
+        (r".*/(.+)\.(thumb|sized|th|md)(\.\w+)", r"\1\3"),
+        (r"thumbnail/tn-.+",),
         (r".*/thumb_(.+)", r"\1"),
         (r".*/normal_(.+)", r"\1", r"thumb_\1"),
         (r".*\.(key|pages|numbers)/preview(-micro|-web)?\.jpg", r"preview-micro.jpg"),
