@@ -28,22 +28,34 @@ def colourfulness(pictures: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(variance, -1)) + 0.3 * tf.norm(mean, axis=-1)
 
 
-def picture_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
-    """PSNR (dB), SSIM (Wang et al. 2004) and colourfulness, each the mean over photos.
+def picture_quality(truth: tf.Tensor, predicted: tf.Tensor) -> dict[str, tf.Tensor]:
+    """PSNR (dB), SSIM (Wang et al. 2004) and colourfulness of each picture.
 
     Args:
       truth, predicted: float RGB in 0..1, `[batch, height, width, 3]`, sides of 11 at least.
 
     Returns:
-      `psnr`, `ssim`, `colourfulness` and `colourfulness_truth` for an EstimatorSpec.
+      `psnr`, `ssim` and `colourfulness`, `[batch]` each.
     """
-    mean = tf.compat.v1.metrics.mean
     return {
-        "psnr": mean(tf.image.psnr(truth, predicted, 1.0)),
-        "ssim": mean(tf.image.ssim(truth, predicted, 1.0)),
-        "colourfulness": mean(colourfulness(predicted)),
-        "colourfulness_truth": mean(colourfulness(truth)),
+        "psnr": tf.image.psnr(truth, predicted, 1.0),
+        "ssim": tf.image.ssim(truth, predicted, 1.0),
+        "colourfulness": colourfulness(predicted),
     }
+
+
+def picture_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:
+    """The means over photos of `picture_quality`.
+
+    Args:
+      truth, predicted: see there.
+
+    Returns:
+      These and `colourfulness_truth` for an EstimatorSpec.
+    """
+    figures = picture_quality(truth, predicted)
+    figures["colourfulness_truth"] = colourfulness(truth)
+    return {name: tf.compat.v1.metrics.mean(values) for name, values in figures.items()}
 
 
 def chroma_metrics(truth: tf.Tensor, predicted: tf.Tensor) -> Metrics:

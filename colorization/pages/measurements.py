@@ -63,25 +63,19 @@ def measure_baselines(data: list[str] | Shards, batch_size: int) -> dict[str, di
         total += tf.reduce_sum(tf.reduce_mean(labels["chroma"], axis=[1, 2]), axis=0).numpy()
         count += len(labels["chroma"])
     colours = {"no_colour": np.zeros(2), "mean_colour": total / count}
-    batch_metrics: dict[str, list[list[np.ndarray]]] = {name: [] for name in colours}
+    of_batches: dict[str, list[dict[str, tf.Tensor]]] = {name: [] for name in colours}
     for features, labels in batches():
         truth = to_rgb(features["lightness"], labels["chroma"])
         for name, colour in colours.items():
             chroma = tf.zeros_like(labels["chroma"]) + colour.astype(np.float32)
             picture = to_rgb(features["lightness"], chroma)
-            picture_metrics = [
-                tf.image.psnr(truth, picture, 1.0),
-                tf.image.ssim(truth, picture, 1.0),
-                metrics.colourfulness(picture),
-            ]
-            batch_metrics[name].append([value.numpy() for value in picture_metrics])
-    names = ("psnr", "ssim", "colourfulness")
+            of_batches[name].append(metrics.picture_quality(truth, picture))
     return {
         name: {
-            metric: float(np.mean(np.concatenate(values)))
-            for metric, values in zip(names, zip(*metrics_of_batches, strict=True), strict=True)
+            figure: float(np.mean(np.concatenate([batch[figure] for batch in figures])))
+            for figure in figures[0]
         }
-        for name, metrics_of_batches in batch_metrics.items()
+        for name, figures in of_batches.items()
     }
 
 

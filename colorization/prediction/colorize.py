@@ -56,7 +56,9 @@ class Colorizer:
     errors such warnings would make these photos unreadable.
 
     Attributes:
-      fingerprint: differs where another model, style or saturation would give other pictures.
+      fingerprint: differs where another model, style or saturation would give other pictures. The
+        same for each precision and for a model exported as weights, whose pictures differ from the
+        model's by rounding alone.
     """
 
     def __init__(
