@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from colorization.machine import cores
 from colorization.program import exit_code
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,7 +117,7 @@ def stages(
     decoded = tf.data.Dataset.from_tensor_slices(paths).map(
         lambda path: tf.shape(tf.io.decode_jpeg(tf.io.read_file(path), channels=3)),
         # An epoch is over before AUTOTUNE has found this out.
-        num_parallel_calls=os.cpu_count(),
+        num_parallel_calls=cores(),
     )
     steps = len(paths) // BATCH_SIZE
     # Endless, as in training; what piled up while others were measured is passed over first.
@@ -150,7 +151,7 @@ def stages(
 
 _NAMES = {
     "decode": "bare decoding",
-    "pillow": f"Pillow + scikit-image, {os.cpu_count()} processes",
+    "pillow": f"Pillow + scikit-image, {cores()} processes",
     "straight": "straight from the folder",
     "prepared": "prepared shards",
     "cached": "cached in memory",
@@ -171,7 +172,7 @@ def main() -> None:
     paths = find_photos([options.folder])
     with (
         tempfile.TemporaryDirectory() as folder,
-        multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool,
+        multiprocessing.get_context("spawn").Pool(cores()) as pool,
     ):
         prepared = os.path.join(folder, "prepared")
         preparation = child(_PREPARE, folder=options.folder, output=prepared)
@@ -198,7 +199,7 @@ def main() -> None:
         "prepare_peak_mb": preparation["peak_mb"],
         "first_batch_seconds": first_batch,
     }
-    print(f"{len(paths):,} photos, {os.cpu_count()} cores, {options.repetitions} repetitions")
+    print(f"{len(paths):,} photos, {cores()} cores, {options.repetitions} repetitions")
     print(f"{'':36}{'photos/s':>10}{'x straight':>12}")
     for name, text in _NAMES.items():
         print(f"{text:36}{statistics.median(rates[name]):10.0f}{ratio(name, 'straight'):12.2f}")

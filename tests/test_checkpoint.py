@@ -136,8 +136,10 @@ def test_training_goes_on_from_the_one_before(tmp_path):
     leftover.mkdir()
     (leftover / "part-00000-of-00001.data-00000-of-00001").touch()
     models = {name: text for name, text in contents(tmp_path).items() if name != "checkpoint"}
+    graph = tmp_path / "graph.pbtxt.tmp0123456789abcdef"
+    graph.touch()
     assert resume(str(tmp_path)) == 10
-    assert not leftover.exists()
+    assert not leftover.exists() and not graph.exists()
     assert {n: text for n, text in contents(tmp_path).items() if n != "checkpoint"} == models
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-10")
     listed = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import tensorflow as tf
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import private_folder, remove_left_behind
+from colorization.files import private_folder, remove, remove_left_behind
 from colorization.training import weights
 from colorization.training.model_folder import BEST, CHECKPOINT, LOCK
 
@@ -279,8 +278,10 @@ def resume(model_dir: str) -> int:
     Raises:
       UserError: see `newest_whole`.
     """
-    for leftover in Path(model_dir).glob(f"{CHECKPOINT}-*_temp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    # The second is what TensorFlow leaves on a disk that becomes full.
+    for pattern in (f"{CHECKPOINT}-*_temp", "graph.pbtxt.tmp*"):
+        for leftover in Path(model_dir).glob(pattern):
+            remove(leftover)
     remove_left_behind(Path(model_dir))
     whole = newest_whole(model_dir)
     if whole is None:
