@@ -1,19 +1,50 @@
-"""What of this machine the program may use: in a container, the machine may have much more."""
+"""What of this machine the program may use: in a container or job, the machine may have more."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-# Files with the limits of a container, below this folder, in control groups of version 2 and 1:
-# microseconds of processor time and the period that they are for, and bytes of memory.
+# The folder of the control groups, and the file that says which of them this process is in.
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_PROCESSOR_TIME = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
-_MEMORY = ("memory.max", "memory/memory.limit_in_bytes")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def _limits(controller: str, *files: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
+    """The numbers that limit this process, in its own control group and in all that hold that one.
+
+    A batch system, a service manager or a container sets them in any of these. What a container
+    does not see of its own path is no folder, and is passed over.
+
+    Args:
+      controller: the folder of version 1 that the limits are in.
+      *files: names of the files that state a limit together, of version 2 and of version 1.
+        Without a limit, one says "max", or in version 1 -1 or a number larger than any memory.
+    """
+    groups = {"": "/", controller: "/"}
+    with contextlib.suppress(OSError):
+        own = os.fsdecode(_OWN_GROUPS.read_bytes())
+        # Version 2 has one group for all controllers, in a line that names none.
+        for controllers, path in re.findall(r"^\d+:(.*?):(.*)$", own, re.MULTILINE):
+            groups |= dict.fromkeys(controllers.split(","), path)
+    # Beside groups of version 1, those of version 2 are in a folder of their own.
+    for root, path in (
+        (CONTROL_GROUPS, groups[""]),
+        (CONTROL_GROUPS / "unified", groups[""]),
+        (CONTROL_GROUPS / controller, groups[controller]),
+    ):
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents[: len(group.parts) - len(root.parts)]):
+            for names in files:
+                with contextlib.suppress(OSError, ValueError):
+                    texts = [(folder / name).read_text() for name in names]
+                    yield tuple(map(int, " ".join(texts).split()))
 
 
 def cores() -> int:
@@ -25,22 +56,15 @@ def cores() -> int:
     else:
         count = os.cpu_count()
     count = count or 1
-    for names in _PROCESSOR_TIME:
-        # Without a limit, the file says "max", or -1 in version 1.
-        with contextlib.suppress(OSError, ValueError):
-            texts = ((CONTROL_GROUPS / name).read_text() for name in names)
-            time, period = map(int, " ".join(texts).split())
-            if time > 0 and period > 0:
-                count = min(count, math.ceil(time / period))
+    processor_time = ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    for microseconds, period in _limits("cpu", *processor_time):
+        if microseconds > 0 and period > 0:
+            count = min(count, math.ceil(microseconds / period))
     return count
 
 
 def total_memory() -> int:
-    """Bytes of memory that this process and all beside it in its container may take."""
+    """Bytes of memory that this process may take, with all beside it under the same limit."""
+    limits = _limits("memory", ("memory.max",), ("memory.limit_in_bytes",))
     total = psutil.virtual_memory().total
-    for name in _MEMORY:
-        # Without a limit, the file says "max", or a number larger than any memory in version 1.
-        with contextlib.suppress(OSError, ValueError):
-            limit = int((CONTROL_GROUPS / name).read_text())
-            total = min(total, limit) if limit > 0 else total
-    return total
+    return min([total, *(limit for (limit,) in limits if limit > 0)])
