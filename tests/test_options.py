@@ -178,9 +178,11 @@ def test_shards(monkeypatch):
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "7")
     with pytest.raises(UserError, match="JOB_COMPLETIONS is not"):
         parse("color", words)
+    assert parse("color", [*words, "--shard", "1/2"]).shard == (1, 2)
     monkeypatch.setenv("JOB_COMPLETIONS", "7")
     with pytest.raises(UserError, match="I from 0 to N - 1, not '7/7'"):
         parse("color", words)
+    assert parse("color", [*words, "--shard", "1/2"]).shard == (1, 2)
     monkeypatch.setenv("JOB_COMPLETIONS", "8")
     assert parse("color", words).shard == (7, 8)
     assert parse("color", ["--mode", "prepare", "--input", "x"]).shard == (7, 8)

@@ -116,8 +116,8 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
             )
     require_consistent(values, mode)
     given = frozenset(values)
-    if mode in ("predict", "prepare"):
-        values.setdefault("shard", shard_of_job())
+    if mode in ("predict", "prepare") and "shard" not in values:
+        values["shard"] = shard_of_job()
     subject = "compare" if mode == "compare" else model
     values.setdefault("model_dir", f"models/{subject}")
     outputs = {"prepare": "data/prepared", "export": f"exports/{model}"}
