@@ -305,8 +305,9 @@ def _lock_held(file: Path, busy: str, seconds: float) -> Iterator[bool]:
     Raises:
       UserError: `busy`; another process has held the lock for so many seconds.
     """
-    # A thread-local lock could be taken by two threads of this process.
-    lock = FileLock(file, thread_local=False)
+    # A thread-local lock could be taken by two threads of this process. Without locks of the file
+    # system, filelock would take a file for one, which outlives a process that is killed.
+    lock = FileLock(file, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
