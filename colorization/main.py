@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Variables that a run sets. A notebook, which runs other programs afterwards, gets back its own.
 _VARIABLES = (
     *("KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "TF_XLA_FLAGS"),
-    "OPENBLAS_NUM_THREADS",
+    *("OPENBLAS_NUM_THREADS", "TF_FORCE_GPU_ALLOW_GROWTH"),
 )
 
 

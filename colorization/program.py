@@ -79,6 +79,9 @@ def import_tensorflow(verbose: bool) -> None:
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     # Threads of NumPy's matrix products keep waiting busily for work, long after small ones.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # TensorFlow would take nearly all memory of each GPU that it sees, used or not, and leave none
+    # to programs beside it.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if verbose:
         with _without_keras():
             import tensorflow as tf

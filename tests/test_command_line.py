@@ -62,6 +62,9 @@ def refused(result, *words):
 BRIEF = ("--save_checkpoints_steps", "100", "--half_size_share", "0")
 SMALL = (*BRIEF, "--global_channels", "3")
 
+# Whether TensorFlow takes the memory of GPUs as it needs it, rather than nearly all at once.
+ALLOW_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+
 # What notebooks and other programs leave in the environment.
 OF_OTHERS = {
     "KERAS_BACKEND": "torch",
@@ -125,12 +128,26 @@ def test_a_notebook_has_its_environment_after_a_run(run_here, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "IPython", sys)
     for name, value in OF_OTHERS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    for name in ("OPENBLAS_NUM_THREADS", ALLOW_GROWTH, "TF_XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     arguments = ("--mode", "train", "--train_data", "missing.jpg", "--xla")
     refused(run_here("color_global.py", *arguments, folder=tmp_path), "missing.jpg")
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "seen"), [({}, "true"), ({ALLOW_GROWTH: "false"}, "false")]
+)
+def test_runs_leave_gpu_memory_to_others(run_here, tmp_path, monkeypatch, environment, seen):
+    monkeypatch.delenv(ALLOW_GROWTH, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        "colorization.modes.gallery.run", lambda *_: print(os.environ[ALLOW_GROWTH])
+    )
+    result = run_here("color_global.py", "--mode", "gallery", folder=tmp_path)
+    assert result.stdout == f"{seen}\n"
 
 
 def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
