@@ -17,7 +17,7 @@ from platforms import HANG, any_names, link, movable
 from predicting import contents, names, pixels, read_finished
 
 import color_global
-from colorization.data.photo_files import file_version
+from colorization.data.photo_files import file_version, size_and_time
 from colorization.data.places import in_shard
 from colorization.errors import UserError
 from colorization.files import atomic_write
@@ -290,6 +290,36 @@ def test_photos_that_were_remote_when_they_were_coloured_stay_finished(
     capsys.readouterr()
     run_predict("--input", photo)
     assert "Skipping 1 finished photo;" in capsys.readouterr().out
+
+
+def test_the_disk_is_asked_for_several_photos_at_once(
+    run_predict, photos, tmp_path, monkeypatch, capsys
+):
+    """On a network share or in a bucket, one photo after the other would take hours."""
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(map(str, photos.glob("colour*.png"))))
+    run_predict("--input", listed)
+    together, asked = threading.Barrier(2), set()
+
+    def waiting(name, function):
+        def call(path, *rest, **settings):
+            if Path(path).name.startswith("colour"):
+                together.wait(HANG)
+                asked.add(name)
+            return function(path, *rest, **settings)
+
+        return call
+
+    names = ("isdir", "lexists", "exists", "realpath")
+    for name in names:
+        monkeypatch.setattr(f"os.path.{name}", waiting(name, getattr(os.path, name)))
+    monkeypatch.setattr(
+        "colorization.prediction.results.size_and_time", waiting("time", size_and_time)
+    )
+    capsys.readouterr()
+    run_predict("--input", listed)
+    assert "Skipping 2 finished photos;" in capsys.readouterr().out
+    assert asked == {*names, "time"}
 
 
 def test_one_run_at_a_time_writes_to_a_folder(run_predict, photos, tmp_path):

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from colorization.data.in_threads import in_threads
 from colorization.data.places import photo_id
 from colorization.texts import as_utf_8
 
@@ -29,7 +30,7 @@ def listed_paths(text: bytes, folder: str) -> list[str]:
       text: content of the list.
       folder: the list's own folder, which relative paths start from.
     """
-    paths = (_path(line, folder) for line in _lines(text))
+    paths = in_threads(lambda line: _path(line, folder), _lines(text))
     return [path for path in paths if path is not None]
 
 

@@ -9,10 +9,12 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from colorization.data.companions import is_companion_folder, without_companions
 from colorization.data.file_system import file_system
+from colorization.data.in_threads import in_threads
 from colorization.data.lists import address_of_file, listed_paths
 from colorization.data.own_results import OwnResults
 from colorization.data.photo_files import first_bytes, is_readable, may_be_photo
@@ -161,7 +163,8 @@ def _expand(source: str, films: bool) -> list[_NamedPath]:
     if source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
             lines = listed_paths(file.read(), os.path.dirname(source))
-        return [_NamedPath(line, "://" not in line and os.path.isdir(line)) for line in lines]
+        are_folders = in_threads(lambda line: "://" not in line and os.path.isdir(line), lines)
+        return list(map(_NamedPath, lines, are_folders))
     if files.exists(source):
         return [_NamedPath(source)]
     if not glob.has_magic(source):
@@ -278,12 +281,12 @@ def _photos_among(paths: Sequence[str], root: str, films: bool) -> list[str]:
         for folder, names in by_folder.items()
         if not _in_companion_folder(folder, root)
     }
-    return [
+    alone = [
         path
         for path in paths
         if os.path.basename(path) in photo_names.get(os.path.dirname(path), ())
-        and may_be_photo(path, films)
     ]
+    return list(compress(alone, in_threads(lambda path: may_be_photo(path, films), alone)))
 
 
 def _in_companion_folder(folder: str, root: str) -> bool:

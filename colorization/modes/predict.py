@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from colorization.console import command_line, print_error, progress_bar
 from colorization.data import lab_planes
+from colorization.data.in_threads import in_threads
 from colorization.data.photo_files import Version, file_version, films_among
 from colorization.data.photos import find_places
 from colorization.data.places import in_shard, photo_id, places_in_common_folder
@@ -78,11 +78,20 @@ def run(network: Network, options: Options) -> None:
     with claimed(output, options.shard):
         known_pictures = read_known(output)
         finished = existing(known_pictures, output)
-        with _reading_once(len(places)) as version_of:
+        version_of = functools.cache(file_version)
+        with _comparing(len(places)) as bar:
+
+            def counted_version(path: str) -> Version:
+                version = version_of(path)
+                bar.update(version_of.cache_info().currsize - bar.n)
+                return version
+
             # Names come from the photos of all shards, so that none depends on what other machines
             # do.
-            names = picture_names(places, options.format, known_pictures, all_films, version_of)
-            unfinished = _unfinished(paths, names, finished, options, hints, version_of)
+            names = picture_names(
+                places, options.format, known_pictures, all_films, counted_version
+            )
+        unfinished = _unfinished(paths, names, finished, options, hints, version_of)
         _say_which_names_change(places, names)
         # Photos come first, because a film may take all night.
         if photos:
@@ -296,17 +305,9 @@ def _hints(places: dict[str, str], films: Collection[str], options: Options) -> 
     return {paths[0]: hints}
 
 
-@contextlib.contextmanager
-def _reading_once(total: int) -> Iterator[Callable[[str], Version]]:
-    """Reads versions of photos and films, which takes long in large folders, once for each path."""
-    with progress_bar(total, "comparing with before", " photos", delay=1, leave=False) as bar:
-
-        @functools.cache
-        def version_of(path: str) -> Version:
-            bar.update()
-            return file_version(path)
-
-        yield version_of
+def _comparing(total: int) -> tqdm:
+    """A bar for photos and films that are compared with those of earlier runs."""
+    return progress_bar(total, "comparing with before", " photos", delay=1, leave=False)
 
 
 def _unfinished(
@@ -349,7 +350,15 @@ def _unfinished(
             # The error is reported when the photo is coloured.
             return False
 
-    return {path for path in paths if options.overwrite or not is_finished(path)}
+    if options.overwrite:
+        return set(paths)
+    with _comparing(len(paths)) as bar:
+        unfinished = set()
+        for path, has_picture in zip(paths, in_threads(is_finished, paths), strict=True):
+            bar.update()
+            if not has_picture:
+                unfinished.add(path)
+        return unfinished
 
 
 def _say_what_is_skipped(noun: str, skipped: list[Finished], made: Mapping[str, str]) -> None:
@@ -371,7 +380,7 @@ def _say_what_is_skipped(noun: str, skipped: list[Finished], made: Mapping[str, 
 
 def _say_what_is_bare(finished: list[str], output: Path) -> None:
     """Says how many finished pictures have no gray one beside them, as with `--keep predicted`."""
-    bare = sum(not os.path.exists(output / "gray" / name) for name in finished)
+    bare = len(finished) - sum(in_threads(os.path.exists, [output / "gray" / n for n in finished]))
     if bare:
         print(
             f"Of these, {bare:,} have no gray picture beside them, so that the page shows them "

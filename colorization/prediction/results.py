@@ -16,10 +16,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from colorization.data.in_threads import in_threads
 from colorization.data.own_results import (
     BEGUN,
     FINISHED,
@@ -174,11 +176,9 @@ def read_scores(output: Path) -> dict[str, dict[str, float]]:
 
 def existing(records: Mapping[str, Finished | None], output: Path) -> dict[str, Finished]:
     """The pictures of this program that still exist."""
-    return {
-        name: picture
-        for name, picture in records.items()
-        if picture and os.path.exists(output / "predicted" / name)
-    }
+    pictures = {name: picture for name, picture in records.items() if picture}
+    paths = [output / "predicted" / name for name in pictures]
+    return dict(compress(pictures.items(), in_threads(os.path.exists, paths)))
 
 
 def read_known(output: Path) -> dict[str, Finished | None]:
@@ -267,14 +267,17 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     """
     results = OwnResults()
 
-    def is_result(path: str) -> bool:
+    def real_path(path: str) -> str:
         # A list of photos may hold zero bytes, on which `realpath` fails; no file has such a name.
-        if "\0" in path:
-            return False
-        folder = results.folder_of(os.path.realpath(photo_id(path)).replace(os.sep, "/"))
+        real = "" if "\0" in path else os.path.realpath(photo_id(path))
+        return real.replace(os.sep, "/")
+
+    def is_result(real: str) -> bool:
+        folder = results.folder_of(real)
         return bool(folder) and output.exists() and os.path.samefile(folder, output)
 
-    photos = [path for path in paths if not is_result(path)]
+    real_paths = in_threads(real_path, paths)
+    photos = [path for path, real in zip(paths, real_paths, strict=True) if not is_result(real)]
     if not photos:
         raise UserError(
             f"no photos but the pictures in {output}; name others or choose another --output"
