@@ -273,15 +273,40 @@ def test_a_deleted_checkpoint_does_not_replace_the_best(tmp_path):
     save(folder, 1, 2)
     baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
     first, second = f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-2"
-    assert keep_if_best(folder, first, {"loss": 1.0, "global_step": 1, **baselines}) == 0
+    assert keep_if_best(folder, first, {"loss": 1.0, "global_step": 1, **baselines}, True) == 0
     for path in files_of(folder, 2):
         path.unlink()
-    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}) == 1
+    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}, True) == 1
     assert best_checkpoint(folder) == os.path.join(folder, "best", "model.ckpt-1")
     # There is no best one yet.
     shutil.rmtree(tmp_path / "best")
-    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}) == 0
+    assert keep_if_best(folder, second, {"loss": 0.5, "global_step": 2, **baselines}, True) == 0
     assert best_checkpoint(folder) == first
+
+
+def test_photos_that_cannot_be_read_for_a_moment_do_not_cost_the_best(tmp_path, caplog):
+    folder = str(tmp_path)
+
+    def best_after(step, loss, photos, is_complete=True):
+        """The step of the best checkpoint, and the number of evaluations since."""
+        figures = {"loss": loss, "global_step": step, "ab_rmse_no_colour": 9.0}
+        figures["loss_no_colour"] = 2.0 + photos
+        save(folder, step)
+        since = keep_if_best(folder, f"{folder}/model.ckpt-{step}", figures, is_complete)
+        (index,) = (tmp_path / "best").glob("*.index")
+        return int(index.stem.rpartition("-")[2]), since
+
+    # One of twelve photos is damaged from the beginning.
+    assert best_after(1, 0.1, 11, False) == (1, 0)
+    assert best_after(2, 0.2, 11, False) == (1, 1)
+    assert best_after(3, 0.3, 10, False) == (1, 1)
+    assert "step 3 was measured without photos" in caplog.text
+    assert best_after(4, 0.2, 11, False) == (1, 2)
+    assert best_after(5, 0.3, 10, False) == (1, 2)
+    # Another one does not come back, and then there are others.
+    assert best_after(6, 0.4, 10, False) == (6, 0)
+    assert best_after(7, 0.3, 10, False) == (7, 0)
+    assert best_after(8, 0.5, 20) == (8, 0)
 
 
 @pytest.mark.parametrize("reading", [1, 2])
@@ -290,14 +315,13 @@ def test_a_best_checkpoint_that_is_replaced_while_it_is_read(tmp_path, monkeypat
     folder = str(tmp_path)
     save(folder, 1, 2, 3)
     baselines = {"loss_no_colour": 2.0, "ab_rmse_no_colour": 9.0}
-    keep_if_best(folder, f"{folder}/model.ckpt-1", {"loss": 1.0, "global_step": 1, **baselines})
+    worse, better = ({"loss": 1.5 - n / 2, "global_step": n, **baselines} for n in (1, 2))
+    keep_if_best(folder, f"{folder}/model.ckpt-1", worse, True)
     read, readings = tf.train.load_checkpoint, itertools.count(1)
 
     def load(prefix):
         if next(readings) == reading:
-            keep_if_best(
-                folder, f"{folder}/model.ckpt-2", {"loss": 0.5, "global_step": 2, **baselines}
-            )
+            keep_if_best(folder, f"{folder}/model.ckpt-2", better, True)
         return read(prefix)
 
     monkeypatch.setattr(tf.train, "load_checkpoint", load)

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -248,6 +249,31 @@ def test_remembered_photos_are_not_opened_again(photo_folder):
         features, _ = next(found)
     assert sorted(features["path"].numpy()) == [os.fsencode(path) for path in paths]
     del found
+
+
+def test_photos_to_test_on_are_opened_once_if_they_fit_into_memory(photo_folder, monkeypatch):
+    """But for those that could not be opened."""
+    folder = photo_folder(4, gray=1)
+    paths = find_photos([str(folder)])
+    hidden = (folder / "colour1.png").rename(folder / "hidden")
+    memory, report = {}, Report(5)
+
+    def measured():
+        return list(eval_dataset(paths, 3, report, memory=memory).as_numpy_iterator())
+
+    assert [len(features["path"]) for features, _ in measured()] == [3]
+    assert (report.usable, len(report.unreadable)) == (3, 1)
+    shutil.copy(hidden, folder / "colour1.png")
+    found, again = measured(), list(eval_dataset(paths, 3, Report(5)).as_numpy_iterator())
+    assert (str(report), len(memory)) == ("4 photos, 1 gray left out, 0 unreadable", 5)
+    for path in folder.iterdir():
+        path.unlink()
+    for batches in (found, measured()):
+        for part, name in ((0, "path"), (0, "lightness"), (1, "chroma")):
+            np.testing.assert_array_equal(joined(batches, part, name), joined(again, part, name))
+    monkeypatch.setattr(dataset, "TEST_SHARE_OF_MEMORY", 0.0)
+    with pytest.raises(UserError, match="3 of 5"), report.as_user_error():
+        measured()
 
 
 def test_every_kind_of_photo_at_once(tmp_path, colourful):

@@ -65,7 +65,7 @@ def made(tmp_path_factory):
         tf.compat.v1.train.Saver().save(session, f"{folder}/model.ckpt", global_step=0)
     copy_settings(str(folder), folder / "best")
     figures = {"loss": 1.0, "global_step": 0, "saturation": 1.25}
-    kept = keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures)
+    kept = keep_if_best(str(folder), f"{folder}/model.ckpt-0", figures, True)
     assert kept == 0
     return folder
 

@@ -15,9 +15,9 @@ import tensorflow as tf
 from PIL import Image
 from platforms import HANG, movable
 
-from colorization.data import held_out
+from colorization.data import held_out, lab_planes, photo_files
 from colorization.data.prepare import prepare
-from colorization.errors import UserError
+from colorization.errors import UnreadablePhoto, UserError
 from colorization.modes import evaluate, train
 from colorization.options import parse
 from colorization.training import checkpoint, cluster, event_log, training
@@ -63,7 +63,7 @@ def step_of(path):
     return int(tf.train.load_variable(str(path), "global_step"))
 
 
-def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
+def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     best = folder / "best"
     run("--save_checkpoints_steps", 1, "--learning_rate", 0.02, steps=2)
@@ -89,8 +89,22 @@ def test_the_best_checkpoint_is_kept_and_measured(run, tmp_path):
     measured = json.loads((folder / "evaluation.json").read_text())
     assert measured["loss"] == pytest.approx(kept["loss"], 1e-5)
     assert measured["checkpoint"] == chosen
+    # One of the photos to test on cannot be read for a moment.
+    with monkeypatch.context() as patch:
+        patch.setattr(lab_planes, "read_file", refusing(tmp_path / "test" / "colour0.png"))
+        run("--learning_rate", 50, steps=4)
+    assert checkpoint.best_checkpoint(str(folder)) == chosen
     next(best.glob("*.data*")).write_bytes(b"")
     assert checkpoint.best_checkpoint(str(folder)) == checkpoint.latest_checkpoint(str(folder))
+
+
+def refusing(photo):
+    def read(path):
+        if path == str(photo):
+            raise UnreadablePhoto("input/output error")
+        return photo_files.read_file(path)
+
+    return read
 
 
 def watched(folder):

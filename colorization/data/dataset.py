@@ -24,6 +24,8 @@ from colorization.machine import total_memory
 
 # Share of the memory that all sheets must fit into to stay in memory after their first epoch.
 CACHE_SHARE_OF_MEMORY = 0.25
+# Likewise for those of photos to test on, which stay from one evaluation to the next.
+TEST_SHARE_OF_MEMORY = 0.0625
 
 _PHOTOS_AT_A_TIME = 8
 
@@ -66,6 +68,7 @@ def _opened(
             if color_only:
                 report.require_readable()
             return None
+        report.add_readable(path)
         if color_only and kind != "colour":
             report.add_without_color(path, kind)
             return None
@@ -165,8 +168,8 @@ def _prepared(records: tf.data.Dataset) -> tf.data.Dataset:
     return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _fits_into_memory(photos: int) -> bool:
-    return photos * math.prod(SHEET_SHAPE) <= CACHE_SHARE_OF_MEMORY * total_memory()
+def _fits_into_memory(photos: int, share: float) -> bool:
+    return photos * math.prod(SHEET_SHAPE) <= share * total_memory()
 
 
 def _cropped_from(
@@ -174,6 +177,21 @@ def _cropped_from(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`lab_planes.cropped` of the sheets at some positions in memory."""
     return lab_planes.cropped([memory[position] for position in positions.tolist()], randoms)
+
+
+def _sheets_from(
+    memory: Mapping[int, np.ndarray], opened: tf.data.Dataset, batch_size: int
+) -> tf.data.Dataset:
+    """Batches `(sheets, paths)` from those of `(positions, paths)` in memory."""
+
+    def load(positions: np.ndarray) -> np.ndarray:
+        return np.array([memory[position] for position in positions.tolist()], np.uint8)
+
+    def load_all(positions: tf.Tensor, paths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sheets = tf.numpy_function(load, [positions], tf.uint8)
+        return tf.ensure_shape(sheets, [None, *SHEET_SHAPE]), paths
+
+    return opened.rebatch(batch_size).map(load_all, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _to_lightness(encoded: tf.Tensor) -> tf.Tensor:
@@ -236,7 +254,7 @@ def _planes_to_crop(
         batches = _prepared(_records(data, report, seed).repeat()).batch(batch_size)
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
-        if _fits_into_memory(len(data)):
+        if _fits_into_memory(len(data), CACHE_SHARE_OF_MEMORY):
             memory: dict[int, np.ndarray | None] = {}
             batches = _opened(data, indices, report, True, memory)
             crop = partial(_cropped_from, memory)
@@ -302,14 +320,22 @@ def eval_dataset(
     *,
     aged: float | None = None,
     class_names: Sequence[str] = (),
+    memory: dict[int, np.ndarray | None] | None = None,
 ) -> tf.data.Dataset:
     """Whole photos, once each in the order of `data`; batches as in `train_dataset`.
 
     The last batch may be smaller. A share `aged` of the photos, always the same ones, looks like
-    old prints.
+    old prints. Between several evaluations, a `memory` keeps the sheets of photos if all fit into
+    it, so that all evaluations are of the same photos; those that could not be opened are tried
+    again.
     """
     if isinstance(data, Shards):
         batches = _prepared(_records(data, report, None)).batch(batch_size)
+    elif memory is not None and _fits_into_memory(len(data), TEST_SHARE_OF_MEMORY):
+        for position in [key for key in list(memory) if data[key] in report.unreadable]:
+            del memory[position]
+        opened = _opened(data, tf.data.Dataset.range(len(data)), report, True, memory)
+        batches = _sheets_from(memory, opened, batch_size)
     else:
         opened = _opened(data, tf.data.Dataset.range(len(data)), report, True)
         batches = opened.rebatch(batch_size)

@@ -31,7 +31,7 @@ class Report:
       problem: the error that stopped the reading, if any; see `as_user_error`.
       gray: paths of the photos left out because they have no colour.
       toned: paths of those left out because their colour is that of a toned print.
-      unreadable: path -> reason for the photos that could not be opened.
+      unreadable: path -> reason for the photos that could not be opened when last tried.
     """
 
     def __init__(self, total: int, what: str = "photos"):
@@ -55,6 +55,12 @@ class Report:
         if not was_known:
             outcome = "left out of" if in_part else "skipped"
             _log.warning("%s %s: %s", outcome, printable(path), reason)
+
+    def add_readable(self, path: str) -> None:
+        """Records that a photo has been opened, which may have failed before."""
+        if path in self.unreadable:
+            with self._lock:
+                self.unreadable.pop(path, None)
 
     def stop(self, problem: UserError) -> NoReturn:
         """Ends the reading for a reason that the user should hear."""

@@ -241,7 +241,7 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
     for photos in (train, test):
         split.require_usable(photos)
     test_report = Report(len(test), "photos to test on")
-    return Photos(train, Report(len(train))), Photos(test, test_report)
+    return Photos(train, Report(len(train)), {}), Photos(test, test_report, {})
 
 
 @contextlib.contextmanager

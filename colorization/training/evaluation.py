@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -15,8 +16,14 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 # The step of the newest checkpoint that was evaluated, whether it is the best one or not.
 _EVALUATED_STEP = "evaluated_step"
+# The error of a colourless guess in the newest evaluation, where photos were missing from it.
+_INCOMPLETE = "incomplete_loss_no_colour"
 # Least and most measured saturation that is applied, because an untrained model measures nonsense.
 SATURATION_LIMITS = 0.5, 2.0
+# Differences between errors of a colourless guess that are no other photos.
+_ROUNDING = 1e-4
+
+_log = logging.getLogger(__name__)
 
 
 def stored_evaluation(folder: Path) -> dict[str, float] | None:
@@ -44,20 +51,25 @@ def best_evaluation(model_dir: Path) -> dict[str, float] | None:
 def same_photos(first: dict[str, float], second: dict[str, float]) -> bool:
     """Whether two evaluations used the same photos, judged by the errors of a colourless guess."""
     return all(
-        math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=1e-4)
+        math.isclose(first.get(name, math.nan), second.get(name, math.nan), rel_tol=_ROUNDING)
         for name in ("loss_no_colour", "ab_rmse_no_colour")
     )
 
 
-def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> int:
+def keep_if_best(
+    model_dir: str, checkpoint: str, metrics: dict[str, Any], is_complete: bool
+) -> int:
     """Copies a checkpoint into `best` if its evaluation loss is the lowest so far.
 
-    An earlier best on other test photos does not count.
+    An earlier best on other test photos does not count. But an evaluation that lacks photos which
+    could not be opened does not replace a best one with others: they may lie on a disk that is away
+    for a moment. It does if it lacks the same photos as the evaluation before.
 
     Args:
       model_dir: folder of the model.
       checkpoint: prefix of the one evaluated.
       metrics: of the evaluation, `loss` and `global_step` among them.
+      is_complete: whether all photos could be opened.
 
     Returns:
       Number of evaluations since the best one. It is 0 if this is the best one, or if there is
@@ -67,7 +79,17 @@ def keep_if_best(model_dir: str, checkpoint: str, metrics: dict[str, Any]) -> in
     figures = {name: float(value) for name, value in metrics.items()}
     evaluated = {_EVALUATED_STEP: figures["global_step"]}
     best = stored_evaluation(folder)
+    before = best.pop(_INCOMPLETE, math.nan) if best else math.nan
     if best and not same_photos(best, figures):
+        guess = figures.get("loss_no_colour", math.nan)
+        if not is_complete and not math.isclose(before, guess, rel_tol=_ROUNDING):
+            _log.warning(
+                "step %d was measured without photos that cannot be read, so that it is not "
+                "compared with the best checkpoint",
+                figures["global_step"],
+            )
+            write_json(folder / EVALUATION, {**best, _INCOMPLETE: guess})
+            return int(best["evaluations_since"])
         best = None
     is_best = best is None or figures["loss"] < best["loss"]
     if not (is_best and _copy(checkpoint, folder)):

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from colorization.data import dataset, held_out
@@ -54,10 +55,17 @@ _HYPERPARAMETERS = (
 
 
 class Photos(NamedTuple):
-    """Photos to make a data set from, and the report that reading it fills in."""
+    """Photos to make data sets from.
+
+    Attributes:
+      data: where they lie.
+      report: what reading them fills in.
+      memory: what is kept of them from one data set to the next.
+    """
 
     data: list[str] | Shards
     report: Report
+    memory: dict[int, np.ndarray | None]
 
 
 @contextlib.contextmanager
@@ -181,7 +189,7 @@ class _Training:
         self._estimator, self._options, self._task = estimator, options, task
         self._train, self._test = train, test
         self._on_first_checkpoint = on_first_checkpoint
-        self._best = _BestCheckpoint()
+        self._best = _BestCheckpoint(test.report)
 
     def at_half_size(self, trained_steps: int) -> int:
         """Trains the steps at half size; returns the number of steps trained by then."""
@@ -310,7 +318,11 @@ class _Training:
         is_evaluator = self._task.task_type == "evaluator"
         return tf_estimator.EvalSpec(
             lambda: dataset.eval_dataset(
-                test.data, options.batch_size, test.report, class_names=options.class_names
+                test.data,
+                options.batch_size,
+                test.report,
+                class_names=options.class_names,
+                memory=test.memory,
             ),
             steps=None,
             hooks=[
@@ -356,7 +368,9 @@ class _BestCheckpoint(tf_estimator.Exporter):
 
     name = "best"
 
-    def __init__(self) -> None:
+    def __init__(self, report: Report) -> None:
+        """Initializes the exporter; `report` is on the photos of each evaluation."""
+        self._report = report
         self._evaluations_since = 0
         self._evaluations_counted = math.inf
 
@@ -368,7 +382,9 @@ class _BestCheckpoint(tf_estimator.Exporter):
         folder = Path(estimator.model_dir)
         copy_settings(estimator.model_dir, folder / BEST)
         held_out.copy(folder / HELD_OUT, folder / BEST / HELD_OUT)
-        self._evaluations_since = keep_if_best(estimator.model_dir, checkpoint_path, eval_result)
+        self._evaluations_since = keep_if_best(
+            estimator.model_dir, checkpoint_path, eval_result, not self._report.unreadable
+        )
         self._evaluations_counted += 1
 
     def count_anew(self) -> None:
