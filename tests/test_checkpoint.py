@@ -1,5 +1,6 @@
 """A model folder's checkpoints: the latest, the best, damaged ones and those of killed runs."""
 
+import errno
 import itertools
 import json
 import logging
@@ -307,6 +308,26 @@ def test_photos_that_cannot_be_read_for_a_moment_do_not_cost_the_best(tmp_path, 
     assert best_after(6, 0.4, 10, False) == (6, 0)
     assert best_after(7, 0.3, 10, False) == (7, 0)
     assert best_after(8, 0.5, 20) == (8, 0)
+
+
+def test_a_best_checkpoint_that_somebody_reads_is_removed_later(tmp_path, monkeypatch):
+    """Windows removes no file that is open."""
+    save(str(tmp_path), 1, 2, 3)
+
+    def steps_after(step):
+        figures = {"loss": 1 / step, "global_step": step}
+        keep_if_best(str(tmp_path), f"{tmp_path}/model.ckpt-{step}", figures, True)
+        assert best_checkpoint(str(tmp_path)).endswith(f"best/model.ckpt-{step}")
+        return sorted(int(path.stem[-1]) for path in (tmp_path / "best").glob("*.index"))
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(errno.EACCES, "used by another process", str(path))
+
+    assert steps_after(1) == [1]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert steps_after(2) == [1, 2]
+    assert steps_after(3) == [3]
 
 
 @pytest.mark.parametrize("reading", [1, 2])

@@ -30,7 +30,7 @@ from PIL import Image
 from colorization.console import progress_bar
 from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
-from colorization.files import atomic_write, write_file
+from colorization.files import atomic_write, remove, write_file
 from colorization.films.source import poster
 from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
@@ -277,7 +277,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[st
     for file in _files(folder / THUMBNAILS):
         path = folder / THUMBNAILS / file
         if is_thumbnail(file) and path.stem not in in_use[path.parent.name, path.suffix]:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _view(folder: Path, kind: str, name: str) -> _View | None:

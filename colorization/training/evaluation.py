@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from colorization.files import atomic_write, read_note, write_json
+from colorization.files import atomic_write, read_note, remove, write_json
 from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 # The step of the newest checkpoint that was evaluated, whether it is the best one or not.
@@ -102,10 +102,10 @@ def keep_if_best(
     best_prefix = str(folder / name)
     tf.compat.v1.train.update_checkpoint_state(str(folder), best_prefix, [best_prefix])
     write_json(folder / EVALUATION, {**figures, "evaluations_since": 0, **evaluated})
-    # Earlier best checkpoints are removed.
+    # Earlier best checkpoints are removed, or remain until the next time if somebody reads them.
     for file in folder.glob(f"{CHECKPOINT}-*"):
         if not file.name.startswith(f"{name}."):
-            file.unlink()
+            remove(file)
     return 0
 
 
