@@ -139,6 +139,14 @@ def test_exif_data_that_are_nonsense_are_left_out_which_is_said(kind, nonsense, 
     assert ["left out" in note for note in photo.notes] == [True]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_xmp_data_tell_how_a_tiff_picture_lies(dtype, colourful):
+    values = colourful(8, 6).astype(dtype) * (np.iinfo(dtype).max // 255)
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    photo = decode(tiff(values, photometric="rgb", extratags=[(700, "B", len(xmp), xmp, True)]))
+    np.testing.assert_array_equal(photo.pixels, np.rot90(colourful(8, 6), -1))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_xmp_data_tell_how_a_picture_with_nonsense_beside_it_lies(kind, colourful):
     picture = Image.fromarray(colourful(20, 30))

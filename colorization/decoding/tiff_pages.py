@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import re
 import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
@@ -26,6 +27,8 @@ _PLAIN_TAGS = (
 )
 # Tags that point to the camera's settings and position, and to interoperability data.
 _EXIF_TAGS = (IFD.Exif, IFD.GPSInfo, IFD.Interop)
+# The orientation in XMP data, which counts where the tag is missing.
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 # Bits of the tag for subfiles: a reduced copy, and a mask.
 _REDUCED, _MASK = 1, 4
 # The value of TIFF 5.0's tag for subfiles for a reduced copy.
@@ -190,6 +193,11 @@ def exif(data: bytes) -> Image.Exif:
             exif_data.endian, exif_data.bigtiff = order, is_big
             directory = int.from_bytes(data[pointer], _ORDERS[order])
             exif_data.load_from_fp(io.BytesIO(data), directory)
+    # As Pillow does for what it reads.
+    xmp = exif_data.get(Base.XMLPacket)
+    stated = _XMP_ORIENTATION.search(xmp) if isinstance(xmp, bytes) else None
+    if stated and Base.Orientation not in exif_data:
+        exif_data[Base.Orientation] = int(stated[1])
     return exif_data
 
 
