@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import hashlib
 import os
 import re
 import shutil
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterable
@@ -15,7 +17,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from platforms import any_names
 
@@ -340,6 +344,34 @@ def test_thumbnails_are_small_upright_and_keep_transparency(tmp_path):
         "deep.png": ("JPEG", "L", (320, 320)),
         "print.jpg": ("JPEG", "RGB", (320, 160)),
     }
+
+
+@pytest.mark.parametrize("byte_order", "<>")
+def test_grays_of_16_bits_have_thumbnails_of_their_lightness(tmp_path, byte_order):
+    gray = np.linspace(0, 65535, 300 * 200).reshape(300, 200).astype(f"{byte_order}u2")
+    (tmp_path / "predicted").mkdir()
+    tifffile.imwrite(tmp_path / "predicted" / "deep.tif", gray, byteorder=byte_order)
+    page = Page(write_gallery(tmp_path, "color", {}))
+    with Image.open(page.file(page.entries["deep.tif"]["images"]["predicted"]["src"])) as small:
+        assert np.abs(np.asarray(small, np.float32) - gray / 257).max() < 3
+
+
+def test_large_pictures_wait_for_memory(tmp_path, monkeypatch):
+    for number in range(4):
+        add(tmp_path, f"{number}.jpg")
+    monkeypatch.setattr("colorization.prediction.memory_budget.total_memory", lambda: 1)
+    monkeypatch.setattr(gallery, "cores", lambda: 4)
+    make, two, met = gallery.thumbnail, threading.Barrier(2), []
+
+    def noted(*arguments):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(two.wait(timeout=0.2))
+        return make(*arguments)
+
+    monkeypatch.setattr(gallery, "thumbnail", noted)
+    page = Page(write_gallery(tmp_path, "color", {}))
+    assert len(page.entries) == 4
+    assert two.broken and not met
 
 
 def test_nothing_temporary_is_left_even_when_writing_fails(tmp_path, monkeypatch):

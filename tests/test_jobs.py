@@ -11,6 +11,7 @@ from platforms import HANG
 from serving import colorize, gradio_client, post, stream, wait_for
 
 from colorization.prediction.colorize import Colorizer
+from colorization.prediction.memory_budget import MemoryBudget
 
 pytest_plugins = ["serving_fixtures"]
 
@@ -59,6 +60,24 @@ def test_a_cancelled_job_takes_no_other_along(client, photos, monkeypatch):
     ended.set()
     for job in running[1:5]:
         assert job.result(timeout=300)[1] == {}
+
+
+def test_jobs_on_large_photos_wait_for_memory(client, photos, monkeypatch):
+    taken, predict, two, met = MemoryBudget.taken, Colorizer.predict, threading.Barrier(2), []
+
+    def noted(*arguments):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(two.wait(timeout=0.5))
+        return predict(*arguments)
+
+    # As if each photo needed more than there is, with which it goes ahead alone.
+    monkeypatch.setattr(MemoryBudget, "taken", lambda memory, _: taken(memory, 2**60))
+    monkeypatch.setattr(Colorizer, "predict", noted)
+    files = [gradio_client.handle_file(photos[0])]
+    submitted = [client.submit(files, api_name="/colorize") for _ in range(2)]
+    for job in submitted:
+        assert job.result(timeout=HANG)[1] == {}
+    assert two.broken and not met
 
 
 def full_disk(self, *_):

@@ -34,6 +34,7 @@ from colorization.files import atomic_write, remove, write_file
 from colorization.films.source import poster
 from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
+from colorization.prediction.memory_budget import MemoryBudget
 from colorization.prediction.picture_names import thumbnail_name
 from colorization.prediction.results import read_scores
 
@@ -41,6 +42,8 @@ from colorization.prediction.results import read_scores
 PORTION = 1000
 
 THUMBNAIL_SIDE = 320
+# Most memory that a picture takes until it is reduced: with copies in colour and with opacity.
+_BYTES_PER_PIXEL = 12
 # Captions of the pictures in each of `own_results.VIEWS`.
 _CAPTIONS = {
     "gray": "Gray",
@@ -253,14 +256,14 @@ def _natural_key(name: str) -> str:
 
 def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, _View]]]:
     """Makes the thumbnails of each NAME; in the end, removes those whose picture is gone."""
+    memory = MemoryBudget.of_pictures()
 
     def view(name: str) -> dict[str, _View]:
-        views = {kind: _view(folder, kind, name) for kind in VIEWS}
+        views = {kind: _view(folder, kind, name, memory) for kind in VIEWS}
         return {kind: view for kind, view in views.items() if view}
 
     in_use = defaultdict(set)
-    # Threads help, because Pillow decodes and scales without Python's lock. Their number is
-    # limited, because large pictures take much memory.
+    # Threads help, because Pillow decodes and scales without Python's lock.
     with (
         ThreadPoolExecutor(min(8, cores())) as threads,
         progress_bar(len(names), "making the page", " photos", delay=1, leave=False) as bar,
@@ -280,13 +283,14 @@ def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[st
             remove(path)
 
 
-def _view(folder: Path, kind: str, name: str) -> _View | None:
+def _view(folder: Path, kind: str, name: str, memory: MemoryBudget) -> _View | None:
     """One kind of a picture; makes its thumbnail if need be. None if there is no such file."""
     base = folder / THUMBNAILS / kind / thumbnail_name(name)
     try:
         picture = folder / kind / name
         changed_at = picture.stat().st_mtime_ns
-        return _find_thumbnail(base, changed_at) or _make_thumbnail(picture, base, changed_at)
+        found = _find_thumbnail(base, changed_at)
+        return found or _make_thumbnail(picture, base, changed_at, memory)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # Pillow's decoders raise all kinds of exceptions for damaged files.
@@ -305,9 +309,12 @@ def _find_thumbnail(base: Path, changed_at: int) -> _View | None:
     return None
 
 
-def _make_thumbnail(picture: Path, base: Path, changed_at: int) -> _View:
-    """The view with a new thumbnail."""
-    with poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image:
+def _make_thumbnail(picture: Path, base: Path, changed_at: int, memory: MemoryBudget) -> _View:
+    """The view with a new thumbnail, which is made as soon as there is memory for the picture."""
+    with (
+        poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image,
+        memory.taken(_BYTES_PER_PIXEL * math.prod(image.size)),
+    ):
         data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
     base.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(base.with_suffix(suffix)) as temporary:

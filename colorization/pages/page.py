@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from PIL import Image, ImageOps
 
 from colorization.errors import UserError
+from colorization.lab.lab_numpy import to_bytes
+
+# Rows of a picture that are converted at a time.
+_ROWS = 64
 
 # The content security policy of `page.html`, which the pages of all versions have had.
 _OWN_POLICY = re.compile(
@@ -93,7 +98,7 @@ def thumbnail(image: Image.Image, side: int) -> tuple[bytes, str, tuple[int, int
 def _reduce(image: Image.Image, side: int) -> Image.Image:
     """A reduced, upright copy of mode L, RGB, LA or RGBA."""
     if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value / 257).convert("L")
+        image = _in_eight_bits(image)
     elif "transparency" in image.info or image.mode == "PA":
         image = image.convert("RGBA")
     elif image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
@@ -105,3 +110,14 @@ def _reduce(image: Image.Image, side: int) -> Image.Image:
         image = image.convert("RGB")
         image.info.pop("icc_profile", None)
     return image
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """A gray picture of 16 bits as one of mode L."""
+    gray = Image.new("L", image.size)
+    gray.info = image.info
+    # Some rows at a time, because a copy of all would take as much as the picture.
+    for top in range(0, image.height, _ROWS):
+        box = 0, top, image.width, min(top + _ROWS, image.height)
+        gray.paste(Image.fromarray(to_bytes(np.asarray(image.crop(box)))), box)
+    return gray

@@ -16,11 +16,10 @@ from PIL import Image
 from colorization.data.lab_planes import to_sheet
 from colorization.data.own_results import VIEWS
 from colorization.data.photo_files import Version, read_file, size_and_time
-from colorization.decoding.large_files import rough_pixels
 from colorization.errors import UnreadablePhoto, UserError, why_not_coloured
 from colorization.files import write_file
 from colorization.lab import lab_numpy
-from colorization.machine import cores, total_memory
+from colorization.machine import cores
 from colorization.prediction.hints import Hints, digest
 from colorization.prediction.memory_budget import MemoryBudget
 from colorization.prediction.pictures import (
@@ -44,11 +43,6 @@ _log = logging.getLogger(__name__)
 # Number of pixels that are checked for colour at a time.
 _STRIP_PIXELS = 2**20
 _SCORED_SIDE = 128
-# Shares of the memory for the files and for the pictures of all photos in work. The rest is for
-# TensorFlow, the model, and what else runs here.
-_FILES_SHARE, _PICTURES_SHARE = 1 / 8, 3 / 8
-# Memory that a photo takes while it is decoded, merged and encoded.
-_BYTES_PER_PIXEL = 16
 
 
 def colorize_photos(
@@ -93,9 +87,8 @@ def colorize_photos(
       UserError: hints make no sense for the only photo.
       OSError: the folder cannot be written or the disk is full.
     """
-    files = MemoryBudget(_FILES_SHARE * total_memory())
-    pictures = MemoryBudget(_PICTURES_SHARE * total_memory())
-    run = _Run(colorizer, output, report, quality, keep, shard, files, pictures)
+    memory = MemoryBudget.of_files(), MemoryBudget.of_pictures()
+    run = _Run(colorizer, output, report, quality, keep, shard, *memory)
 
     def colorize(path: str) -> dict[str, dict[str, float]]:
         try:
@@ -138,7 +131,7 @@ class _Run(NamedTuple):
             with self.files.taken(size):
                 data = read_file(path)
                 version = Version(size, time, hashlib.sha256(data).hexdigest())
-                with self.pictures.taken(_BYTES_PER_PIXEL * rough_pixels(data)):
+                with self.pictures.taken_to_colour(data):
                     views, scores = self._views(path, data, format_of_name(name), hints)
                 add_begun(self.output, name, path, self.shard)
                 self._write(name, views)

@@ -15,8 +15,10 @@ import gradio as gr
 from gradio.data_classes import FileData
 
 from colorization.errors import UnreadablePhoto, trouble_of_disk
+from colorization.prediction.memory_budget import MemoryBudget
 from colorization.server.brush import are_strokes
 from colorization.server.jobs import (
+    Job,
     Models,
     colorize_all,
     named_problems,
@@ -38,6 +40,7 @@ class Actions:
         self._models = models
         self._sessions = sessions
         self._examples = examples
+        self._memory = MemoryBudget.of_pictures()
 
     def colour(
         self,
@@ -53,7 +56,7 @@ class Actions:
             self._sessions.end(_session(request))
             yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
             return
-        job = parse_job(self._models, self._sessions, photos, model, saturation, style)
+        job = self._parsed(photos, model, saturation, style)
         job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
         with self._running(request) as job_request:
@@ -91,10 +94,13 @@ class Actions:
         Returns:
           Paths of the pictures; and the names of photos that could not be coloured, with reasons.
         """
-        job = parse_job(self._models, self._sessions, photos, model, saturation, style, hints)
+        job = self._parsed(photos, model, saturation, style, hints)
         with self._running(request) as job_request:
             *_, (_, problems) = colorize_all(job, job_request, progress)
         return [str(result.picture) for result in job_request.results], problems
+
+    def _parsed(self, *values: Any) -> Job:
+        return parse_job(self._models, self._sessions, self._memory, *values)
 
     @contextlib.contextmanager
     def _running(self, request: gr.Request) -> Iterator[Request]:
@@ -181,7 +187,7 @@ class Actions:
         folder = result.next_version("picture")
         finished = result._replace(picture=folder / result.picture.name)
         finished.strokes_file.parent.mkdir(parents=True)
-        finished.picture.write_bytes(painted_picture(result))
+        finished.picture.write_bytes(painted_picture(result, self._memory))
         if finished.strokes:
             finished.strokes_file.write_bytes(strokes_as_png(result))
         changes = {"picture": finished.picture, "is_finished": True}

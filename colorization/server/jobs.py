@@ -23,6 +23,7 @@ from colorization.decoding.decode import page_offsets
 from colorization.errors import NO_MEMORY, UnreadablePhoto, UserError, trouble_of_disk
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import parse_point
+from colorization.prediction.memory_budget import MemoryBudget
 from colorization.prediction.picture_names import picture_names
 from colorization.prediction.pictures import (
     JPEG_QUALITY,
@@ -31,7 +32,6 @@ from colorization.prediction.pictures import (
     encode,
     format_of_name,
     notes,
-    read_photo,
 )
 from colorization.prediction.trained_network import has_global_features
 from colorization.server.brush import draw_strokes
@@ -141,6 +141,7 @@ class Job(NamedTuple):
     Attributes:
       photos: the photos to colour, in this order.
       colorizer: the model.
+      memory: for the pictures of this job and of all others.
       saturation: factor of a* and b*.
       style: the style photo's `Colorizer.small_lightness`; None to use each photo's own.
       hints: points of each photo, see `hints.with_hints`.
@@ -149,6 +150,7 @@ class Job(NamedTuple):
 
     photos: list[Path]
     colorizer: Colorizer
+    memory: MemoryBudget
     saturation: float
     style: np.ndarray | None
     hints: list[list[Any]]
@@ -158,6 +160,7 @@ class Job(NamedTuple):
 def parse_job(
     models: Models,
     sessions: Sessions,
+    memory: MemoryBudget,
     photos: Any,
     model: Any,
     saturation: Any,
@@ -181,11 +184,13 @@ def parse_job(
     points = _points(hints, len(paths))
     try:
         if style is None or model not in models.with_style:
-            return Job(paths, models.colorizer(model), saturation, None, points)
-        pixels = read_photo(style).pixels
-        colorizer = models.colorizer(model, pixels)
-        small = colorizer.small_lightness(pixels)
-        return Job(paths, colorizer, saturation, small, points)
+            return Job(paths, models.colorizer(model), memory, saturation, None, points)
+        data = read_file(str(style))
+        with memory.taken_to_colour(data):
+            pixels = decode(data).pixels
+            colorizer = models.colorizer(model, pixels)
+            small = colorizer.small_lightness(pixels)
+        return Job(paths, colorizer, memory, saturation, small, points)
     except UnreadablePhoto as error:
         raise refusal(f"The style photo cannot be used: {error}.") from error
     except UserError as error:
@@ -292,6 +297,14 @@ def _colorize(
     The picture is the one that `--mode predict` writes, but only the first of several pages.
     """
     data = read_file(str(path))
+    with job.memory.taken_to_colour(data):
+        return _colorize_data(job, path, data, name, points)
+
+
+def _colorize_data(
+    job: Job, path: Path, data: bytes, name: str, points: list[Any]
+) -> tuple[tuple[bytes, bytes, bytes, bytes], Strokes, list[str]]:
+    """As `_colorize`; `data` is the photo's file."""
     photo = decode(data)
     remarks = list(notes(photo, format_of_name(name)))
     if further_pages := len(page_offsets(data)) - 1:

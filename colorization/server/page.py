@@ -15,8 +15,8 @@ from colorization.server.brush import brush
 from colorization.server.jobs import MAX_SATURATION, Models
 from colorization.server.sessions import Sessions
 
-# Number of jobs at the same time: enough for short ones not to wait for long ones, few enough for
-# large photos to fit in memory.
+# Number of jobs at the same time: enough for short ones not to wait for long ones. Those of large
+# photos wait for memory.
 _JOBS_AT_ONCE = 4
 _JOBS_WAITING = 200
 _JOB_LIMITS: dict[str, Any] = {"concurrency_id": "colour", "concurrency_limit": _JOBS_AT_ONCE}

@@ -8,10 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from colorization.data.photo_files import read_file
 from colorization.lab import merge_numpy
 from colorization.lab.lab_numpy import to_bytes
 from colorization.prediction.hints import Hints, with_hints
-from colorization.prediction.pictures import JPEG_QUALITY, Photo, encode, format_of_name, read_photo
+from colorization.prediction.memory_budget import MemoryBudget
+from colorization.prediction.pictures import (
+    JPEG_QUALITY,
+    Photo,
+    decode,
+    encode,
+    format_of_name,
+    read_photo,
+)
 from colorization.server.brush import draw_strokes
 from colorization.server.sessions import Result, Strokes
 
@@ -53,11 +62,13 @@ def painted_preview(result: Result, strokes: Strokes) -> bytes:
     return preview(_stored_planes(result).merge(gray.pixels, hints), gray)
 
 
-def painted_picture(result: Result) -> bytes:
-    """A new `Result.picture` with the result's strokes."""
-    photo = read_photo(result.photo)
-    coloured = _stored_planes(result).merge(photo.pixels, _drawn_strokes(result))
-    return encode(coloured, photo, format_of_name(result.picture.name), JPEG_QUALITY)
+def painted_picture(result: Result, memory: MemoryBudget) -> bytes:
+    """A new `Result.picture` with the result's strokes, as soon as there is memory for it."""
+    data = read_file(str(result.photo))
+    with memory.taken_to_colour(data):
+        photo = decode(data)
+        coloured = _stored_planes(result).merge(photo.pixels, _drawn_strokes(result))
+        return encode(coloured, photo, format_of_name(result.picture.name), JPEG_QUALITY)
 
 
 def strokes_as_png(result: Result) -> bytes:
