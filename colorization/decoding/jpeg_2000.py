@@ -113,10 +113,10 @@ def mend_order(picture: Image.Image, data: bytes) -> None:
       picture: loaded.
       data: its file.
     """
-    bands = picture.split()
-    order = _order(data, len(bands))
+    order = _order(data, len(picture.getbands()))
     if picture.palette is None and order != sorted(order):
-        picture.paste(Image.merge(picture.mode, [bands[channel] for channel in order]))
+        bands = [picture.getchannel(channel) for channel in order]
+        picture.paste(Image.merge(picture.mode, bands))
 
 
 def states_opacity(data: bytes) -> bool | None:
