@@ -166,9 +166,11 @@ def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path)
     assert other.get_variable_to_shape_map() == shapes
     for name in shapes.keys() - {"global_step"}:
         np.testing.assert_array_equal(other.get_tensor(name), first.get_tensor(name))
-    # Going on, half size stays done.
+    # Going on, half size stays done, and so do the evaluations without progress.
+    before = step_of(checkpoint.latest_checkpoint(str(folder)))
     printed = run(*GETS_NOWHERE, "--half_size_share", 0.5, "--patience", 3, steps=50)
     assert "Going on" in printed and "Half size" not in printed
+    assert step_of(checkpoint.latest_checkpoint(str(folder))) <= before + 2
 
 
 def test_a_training_stopped_in_its_last_evaluation_does_it_when_it_is_run_again(

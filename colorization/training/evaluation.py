@@ -109,6 +109,13 @@ def keep_if_best(
     return 0
 
 
+def count_anew(model_dir: str) -> None:
+    """Stores that no evaluation has come since the best one, as another stage begins."""
+    folder = Path(model_dir) / BEST
+    if best := stored_evaluation(folder):
+        write_json(folder / EVALUATION, {**best, "evaluations_since": 0})
+
+
 def is_evaluated(model_dir: str, step: int) -> bool:
     """Whether training has evaluated the checkpoint of a step, or a later one."""
     stored = stored_evaluation(Path(model_dir) / BEST)

@@ -199,7 +199,7 @@ class StopOnSignal(SessionRunHook):
 class StopWithoutProgress(SessionRunHook):
     """Ends training after `patience` evaluations in a row without a new best one."""
 
-    def __init__(self, evaluations_since_best: Callable[[], float], patience: int):
+    def __init__(self, evaluations_since_best: Callable[[], int], patience: int):
         self._evaluations_since_best = evaluations_since_best
         self._patience = patience
 

@@ -26,7 +26,7 @@ from colorization.model.layers import Layers, Network, new_graph, working_precis
 from colorization.model.model_fn import make_model_fn
 from colorization.options import NETWORK_SETTINGS, Options
 from colorization.training import checkpoint, cluster, hooks
-from colorization.training.evaluation import keep_if_best
+from colorization.training.evaluation import count_anew, keep_if_best
 from colorization.training.general_model import located
 from colorization.training.gpus import gpu_strategy
 from colorization.training.liveliness import liveliness_figures
@@ -204,10 +204,13 @@ class _Training:
 
     def at_full_size(self, trained_steps: int) -> dict[str, Any] | None:
         """Trains the remaining steps; returns the metrics of the last checkpoint."""
-        if self._options.half_size_steps:
-            self._best.count_anew()
+        half_size_steps, model_dir = self._options.half_size_steps, self._options.model_dir
+        if half_size_steps:
+            # One that goes on within this stage goes on counting.
+            if trained_steps == half_size_steps:
+                self._best.count_anew(model_dir)
             if self._task.is_chief:
-                store_full_size_step(self._options.model_dir, self._options.half_size_steps)
+                store_full_size_step(model_dir, half_size_steps)
         return self._train_until(self._options.max_steps, trained_steps, half_size=False)
 
     def evaluate_until_trained(self, trained_steps: int) -> None:
@@ -372,7 +375,6 @@ class _BestCheckpoint(tf_estimator.Exporter):
         """Initializes the exporter; `report` is on the photos of each evaluation."""
         self._report = report
         self._evaluations_since = 0
-        self._evaluations_counted = math.inf
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not math.isfinite(eval_result["loss"]):
@@ -385,14 +387,14 @@ class _BestCheckpoint(tf_estimator.Exporter):
         self._evaluations_since = keep_if_best(
             estimator.model_dir, checkpoint_path, eval_result, not self._report.unreadable
         )
-        self._evaluations_counted += 1
 
-    def count_anew(self) -> None:
+    def count_anew(self, model_dir: str) -> None:
         """Starts counting the evaluations since the best one from zero."""
-        self._evaluations_counted = 0
+        count_anew(model_dir)
+        self._evaluations_since = 0
 
-    def evaluations_since(self) -> float:
-        return min(self._evaluations_since, self._evaluations_counted)
+    def evaluations_since(self) -> int:
+        return self._evaluations_since
 
 
 def _training_estimator(
