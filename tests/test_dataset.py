@@ -201,8 +201,19 @@ def test_the_list_of_unreadable_photos_is_written_and_removed(tmp_path, caplog):
     report.write_unreadable(str(tmp_path / "list.txt"))
     expected = b"a.jpg\tnot a picture\nb/caf\xe9.jpg\tempty file\nc/two\\nlines.jpg\tempty file\n"
     assert (tmp_path / "list.txt").read_bytes() == expected
-    Report(3).write_unreadable(str(tmp_path / "list.txt"))
+    # Another run keeps the lines of photos that it has not come to.
+    again = Report(3)
+    again.recall_unreadable(str(tmp_path / "list.txt"), ["a.jpg", "b/caf\udce9.jpg", "new.jpg"])
+    again.add_readable("a.jpg")
+    again.add_unreadable("new.jpg", "empty file")
+    again.write_unreadable(str(tmp_path / "list.txt"))
+    expected = b"b/caf\xe9.jpg\tempty file\nnew.jpg\tempty file\n"
+    assert (tmp_path / "list.txt").read_bytes() == expected
+    again.add_readable("b/caf\udce9.jpg")
+    again.add_readable("new.jpg")
+    again.write_unreadable(str(tmp_path / "list.txt"))
     assert list(tmp_path.iterdir()) == []
+    again.recall_unreadable(str(tmp_path / "list.txt"), ["a.jpg"])
 
 
 def test_remembered_pictures_are_those_of_the_first_epoch(photo_folder, monkeypatch):

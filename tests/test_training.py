@@ -535,3 +535,16 @@ def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
 def test_only_photos_that_were_seen_count_as_trained_on(run):
     assert "Trained on 2 of 3 photos, 0 gray left out, 0 unreadable." in run(steps=1)
     assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in run(steps=4)
+
+
+def test_a_training_that_goes_on_lists_what_it_has_not_come_to(run, tmp_path, monkeypatch):
+    run(steps=1)
+    kept, gone = (f"{tmp_path / 'train' / name}\tdamaged\n" for name in ("colour0.png", "gone.png"))
+    listed = tmp_path / "model" / "unreadable.txt"
+    listed.write_text(kept + gone)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(train, "train_task", full_disk)
+        run(steps=2)
+    assert listed.read_text() == kept
+    run(steps=2)
+    assert not listed.exists()

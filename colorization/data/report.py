@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import tensorflow as tf
@@ -40,6 +41,8 @@ class Report:
         self.gray: set[str] = set()
         self.toned: set[str] = set()
         self.unreadable: dict[str, str] = {}
+        # Likewise, of an earlier run, by `printable` path; those that this run has not opened.
+        self._earlier: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def add_without_color(self, path: str, kind: str) -> None:
@@ -58,9 +61,10 @@ class Report:
 
     def add_readable(self, path: str) -> None:
         """Records that a photo has been opened, which may have failed before."""
-        if path in self.unreadable:
+        if self._earlier or path in self.unreadable:
             with self._lock:
                 self.unreadable.pop(path, None)
+                self._earlier.pop(printable(path), None)
 
     def stop(self, problem: UserError) -> NoReturn:
         """Ends the reading for a reason that the user should hear."""
@@ -79,7 +83,7 @@ class Report:
             reasons = named_reasons(self.unreadable)
             self.stop(UserError(f"{which}: {reasons}; mend them or name others"))
 
-    @contextmanager
+    @contextlib.contextmanager
     def as_user_error(self) -> Iterator[None]:
         """Raises the `problem` that stopped the reading, instead of TensorFlow's error about it."""
         try:
@@ -94,11 +98,26 @@ class Report:
             traceback.clear_frames(error.__traceback__)
             raise problem from error
 
+    def recall_unreadable(self, file: str, paths: Iterable[str]) -> None:
+        """Keeps what an earlier run wrote into a local list for the next `write_unreadable`.
+
+        Args:
+          file: the list, if there is one.
+          paths: of all photos. The list's lines on others are dropped, and, later, those on photos
+            that can be opened.
+        """
+        with contextlib.suppress(OSError):
+            lines = os.fsdecode(Path(file).read_bytes()).split("\n")
+            earlier = dict(line.split("\t", 1) for line in lines if "\t" in line)
+            listed = earlier.keys() & set(map(printable, paths)) if earlier else ()
+            self._earlier = {path: earlier[path] for path in listed}
+
     def write_unreadable(self, file: str) -> None:
         """Writes the unreadable photos and their reasons, one a line, or removes an old list."""
         with self._lock:
-            unreadable = sorted(self.unreadable.items())
-        lines = [f"{printable(path)}\t{reason}\n" for path, reason in unreadable]
+            found = {printable(path): reason for path, reason in self.unreadable.items()}
+            unreadable = {**self._earlier, **found}
+        lines = [f"{path}\t{reason}\n" for path, reason in sorted(unreadable.items())]
         if not lines:
             if tf.io.gfile.exists(file):
                 tf.io.gfile.remove(file)

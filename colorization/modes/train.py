@@ -13,6 +13,7 @@ from typing import Any
 from colorization.console import command_line, print_error
 from colorization.data import held_out, shards, split
 from colorization.data.report import Report
+from colorization.data.shards import Shards
 from colorization.data.split import Selection
 from colorization.errors import UserError
 from colorization.estimator import tf_estimator
@@ -157,7 +158,7 @@ def train_model(
                 split.require_same_held_out(data, Path(options.model_dir) / HELD_OUT, measures)
 
         with (
-            _listing_unreadable(options, task, train),
+            _listing_unreadable(options, task, train, trained_steps),
             _stoppable(train, test),
             _started(options, task, trained_steps) as start_options,
         ):
@@ -246,14 +247,20 @@ def _photos(data: Selection, task: tf_estimator.RunConfig) -> tuple[Photos, Phot
 
 @contextlib.contextmanager
 def _listing_unreadable(
-    options: Options, task: tf_estimator.RunConfig, train: Photos
+    options: Options, task: tf_estimator.RunConfig, train: Photos, trained_steps: int
 ) -> Iterator[None]:
-    """Lists the photos that could not be opened, however the body ends."""
+    """Lists the photos that could not be opened, however the body ends.
+
+    A training that goes on may end before it has come to all of those that it has listed before.
+    """
+    file = os.path.join(options.model_dir, UNREADABLE)
+    if trained_steps and not isinstance(train.data, Shards):
+        train.report.recall_unreadable(file, train.data)
     try:
         yield
     finally:
         if task.is_chief:
-            train.report.write_unreadable(os.path.join(options.model_dir, UNREADABLE))
+            train.report.write_unreadable(file)
 
 
 @contextlib.contextmanager
