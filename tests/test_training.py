@@ -119,10 +119,20 @@ def watched(folder):
     return spy, made
 
 
-def test_the_last_steps_see_photos_at_full_size(run, tmp_path):
+def test_the_last_steps_see_photos_at_full_size(run, tmp_path, monkeypatch):
     spy, made = watched(tmp_path / "model")
+    second_stage, opened = tmp_path / "model" / "model.ckpt-2.index", []
+
+    def read(path):
+        if second_stage.exists():
+            opened.append(Path(path).parent.name)
+        return photo_files.read_file(path)
+
+    monkeypatch.setattr(lab_planes, "read_file", read)
     run("--half_size_share", 0.5, network=spy, steps=4)
     assert made == [(112, 0), (224, 2)]
+    # The second stage and the evaluation at its end find the photos in memory.
+    assert opened == ["test"] * 3
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 4
     # Going on with more steps, of which eight are at half size.
     run("--half_size_share", 0.9, network=spy, steps=9)

@@ -241,12 +241,15 @@ def _halved(values: tf.Tensor) -> tf.Tensor:
 
 
 def _planes_to_crop(
-    data: Sequence[str] | Shards, batch_size: int, seed: int, report: Report
+    data: Sequence[str] | Shards,
+    batch_size: int,
+    seed: int,
+    report: Report,
+    memory: dict[int, np.ndarray | None],
 ) -> tuple[tf.data.Dataset, Callable]:
     """Endless batches `(planes, paths)` of photos in random order, and the function to crop planes.
 
     Planes are sheets, or positions in memory if all sheets fit into it. The function knows which.
-    Each of the two stages of a training fills a memory of its own.
     """
     crop = lab_planes.cropped
     if isinstance(data, Shards):
@@ -255,7 +258,6 @@ def _planes_to_crop(
     else:
         indices = tf.data.Dataset.range(len(data)).shuffle(len(data), seed)
         if _fits_into_memory(len(data), CACHE_SHARE_OF_MEMORY):
-            memory: dict[int, np.ndarray | None] = {}
             batches = _opened(data, indices, report, True, memory)
             crop = partial(_cropped_from, memory)
         else:
@@ -274,6 +276,7 @@ def train_dataset(
     half_size: bool = False,
     aged: float | None = None,
     class_names: Sequence[str] = (),
+    memory: dict[int, np.ndarray | None] | None = None,
 ) -> tf.data.Dataset:
     """Endless training batches, reshuffled every epoch, cropped and mirrored, some of them aged.
 
@@ -285,6 +288,8 @@ def train_dataset(
       half_size: shrink the crops, by means over 2 x 2.
       aged: share of the examples that look like old prints, see `aging`.
       class_names: names of the folders that photos of each class lie in, if classes are learnt.
+      memory: keeps the sheets of photos if all fit into it, for both stages of a training; by
+        default one of this data set alone.
 
     Returns:
       Batches of `(features, labels)`: features `{"lightness": L* in 0..100, float32
@@ -295,7 +300,8 @@ def train_dataset(
 
     Reading the batches raises `tf.errors.OpError` where there is a `report.problem`.
     """
-    batches, crop = _planes_to_crop(data, batch_size, seed, report)
+    memory = {} if memory is None else memory
+    batches, crop = _planes_to_crop(data, batch_size, seed, report, memory)
 
     def examples(batch: tuple[tf.Tensor, tf.Tensor], randoms: tf.Tensor) -> tuple[dict, dict]:
         planes, paths = batch

@@ -258,6 +258,7 @@ class _Training:
                 half_size=half_size,
                 aged=options.aged,
                 class_names=options.class_names,
+                memory=self._train.memory,
             ),
             max_steps=last_step,
             hooks=self._train_hooks(progress),
