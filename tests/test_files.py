@@ -4,12 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from colorization import files
 from colorization.errors import UserError
-from colorization.files import atomic_write, private_folder, remove_left_behind
+from colorization.files import atomic_write, files_below, private_folder, remove_left_behind
 
 
 def test_errors_name_what_the_user_knows(tmp_path):
@@ -59,6 +60,19 @@ def test_containers_that_share_a_name_leave_each_others_work_alone(tmp_path, mon
         namespace.unlink()
         remove_left_behind(tmp_path)
         assert {*tmp_path.iterdir()} == {temporary}
+
+
+def test_files_are_listed_by_their_paths_below_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a.jpg", "b/c d.jpg", "b/été/e.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for folder in (Path(), tmp_path):
+        assert sorted(files_below(folder)) == names
+    for folder in (Path("b"), tmp_path / "b"):
+        assert sorted(files_below(folder)) == ["c d.jpg", "été/e.jpg"]
+    assert list(files_below(Path("missing"))) == []
 
 
 def test_a_file_is_no_folder_to_write_to(tmp_path):

@@ -30,7 +30,7 @@ from PIL import Image
 from colorization.console import progress_bar
 from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
-from colorization.files import atomic_write, remove, write_file
+from colorization.files import atomic_write, files_below, remove, write_file
 from colorization.films.source import poster
 from colorization.machine import cores
 from colorization.pages.page import render, thumbnail
@@ -220,16 +220,8 @@ def _figures(scores: Mapping[str, float]) -> dict[str, _Figure]:
 
 def _list_pictures(folder: Path) -> list[str]:
     """NAMEs of the pictures in a folder and its sub-folders, 2.jpg before 10.jpg."""
-    names = (name for name in _files(folder) if _may_be_picture(Path(name)))
+    names = (name for name in files_below(folder) if _may_be_picture(Path(name)))
     return sorted(sorted(filter(lambda name: (folder / name).is_file(), names)), key=_natural_key)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """What lies below a folder, broken links as well, with forward slashes."""
-    # `Path.rglob` and `Path.glob` of Python 3.11 remember all that they find.
-    for below, _, names in os.walk(folder):
-        for name in names:
-            yield Path(below, name).relative_to(folder).as_posix()
 
 
 def _may_be_picture(name: Path) -> bool:
@@ -277,7 +269,7 @@ def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[st
                 for kind, view_of_kind in views.items():
                     in_use[kind, view_of_kind.ending].add(thumbnail)
                 bar.update()
-    for file in _files(folder / THUMBNAILS):
+    for file in files_below(folder / THUMBNAILS):
         path = folder / THUMBNAILS / file
         if is_thumbnail(file) and path.stem not in in_use[path.parent.name, path.suffix]:
             remove(path)

@@ -33,7 +33,7 @@ from colorization.data.own_results import (
 from colorization.data.photo_files import Version, file_version, size_and_time
 from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
-from colorization.files import locked, remove_left_behind, staying
+from colorization.files import files_below, locked, remove_left_behind, staying
 from colorization.prediction.portable_names import comparison_key
 
 _Kept = TypeVar("_Kept")
@@ -184,7 +184,8 @@ def existing(records: Mapping[str, Finished | None], output: Path) -> dict[str, 
 def read_known(output: Path) -> dict[str, Finished | None]:
     """Name -> latest record of it, for all files in a results folder; None without a record."""
     # Files are listed first, because other shards record a picture before they write it.
-    present_names = {comparison_key(name): name for name in _existing_names(output)}
+    names = (name for view in VIEWS for name in files_below(output / view))
+    present_names = {comparison_key(name): name for name in names}
     recorded = _read_records(output)
     known_pictures = {
         name: picture for name, picture in recorded.items() if comparison_key(name) in present_names
@@ -196,13 +197,6 @@ def read_known(output: Path) -> dict[str, Finished | None]:
 
 def _read_records(output: Path) -> dict[str, Finished]:
     return _read_record(output, BEGUN) | _read_record(output, FINISHED)
-
-
-def _existing_names(output: Path) -> Iterator[str]:
-    for view in VIEWS:
-        for folder, _, names in os.walk(output / view):
-            for name in names:
-                yield (Path(folder) / name).relative_to(output / view).as_posix()
 
 
 def _read_record(
