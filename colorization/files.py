@@ -210,12 +210,22 @@ def read_json(
       UserError: it is damaged, or cannot be read.
     """
     try:
+        # Of bytes, Python finds out the encoding, which editors may change.
         return parse(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return default
+    except PermissionError as error:
+        raise UserError(f"cannot read {path} (permission denied); make it readable") from error
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); {remedy}") from error
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise UserError(f"{path} is damaged; {remedy}") from error
 
 

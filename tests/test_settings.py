@@ -63,10 +63,11 @@ def test_contradictions_name_the_option(tmp_path):
         json.dumps({**WANTED, "classes": [1]}),
         json.dumps({**WANTED, "global_channels": 32.5}),
         json.dumps({**WANTED, "chroma_scale": True}),
+        json.dumps({**WANTED, "chroma_scale": 10**400}),
         json.dumps({**WANTED, "loss": "huber"}),
         json.dumps({**WANTED, "normalization": "layer"}),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_damaged_settings_are_named(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)

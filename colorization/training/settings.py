@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from pathlib import Path
 from typing import Any
 
-from colorization.errors import UserError, reason
-from colorization.files import writable, write_file, write_json
+from colorization.errors import UserError
+from colorization.files import read_json, writable, write_file, write_json
 from colorization.options import MODELS, NETWORK_SETTINGS, Options, choices_of
 from colorization.training.checkpoint import has_begun, has_model, starting_point
 from colorization.training.model_folder import BEST, SETTINGS
@@ -57,21 +56,16 @@ def has_settings(folder: str) -> bool:
 
 def _read(model_dir: str) -> dict[str, Any] | None:
     """The settings in a folder, with or without a model; None if there are none."""
-    path = Path(model_dir) / SETTINGS
-    try:
-        # Of bytes, Python finds out the encoding, which editors may change.
-        stored = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError as error:
-        raise UserError(f"{model_dir} is not a folder; choose another --model_dir") from error
-    except PermissionError as error:
-        raise UserError(f"cannot read {path} (permission denied); make it readable") from error
-    except (OSError, ValueError, RecursionError) as error:
-        why = reason(error)
-        raise UserError(f"cannot read {path} ({why}); restore it or train anew") from error
-    if not isinstance(stored, dict) or stored.get("model") not in MODELS:
-        raise UserError(f"{path} is damaged; restore it or train anew in another --model_dir")
+    if os.path.isfile(model_dir):
+        raise UserError(f"{model_dir} is not a folder; choose another --model_dir")
+    remedy = "restore it or train anew in another --model_dir"
+    return read_json(Path(model_dir) / SETTINGS, _parsed, None, remedy)
+
+
+def _parsed(stored: dict[str, Any]) -> dict[str, Any]:
+    """Stored settings with values as they are declared; raises an error if they are of no model."""
+    if stored["model"] not in MODELS:
+        raise ValueError(stored["model"])
     return {name: _as_declared(name, value) for name, value in stored.items()}
 
 
