@@ -12,9 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import predicting
 import pytest
 from PIL import Image
 from platforms import HANG, SIGPIPE, any_names, posix, signals
+
+from colorization import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +52,20 @@ def run_here(monkeypatch, capfd):
         return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
 
     return run_script
+
+
+@pytest.fixture
+def run_small(monkeypatch, capfd):
+    """Like `run_here`, with a network that is soon trained in place of that of color.py."""
+
+    def run_network(*arguments, folder):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["color.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main.run("color", predicting.network)
+        return subprocess.CompletedProcess(sys.argv, caught.value.code, *capfd.readouterr())
+
+    return run_network
 
 
 def refused(result, *words):
@@ -372,10 +389,10 @@ def test_an_error_has_a_line_to_itself(tmp_path, run_here):
     assert result.stderr.split("\n")[-2].startswith("color.py: 1 of 1 photos are unreadable")
 
 
-def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_here):
+def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_small):
     photo_folder(20)
-    small = (*BRIEF, "--batch_size", "2")
-    run = functools.partial(run_here, "color.py", folder=tmp_path)
+    small = (*BRIEF, "--from_scratch", "--batch_size", "2")
+    run = functools.partial(run_small, folder=tmp_path)
     trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
     assert (trained.returncode, "Trained on 4 of 18 photos" in trained.stdout) == (0, True)
     measured = run("--mode", "evaluate")
@@ -387,7 +404,7 @@ def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_h
     assert {picture.name for picture in pictures} == {Path(path).name for path in held_out}
 
 
-def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
+def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here, run_small):
     folder, _ = trained
     arguments = ("--mode", "prepare", "--input", folder / "photos", "--output")
     split = run_here("color.py", *arguments, "in [2]", "--split", "0.5", folder=tmp_path)
@@ -407,12 +424,11 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here):
     other = (*arguments, "--split", "0.5")
     refused(run_here("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
     data = ("--train_data", "prepared", "--test_data", "prepared")
-    result = run(
-        "color.py", *data, *BRIEF, "--batch_size", "1", "--max_steps", "1", folder=tmp_path
-    )
+    data += (*BRIEF, "--from_scratch", "--batch_size", "1")
+    result = run_small(*data, "--max_steps", "1", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Trained on 1 of 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
     shard = tmp_path / "prepared" / "00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    damaged = run_here("color.py", *data, *BRIEF, "--max_steps", "2", folder=tmp_path)
+    damaged = run_small(*data, "--max_steps", "2", folder=tmp_path)
     refused(damaged, str(shard.name), "checksum")

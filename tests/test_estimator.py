@@ -54,11 +54,6 @@ def linear(features, labels, mode, params):
     return tf_estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
 
-def receive():
-    x = tf.compat.v1.placeholder(tf.float32, [None, 3])
-    return tf_estimator.export.ServingInputReceiver({"x": x}, {"x": x})
-
-
 def build(model_dir, learning_rate=0.1, warm_start_from=None, **config):
     return tf_estimator.Estimator(
         linear,
@@ -68,13 +63,11 @@ def build(model_dir, learning_rate=0.1, warm_start_from=None, **config):
     )
 
 
-def train_and_evaluate(trained, max_steps, hooks=(), exporters=None):
+def train_and_evaluate(trained, max_steps, hooks=()):
     return tf_estimator.train_and_evaluate(
         trained,
         tf_estimator.TrainSpec(samples, max_steps=max_steps, hooks=hooks),
-        tf_estimator.EvalSpec(
-            lambda: samples(4), steps=None, exporters=exporters, start_delay_secs=0, throttle_secs=0
-        ),
+        tf_estimator.EvalSpec(lambda: samples(4), steps=None, start_delay_secs=0, throttle_secs=0),
     )
 
 
@@ -118,25 +111,14 @@ def test_goes_on_from_the_last_checkpoint(tmp_path):
 
 def test_train_and_evaluate(tmp_path):
     trained = build(tmp_path, save_checkpoints_steps=5, keep_checkpoint_max=2)
-    best = tf_estimator.BestExporter(serving_input_receiver_fn=receive)
     count = Count()
-    metrics, _ = train_and_evaluate(trained, 15, [count], best)
+    metrics, _ = train_and_evaluate(trained, 15, [count])
     assert metrics["global_step"] == 15
     assert metrics["mae"] > 0
     assert count.runs == 15
     checkpoints = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths
     assert [Path(path).name for path in checkpoints] == ["model.ckpt-10", "model.ckpt-15"]
     assert list((tmp_path / "eval").glob("events.out.tfevents.*"))
-    assert list((tmp_path / "export" / "best_exporter").iterdir())
-
-
-def test_stops_early(tmp_path):
-    stuck = build(tmp_path, learning_rate=0.0, save_checkpoints_steps=2)
-    stop = tf_estimator.experimental.stop_if_no_decrease_hook(
-        stuck, "loss", max_steps_without_decrease=2, run_every_secs=None, run_every_steps=1
-    )
-    metrics, _ = train_and_evaluate(stuck, 20, [stop])
-    assert metrics["global_step"] < 10
 
 
 def test_warm_start_takes_the_weights_but_not_the_step(tmp_path):
@@ -146,14 +128,6 @@ def test_warm_start_takes_the_weights_but_not_the_step(tmp_path):
     warm.train(samples, steps=1)
     np.testing.assert_array_equal(warm.get_variable_value("weights"), weights)
     assert warm.get_variable_value("global_step") == 1
-
-
-def test_exported_model_loads_again(tmp_path):
-    trained = build(tmp_path / "model").train(samples, steps=10)
-    path = trained.export_saved_model(str(tmp_path / "saved"), receive)
-    serve = tf.saved_model.load(os.fsdecode(path)).signatures["serving_default"]
-    served = serve(x=tf.ones([1, 3]))["y"]
-    np.testing.assert_allclose(served, [trained.get_variable_value("weights").sum(0)], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

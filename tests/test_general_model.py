@@ -268,8 +268,9 @@ def test_a_training_stopped_while_its_start_is_evaluated_evaluates_it_again(
     assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
 
 
-@pytest.mark.parametrize("is_best", [True, False], ids=["best", "another"])
-@pytest.mark.parametrize("start_", ["best/model.ckpt-0", "model.ckpt-0.index"])
+@pytest.mark.parametrize(
+    ("start_", "is_best"), [("best/model.ckpt-0", True), ("model.ckpt-0.index", False)]
+)
 def test_a_checkpoint_to_start_from_colours_as_it_did(trained, photos, start_, is_best):
     """Figures that were stored for another checkpoint are none of its."""
     stored = trained / "best" / "evaluation.json"
