@@ -12,6 +12,7 @@ from encoding import encoded
 from PIL import Image, PngImagePlugin
 from predicting import read_finished
 
+from colorization.data.photo_files import file_version
 from colorization.data.places import places_in_common_folder
 from colorization.data.report import Report
 from colorization.decoding.decode import open_photo
@@ -114,7 +115,7 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_coloured(
     assert problems == [reason]
     # The next run finds it unfinished, and complains again.
     (picture,) = read_finished(tmp_path / "out").values()
-    assert shown_version(picture, str(tmp_path / "album.tif")) is None
+    assert shown_version(picture, str(tmp_path / "album.tif"), file_version) is None
 
 
 @pytest.mark.parametrize("count", [1, 3])

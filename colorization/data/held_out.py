@@ -93,9 +93,7 @@ def _has_address(address: str, addresses: set[str]) -> bool:
     return address in addresses or _hashed(address) in addresses
 
 
-def trained_on_sizes(
-    photos: Sequence[str] | Shards, known: dict[str, int] | None = None
-) -> frozenset[int]:
+def trained_on_sizes(photos: Sequence[str] | Shards, known: dict[str, int]) -> frozenset[int]:
     """Sizes of the photos that a model is trained on, to be stored beside it; see `file_sizes`."""
     return photos.sizes if isinstance(photos, Shards) else frozenset(file_sizes(photos, known))
 

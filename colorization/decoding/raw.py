@@ -23,7 +23,7 @@ class CameraRaw(UnreadablePhoto):
     """A file that only a raw converter can read."""
 
 
-def develop(data: bytes, smallest_side: int | None = None) -> Image.Image:
+def develop(data: bytes, smallest_side: int | None) -> Image.Image:
     """Develops a raw file with the white balance that the camera has chosen.
 
     Args:

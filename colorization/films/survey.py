@@ -114,7 +114,7 @@ def survey(path: str, beginning_only: bool = False) -> Survey:
 class PixelAspects:
     """The aspect of a film's pixels, width over height, which may change between pictures."""
 
-    def __init__(self, pictures: VideoStream, scale: Fraction = Fraction(1)):
+    def __init__(self, pictures: VideoStream, scale: Fraction):
         """Starts with the container's aspect; nothing may be decoded yet.
 
         Args:

@@ -173,7 +173,7 @@ def _time_of(frame: VideoFrame | None, unit: Fraction) -> int | None:
 class End:
     """Finds where the pictures of a film end that has not been read from yet."""
 
-    def __init__(self, film: InputContainer, late_end: Fraction | None = None):
+    def __init__(self, film: InputContainer, late_end: Fraction | None):
         """Starts at the first packet.
 
         Args:

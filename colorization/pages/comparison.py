@@ -408,7 +408,7 @@ def _view(kind: str, path: Path, rmse: Cell | None) -> View:
     return View(kind, source, width, height, rmse)
 
 
-def _figure(value: float, digits: int | None = None) -> str:
+def _figure(value: float, digits: int | None) -> str:
     """A number with so many decimals; by default with three significant digits."""
     if math.isnan(value):
         return "–"

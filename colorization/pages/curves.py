@@ -59,7 +59,7 @@ def draw_curves(
     description: str,
     axes: tuple[str, str],
     series: Sequence[Series],
-    levels: Sequence[tuple[str, float]] = (),
+    levels: Sequence[tuple[str, float]],
 ) -> str:
     """Draws a chart.
 

@@ -30,7 +30,7 @@ from colorization.data.own_results import (
     OwnResults,
     record_files,
 )
-from colorization.data.photo_files import Version, file_version, size_and_time
+from colorization.data.photo_files import Version, size_and_time
 from colorization.data.places import photo_id
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import files_below, locked, remove_left_behind, staying
@@ -106,7 +106,7 @@ def _require_appendable(record: Path) -> None:
         ) from error
 
 
-def add_begun(output: Path, name: str, path: str, shard: tuple[int, int] = (0, 1)) -> None:
+def add_begun(output: Path, name: str, path: str, shard: tuple[int, int]) -> None:
     """Records that a picture is being written, so that its files count as this program's.
 
     Args:
@@ -279,15 +279,13 @@ def without_results(paths: Sequence[str], output: Path) -> list[str]:
     return photos
 
 
-def is_of_photo(
-    picture: Finished, path: str, version_of: Callable[[str], Version] = file_version
-) -> bool:
+def is_of_photo(picture: Finished, path: str, version_of: Callable[[str], Version]) -> bool:
     """Whether a picture was made from a photo: from this path, or from the same content."""
     return picture.photo == photo_id(path) or shown_version(picture, path, version_of) is not None
 
 
 def shown_version(
-    picture: Finished, path: str, version_of: Callable[[str], Version] = file_version
+    picture: Finished, path: str, version_of: Callable[[str], Version]
 ) -> Version | None:
     """The version of a photo now, if a picture was made from the content that it has; else None.
 

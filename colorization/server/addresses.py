@@ -75,7 +75,7 @@ def is_local(host: str) -> bool:
 
 
 def foreign_address(
-    headers: Mapping[bytes, str], public_url: Address | None, any_host: bool = False
+    headers: Mapping[bytes, str], public_url: Address | None, any_host: bool
 ) -> str | None:
     """The address of another site that a request seems to be meant for or sent by.
 

@@ -221,7 +221,7 @@ def newest_whole(model_dir: str, weights_only: bool = False) -> str | None:
     return None
 
 
-def require_fitting(checkpoint: str, name: str | None = None) -> None:
+def require_fitting(checkpoint: str, name: str | None) -> None:
     """Compares a checkpoint with the variables of the current graph.
 
     TensorFlow itself restores values of another shape without complaint.
