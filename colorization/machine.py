@@ -16,7 +16,7 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
-def _limits(controller: str, *files: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
+def _limits(controller: str, count: int, *files: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
     """The numbers that limit this process, in its own control group and in all that hold that one.
 
     A batch system, a service manager or a container sets them in any of these. What a container
@@ -24,6 +24,7 @@ def _limits(controller: str, *files: tuple[str, ...]) -> Iterator[tuple[int, ...
 
     Args:
       controller: the folder of version 1 that the limits are in.
+      count: of the numbers that state a limit; sandboxes have empty files.
       *files: names of the files that state a limit together, of version 2 and of version 1.
         Without a limit, one says "max", or in version 1 -1 or a number larger than any memory.
     """
@@ -44,7 +45,9 @@ def _limits(controller: str, *files: tuple[str, ...]) -> Iterator[tuple[int, ...
             for names in files:
                 with contextlib.suppress(OSError, ValueError):
                     texts = [(folder / name).read_text() for name in names]
-                    yield tuple(map(int, " ".join(texts).split()))
+                    numbers = tuple(map(int, " ".join(texts).split()))
+                    if len(numbers) == count:
+                        yield numbers
 
 
 def cores() -> int:
@@ -57,7 +60,7 @@ def cores() -> int:
         count = os.cpu_count()
     count = count or 1
     processor_time = ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-    for microseconds, period in _limits("cpu", *processor_time):
+    for microseconds, period in _limits("cpu", 2, *processor_time):
         if microseconds > 0 and period > 0:
             count = min(count, math.ceil(microseconds / period))
     return count
@@ -65,6 +68,6 @@ def cores() -> int:
 
 def total_memory() -> int:
     """Bytes of memory that this process may take, with all beside it under the same limit."""
-    limits = _limits("memory", ("memory.max",), ("memory.limit_in_bytes",))
+    limits = _limits("memory", 1, ("memory.max",), ("memory.limit_in_bytes",))
     total = psutil.virtual_memory().total
     return min([total, *(limit for (limit,) in limits if limit > 0)])

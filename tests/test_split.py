@@ -323,6 +323,11 @@ def test_held_out_photos_stay_so_when_they_are_edited_in_place(photo_folder, tmp
     for named in ([], tests):
         selection = select_and_note("--train_data", folder, *named)
         assert names(selection.train).isdisjoint(names(first.test))
+    # Each is measured once.
+    measured = photos_for_testing(parse("color", ["--mode", "evaluate"]), NOTE)
+    assert sorted(map(os.path.basename, measured)) == sorted(
+        [*map(os.path.basename, first.test), "colour0.png"]
+    )
     prepare_photos(folder.iterdir(), "prepared")
     moved = folder.rename(tmp_path / "elsewhere")
     later = select("--train_data", moved)

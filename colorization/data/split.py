@@ -198,7 +198,8 @@ def _read_history(options: Options, held_out_file: Path, has_begun: bool) -> _Hi
 
 def _existing_held_out(history: _History) -> list[str]:
     """Paths of the held-out photos that still exist; remote ones are assumed to."""
-    paths = [photo.path for photo in history.held_out]
+    # A photo that was edited in place has several contents, but one path.
+    paths = dict.fromkeys(photo.path for photo in history.held_out)
     existing = [path for path in paths if "://" in path or os.path.isfile(path)]
     return held_out.safe_to_test_on(existing, *history)
 
@@ -276,7 +277,8 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     former_test = [] if test_sources else _existing_held_out(history)
     test = former_test or find_data(test_sources or _bundled("test"))
     if history.held_out:
-        print(f"Not training on the {len(history.held_out):,} photos that were held out before.")
+        count = len({photo.path or photo.sha256 for photo in history.held_out})
+        print(f"Not training on the {count:,} photos that were held out before.")
     tested = held_out.identify(test)
     never_trained = held_out.with_added(history.held_out, tested, history.trained_on)
     train = _without(photos, never_trained)
