@@ -12,8 +12,8 @@ def _gpus(text: str) -> int | str:
     return text if text == "all" else whole_number(1)(text)
 
 
-# The largest tensor of a photo has 112 x 112 x 64 values; TensorFlow's convolutions of more than
-# 2 ** 31 end the program without a word.
+# The largest tensor of so many photos, with 112 x 112 x 64 values of each, has fewer than 2 ** 31.
+# With 65,536 photos, TensorFlow ended the program without a word.
 _MOST_PHOTOS = 2048
 
 
