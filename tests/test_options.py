@@ -56,6 +56,14 @@ def test_a_tilde_is_the_users_folder(monkeypatch):
     assert options.output == "/home/grandma/out"
 
 
+def test_addresses_of_files_are_paths(tmp_path):
+    folder = tmp_path / "ä b%20"
+    for address in (folder.as_uri(), folder.as_uri().replace("file://", "file://localhost")):
+        words = ["--mode", "predict", "--output", address, "--style", address]
+        options = parse("color_global", words)
+        assert (options.output, options.style) == (str(folder), str(folder))
+
+
 def test_parents_of_links_are_those_of_what_they_lead_to(tmp_path, monkeypatch):
     """TensorFlow would take `link/../model` for `model`."""
     (tmp_path / "disk" / "photos").mkdir(parents=True)
@@ -192,7 +200,7 @@ def test_shards(monkeypatch):
 
 @pytest.mark.parametrize("mode", ["predict", "gallery", "export", "compare"])
 def test_outputs_elsewhere_are_refused_at_once(mode):
-    for address in ("gs://bucket/results", "s3://bucket", "file:///results"):
+    for address in ("gs://bucket/results", "s3://bucket"):
         with pytest.raises(UserError, match="writes to folders of this machine only"):
             parse("color", ["--mode", mode, "--output", address])
     words = ["--mode", "prepare", "--input", "x", "--output", "gs://bucket/prepared"]

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
+from urllib.request import url2pathname
 
 from colorization.errors import UserError
 from colorization.options.consistency import require_consistent
@@ -49,10 +50,23 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _expand_home(value: Any) -> Any:
-    """Expands `~/` in a path, which shells do not in `--output=~/x`."""
-    is_path = isinstance(value, str) and value.startswith("~/")
-    return os.path.expanduser(value) if is_path else value
+def _expanded(value: Any) -> Any:
+    """Paths without `~/`, which shells keep in `--output=~/x`; an address of a file as its path.
+
+    Of several values, which may name photos, addresses stay.
+    """
+    if isinstance(value, list):
+        return tuple(os.path.expanduser(item) if _in_home(item) else item for item in value)
+    if _in_home(value):
+        return os.path.expanduser(value)
+    if isinstance(value, str) and value.startswith("file://"):
+        # A file manager copies %20 for a space.
+        return url2pathname(value.removeprefix("file://").removeprefix("localhost"))
+    return value
+
+
+def _in_home(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("~/")
 
 
 def _followed(path: str) -> str:
@@ -104,8 +118,7 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     namespace, unknown = parser.parse_known_args(_joined(arguments))
     parser.refuse_unknown(unknown)
     values = {
-        name: tuple(map(_expand_home, value)) if isinstance(value, list) else _expand_home(value)
-        for name, value in vars(namespace).items()
+        name: _expanded(value) for name, value in vars(namespace).items()
     }
     mode = values.get("mode", "train")
     for field in _fields(Options, model):
