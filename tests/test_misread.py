@@ -10,6 +10,7 @@ import tifffile
 from encoding import encoded, tiff
 from PIL import Image
 
+from colorization.decoding import jxl
 from colorization.decoding.decode import open_photo, open_picture
 from colorization.errors import UnreadablePhoto
 
@@ -83,6 +84,61 @@ def test_jpeg_xl_of_8_bits(channels):
     np.testing.assert_array_equal(picture.image, values[..., : 1 + 2 * (channels > 2)].squeeze())
     if channels in (2, 4):
         np.testing.assert_array_equal(picture.alpha, values[..., -1])
+
+
+# Three pictures of 16 x 8 pixels by cjxl 0.7 (-d 0 of a GIF), and the first of them alone.
+ANIMATED_JXL = base64.b64decode(
+    "/wrBBQFYUFwSCAigggAAfAJLKDQWvkncU1AwASIMhAEUZ9d5KvNiVFTMlQAYACE4AIJAAMDEpoUggIjjqqpKDAkhI8aEdFMj"
+    "hEAcIgjRGjbWFInRdr4IArjwv9AuRa25cBlT4K48PagHSY0Ek/h9wIoAlo38MKGbicjgD40fRf3/hezmia0DAX0pK8TLlKTF"
+    "6B1cTfyeij9JwGGV5lEKjmoGn483hEpwAFv8v/EgYB0IiHjgQAABMpEKAgAcAEsYixWCAwAIiHjgQAABMpEKAQAcAEsYixWC"
+    "AwA="
+)
+STILL_JXL = base64.b64decode(
+    "/wrBQUBxIQgCAQD0AUsoJMZHQcEEgBrR0dGGcTCTx7yaBxDLLgUAQrj486UZ/P9mgAP1TtNUTSUPWLijyfnH/78QUJBZT+Cr"
+    "An779Bjt5zdzAupX+vNg1AKEfUY7baK3t3QlzOaZwa0JokA/ba4+Pz8eZP4+VVzAQEHEdBdLEKiRmEj0iQLtRjgq"
+)
+
+
+def test_animations_of_jpeg_xl_are_refused_by_name():
+    """Its first picture cannot be had."""
+    pytest.importorskip("pillow_jxl")
+    assert open_picture(STILL_JXL).image.size == (16, 8)
+    with pytest.raises(UnreadablePhoto, match=r"JPEG XL that cannot be read \(an animation\)"):
+        open_picture(ANIMATED_JXL)
+
+
+def test_animations_of_jpeg_xl_are_told():
+    assert jxl.is_animation(ANIMATED_JXL) and not jxl.is_animation(STILL_JXL)
+    in_parts = [b"\0\0\0\x0cJXL \r\n\x87\n"]
+    for number, part in enumerate((ANIMATED_JXL[:90], ANIMATED_JXL[90:])):
+        content = struct.pack(">I", number) + part
+        in_parts.append(struct.pack(">I4s", 8 + len(content), b"jxlp") + content)
+    assert jxl.is_animation(b"".join(in_parts))
+    assert not jxl.is_animation(b"\xff\x0a")
+
+
+# Heights and widths in headers of JPEG XL, their bits in the order of the file: one for multiples
+# of 8, what chooses the length of a number, the number, and three of a ratio or zeros.
+SIZES = [
+    *("1 01010 100", "1 11011 000 10101", "0 00 101010101 010"),
+    "0 10 1111111111111 000 01 111111111111111111",
+    "0 11 111111111111111111111111111111 111",
+]
+PREVIEWS = [
+    *("1 00 110", "1 10 001", "1 11 111111111 000 01 11111", "0 00 111111 000 10 11111111"),
+    "0 01 1111111111 000 11 111111111111",
+]
+
+
+@pytest.mark.parametrize("is_animation", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_headers_of_jpeg_xl(size, is_animation):
+    """Whatever stands before the bit of animations."""
+    for intrinsic in ("0", *(f"1 {other}" for other in SIZES)):
+        for preview in ("0", *(f"1 {other}" for other in PREVIEWS)):
+            bits = f"{size} 0 1 101 {intrinsic} {preview} {is_animation:d}".replace(" ", "")
+            header = int(bits[::-1], 2).to_bytes(len(bits) // 8 + 1, "little")
+            assert jxl.is_animation(b"\xff\x0a" + header) == is_animation
 
 
 # Transparency that is none

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from colorization.decoding import bmp, jpeg, jpeg_2000, png, psd, sgi, sun, tiff
+from colorization.decoding import bmp, jpeg, jpeg_2000, jxl, png, psd, sgi, sun, tiff
 from colorization.decoding.file_kinds import NO_PHOTOS
 from colorization.decoding.refusals import unread_kind, why_unknown
 from colorization.decoding.samples import is_opacity
@@ -95,6 +95,8 @@ def _why_refused(picture: Image.Image, data: bytes) -> str | None:
         kind, details = "JPEG", jpeg.unread_process(data)
     elif kind == "JPEG2000":
         kind, details = "JPEG 2000", jpeg_2000.unread_colors(picture, data)
+    elif kind == "JXL" and jxl.is_animation(data):
+        kind, details = "JPEG XL", "an animation"
     return details and unread_kind(kind, details)
 
 

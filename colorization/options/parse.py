@@ -117,9 +117,7 @@ def parse(model: str, arguments: Sequence[str]) -> Options:
     parser = _parser(model)
     namespace, unknown = parser.parse_known_args(_joined(arguments))
     parser.refuse_unknown(unknown)
-    values = {
-        name: _expanded(value) for name, value in vars(namespace).items()
-    }
+    values = {name: _expanded(value) for name, value in vars(namespace).items()}
     mode = values.get("mode", "train")
     for field in _fields(Options, model):
         if field.name in values and mode not in field.metadata["modes"]:
