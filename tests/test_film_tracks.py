@@ -447,6 +447,23 @@ def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):
     assert changes(b"moov", b"") == []
 
 
+def test_a_second_view_that_is_left_out_is_said(make_film, painter, tmp_path):
+    """Spatial films of phones hold the other eye's pictures in a layer of HEVC."""
+    data = bytearray(make_film("film.mov", 3).read_bytes())
+    eyes = atom(b"vexu", atom(b"eyes", atom(b"stri", bytes(4) + b"\3")))
+    starts = [data.index(b"moov") - 4]
+    for name in (b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        starts.append(data.index(name, starts[-1]) - 4)
+    ends = [start + int.from_bytes(data[start : start + 4], "big") for start in starts]
+    data[ends[-1] : ends[-1]] = eyes
+    for start, end in zip(starts, ends, strict=True):
+        data[start : start + 4] = (end - start + len(eyes)).to_bytes(4, "big")
+    (tmp_path / "spatial.mov").write_bytes(data)
+    target = tmp_path / "results" / "a.mov"
+    coloured = colorize_film(painter, str(tmp_path / "spatial.mov"), target, ignore)
+    assert coloured.changes == ["no second view"]
+
+
 def test_films_in_3d_keep_their_proportions(make_film, painter, tmp_path):
     """As mkvmerge marks films with a view on each half of a picture."""
 

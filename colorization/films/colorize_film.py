@@ -13,7 +13,7 @@ from colorization.files import atomic_write
 from colorization.films.color import tag
 from colorization.films.converter import Converter
 from colorization.films.file_end import has_zeros_inside
-from colorization.films.geometry import is_panorama
+from colorization.films.geometry import has_second_view, is_panorama
 from colorization.films.ogg import missing_from_ogg
 from colorization.films.programmes import own_tracks
 from colorization.films.smoother import Smoother
@@ -169,6 +169,7 @@ class _Coloring:
         self._end = End(film, content.late_end)
         self._format = surveyed.first.format
         self._is_panorama = is_panorama(surveyed.first)
+        self._has_second_view = has_second_view(surveyed.first)
 
     @property
     def changes(self) -> list[str]:
@@ -194,6 +195,8 @@ class _Coloring:
             changes.append(f"not turned by {self._converter.remaining_degrees} degrees")
         if self._is_panorama:
             changes.append("no 360-degree tag")
+        if self._has_second_view:
+            changes.append("no second view")
         if self._lacks_3d:
             changes.append("no 3D tag")
         if self._scrambled:

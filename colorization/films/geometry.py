@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # Smaller differences between proportions come from rounding or the margin of a tape's picture.
 _SAME_SHAPE = 0.03
+# FFmpeg's number for views that do not share a picture (AV_STEREO3D_UNSPEC).
+_STORED_APART = 8
 
 
 class Shape(NamedTuple):
@@ -30,10 +33,21 @@ class Shape(NamedTuple):
 
 def is_panorama(frame: VideoFrame) -> bool:
     """Whether a picture is marked as one that players show as a view all round."""
+    return _side_data(frame, "SPHERICAL") is not None
+
+
+def has_second_view(frame: VideoFrame) -> bool:
+    """Whether a picture is of one eye, and the other eye's is stored apart (MV-HEVC)."""
+    stereo = _side_data(frame, "STEREO3D")
+    return stereo is not None and int.from_bytes(stereo[:4], sys.byteorder) == _STORED_APART
+
+
+def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
     # FFmpeg may give side data, such as EXIF, that PyAV does not know.
     with contextlib.suppress(ValueError):
-        return "SPHERICAL" in frame.side_data
-    return False
+        if kind in frame.side_data:
+            return bytes(frame.side_data[kind])
+    return None
 
 
 def fitted(picture: Shape, film: Shape) -> tuple[int, int]:
