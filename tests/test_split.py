@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from colorization.data import held_out
+from colorization.data.prepare import prepare
 from colorization.data.shards import Shards
 from colorization.data.split import (
     photos_for_testing,
@@ -356,6 +357,28 @@ def test_copies_of_held_out_photos_are_not_trained_on(photo_folder, tmp_path):
     again = select("--train_data", folder)
     assert {Path(path).read_bytes() for path in again.test} == contents[1]
     assert {Path(path).read_bytes() for path in again.train} == contents[0]
+
+
+def test_each_content_is_tested_on_once(photo_folder, tmp_path):
+    """Whether copies were held out, or photos named later to test on are copies of such."""
+    folder = photo_folder(12)
+    for photo in list(folder.iterdir()):
+        for number in range(6):
+            shutil.copy(photo, folder / f"{photo.stem} ({number}).png")
+    first = select_and_note("--train_data", folder)
+    (tmp_path / "copies").mkdir()
+    for number, path in enumerate(first.test):
+        shutil.copy(path, tmp_path / "copies" / f"{number}.png")
+    contents = [Path(path).read_bytes() for path in first.test]
+    assert len(set(contents)) == len(contents) == len(first.held_out)
+    select_and_note("--train_data", folder, "--test_data", tmp_path / "copies")
+    again = select_and_note("--train_data", folder)
+    named_later = photos_for_testing(parse("color", ["--mode", "evaluate"]), NOTE)
+    prepare([str(path) for path in folder.iterdir()], str(tmp_path / "prepared"))
+    prepared = select("--train_data", tmp_path / "prepared")
+    for tested in (again.test, named_later, prepared.test):
+        assert {Path(path).read_bytes() for path in tested} == set(contents)
+        assert len(tested) == len(contents)
 
 
 def test_copies_of_test_photos_are_not_trained_on(photo_folder, tmp_path):

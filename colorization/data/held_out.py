@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,12 +174,26 @@ def safe_to_test_on(
 ) -> list[str]:
     """The paths at which a held-out photo still lies, or another one never trained on.
 
-    Where photos have been renumbered, the path of a held-out photo may lead to another one.
+    Where photos have been renumbered, the path of a held-out photo may lead to another one. Of
+    copies the first counts.
     """
     contents = {photo.sha256 for photo in held_out}
     untrained = set(never_trained_on(paths, trained_on))
-    identities = zip(paths, identify(paths), strict=True)
-    return [path for path, photo in identities if photo.sha256 in contents or path in untrained]
+    return without_copies(
+        {
+            path: photo
+            for path, photo in zip(paths, identify(paths), strict=True)
+            if photo.sha256 in contents or path in untrained
+        }
+    )
+
+
+def without_copies(photos: Mapping[str, HeldOut]) -> list[str]:
+    """Of paths and what lies there the first path of each content."""
+    path_by_identity: dict[str, str] = {}
+    for path, photo in photos.items():
+        path_by_identity.setdefault(photo.identity, path)
+    return list(path_by_identity.values())
 
 
 def with_present_content(held_out: Sequence[HeldOut], paths: Sequence[str]) -> list[HeldOut]:

@@ -243,17 +243,18 @@ def _with_former_test_photos(
     photos: list[str], testable: list[str], history: _History
 ) -> Selection:
     """Tests on photos that were held out before, and trains on the others."""
-    test = _without_copies(testable)
-    if test:
-        print(f"Testing on the {len(test):,} photos that were held out before.")
-    held_out_photos = held_out.with_current_paths(history.held_out, test)
-    return Selection(photos, test or find_data(_bundled("test")), held_out_photos)
+    if testable:
+        print(f"Testing on the {len(testable):,} photos that were held out before.")
+    held_out_photos = held_out.with_current_paths(history.held_out, testable)
+    return Selection(photos, testable or find_data(_bundled("test")), held_out_photos)
 
 
 def _with_new_test_photos(photos: list[str], history: _History, sizes: dict[str, int]) -> Selection:
     """Holds out some of the photos if they are enough; none of them was held out before."""
-    test = _usable(_sampled(held_out.never_trained_on(photos, history.trained_on, sizes)))
-    held_out_photos = [*history.held_out, *held_out.identify(test)]
+    sample = _usable(_sampled(held_out.never_trained_on(photos, history.trained_on, sizes)))
+    identities = dict(zip(sample, held_out.identify(sample), strict=True))
+    test = held_out.without_copies(identities)
+    held_out_photos = [*history.held_out, *(identities[path] for path in test)]
     copies = held_out.same_content(photos, held_out_photos, sizes)
     train = [path for path in photos if path not in copies]
     if test and _any_usable(train):
@@ -335,14 +336,6 @@ def _print_possibly_seen(test: list[str] | Shards, history: _History) -> None:
             f"{count:,} of {len(test):,} photos to test on are as large as some that the "
             "model was trained on before: if they are the same, the figures will flatter it."
         )
-
-
-def _without_copies(paths: Sequence[str]) -> list[str]:
-    """The first path of each content."""
-    path_by_content: dict[str, str] = {}
-    for path, photo in zip(paths, held_out.identify(paths), strict=True):
-        path_by_content.setdefault(photo.sha256 or photo.path, path)
-    return list(path_by_content.values())
 
 
 def _sampled(paths: Sequence[str]) -> list[str]:
