@@ -20,7 +20,7 @@ from colorization.data.prepare import prepare
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.modes import evaluate, train
 from colorization.options import parse
-from colorization.training import checkpoint, cluster, event_log, training
+from colorization.training import checkpoint, cluster, event_log, patience, training
 from colorization.training.settings import stored_settings
 
 
@@ -161,6 +161,19 @@ def test_patience_stops_training_that_gets_nowhere(run, tmp_path):
     assert "Going on" not in run(*GETS_NOWHERE, steps=step + 1)
 
 
+def test_the_start_of_a_training_that_patience_has_ended_may_be_spelled_in_any_way(tmp_path):
+    def options(start):
+        words = ["--warm_start", start, "--patience", "2", "--model_dir", str(tmp_path)]
+        return parse("color", words)
+
+    figures = {"loss": 1, "evaluations_since": 2, "evaluated_step": 5}
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "evaluation.json").write_text(json.dumps(figures))
+    patience.store_end(options("other/best/model.ckpt-1"), (3, 3), 5)
+    assert patience.has_ended(options("other"), (3, 3), 5)
+    assert not patience.has_ended(options("other"), (4, 3), 5)
+
+
 def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path):
     folder = tmp_path / "model"
     printed = run(*GETS_NOWHERE, "--half_size_share", 0.5, "--keep_checkpoint_max", 20, steps=50)
@@ -256,14 +269,17 @@ def test_a_warm_start_takes_what_fits(run, tmp_path):
 def test_a_warm_start_ends_no_worse_than_it_began(run, tmp_path):
     run()
     source, folder = tmp_path / "model", tmp_path / "tuned"
-    began = json.loads((source / "best/evaluation.json").read_text())["loss"]
+    began = json.loads((source / "best/evaluation.json").read_text())
     worse = ("--learning_rate", 50, "--learning_rate_schedule", "constant")
     printed = run("--warm_start", source, *worse, folder="tuned", steps=2)
     assert "No checkpoint does better" in printed
     best = checkpoint.best_checkpoint(str(folder))
     assert (Path(best).parent.name, step_of(best)) == ("best", 0)
-    kept = json.loads((folder / "best/evaluation.json").read_text())["loss"]
-    assert kept == pytest.approx(began, 1e-4)
+    kept = json.loads((folder / "best/evaluation.json").read_text())
+    assert kept["loss"] == pytest.approx(began["loss"], 1e-4)
+    # The source's factor need not be the best one for the photos to test on.
+    assert kept["saturation"] == began["saturation"] and "ab_rmse_saturated" not in kept
+    assert f"chroma times {began['saturation']:.2f}, as for the model that" in printed
 
 
 def test_in_a_cluster_the_evaluator_measures_what_training_starts_from(run, tmp_path, monkeypatch):

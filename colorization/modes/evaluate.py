@@ -112,12 +112,14 @@ def print_metrics(metrics: dict[str, Any], report: object) -> None:
     print(f"Measured on {report}, step {int(metrics['global_step'])}:")
     for row in rows:
         print("  {:14}{:>10}{:>12}{:>14}".format(*row).rstrip())
-    best, (least, most) = metrics["saturation"], SATURATION_LIMITS
-    exception = "" if least <= best <= most else f" (pictures get {least:g} to {most:g})"
-    print(
-        f"Predicted chroma times {best:.2f}, which is best{exception}: "
-        f"a*b* RMSE {metrics['ab_rmse_saturated']:.2f}"
+    saturation, (least, most) = metrics["saturation"], SATURATION_LIMITS
+    exception = "" if least <= saturation <= most else f" (pictures get {least:g} to {most:g})"
+    origin = (
+        f"which is best{exception}: a*b* RMSE {metrics['ab_rmse_saturated']:.2f}"
+        if "ab_rmse_saturated" in metrics
+        else f"as for the model that the training started from{exception}"
     )
+    print(f"Predicted chroma times {saturation:.2f}, {origin}")
     print(f"Colourfulness of the photos themselves: {metrics['colourfulness_truth']:.1f}")
 
 

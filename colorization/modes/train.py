@@ -307,8 +307,9 @@ def _print_best(options: Options, test: Photos, metrics: dict[str, Any]) -> None
     folder = Path(options.model_dir) / BEST
     best = checkpoint.newest_listed(str(folder)) or checkpoint.newest_listed(options.model_dir)
     shown = stored_evaluation(folder)
-    # Other versions may have stored other figures.
-    if not (shown and metrics.keys() <= shown.keys() and same_photos(shown, metrics)):
+    # Other versions may have stored other figures. What the training started from has one fewer.
+    needed = metrics.keys() - {"ab_rmse_saturated"}
+    if not (shown and needed <= shown.keys() and same_photos(shown, metrics)):
         shown = metrics
     print_metrics(shown, test.report)
     print(f"Best checkpoint, which predict takes: {best}")

@@ -11,6 +11,10 @@ from colorization.options import Options
 from colorization.training.evaluation import is_evaluated
 from colorization.training.model_folder import PATIENCE
 
+# The folder may be renamed, what a begun training started from is settled, and what is shown is of
+# no matter.
+_IMMATERIAL = {"model_dir", "warm_start", "from_scratch", "verbose"}
+
 
 def store_end(options: Options, photos: tuple[int, int], step: int) -> None:
     """Stores beside a model that its training was ended at a step.
@@ -36,6 +40,5 @@ def has_ended(options: Options, photos: tuple[int, int], step: int) -> bool:
 
 
 def _note(options: Options, photos: tuple[int, int], step: int) -> dict[str, Any]:
-    # The folder may be renamed, and what is shown is of no matter.
-    given = {name: getattr(options, name) for name in options.given - {"model_dir", "verbose"}}
+    given = {name: getattr(options, name) for name in options.given - _IMMATERIAL}
     return {"step": step, "photos": photos, "options": given}

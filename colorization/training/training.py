@@ -284,7 +284,8 @@ class _Training:
 
         Args:
           evaluated: its prefix.
-          known: metrics that are kept instead of those that are measured.
+          known: metrics that are kept instead of those that are measured. With a saturation of
+            another evaluation the metrics have no `ab_rmse_saturated`.
 
         Returns:
           The metrics.
@@ -294,6 +295,8 @@ class _Training:
             spec.input_fn, hooks=spec.hooks, checkpoint_path=evaluated
         )
         metrics |= known or {}
+        if known and "saturation" in known:
+            del metrics["ab_rmse_saturated"]
         self._best.export(self._estimator, None, evaluated, metrics, is_the_final_export=False)
         return metrics
 
