@@ -1,5 +1,6 @@
 """The general models that ship with the suite: who gets them, and what if they are damaged."""
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from unmeasured import unmeasured
 
 from colorization.data import held_out
 from colorization.errors import UserError
@@ -30,14 +32,16 @@ def network(nn, lightness, params):
     return nn.output(x, 2, "output"), None
 
 
-def run(mode, *arguments):
+def run(mode, *arguments, **settings):
+    """Runs a mode; a training without its evaluations, for which see `unmeasured`."""
     if mode is train:
         # One evaluation of one stage.
         brief = ["--save_checkpoints_steps", 100, "--half_size_share", 0]
         arguments = [*brief, "--max_steps", 2, "--batch_size", 2, *arguments]
     else:
         arguments = ["--mode", mode.__name__.rpartition(".")[2], *arguments]
-    mode.run(network, parse("color_global", list(map(str, arguments))))
+    with unmeasured(**settings) if mode is train else contextlib.nullcontext():
+        mode.run(network, parse("color_global", list(map(str, arguments))))
 
 
 @pytest.fixture
@@ -250,7 +254,7 @@ def test_a_start_that_nothing_beats_colours_as_it_did(shipped, photos):
     stored = shipped / "best" / "evaluation.json"
     lively = {"saturation": 1.25, "vibrance": 3.0, "added_saturation": 1.1}
     stored.write_text(json.dumps(json.loads(stored.read_text()) | lively))
-    run(train, "--train_data", photos, "--test_data", photos, "--learning_rate", 10)
+    run(train, "--train_data", photos, "--test_data", photos, loss=float)
     assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
     assert stored_liveliness("models/color_global") == stored_liveliness(str(shipped))
     assert stored_liveliness(str(shipped)) == pytest.approx((1.375, 3.0))
@@ -259,12 +263,12 @@ def test_a_start_that_nothing_beats_colours_as_it_did(shipped, photos):
 def test_a_training_stopped_while_its_start_is_evaluated_evaluates_it_again(
     shipped, photos, monkeypatch
 ):
-    arguments = ["--train_data", photos, "--test_data", photos, "--learning_rate", 10]
+    arguments = ["--train_data", photos, "--test_data", photos]
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(training, "keep_if_best", lambda *_: 1 / 0)
         run(train, *arguments)
     assert checkpoint.step_of(checkpoint.latest_checkpoint("models/color_global")) == 0
-    run(train, *arguments)
+    run(train, *arguments, loss=float)
     assert checkpoint.step_of(checkpoint.best_checkpoint("models/color_global")) == 0
 
 
@@ -276,8 +280,8 @@ def test_a_checkpoint_to_start_from_colours_as_it_did(trained, photos, start_, i
     stored = trained / "best" / "evaluation.json"
     lively = {"saturation": 1.25, "vibrance": 3.0, "global_step": 0 if is_best else 7}
     stored.write_text(json.dumps(json.loads(stored.read_text()) | lively))
-    run(train, "--train_data", photos, "--test_data", photos, "--learning_rate", 10,
-        "--warm_start", trained / start_, "--model_dir", "tuned")  # fmt: skip
+    run(train, "--train_data", photos, "--test_data", photos, "--warm_start", trained / start_,
+        "--model_dir", "tuned", loss=float)  # fmt: skip
     assert checkpoint.step_of(checkpoint.best_checkpoint("tuned")) == 0
     found = stored_liveliness("tuned")
     assert (found == stored_liveliness(str(trained))) == is_best

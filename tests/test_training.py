@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from platforms import HANG, movable
+from unmeasured import unmeasured
 
 from colorization.data import held_out, lab_planes, photo_files
 from colorization.data.prepare import prepare
@@ -57,6 +58,13 @@ def run(photo_folder, tmp_path, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def no_evaluations():
+    """The whole test trains `unmeasured`."""
+    with unmeasured():
+        yield
 
 
 def step_of(path):
@@ -135,7 +143,8 @@ def test_the_last_steps_see_photos_at_full_size(run, tmp_path, monkeypatch):
     assert opened == ["test"] * 3
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 4
     # Going on with more steps, of which eight are at half size.
-    run("--half_size_share", 0.9, network=spy, steps=9)
+    with unmeasured():
+        run("--half_size_share", 0.9, network=spy, steps=9)
     assert made[2:] == [(112, 4), (224, 8)]
 
 
@@ -196,14 +205,15 @@ def test_patience_at_half_size_goes_on_with_the_best_at_full_size(run, tmp_path)
     assert step_of(checkpoint.latest_checkpoint(str(folder))) <= before + 2
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_training_stopped_in_its_last_evaluation_does_it_when_it_is_run_again(
     run, tmp_path, monkeypatch
 ):
     folder = tmp_path / "model"
-    run("--save_checkpoints_steps", 2, "--learning_rate", 0.02, steps=2)
+    run("--save_checkpoints_steps", 2, steps=2)
     with monkeypatch.context() as patched, pytest.raises(OSError, match="full"):
         patched.setattr(training, "keep_if_best", full_disk)
-        run("--save_checkpoints_steps", 2, "--learning_rate", 0.02, steps=4)
+        run("--save_checkpoints_steps", 2, steps=4)
     listed = (folder / "unreadable.txt").write_text("photo.png\tdamaged\n")
     assert step_of(checkpoint.best_checkpoint(str(folder))) == 2
     printed = run(steps=4)
@@ -214,7 +224,8 @@ def test_a_training_stopped_in_its_last_evaluation_does_it_when_it_is_run_again(
     printed = run(steps=4)
     assert "for 4 steps already" in printed and "evaluated" not in printed
     # What has been evaluated and is not the best one is not evaluated again.
-    run("--learning_rate", 50, "--learning_rate_schedule", "constant", steps=6)
+    with unmeasured(loss=float):
+        run(steps=6)
     assert step_of(checkpoint.best_checkpoint(str(folder))) == 4
     assert "evaluated" not in run(steps=6)
 
@@ -245,6 +256,7 @@ def test_a_chief_waits_for_its_servers_before_training(run, monkeypatch):
         run(brief=())
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_warm_start_takes_what_fits(run, tmp_path):
     run()
     source = tmp_path / "model"
@@ -283,9 +295,10 @@ def test_a_warm_start_ends_no_worse_than_it_began(run, tmp_path):
 
 
 def test_in_a_cluster_the_evaluator_measures_what_training_starts_from(run, tmp_path, monkeypatch):
-    run(folder="model", steps=2)
     start = ("--warm_start", tmp_path / "model")
-    run(*start, folder="tuned", steps=1)
+    with unmeasured():
+        run(folder="model", steps=2)
+        run(*start, folder="tuned", steps=1)
     # As the evaluator finds it that begins together with the chief.
     folder = tmp_path / "tuned"
     for path in folder.glob("model.ckpt-1.*"):
@@ -311,6 +324,7 @@ def test_in_a_cluster_the_evaluator_measures_what_training_starts_from(run, tmp_
         run(*start, folder="tuned", steps=1, brief=())
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_warm_start_of_a_checkpoint_under_another_name(run, tmp_path):
     run(folder="model", steps=2)
     kept = tmp_path / "kept"
@@ -322,6 +336,7 @@ def test_a_warm_start_of_a_checkpoint_under_another_name(run, tmp_path):
     assert re.search(r"What fits: (\d+) of \1 variables", printed)
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_warm_start_takes_over_the_settings(run, tmp_path):
     run("--chroma_scale", 5, "--normalization", "none")
     start = ("--warm_start", tmp_path / "model")
@@ -333,6 +348,7 @@ def test_a_warm_start_takes_over_the_settings(run, tmp_path):
         run(*start, "--normalization", "batch", folder="other", steps=1)
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatch):
     """Its first checkpoint could not be saved, so that the next try is of a new model."""
     with monkeypatch.context() as patch:
@@ -347,6 +363,7 @@ def test_what_a_failed_start_has_stored_does_not_count(run, tmp_path, monkeypatc
     assert "as large as" not in printed and "Not training on" not in printed
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_what_is_stored_counts_as_long_as_the_best_checkpoint_is_there(run, tmp_path):
     folder = tmp_path / "model"
     run()
@@ -366,6 +383,7 @@ def test_what_is_stored_counts_as_long_as_the_best_checkpoint_is_there(run, tmp_
     assert "3 of 3 photos to test on are as large as" in printed
 
 
+@pytest.mark.usefixtures("no_evaluations")
 @movable
 def test_a_model_that_is_moved_during_its_training(run, tmp_path, monkeypatch):
     def moved(*_):
@@ -376,6 +394,7 @@ def test_a_model_that_is_moved_during_its_training(run, tmp_path, monkeypatch):
         run()
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_few_photos_are_trained_on_for_fewer_steps(photo_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("colorization.data.split._STEPS", (2, 4))
     folder = str(photo_folder(3))
@@ -385,6 +404,7 @@ def test_few_photos_are_trained_on_for_fewer_steps(photo_folder, tmp_path, monke
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "m"))) == 3
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_one_step_is_traced(run, tmp_path):
     run("--profile", 2)
     tags = [
@@ -399,11 +419,13 @@ def test_one_step_is_traced(run, tmp_path):
 @pytest.mark.parametrize("steps_between", [1, 100])
 def test_a_loss_that_is_not_finite_stops_training(run, tmp_path, caplog, steps_between):
     """Found by an evaluation, or by the next step."""
-    run(steps=1)
+    with unmeasured():
+        run(steps=1)
     with pytest.raises(UserError, match=r"no longer finite; the last good checkpoint is .*ckpt-1:"):
         run("--learning_rate", 1e38, "--save_checkpoints_steps", steps_between, steps=9)
     assert "damaged" not in caplog.text
-    run("--learning_rate", 1e-5, steps=2)
+    with unmeasured():
+        run("--learning_rate", 1e-5, steps=2)
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 2
 
 
@@ -435,11 +457,14 @@ def test_all_workers_know_the_classes_of_all_photos(photo_folder, tmp_path, monk
 
 def test_xla_compiles_the_network(run, tmp_path):
     """It runs in a process of its own, because TensorFlow decides before it looks for devices."""
-    script = "from test_training import network; from colorization.main import run; "
+    script = (
+        "from test_training import network, unmeasured; from colorization.main import run; "
+        "unmeasured().start(); run('color_global', network)"
+    )
     tests = Path(__file__).parent
     done = subprocess.run(
         [
-            sys.executable, "-c", f"{script} run('color_global', network)", "--xla",
+            sys.executable, "-c", script, "--xla",
             "--train_data", str(tmp_path / "train"), "--test_data", str(tmp_path / "test"),
             "--model_dir", str(tmp_path / "model"), "--max_steps", "2", "--batch_size", "2",
             "--global_channels", "3", "--half_size_share", "0", "--profile", "2",
@@ -461,6 +486,7 @@ def test_xla_compiles_the_network(run, tmp_path):
     assert b"_XlaRun" in traces[0]
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_accumulation_counts_steps_not_batches(run, tmp_path):
     assert "3 photos" in run("--accumulate_steps", 3, "--batch_size", 1, steps=2)
     assert step_of(checkpoint.latest_checkpoint(str(tmp_path / "model"))) == 2
@@ -482,16 +508,18 @@ def test_classes_come_from_folders(run, tmp_path, colourful):
     (tmp_path / "test" / "cat").mkdir()
     (tmp_path / "test" / "colour0.png").rename(tmp_path / "test" / "cat" / "0.png")
     assert "class accuracy" in run(mode=evaluate)
-    # Without the option, training goes on with the classes it has.
-    run(steps=2)
     prepare([str(path) for path in (tmp_path / "train").rglob("*.png")], str(tmp_path / "shards"))
-    run("--classes", "--train_data", tmp_path / "shards", folder="prepared", steps=1)
+    with unmeasured():
+        # Without the option, training goes on with the classes it has.
+        run(steps=2)
+        run("--classes", "--train_data", tmp_path / "shards", folder="prepared", steps=1)
     settings = stored_settings(str(tmp_path / "prepared"))
     assert settings["classes"] == ["cat", "dog"]
 
 
 def test_rebalanced_training(run, tmp_path):
-    run("--loss", "rebalanced")
+    with unmeasured():
+        run("--loss", "rebalanced")
     frequencies = tf.train.load_variable(
         str(tmp_path / "model" / "model.ckpt-3"), "colour_frequencies/moving_histogram"
     )
@@ -524,6 +552,7 @@ def test_a_warm_start_with_nothing_in_common_is_refused(run, tmp_path):
         run("--warm_start", tmp_path / "other")
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_settings_bind_with_the_first_checkpoint(run, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
@@ -539,7 +568,8 @@ def test_settings_bind_with_the_first_checkpoint(run, tmp_path):
 
 
 def test_evaluating_other_photos_leaves_the_training_curves_alone(run, tmp_path, photo_folder):
-    run(steps=2)
+    with unmeasured():
+        run(steps=2)
     before = {path: path.read_bytes() for path in (tmp_path / "model").rglob("events*")}
     run("--test_data", photo_folder(1, name="other"), mode=evaluate)
     after = {path: path.read_bytes() for path in (tmp_path / "model").rglob("events*")}
@@ -547,6 +577,7 @@ def test_evaluating_other_photos_leaves_the_training_curves_alone(run, tmp_path,
     assert json.loads((tmp_path / "model" / "evaluation.json").read_text())["photos"] == 1
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
     spy, made = watched(tmp_path / "model")
     run("--half_size_share", 0.5, network=spy, steps=4)
@@ -558,11 +589,13 @@ def test_a_trained_model_goes_on_at_full_size(run, tmp_path):
         run(steps=20, brief=())
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_only_photos_that_were_seen_count_as_trained_on(run):
     assert "Trained on 2 of 3 photos, 0 gray left out, 0 unreadable." in run(steps=1)
     assert "Trained on 3 photos, 0 gray left out, 0 unreadable." in run(steps=4)
 
 
+@pytest.mark.usefixtures("no_evaluations")
 def test_a_training_that_goes_on_lists_what_it_has_not_come_to(run, tmp_path, monkeypatch):
     run(steps=1)
     kept, gone = (f"{tmp_path / 'train' / name}\tdamaged\n" for name in ("colour0.png", "gone.png"))

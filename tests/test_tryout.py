@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from unmeasured import unmeasured
 
 from colorization.errors import UserError
 from colorization.modes import predict, train
@@ -22,7 +23,8 @@ def network(nn, lightness, params):
 
 def run(mode, *arguments):
     arguments = ["--mode", mode.__name__.rpartition(".")[2], *arguments]
-    mode.run(network, parse("color_global", list(map(str, arguments))))
+    with unmeasured():
+        mode.run(network, parse("color_global", list(map(str, arguments))))
 
 
 def model_of(mode, *arguments):
