@@ -101,7 +101,7 @@ def mend_palette(picture: Image.Image, data: bytes) -> None:
     order = [used[channel] for channel in _order(data, len(used))]
     colors = np.rint(levels[:, order]).astype(np.uint8)
     # Pillow shifts indices of fewer bits to 8.
-    colors = colors.repeat(2 ** (8 - min(8, *_depths(data)[:1])), axis=0)[:256]
+    colors = colors.repeat(2 ** (8 - min([8, *_depths(data)[:1]])), axis=0)[:256]
     picture.palette = ImagePalette.ImagePalette(picture.palette.mode, colors.tobytes())
     picture.palette.dirty = 1
 
