@@ -36,14 +36,24 @@ def trained(model_folder):
     return TrainedNetwork(model_folder(), precision="float32")
 
 
-def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, tmp_path):
-    assert export.export_saved_model(trained, tmp_path / "exported").name == "1"
+@pytest.fixture(scope="module")
+def saved_model(trained, tmp_path_factory):
+    """The folder of an export beside an older one and folders of others."""
+    folder = tmp_path_factory.mktemp("exported")
+    for name in ("3", "²", "notes"):
+        (folder / name).mkdir()
+    assert export.export_saved_model(trained, folder).name == "4"
+    assert {path.name for path in folder.iterdir()} == {"3", "²", "notes", "4"}
+    return folder / "4"
+
+
+def test_saved_model_serves_encoded_pictures(saved_model, colorizer, colourful, tmp_path):
     photos = [colourful(40, 60), colourful(75, 30, 1)]
     Image.fromarray(photos[0]).save(tmp_path / "a.png")
     Image.fromarray(photos[1]).save(tmp_path / "b.jpg", quality=95)
     (tmp_path / "elsewhere").mkdir()
     result = subprocess.run(
-        [sys.executable, "-c", SERVE, "../exported/1", ".", "../a.png", "../b.jpg"],
+        [sys.executable, "-c", SERVE, str(saved_model), ".", "../a.png", "../b.jpg"],
         cwd=tmp_path / "elsewhere",
         env={"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
@@ -52,7 +62,6 @@ def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, t
         timeout=HANG,
     )
     assert result.returncode == 0, result.stderr
-    colorizer = Colorizer(model_folder(), precision="float32")
     first, second = (Image.open(tmp_path / "elsewhere" / name) for name in "01")
     assert (first.format, second.format) == ("PNG", "JPEG")
     # The ops of the model and the tables of the library round differently.
@@ -64,20 +73,16 @@ def test_saved_model_serves_encoded_pictures(trained, model_folder, colourful, t
     assert np.abs(difference).mean() < 3
 
 
-def test_saved_model_has_a_tensor_signature_and_versions(trained, colourful, tmp_path):
-    for name in ("3", "²", "notes"):
-        (tmp_path / name).mkdir()
-    assert export.export_saved_model(trained, tmp_path).name == "4"
+def test_saved_model_has_a_tensor_signature(saved_model):
     small = np.random.default_rng(0).uniform(0, 100, [2, 224, 224, 1]).astype(np.float32)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path / "4"))
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(saved_model))
         signature = meta.signature_def["chroma"]
         result = session.run(
             signature.outputs["chroma"].name, {signature.inputs["lightness"].name: small}
         )
     assert result.shape == (2, 112, 112, 2)
     assert result.std() > 0.1
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +124,18 @@ def test_onnx_without_its_packages_is_explained(trained, tmp_path, monkeypatch):
         export.export_onnx(trained, tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize(
-    "name", ["settings.json", "weights.npz", "held_out.json", "best/evaluation.json"]
-)
-def test_weights_replace_no_files_of_others(model_folder, tmp_path, name):
+def test_weights_replace_no_files_of_others(model_folder, tmp_path):
     words = ["--mode", "export", "--format", "weights", "--model_dir", model_folder()]
     options = parse("color_global", [*words, "--output", str(tmp_path)])
     (tmp_path / "best").mkdir()
-    (tmp_path / name).write_text('{"theme": "dark"}')
-    with pytest.raises(UserError, match=f"{name} is none of this program's, and would be replaced"):
-        export_mode.run(color_global.network, options)
-    assert (tmp_path / name).read_text() == '{"theme": "dark"}'
-    assert len(list(tmp_path.rglob("*.*"))) == 1
-    (tmp_path / name).unlink()
+    for name in ("settings.json", "weights.npz", "held_out.json", "best/evaluation.json"):
+        (tmp_path / name).write_text('{"theme": "dark"}')
+        refusal = f"{name} is none of this program's, and would be replaced"
+        with pytest.raises(UserError, match=refusal):
+            export_mode.run(color_global.network, options)
+        assert (tmp_path / name).read_text() == '{"theme": "dark"}'
+        assert len(list(tmp_path.rglob("*.*"))) == 1
+        (tmp_path / name).unlink()
     # An export may be replaced, even one that was interrupted.
     export_mode.run(color_global.network, options)
     export_mode.run(color_global.network, options)

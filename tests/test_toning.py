@@ -20,7 +20,8 @@ def kind_of(data):
 def test_prints_of_every_tone_are_told(tone):
     random = np.random.default_rng(0)
     kinds = []
-    for name in PHOTOS:
+    # Half of the photos, in turn; `benchmarks/toned.py` takes more.
+    for name in PHOTOS[list(TONES).index(tone) % 2 :: 2]:
         photo = Image.fromarray(getattr(data, name)())
         for noise in NOISES:
             quality = QUALITIES[random.integers(len(QUALITIES))]
