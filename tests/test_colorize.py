@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import predicting
 import pytest
 import tensorflow as tf
 from encoding import encoded, tiff
@@ -259,8 +260,8 @@ def test_bad_input_is_refused(colorizer, tmp_path, model_folder):
         Colorizer(str(altered))
 
 
-def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_folder, tmp_path):
-    plain, livelier = model_folder(), str(tmp_path / "livelier")
+def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(small_model, tmp_path):
+    plain, livelier = small_model, str(tmp_path / "livelier")
     shutil.copytree(plain, livelier)
     best = Path(livelier) / "best"
     best.mkdir()
@@ -269,7 +270,7 @@ def test_the_saturation_of_the_best_evaluation_is_part_of_the_prediction(model_f
     small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
 
     made = [
-        Colorizer(folder, precision="float32", saturation=saturation)
+        Colorizer(folder, network=predicting.network, precision="float32", saturation=saturation)
         for folder, saturation in ((plain, 1.0), (livelier, 1.0), (livelier, 1.2), (livelier, 1.7))
     ]
     chroma = [colorizer.predict(small, small) for colorizer in made]
@@ -285,15 +286,16 @@ def pulled_apart(chroma: np.ndarray, vibrance: float) -> np.ndarray:
     return chroma.mean((0, 1)) + deviation * (1 + vibrance / (8 + np.sqrt((deviation**2).mean())))
 
 
-def test_the_vibrance_of_the_best_evaluation_is_part_of_the_prediction(model_folder, tmp_path):
-    plain, livelier = model_folder(), tmp_path / "livelier"
+def test_the_vibrance_of_the_best_evaluation_is_part_of_the_prediction(small_model, tmp_path):
+    settings = {"network": predicting.network, "precision": "float32"}
+    plain, livelier = small_model, tmp_path / "livelier"
     shutil.copytree(plain, livelier)
     (livelier / "best").mkdir()
     figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 1.5, "vibrance": 6.0}
     (livelier / "best" / "evaluation.json").write_text(json.dumps(figures))
     small = np.random.default_rng(1).uniform(0, 100, [224, 224, 1]).astype(np.float32)
-    chroma = Colorizer(plain, precision="float32").predict(small, small)
-    found = Colorizer(str(livelier), precision="float32", saturation=2.0).predict(small, small)
+    chroma = Colorizer(plain, **settings).predict(small, small)
+    found = Colorizer(str(livelier), **settings, saturation=2.0).predict(small, small)
     expected = 2 * pulled_apart(1.5 * chroma, 6)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert np.abs(expected - 3 * chroma).max() > 0.1

@@ -16,6 +16,7 @@ import predicting
 import pytest
 from PIL import Image
 from platforms import HANG, SIGPIPE, any_names, posix, signals
+from unmeasured import unmeasured
 
 from colorization import main
 
@@ -169,9 +170,9 @@ def test_runs_leave_gpu_memory_to_others(run_here, tmp_path, monkeypatch, enviro
     assert result.stdout == f"{seen}\n"
 
 
-def test_prediction_writes_pictures_and_a_page(trained, tmp_path):
+def test_prediction_writes_pictures_and_a_page(trained, tmp_path, run_here):
     folder, _ = trained
-    result = run(
+    result = run_here(
         "color_global.py", "--mode", "predict", "--input", "photos", "--output", tmp_path / "out",
         folder=folder,
     )  # fmt: skip
@@ -240,18 +241,17 @@ def test_exporting_says_only_what_was_written(trained, tmp_path):
     assert files(tmp_path) == [written.name]
 
 
-def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here):
+def test_training_goes_on_from_the_last_checkpoint(trained, tmp_path, run_here, run_small):
     folder, _ = trained
     shutil.copytree(folder / "models", tmp_path / "models")
-    shutil.copytree(folder / "models" / "color_global", tmp_path / "own models" / "(1)")
     settings = ("--train_data", folder / "photos", "--test_data", folder / "photos")
     done = run_here("color_global.py", *settings, "--max_steps", "2", folder=tmp_path)
     assert (done.returncode, "--max_steps" in done.stdout) == (0, True)
-    more = run(
-        "color_global.py", *settings, *SMALL, "--batch_size", "1", "--max_steps", "3",
-        "--model_dir", "own models/(1)", folder=tmp_path,
-    )  # fmt: skip
-    assert more.returncode == 0, more.stderr
+    settings += (*BRIEF, "--from_scratch", "--batch_size", "1", "--model_dir", "own models/(1)")
+    with unmeasured():
+        begun = run_small(*settings, "--max_steps", "2", folder=tmp_path)
+        more = run_small(*settings, "--max_steps", "3", folder=tmp_path)
+    assert begun.returncode == more.returncode == 0, begun.stderr + more.stderr
     assert "Going on from step 2" in more.stdout
     assert "model.ckpt-3" in more.stdout
     # The words as a shell takes them.
@@ -344,13 +344,16 @@ def test_a_set_without_usable_photos_is_refused(trained, run_here, mode):
 @signals
 def test_a_signal_saves_a_checkpoint(trained, tmp_path):
     folder, _ = trained
+    script = "import sys; from colorization.main import run; from predicting import network; "
     command = [
-        sys.executable, str(ROOT / "color.py"), "--train_data", str(folder / "photos"),
-        "--test_data", str(folder / "photos"), "--batch_size", "1", "--max_steps", "100000",
+        sys.executable, "-c", f"{script}sys.argv[0] = 'color.py'; run('color', network)",
+        "--train_data", str(folder / "photos"), "--test_data", str(folder / "photos"),
+        "--batch_size", "1", "--max_steps", "100000", "--from_scratch",
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + HANG
         while not (tmp_path / "models/color/model.ckpt-0.index").exists():
@@ -395,7 +398,8 @@ def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_s
     photo_folder(20)
     small = (*BRIEF, "--from_scratch", "--batch_size", "2")
     run = functools.partial(run_small, folder=tmp_path)
-    trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
+    with unmeasured():
+        trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
     assert (trained.returncode, "Trained on 4 of 18 photos" in trained.stdout) == (0, True)
     measured = run("--mode", "evaluate")
     assert (measured.returncode, "Measured on 2 photos" in measured.stdout) == (0, True)
@@ -427,7 +431,8 @@ def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here, run_sma
     refused(run_here("color.py", *other, folder=tmp_path), "prepared is not empty", "--output")
     data = ("--train_data", "prepared", "--test_data", "prepared")
     data += (*BRIEF, "--from_scratch", "--batch_size", "1")
-    result = run_small(*data, "--max_steps", "1", folder=tmp_path)
+    with unmeasured():
+        result = run_small(*data, "--max_steps", "1", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Trained on 1 of 3 photos, 0 gray left out, 0 unreadable." in result.stdout.splitlines()
     shard = tmp_path / "prepared" / "00000.tfrecord"
