@@ -218,19 +218,19 @@ def model_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def colorizer(model_folder):
-    """A small model that is loaded."""
-    from colorization.prediction.colorize import Colorizer
-
-    return Colorizer(model_folder(), precision="float32")
-
-
-@pytest.fixture(scope="session")
 def small_model(tmp_path_factory) -> str:
     """The folder of a model of `predicting.network`."""
     folder = str(tmp_path_factory.mktemp("small"))
     _write_model(folder, "color_global", predicting.network)
     return folder
+
+
+@pytest.fixture(scope="session")
+def colorizer(small_model):
+    """The same, loaded."""
+    from colorization.prediction.colorize import Colorizer
+
+    return Colorizer(small_model, network=predicting.network, precision="float32")
 
 
 @pytest.fixture

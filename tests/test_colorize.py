@@ -24,6 +24,12 @@ from colorization.prediction.trained_network import livelier
 from colorization.training.liveliness import stored_liveliness
 
 
+@pytest.fixture(scope="module")
+def colorizer(model_folder):
+    """The network of color_global.py, loaded."""
+    return Colorizer(model_folder(), precision="float32")
+
+
 def test_programs_may_have_gone_back_to_tensorflow_1(colorizer, model_folder, colourful):
     photo = colourful(30, 40)
     code = (

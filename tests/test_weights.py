@@ -133,8 +133,8 @@ def with_evaluation(model, folder, saturation):
     return str(folder)
 
 
-def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, tmp_path):
-    folder = with_evaluation(model_folder(), tmp_path / "model", 1.1)
+def test_exported_weights_keep_the_saturation_and_take_one_on_top(small_model, tmp_path):
+    folder = with_evaluation(small_model, tmp_path / "model", 1.1)
     export_weights(folder, tmp_path / "as it is")
     assert stored_liveliness(str(tmp_path / "as it is")).saturation == pytest.approx(1.1)
     export_weights(folder, tmp_path / "livelier", saturation=1.2)
@@ -145,9 +145,9 @@ def test_exported_weights_keep_the_saturation_and_take_one_on_top(model_folder, 
     assert stored_liveliness(str(tmp_path / "again")) == pytest.approx((1.1, 5))
 
 
-def test_weights_of_the_best_checkpoints_own_folder_keep_its_saturation(model_folder, tmp_path):
+def test_weights_of_the_best_checkpoints_own_folder_keep_its_saturation(small_model, tmp_path):
     copied = tmp_path / "best of a model"
-    shutil.copytree(model_folder(), copied)
+    shutil.copytree(small_model, copied)
     figures = {"loss": 1.0, "evaluations_since": 0, "saturation": 0.8}
     (copied / "evaluation.json").write_text(json.dumps(figures))
     export_weights(str(copied), tmp_path / "weights")
@@ -157,8 +157,8 @@ def test_weights_of_the_best_checkpoints_own_folder_keep_its_saturation(model_fo
 
 
 @pytest.mark.parametrize("found", [0.1, 1.1, 30.0])
-def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, found):
-    folder = with_evaluation(model_folder(), tmp_path / "model", found)
+def test_an_exported_saturation_counts_however_large(small_model, tmp_path, found):
+    folder = with_evaluation(small_model, tmp_path / "model", found)
     before = stored_liveliness(folder).saturation
     export_weights(folder, tmp_path / "once", saturation=3.0)
     export_weights(str(tmp_path / "once"), tmp_path / "twice", saturation=0.1)
@@ -166,31 +166,31 @@ def test_an_exported_saturation_counts_however_large(model_folder, tmp_path, fou
         assert stored_liveliness(str(tmp_path / name)).saturation == pytest.approx(before * factor)
 
 
-def test_part_of_an_export_may_lie_on_another_disk(model_folder, tmp_path):
+def test_part_of_an_export_may_lie_on_another_disk(small_model, tmp_path):
     if not os.access("/dev/shm", os.W_OK):
         pytest.skip("no other disk is known")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
         (tmp_path / "weights").mkdir()
         link(tmp_path / "weights" / "best", other)
-        folder = with_evaluation(model_folder(), tmp_path / "model", 1.1)
+        folder = with_evaluation(small_model, tmp_path / "model", 1.1)
         export_weights(folder, tmp_path / "weights")
         assert stored_liveliness(str(tmp_path / "weights")).saturation == pytest.approx(1.1)
 
 
-def test_an_evaluation_of_an_earlier_export_goes(model_folder, tmp_path):
-    export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), tmp_path / "weights")
-    export_weights(model_folder(), tmp_path / "weights")
+def test_an_evaluation_of_an_earlier_export_goes(small_model, tmp_path):
+    export_weights(with_evaluation(small_model, tmp_path / "model", 1.1), tmp_path / "weights")
+    export_weights(small_model, tmp_path / "weights")
     assert not (tmp_path / "weights" / "best" / "evaluation.json").exists()
-    export_weights(model_folder(), tmp_path / "other")
+    export_weights(small_model, tmp_path / "other")
     assert not (tmp_path / "other" / "best").exists()
 
 
-def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(model_folder, tmp_path, monkeypatch):
+def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(small_model, tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     target = tmp_path / "weights"
-    export_weights(with_evaluation(model_folder(), tmp_path / "model", 1.1), target)
+    export_weights(with_evaluation(small_model, tmp_path / "model", 1.1), target)
     before = {path: path.read_bytes() for path in target.rglob("*.*")}
     monkeypatch.setattr(weights, "write", full_disk)
     with pytest.raises(OSError, match="No space"):
@@ -198,11 +198,11 @@ def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(model_folder, tmp_
     assert {path: path.read_bytes() for path in target.rglob("*.*")} == before
 
 
-def test_a_saturation_needs_an_evaluation(model_folder, tmp_path):
+def test_a_saturation_needs_an_evaluation(small_model, tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
-        export_weights(model_folder(), tmp_path / "weights", saturation=1.2)
+        export_weights(small_model, tmp_path / "weights", saturation=1.2)
     with pytest.raises(UserError, match="no evaluation that"):
-        export_weights(model_folder(), tmp_path / "weights", vibrance=3.0)
+        export_weights(small_model, tmp_path / "weights", vibrance=3.0)
 
 
 def test_short_memory_is_not_called_damage(values, tmp_path, monkeypatch):
