@@ -218,6 +218,14 @@ def model_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def full_colorizer(model_folder):
+    """The network of color_global.py, loaded."""
+    from colorization.prediction.colorize import Colorizer
+
+    return Colorizer(model_folder(), precision="float32")
+
+
+@pytest.fixture(scope="session")
 def small_model(tmp_path_factory) -> str:
     """The folder of a model of `predicting.network`."""
     folder = str(tmp_path_factory.mktemp("small"))

@@ -24,10 +24,9 @@ from colorization.prediction.trained_network import livelier
 from colorization.training.liveliness import stored_liveliness
 
 
-@pytest.fixture(scope="module")
-def colorizer(model_folder):
-    """The network of color_global.py, loaded."""
-    return Colorizer(model_folder(), precision="float32")
+@pytest.fixture
+def colorizer(full_colorizer):
+    return full_colorizer
 
 
 def test_programs_may_have_gone_back_to_tensorflow_1(colorizer, model_folder, colourful):

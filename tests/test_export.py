@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import predicting
 import pytest
 import tensorflow as tf
 from PIL import Image
 from platforms import HANG
 
-import color_global
 from colorization.errors import UserError
 from colorization.modes import export as export_mode
 from colorization.options import parse
@@ -47,7 +47,7 @@ def saved_model(trained, tmp_path_factory):
     return folder / "4"
 
 
-def test_saved_model_serves_encoded_pictures(saved_model, colorizer, colourful, tmp_path):
+def test_saved_model_serves_encoded_pictures(saved_model, full_colorizer, colourful, tmp_path):
     photos = [colourful(40, 60), colourful(75, 30, 1)]
     Image.fromarray(photos[0]).save(tmp_path / "a.png")
     Image.fromarray(photos[1]).save(tmp_path / "b.jpg", quality=95)
@@ -65,10 +65,10 @@ def test_saved_model_serves_encoded_pictures(saved_model, colorizer, colourful, 
     first, second = (Image.open(tmp_path / "elsewhere" / name) for name in "01")
     assert (first.format, second.format) == ("PNG", "JPEG")
     # The ops of the model and the tables of the library round differently.
-    difference = np.abs(np.asarray(first, float) - colorizer.colorize(photos[0]))
+    difference = np.abs(np.asarray(first, float) - full_colorizer.colorize(photos[0]))
     assert difference.max() <= 1
     assert difference.mean() < 0.2
-    expected = colorizer.colorize_bytes((tmp_path / "b.jpg").read_bytes())
+    expected = full_colorizer.colorize_bytes((tmp_path / "b.jpg").read_bytes())
     difference = np.asarray(second, float) - np.asarray(Image.open(io.BytesIO(expected)))
     assert np.abs(difference).mean() < 3
 
@@ -124,24 +124,24 @@ def test_onnx_without_its_packages_is_explained(trained, tmp_path, monkeypatch):
         export.export_onnx(trained, tmp_path / "model.onnx")
 
 
-def test_weights_replace_no_files_of_others(model_folder, tmp_path):
-    words = ["--mode", "export", "--format", "weights", "--model_dir", model_folder()]
+def test_weights_replace_no_files_of_others(small_model, tmp_path):
+    words = ["--mode", "export", "--format", "weights", "--model_dir", small_model]
     options = parse("color_global", [*words, "--output", str(tmp_path)])
     (tmp_path / "best").mkdir()
     for name in ("settings.json", "weights.npz", "held_out.json", "best/evaluation.json"):
         (tmp_path / name).write_text('{"theme": "dark"}')
         refusal = f"{name} is none of this program's, and would be replaced"
         with pytest.raises(UserError, match=refusal):
-            export_mode.run(color_global.network, options)
+            export_mode.run(predicting.network, options)
         assert (tmp_path / name).read_text() == '{"theme": "dark"}'
         assert len(list(tmp_path.rglob("*.*"))) == 1
         (tmp_path / name).unlink()
     # An export may be replaced, even one that was interrupted.
-    export_mode.run(color_global.network, options)
-    export_mode.run(color_global.network, options)
+    export_mode.run(predicting.network, options)
+    export_mode.run(predicting.network, options)
     (tmp_path / "weights.npz").write_bytes(b"PK")
-    export_mode.run(color_global.network, options)
-    assert Colorizer(str(tmp_path), precision="float32")
+    export_mode.run(predicting.network, options)
+    assert Colorizer(str(tmp_path), network=predicting.network, precision="float32")
 
 
 def test_a_result_that_differs_is_not_written(model_folder, tflite_file, tmp_path, monkeypatch):

@@ -49,12 +49,15 @@ def run(network, lightness, params, training=False, seed=1):
         variables = {v.name.split(":")[0]: v for v in tf.compat.v1.global_variables()}
         # Initial values hide mistakes: biases are zero, scales one.
         random = np.random.default_rng(seed)
+        changes = {}
         for name, variable in variables.items():
             last = name.rsplit("/")[-1]
             if last in ("bias", "offset", "moving_mean"):
-                variable.load(random.normal(0, 0.1, variable.shape).astype("f"), session)
+                changes[variable.initializer] = random.normal(0, 0.1, variable.shape)
             elif last in ("scale", "moving_variance"):
-                variable.load(random.uniform(0.5, 2, variable.shape).astype("f"), session)
+                changes[variable.initializer] = random.uniform(0.5, 2, variable.shape)
+        # All at once, for each first run of something takes a while.
+        session.run(list(changes), {change.inputs[1]: new for change, new in changes.items()})
         values, logits = session.run([variables, logits])
         updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         session.run(updates)
