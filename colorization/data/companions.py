@@ -17,7 +17,7 @@ _FILES = re.compile(
     # Small copies: of films and photos by cameras, drones and media players, of disks'
     # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
     # WeChat keeps, Telegram and Snapchat export; of maps. What Snapchat lays over photos. Icons.
-    r".*\.(thm|lrv|glv|scr|tbn|ovr)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
+    r".*\.(thm|tnl|lrv|glv|scr|tbn|ovr)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
     r"|.*\.(ico|cur|icns)|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db|desktop\.ini"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
     r"|th_[0-9a-f]{32}(hd)?"
