@@ -19,16 +19,21 @@ def psd(
     bits: int = 8,
     surplus: bytes = b"",
     large: bool = False,
+    block: bytes = b"",
 ) -> bytes:
     """A Photoshop document, uint8 or uint16 `[channels, height, width]`, without what layers hold.
 
     Packed rows may unpack to a surplus, as those of old GIMP do. A large document (PSB) has wider
-    numbers in two places.
+    numbers in some places. What tells of the layers may stand in a block, after a mask and another.
     """
     bits = 16 if channels.dtype == np.uint16 else bits
     header = struct.pack(">4sH6xHIIHH", b"8BPS", 1 + large, *channels.shape, bits, mode)
     size = "Q" if large else "I"
     info = struct.pack(f">{size}hH", 4, layers, 0) if layers else b""
+    if block:
+        told = struct.pack(">hH", layers, 0) if block == b"Lr16" else b""
+        info = struct.pack(f">{size}I2s", 0, 2, b"mm") + b"8BIMPatt\0\0\0\3abc\0"
+        info += b"8BIM" + block + struct.pack(f">{size}", len(told)) + told
     sections = bytes(8) + struct.pack(f">{size}", len(info)) + info
     rows = np.packbits(channels, axis=2) if bits == 1 else channels.astype(f">u{-(-bits // 8)}")
     lines = [row.tobytes() for row in rows.reshape(-1, rows.shape[2])]
@@ -100,10 +105,12 @@ def test_psd_of_16_bits(mode, count, further, large, packed):
         # Where all is in sRGB, and steps of 8 bits the same.
         deep[:3] = deep[:3] // 8 // 256 * 256 + 28672
     coarse = (deep // 256).astype(np.uint8)
-    for layers in (0, -1):
-        picture = open_picture(psd(deep, layers, mode, packed, large=large))
-        eight = open_picture(psd(coarse, layers, mode, packed, large=large))
-        assert (picture.alpha is None) == (eight.alpha is None) == (not further or not layers)
+    # Photoshop writes blocks.
+    for layers, block in ((0, b""), (-1, b""), (-1, b"Lr16"), (2, b"Lr16"), (-1, b"Mt16")):
+        picture = open_picture(psd(deep, layers, mode, packed, large=large, block=block))
+        eight = open_picture(psd(coarse, layers, mode, packed, large=large, block=block))
+        is_opaque = not further or layers >= 0
+        assert (picture.alpha is None) == (eight.alpha is None) == is_opaque
         if picture.alpha is not None:
             np.testing.assert_array_equal(picture.alpha, np.rint(deep[count] / 257))
         if mode == 1:

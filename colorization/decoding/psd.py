@@ -19,6 +19,13 @@ _DEEP_WHITES = {255: 2**16 - 1, 128: 2**15, 0: 0}
 _SPACES = {"L": "gray", "RGB": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 # The coding of rows packed by PackBits.
 _PACKED = 1
+# Blocks of 16 bits: that the merged picture is transparent, and its layers; and those whose length
+# takes 8 bytes in large documents.
+_TRANSPARENT, _LAYERS = b"Mt16", b"Lr16"
+_LONG_BLOCKS = {
+    *(_TRANSPARENT, _LAYERS, b"Mt32", b"Lr32", b"Mtrn", b"Layr", b"LMsk", b"Alph", b"FMsk"),
+    *(b"lnk2", b"FEid", b"FXid", b"PxSD"),
+}
 # Numbers of image resources.
 _RESOLUTION, _VERSION, _EXIF = 1005, 1057, 1058
 
@@ -80,16 +87,13 @@ def mend_tiles(picture: Image.Image, data: bytes) -> None:
 def transparency(data: bytes, colors: int) -> Image.Image | None:
     """The channel after the colours, of mode L; None if it is a selection or missing.
 
-    A negative number of layers means that it is transparency (section "Layer info").
-
     Args:
       data: the file.
       colors: the number of channels of colours.
     """
     start, end = _layers(data)
     channels, height, width, coding, offset = _merged(data)
-    layers = int.from_bytes(data[start + 4 : start + 6], "big", signed=True)
-    if end <= start + 4 or layers >= 0 or channels <= colors:
+    if channels <= colors or not _is_transparent(data[start:end], is_large=False):
         return None
     if coding != _PACKED:
         return Image.frombytes("L", (width, height), data[offset + colors * height * width :])
@@ -154,8 +158,11 @@ def _without_layers(data: bytes) -> bytes:
     start, _ = _layers(data)
     size = int.from_bytes(data[start - 4 : start + 4], "big")
     end = start + 4 + size
-    # Only the number of layers is kept, because it concerns the merged picture.
-    layers = struct.pack(">I", 6) + bytes(4) + data[start + 12 : start + 14] if size else bytes(4)
+    # What concerns the merged picture is kept: that there are layers, and its transparency.
+    layers = bytes(8) if size else b""
+    if _is_transparent(data[start + 4 : end], is_large=True):
+        layers += b"8BIM" + _TRANSPARENT + bytes(4)
+    layers = struct.pack(">I", len(layers)) + layers
     beginning = _SIGNATURE + b"\0\1" + data[6 : start - 4] + layers + data[end : end + 2]
     if int.from_bytes(data[end : end + 2], "big") != _PACKED:
         return beginning + data[end + 2 :]
@@ -226,6 +233,34 @@ def _packed_rows(data: bytes) -> list[list[int]]:
     lengths = np.frombuffer(data, ">u2", channels * height, offset)
     ends = offset + lengths.nbytes + np.cumsum([0, *lengths.tolist()])
     return [ends[height * i : height * (i + 1) + 1].tolist() for i in range(channels)]
+
+
+def _is_transparent(layers: bytes, is_large: bool) -> bool:
+    """Whether a channel of the merged picture is its transparency.
+
+    It is if the number of layers is negative (section "Layer info").
+
+    Args:
+      layers: the section of layers.
+      is_large: whether it is of a large document (PSB), which states some lengths in 8 bytes.
+    """
+    place = 8 if is_large else 4
+    if any(layers[:place]):
+        return _is_negative(layers[place:])
+    # Documents of 16 bits have them in a block after the mask ("Additional Layer Information").
+    place += 4 + int.from_bytes(layers[place : place + 4], "big")
+    while place + 12 <= len(layers):
+        key = layers[place + 4 : place + 8]
+        start = place + (16 if is_large and key in _LONG_BLOCKS else 12)
+        if key in (_TRANSPARENT, _LAYERS):
+            return key == _TRANSPARENT or _is_negative(layers[start:])
+        length = int.from_bytes(layers[place + 8 : start], "big")
+        place = start + length + -length % 4
+    return False
+
+
+def _is_negative(number: bytes) -> bool:
+    return int.from_bytes(number[:2], "big", signed=True) < 0
 
 
 def _layers(data: bytes) -> tuple[int, int]:
