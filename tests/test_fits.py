@@ -15,6 +15,8 @@ def fits(bits: int, values: np.ndarray, **cards) -> bytes:
     cards = {"BITPIX": bits, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height, **cards}
     lines = ["SIMPLE  =                    T"]
     lines += [f"{name:8}= {value:>20} / told" for name, value in cards.items()]
+    # Remarks are no cards, whatever they hold.
+    lines.append("HISTORY BITPIX = 64 once, BZERO = 9, NAXIS3 = 3, XTENSION= 'TABLE'")
     header = "".join(f"{line:80}" for line in [*lines, "END"]).encode()
     pixels = values[..., ::-1, :].tobytes()
     return header + b" " * (-len(header) % 2880) + pixels + bytes(-len(pixels) % 2880)

@@ -11,11 +11,11 @@ from colorization.decoding.refusals import unread_kind
 from colorization.decoding.samples import Samples
 from colorization.errors import UnreadablePhoto
 
-# Size of a block in bytes; headers are a whole number of blocks.
-_BLOCK = 2880
-# A line of the header that says how pixels are stored: its keyword and value.
-_CARD = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
-# An extension that holds no picture (section 7).
+# Size of a block in bytes; headers are a whole number of blocks, which consist of cards.
+_BLOCK, _CARD_SIZE = 2880, 80
+# A card that says how pixels are stored: its keyword and value. Remarks may hold the like.
+_STORAGE = re.compile(rb"(BITPIX|BSCALE|BZERO|NAXIS3) *= *([^ /]+)")
+# A card of an extension that holds no picture (section 7).
 _TABLE = re.compile(rb"XTENSION= *'(?!IMAGE)")
 # The beginning of a further picture (section 7.1).
 _NEXT_PICTURE = b"XTENSION= 'IMAGE"
@@ -34,11 +34,12 @@ def read_samples(picture: Image.Image, data: bytes) -> Samples:
       UnreadablePhoto: it is compressed, has several planes, or is a table.
     """
     decoder, _, pixels_start, _ = picture.tile[0]
+    cards = [data[start : start + _CARD_SIZE] for start in range(0, pixels_start, _CARD_SIZE)]
     # Exponents may be written with Fortran's D (section 4.2.4).
     header = {
-        name: float(value.replace(b"D", b"E")) for name, value in _CARD.findall(data[:pixels_start])
+        card[1]: float(card[2].replace(b"D", b"E")) for card in map(_STORAGE.match, cards) if card
     }
-    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or _TABLE.search(data[:pixels_start]):
+    if decoder != "raw" or header.get(b"NAXIS3", 1) != 1 or any(map(_TABLE.match, cards)):
         raise UnreadablePhoto(unread_kind("FITS", "compressed, of several planes, or a table"))
     # Where fewer than 80 bytes of pixels follow, the offset of Pillow lies before the header's end.
     pixels_start += -pixels_start % _BLOCK
