@@ -374,16 +374,21 @@ def test_large_pictures_wait_for_memory(tmp_path, monkeypatch):
     assert two.broken and not met
 
 
-def test_nothing_temporary_is_left_even_when_writing_fails(tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["thumbnails", "page"])
+def test_nothing_temporary_is_left_even_when_writing_fails(tmp_path, monkeypatch, what):
     add(tmp_path, "a.jpg")
     page = write_gallery(tmp_path, "first", {})
     before = page.read_bytes()
     add(tmp_path, "b.jpg")
 
     def full(self, data):
+        is_thumbnail = "thumbnails" in self.parts
+        fails = is_thumbnail == (what == "thumbnails")
         with open(self, "wb") as file:
-            file.write(data[:100])
-        raise OSError(28, "No space left on device")
+            written = file.write(data[:100] if fails else data)
+        if fails:
+            raise OSError(28, "No space left on device")
+        return written
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)

@@ -276,18 +276,29 @@ def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[st
 
 
 def _view(folder: Path, kind: str, name: str, memory: MemoryBudget) -> _View | None:
-    """One kind of a picture; makes its thumbnail if need be. None if there is no such file."""
+    """One kind of a picture; makes its thumbnail if need be. None if there is no such file.
+
+    Raises:
+      OSError: the thumbnail cannot be written.
+    """
+    picture = folder / kind / name
     base = folder / THUMBNAILS / kind / thumbnail_name(name)
     try:
-        picture = folder / kind / name
         changed_at = picture.stat().st_mtime_ns
-        found = _find_thumbnail(base, changed_at)
-        return found or _make_thumbnail(picture, base, changed_at, memory)
+        if found := _find_thumbnail(base, changed_at):
+            return found
+        data, suffix, size = _reduced(picture, memory)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception:
         return _View()
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(base.with_suffix(suffix)) as temporary:
+        temporary.write_bytes(data)
+        # The thumbnail gets the time that the picture had before, in case it is changed meanwhile.
+        os.utime(temporary, ns=(changed_at, changed_at))
+    return _View(suffix, *size)
 
 
 def _find_thumbnail(base: Path, changed_at: int) -> _View | None:
@@ -301,19 +312,13 @@ def _find_thumbnail(base: Path, changed_at: int) -> _View | None:
     return None
 
 
-def _make_thumbnail(picture: Path, base: Path, changed_at: int, memory: MemoryBudget) -> _View:
-    """The view with a new thumbnail, which is made as soon as there is memory for the picture."""
+def _reduced(picture: Path, memory: MemoryBudget) -> tuple[bytes, str, tuple[int, int]]:
+    """What `thumbnail` gives for a picture, as soon as there is memory for that."""
     with (
         poster(picture) if has_film_ending(picture.name) else Image.open(picture) as image,
         memory.taken(_BYTES_PER_PIXEL * math.prod(image.size)),
     ):
-        data, suffix, size = thumbnail(image, THUMBNAIL_SIDE)
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(base.with_suffix(suffix)) as temporary:
-        temporary.write_bytes(data)
-        # The thumbnail gets the time that the picture had before, in case it is changed meanwhile.
-        os.utime(temporary, ns=(changed_at, changed_at))
-    return _View(suffix, *size)
+        return thumbnail(image, THUMBNAIL_SIDE)
 
 
 def _render(title: str, contents: _Contents) -> bytes:
