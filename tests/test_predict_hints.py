@@ -7,6 +7,7 @@ from predicting import contents, names, network, pixels, read_finished
 from skimage.color import rgb2lab
 
 from colorization.errors import UserError
+from colorization.prediction.colorize import Colorizer
 from colorization.prediction.hints import digest
 
 GREEN = (46, 139, 87)
@@ -42,9 +43,28 @@ def test_a_folder_of_strokes_goes_by_names(run_predict, photos, tmp_path):
     assert is_green(after[1], 30, 20)
 
 
-def test_points_and_strokes_and_python_agree(run_predict, photos, tmp_path, small_model):
-    from colorization.prediction.colorize import Colorizer
+def test_strokes_saved_while_their_photo_is_coloured_are_for_the_next_run(
+    run_predict, photos, tmp_path, monkeypatch
+):
+    strokes, colorize = tmp_path / "hints/colour1.png", Colorizer.colorize
 
+    def colorize_and_paint(*arguments):
+        coloured = colorize(*arguments)
+        save_strokes(strokes, 30, 20)
+        return coloured
+
+    save_strokes(strokes, 5, 50)
+    arguments = ("--input", photos / "colour1.png", "--hints", strokes)
+    with monkeypatch.context() as patched:
+        patched.setattr(Colorizer, "colorize", colorize_and_paint)
+        run_predict(*arguments)
+    picture = tmp_path / "out/predicted/colour1.png"
+    assert is_green(pixels(picture), 5, 50) and not is_green(pixels(picture), 30, 20)
+    run_predict(*arguments)
+    assert is_green(pixels(picture), 30, 20)
+
+
+def test_points_and_strokes_and_python_agree(run_predict, photos, tmp_path, small_model):
     photo, picture = photos / "colour0.png", tmp_path / "out/predicted/colour0.png"
     points = [(10, 20, "seagreen"), ("75%", "50%", "#808080")]
     given = [word for point in points for word in ("--hint", ",".join(map(str, point)))]

@@ -131,6 +131,8 @@ class _Run(NamedTuple):
             with self.files.taken(size):
                 data = read_file(path)
                 version = Version(size, time, hashlib.sha256(data).hexdigest())
+                # Strokes that are saved again from here on are others for the next run.
+                hints_digest = digest(hints)
                 with self.pictures.taken_to_colour(data):
                     views, scores = self._views(path, data, format_of_name(name), hints)
                 add_begun(self.output, name, path, self.shard)
@@ -139,7 +141,7 @@ class _Run(NamedTuple):
             recorded_version = None if path in self.report.unreadable else version
             made = how_made(self.colorizer, self.quality)
             add_finished(
-                self.output, name, path, recorded_version, scores, digest(hints), self.shard, made
+                self.output, name, path, recorded_version, scores, hints_digest, self.shard, made
             )
         except (UnreadablePhoto, CannotEncode, UserError, MemoryError, OSError) as error:
             # Wrong hints end the run of a single photo; in a run of many, the others go on.
