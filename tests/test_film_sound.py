@@ -1,5 +1,6 @@
 """Sound: channels that are encoded anew stay where they were, and programmes keep their own."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -244,17 +245,26 @@ def section(table, number, content):
     return body + crc.to_bytes(4, "big")
 
 
+def packet_of_table(number, rest, beginning=b""):
+    """A packet with the rest of one section and the beginning of another, behind a filler."""
+    payload = bytes((len(rest),)) + rest + beginning
+    filler = 182 - len(payload)
+    head = bytes((0x47, 0x40 | number >> 8, number & 255, 0x30))
+    return head + bytes((filler + 1, 0)) + filler * b"\xff" + payload
+
+
 def with_programmes(stream, programmes, lead):
     """A transport stream with other tables: number of a programme -> {number of a track: language}.
 
-    `lead` bytes, such as the times of Blu-ray discs and cameras, precede each packet.
+    `lead` bytes, such as the times of Blu-ray discs and cameras, precede each packet. Without them,
+    the tables of all programmes stand back to back.
     """
-    numbers = {programme: 0x1F00 + programme for programme in programmes}
+    numbers = {programme: 0x1F00 + (lead and programme) for programme in programmes}
     entries = b"".join(
         programme.to_bytes(2, "big") + (0xE000 | number).to_bytes(2, "big")
         for programme, number in numbers.items()
     )
-    tables = {0: section(0, 7, entries)}
+    sections = [(0, section(0, 7, entries))]
     for programme, tracks in programmes.items():
         described = b"".join(
             bytes((0x1B if track == 0x100 else 3,))
@@ -264,17 +274,24 @@ def with_programmes(stream, programmes, lead):
             + b"\0"
             for track, language in tracks.items()
         )
-        tables[numbers[programme]] = section(2, programme, b"\xff\xff\xf0\0" + described)
+        content = section(2, programme, b"\xff\xff\xf0\0" + described)
+        sections.append((numbers[programme], content))
+    tables = [packet_of_table(number, b"", content) for number, content in sections]
+    if not lead:
+        contents = [b"", *(content for _, content in sections[1:]), b""]
+        tables[1:] = [
+            packet_of_table(0x1F00, one[10:], other[:10])
+            for one, other in itertools.pairwise(contents)
+        ]
     packets = [stream[start : start + 188] for start in range(0, len(stream), 188)]
     changed = []
-    for count, packet in enumerate(packets):
+    for packet in packets:
         number = int.from_bytes(packet[1:3], "big") & 0x1FFF
         if number == 0:
-            changed += [
-                bytes((0x47, 0x40 | table >> 8, table & 255, 0x10 | count & 15, 0))
-                + content.ljust(183, b"\xff")
-                for table, content in tables.items()
-            ]
+            for table in tables:
+                # A counter for each number.
+                sent = sum(other[:3] == table[:3] for other in changed)
+                changed.append(table[:3] + bytes((0x30 | sent & 15,)) + table[4:])
         elif number >= 0x100 and number != 0x1000:
             changed.append(packet)
     return b"".join(bytes(lead) + packet for packet in changed)

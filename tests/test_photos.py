@@ -81,6 +81,8 @@ def test_addresses_that_file_managers_copy_are_understood(tmp_path):
     folder.mkdir()
     paths[0].rename(folder / "a.jpg")
     assert find_photos([folder.as_uri()]) == [f"file://{folder}/a.jpg"]
+    (tmp_path / "list.txt").write_text(folder.as_uri())
+    assert find_photos([str(tmp_path / "list.txt")]) == [f"file://{folder}/a.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ def _expand(source: str, films: bool) -> list[_NamedPath]:
     if source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
             lines = listed_paths(file.read(), os.path.dirname(source))
-        are_folders = in_threads(lambda line: "://" not in line and os.path.isdir(line), lines)
+        # Of addresses, those of this machine's files alone are paths.
+        are_folders = in_threads(lambda line: os.path.isdir(photo_id(line)), lines)
         return list(map(_NamedPath, lines, are_folders))
     if files.exists(source):
         return [_NamedPath(source)]

@@ -218,6 +218,9 @@ def indexed_pictures(path: str, track: int) -> int:
                 # The file may be cut off within it.
                 entries = struct.iter_unpack("<4s8xI", index[: len(index) // 16 * 16])
                 return sum(entry in names and content > 0 for entry, content in entries)
+            if not any(name):
+                # Zeros in place of the rest have no end for a long time.
+                return 0
             offset += 8 + length + length % 2
     return 0
 

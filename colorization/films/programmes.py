@@ -73,14 +73,17 @@ def _sections(packets: np.ndarray, table: int) -> Iterator[bytes]:
     """
     pending = b""
     for packet in map(bytes, packets):
-        # An adaptation field, and the rest of the section before, may precede a new section.
+        # An adaptation field may come first.
         payload = packet[4 + (1 + packet[4] if packet[3] & 0x20 else 0) : _PACKET_SIZE]
+        parts = [payload]
         if packet[1] & 0x40 and payload:
-            pending = payload[1 + payload[0] :]
-        else:
-            pending += payload
-        while len(pending) >= (size := 3 + (_number(pending, 1) & 0xFFF)):
-            section, pending = pending[:size], pending[size:]
-            # A CRC over a section and its own CRC (annex A) leaves nothing.
-            if section[0] == table and reversed_crc(section, 0xFFFFFFFF) == 0:
-                yield section
+            start = 1 + payload[0]
+            parts = [payload[1:start], payload[start:]]
+        # The rest of the section before, and the beginning of a new one.
+        for number, part in enumerate(parts):
+            pending = part if number else pending + part
+            while len(pending) >= (size := 3 + (_number(pending, 1) & 0xFFF)):
+                section, pending = pending[:size], pending[size:]
+                # A CRC over a section and its own CRC (annex A) leaves nothing.
+                if section[0] == table and reversed_crc(section, 0xFFFFFFFF) == 0:
+                    yield section

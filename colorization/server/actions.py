@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 
-from colorization.errors import UnreadablePhoto, trouble_of_disk
+from colorization.errors import NO_MEMORY, UnreadablePhoto, trouble_of_disk
 from colorization.prediction.memory_budget import MemoryBudget
 from colorization.server.brush import are_strokes
 from colorization.server.jobs import (
@@ -265,11 +265,13 @@ def _strip(results: Sequence[Result]) -> Any:
 
 @contextlib.contextmanager
 def _explained_removal() -> Iterator[None]:
-    """Explains that files were removed, with their session or after an hour."""
+    """Explains a lack of disk or memory, and that files have gone, with their session or by age."""
     try:
         yield
     except (FileNotFoundError, UnreadablePhoto) as error:
         raise refusal(_PICTURE_GONE) from error
+    except MemoryError as error:
+        raise refusal(f"On the server, {NO_MEMORY}.") from error
     except OSError as error:
         _refuse_trouble_of_disk(error)
         raise
