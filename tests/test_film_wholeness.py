@@ -74,6 +74,19 @@ def test_whole_films_may_begin_late(make_film, name):
         require_whole(str(source))
 
 
+def test_a_tape_may_hold_recordings_of_both_systems(make_film, tmp_path):
+    european = make_film("a.dv", 4, **KINDS["film.dv"]).read_bytes()
+    system = {"size": (480, 720), "rate": Fraction(30000, 1001), "layout": "yuv411p"}
+    american = make_film("b.dv", 3, pictures="dvvideo", **system).read_bytes()
+    for data in (european + american, american + european):
+        tape = tmp_path / "tape.dv"
+        tape.write_bytes(data)
+        assert require_whole(str(tape)).pictures == 7
+        tape.write_bytes(data[:-1000])
+        with pytest.raises(UnreadableFilm, match="breaks off"):
+            require_whole(str(tape))
+
+
 def lasting(data, name):
     """A film whose header states that it lasts 8 seconds."""
     if name == "film.flv":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import struct
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
@@ -33,6 +34,8 @@ _ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLU
 _FILM_ATOMS = (b"mdat", b"moov", b"moof")
 # Containers with marks throughout the file, so that they never hold many zeros or FF in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
+# The beginning of each picture, or of each half of one, in DV (IEC 61834-2).
+_DV_PICTURE = re.compile(rb"\x1f[\x07\x0f]\x00([\x3f\xbf])")
 # More zeros than this, or than a tenth of a small file, are no padding.
 _MANY_ZEROS, _ZEROS_SHARE = 2**16, 10
 # Most bytes of FF that fill the last pack of a programme stream: as many as one of Video CD has.
@@ -179,9 +182,14 @@ def _stated_size(path: str, container: str) -> int:
         content_end = tail_start + len(tail.rstrip(b"\0"))
         return start + -(-(content_end - start) // packet_size) * packet_size
     if container == "dv":
+        # A tape may hold recordings of both systems, so that the last picture counts.
+        *_, last = [None, *_DV_PICTURE.finditer(tail)]
+        if last is None:
+            return 0
         # The bit that distinguishes 50 fields a second from 60 (IEC 61834-2).
-        frame_size = 144_000 if head[3:4] >= b"\x80" else 120_000
-        return -(-size // frame_size) * frame_size
+        end = last.start() + (144_000 if last[1] == b"\xbf" else 120_000)
+        # The few bytes of a picture that is cut at once do not tell of which system it is.
+        return tail_start + end if not any(tail[end:]) else size + 1
     if container == "mpeg":
         return tail_start + _end_of_packets(tail)
     if container in ("mjpeg", "jpeg_pipe"):

@@ -53,7 +53,7 @@ def open_film(path: str) -> InputContainer:
       av.FFmpegError: the file is no film.
     """
     require_pyav()
-    path = local_path(path)
+    path = _local_path(path)
     if not os.path.isfile(path):
         raise UnreadableFilm("no file" if os.path.exists(path) else "no such file on this computer")
     if not os.path.getsize(path):
@@ -119,7 +119,7 @@ def packets_of(film: InputContainer, *tracks: Stream) -> Iterator[Packet]:
         yield from film.demux(*tracks)
 
 
-def local_path(path: str) -> str:
+def _local_path(path: str) -> str:
     """The path without a leading `file://`, which stays only if a file has that very name."""
     return path if os.path.exists(path) else path.removeprefix("file://")
 
@@ -220,7 +220,7 @@ def as_unreadable_film(path: str) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, EOFError) as error:
-        if isinstance(error, OSError) and error.filename not in (None, address(local_path(path))):
+        if isinstance(error, OSError) and error.filename not in (None, address(_local_path(path))):
             other_path = os.fspath(error.filename).removeprefix("file:")
             raise OSError(error.errno, error.strerror, other_path) from error
         raise UnreadableFilm(ffmpeg_reason(error)) from error

@@ -19,7 +19,7 @@ from colorization.films.source import (
     as_unreadable_film,
     container_name,
     ffmpeg_reason,
-    local_path,
+    film_path,
     main_pictures,
     open_film,
     packets_of,
@@ -93,7 +93,7 @@ def require_whole(path: str) -> Content:
     import av
 
     with as_unreadable_film(path), open_film(path) as film:
-        container, progress = container_name(film), _Progress(film)
+        file, container, progress = film_path(film), container_name(film), _Progress(film)
         try:
             for packet in packets_of(film):
                 if packet.size:
@@ -106,18 +106,18 @@ def require_whole(path: str) -> Content:
             # FFmpeg counts the delay and the length of the last picture, which FLV does not store.
             tolerance = max(tolerance, _STEPS_UNKNOWN * progress.step)
         late_end = None
-        for stated_end, end in _stated_ends(film, local_path(path), progress):
+        for stated_end, end in _stated_ends(film, file, progress):
             if end >= stated_end - tolerance:
                 continue
             late_end = stated_end
             is_still = stated_end < end + _LONGEST_STILL
-            if not (is_still and has_stated_size(local_path(path), container)):
+            if not (is_still and has_stated_size(file, container)):
                 raise UnreadableFilm(
                     f"breaks off at {float(end):.1f} s of {float(stated_end):.1f} s; {_REMEDY}"
                 )
         if progress.cut_at is not None and container not in _CUT_PACKETS_ARE_DAMAGE:
             raise UnreadableFilm(f"breaks off at {float(progress.cut_at):.1f} s; {_REMEDY}")
-        position, size = end_of_film(local_path(path), container, progress.last_byte)
+        position, size = end_of_film(file, container, progress.last_byte)
         if position < size:
             raise UnreadableFilm(f"breaks off at {position:,} of {size:,} bytes; {_REMEDY}")
         empty = {track.index for track in film.streams.audio} - progress.tracks
