@@ -106,7 +106,8 @@ def colorize_film(
             count = coloring.colorize(colorizer, lambda: progress(content.pictures))
         with open_film(str(temporary)) as written:
             missing = missing_parts(film, written, pictures, coloring.source_tracks, content)
-    return ColoredFilm(count, [*coloring.changes, *(f"no {part}" for part in missing)])
+        changes = coloring.changes()
+    return ColoredFilm(count, [*changes, *(f"no {part}" for part in missing)])
 
 
 def _container_options(film: InputContainer, container: str) -> dict[str, str]:
@@ -171,9 +172,11 @@ class _Coloring:
         self._is_panorama = is_panorama(surveyed.first)
         self._has_second_view = has_second_view(surveyed.first)
 
-    @property
     def changes(self) -> list[str]:
-        """A few words on each thing that is not as it was, but for what the result lacks."""
+        """A few words on each thing that is not as it was, but for what the result lacks.
+
+        Reads the source again.
+        """
         changes = self._tracks.changes
         bits = max(component.bits for component in self._format.components)
         if bits > 8:
