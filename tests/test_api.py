@@ -37,6 +37,9 @@ def test_model_saturation_and_style_are_those_of_predict(client, predicted, phot
     pictures, _ = colorize(client, [gray], style=style, saturation=0.3)
     assert pictures == predicted([gray], style=photo, saturation=0.3)
     assert pictures != predicted([gray], saturation=0.3)
+    told = "This model takes no style; .* Models that do: color_global"
+    with pytest.raises(gradio_client.exceptions.AppError, match=told):
+        colorize(client, [gray], model="color", style=style)
 
 
 def test_hints_are_those_of_predict(client, models, photos):

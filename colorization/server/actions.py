@@ -95,6 +95,10 @@ class Actions:
           Paths of the pictures; and the names of photos that could not be coloured, with reasons.
         """
         job = self._parsed(photos, model, saturation, style, hints)
+        # The page sends the photo that its hidden field keeps.
+        if style and job.style is None:
+            able = ", ".join(self._models.with_style) or "none"
+            raise refusal(f"This model takes no style; leave it out. Models that do: {able}.")
         with self._running(request) as job_request:
             *_, (_, problems) = colorize_all(job, job_request, progress)
         return [str(result.picture) for result in job_request.results], problems
