@@ -150,6 +150,8 @@ def test_a_session_ends_when_all_have_left_and_nobody_comes_back(folder, monkeyp
 def test_a_tab_that_is_loaded_anew_gets_what_it_had(folder, monkeypatch):
     sessions = Sessions(folder)
     assert sessions.come_back("tab", "a") == []
+    # Before its first sign.
+    sessions.sweep()
     with sessions.visit("a"):
         request = begin(sessions, "a", [photo := put(folder)])
         request.inputs = [photo], "color", 1.5, None

@@ -249,6 +249,9 @@ class Sessions:
                 request.session, request.time, request.problems = session, time.time(), ""
             if requests:
                 self._requests.setdefault(session, [])[:0] = requests
+            elif session not in self._visitors:
+                # The first sign of the page may come a moment later.
+                self._left_at[session] = time.time()
             return requests
 
     def latest(self, session: str) -> list[Result]:
@@ -352,7 +355,9 @@ class Sessions:
             self._tabs = {
                 tab: session
                 for tab, session in self._tabs.items()
-                if session in self._visitors or session in self._requests
+                if any(
+                    session in known for known in (self._visitors, self._requests, self._left_at)
+                )
             }
             needed = set(self._permanent)
             for request in self._all_requests():
