@@ -249,9 +249,8 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     sessions, photo = Sessions(folder), put(folder)
     first, second = ([{"colour": colour}] for colour in ("#000000", "#ffffff"))
     former, result = (painted(sessions, "ada", photo, strokes) for strokes in ((), first))
-    assert sessions.find("ada", result.key) == result
-    assert sessions.find("eve", result.key) is None
-    assert sessions.find("ada", None) is None
+    assert sessions.show("ada", result) == result
+    assert sessions.shown("eve") is None
     assert former.key != result.key
     assert sessions.strokes("ada", photo) == first
     assert sessions.strokes("ada", folder / "other.png") == ()
@@ -260,7 +259,7 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     assert sessions.strokes("ada", photo) == second
     # The preview made with the first stroke comes too late.
     assert sessions.update("ada", result, picture=folder / "late.png") == []
-    assert sessions.find("ada", result.key) == changed
+    assert sessions.shown("ada") == changed
     assert sessions.update("eve", changed, picture=folder / "stolen.png") == []
 
 

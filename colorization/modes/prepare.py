@@ -36,7 +36,7 @@ def run(network: Network, options: Options) -> None:
         print(f"Next:\n  {command_line(['python', f'{options.model}.py', *data])}")
 
 
-def _prepared_data(output: str, split: float | None) -> list[str]:
+def _prepared_data(output: str, split: float) -> list[str]:
     """The options that name what was prepared to train and test on; says what is lacking."""
     train, test = output, None
     if split:

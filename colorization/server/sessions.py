@@ -95,7 +95,8 @@ class Request:
         self.results: list[Result] = []
         self.problems = ""
         self.has_begun = self.running = False
-        self.time = time.time()  # of its last change
+        # When somebody last asked for it.
+        self.time = time.time()
 
     @property
     def is_gone(self) -> bool:
@@ -270,17 +271,6 @@ class Sessions:
             former = [other for other in requests if other.has_begun and other is not request]
             return not former or former[-1].problems != problems
 
-    def find(self, session: str, key: object) -> Result | None:
-        """The result of a session with that key, if it still exists."""
-        with self._lock:
-            self._left_at.pop(session, None)
-            for request in self._requests.get(session, ()):
-                for result in request.results:
-                    if result.key == key:
-                        request.time = time.time()
-                        return result
-            return None
-
     def show(self, session: str, result: Result) -> Result:
         """Notes that the visitor sees a result from now on; returns its current state."""
         with self._lock:
@@ -290,7 +280,15 @@ class Sessions:
 
     def shown(self, session: str) -> Result | None:
         """The result that the visitor of a session sees, if it still exists."""
-        return self.find(session, self._shown.get(session))
+        with self._lock:
+            self._left_at.pop(session, None)
+            key = self._shown.get(session)
+            for request in self._requests.get(session, ()):
+                for result in request.results:
+                    if result.key == key:
+                        request.time = time.time()
+                        return result
+            return None
 
     def of_photo(self, session: str, photo: str) -> list[Result]:
         """The latest results of a photo: of the last request that has any, one for each copy."""
