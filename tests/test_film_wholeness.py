@@ -82,9 +82,23 @@ def test_a_tape_may_hold_recordings_of_both_systems(make_film, tmp_path):
         tape = tmp_path / "tape.dv"
         tape.write_bytes(data)
         assert require_whole(str(tape)).pictures == 7
-        tape.write_bytes(data[:-1000])
+        # Further bytes, even zeros, would be shown as a picture.
+        for other in (data[:-1000], data + bytes(100), data + data[:1]):
+            tape.write_bytes(other)
+            with pytest.raises(UnreadableFilm, match="breaks off"):
+                require_whole(str(tape))
+
+
+def test_films_in_dv_of_high_definition_that_break_off(make_film, tmp_path):
+    """Its pictures have four parts, which do not all begin alike."""
+    source = make_film("a.dv", 3, pictures="dvvideo", size=(1080, 1280),
+                       rate=Fraction(30000, 1001), layout="yuv422p")  # fmt: skip
+    assert require_whole(str(source)).pictures == 3
+    data = source.read_bytes()
+    for cut in (50, 48_000, 160_000, 300_000, 479_999):
+        source.write_bytes(data[:-cut])
         with pytest.raises(UnreadableFilm, match="breaks off"):
-            require_whole(str(tape))
+            require_whole(str(source))
 
 
 def lasting(data, name):

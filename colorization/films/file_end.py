@@ -34,8 +34,8 @@ _ELEMENTS = {_SEGMENT, _CLUSTER, *map(bytes.fromhex, _BESIDE_CLUSTERS), *_IN_CLU
 _FILM_ATOMS = (b"mdat", b"moov", b"moof")
 # Containers with marks throughout the file, so that they never hold many zeros or FF in a row.
 _MARKED = ("asf", "flv", "ogg", "mpegts", "mpeg", "dv", "rm", "ivf", "h264", "hevc", "mpegvideo")
-# The beginning of each picture, or of each half of one, in DV (IEC 61834-2).
-_DV_PICTURE = re.compile(rb"\x1f[\x07\x0f]\x00([\x3f\xbf])")
+# The beginning of a picture in DV, or of one of its up to four parts (IEC 61834-2, SMPTE 370M).
+_DV_PICTURE = re.compile(rb"\x1f[\x03\x07\x0b\x0f]\x00([\x3f\xbf])")
 # More zeros than this, or than a tenth of a small file, are no padding.
 _MANY_ZEROS, _ZEROS_SHARE = 2**16, 10
 # Most bytes of FF that fill the last pack of a programme stream: as many as one of Video CD has.
@@ -187,9 +187,10 @@ def _stated_size(path: str, container: str) -> int:
         if last is None:
             return 0
         # The bit that distinguishes 50 fields a second from 60 (IEC 61834-2).
-        end = last.start() + (144_000 if last[1] == b"\xbf" else 120_000)
-        # The few bytes of a picture that is cut at once do not tell of which system it is.
-        return tail_start + end if not any(tail[end:]) else size + 1
+        part_size = 144_000 if last[1] == b"\xbf" else 120_000
+        end = tail_start + last.start() + part_size
+        # FFmpeg would take any further bytes for another picture.
+        return end if end >= size else end + part_size
     if container == "mpeg":
         return tail_start + _end_of_packets(tail)
     if container in ("mjpeg", "jpeg_pipe"):
@@ -227,8 +228,9 @@ def indexed_pictures(path: str, track: int) -> int:
                 entries = struct.iter_unpack("<4s8xI", index[: len(index) // 16 * 16])
                 return sum(entry in names and content > 0 for entry, content in entries)
             if not any(name):
-                # Zeros in place of the rest have no end for a long time.
-                return 0
+                # Zeros, of which there may be very many.
+                further = file.read(_MANY_ZEROS)
+                length = len(further) - len(further.lstrip(b"\0")) & ~1
             offset += 8 + length + length % 2
     return 0
 
