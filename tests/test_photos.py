@@ -67,7 +67,7 @@ def test_folders_globs_files_and_lists_are_searched(tmp_path):
     assert find_photos([f"{folder}/notes.txt"]) == ["gs://bucket/photo.jpg"]
 
 
-def test_addresses_that_file_managers_copy_are_understood(tmp_path):
+def test_addresses_that_file_managers_copy_are_understood(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("my photo.jpg", "Süd.jpg", "100%25.jpg", "a#b.jpg")]
     for path in paths:
         path.touch()
@@ -81,8 +81,11 @@ def test_addresses_that_file_managers_copy_are_understood(tmp_path):
     folder.mkdir()
     paths[0].rename(folder / "a.jpg")
     assert find_photos([folder.as_uri()]) == [f"file://{folder}/a.jpg"]
-    (tmp_path / "list.txt").write_text(folder.as_uri())
-    assert find_photos([str(tmp_path / "list.txt")]) == [f"file://{folder}/a.jpg"]
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    (tmp_path / "list.txt").write_text(f"{folder.as_uri()}\nfile://photos")
+    found = find_photos([str(tmp_path / "list.txt")])
+    assert found == [f"file://{folder}/a.jpg", "file://photos"]
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,12 @@ def _expand_all(sources: Iterable[str], films: bool) -> dict[str, list[_NamedPat
     }
 
 
+def _is_local_folder(line: str) -> bool:
+    # TensorFlow lists no folder by a relative address.
+    is_local = "://" not in line or line.startswith("file:///")
+    return is_local and os.path.isdir(photo_id(line))
+
+
 def _expand(source: str, films: bool) -> list[_NamedPath]:
     files = file_system(source)
     if files.isdir(source):
@@ -163,9 +169,7 @@ def _expand(source: str, films: bool) -> list[_NamedPath]:
     if source.lower().endswith(".txt") and files.exists(source):
         with files.open(source, "rb") as file:
             lines = listed_paths(file.read(), os.path.dirname(source))
-        # Of addresses, those of this machine's files alone are paths.
-        are_folders = in_threads(lambda line: os.path.isdir(photo_id(line)), lines)
-        return list(map(_NamedPath, lines, are_folders))
+        return list(map(_NamedPath, lines, in_threads(_is_local_folder, lines)))
     if files.exists(source):
         return [_NamedPath(source)]
     if not glob.has_magic(source):
