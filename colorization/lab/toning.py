@@ -10,10 +10,10 @@ in a toned print, which cancels out over larger parts of the picture; things of 
 not.
 
 What lies along the edges of a print has colours of its own: a mount, a scanner's lid, yellowed
-paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print, or what
-lies on a page of one colour, as in an album; if it clearly is one but for light that changes evenly
-across it, as a window's does; or if the curve only changes towards the edges, in a vignette. Photos
-of hardly any colour count whatever their curve: a gray print with a cast or coloured noise.
+paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print; if it
+clearly is one but for light that changes evenly across it, as a window's does; or if the curve only
+changes towards the edges, in a vignette. Photos of hardly any colour count whatever their curve: a
+gray print with a cast or coloured noise.
 """
 
 from __future__ import annotations
@@ -77,15 +77,6 @@ _LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
 _LIMITS_OF_CHANGE = {_LIGHT: 0.0, _VIGNETTE: -1.4}
 _MOST_OFF_BY_CHANGE = 4.0
 _MOST_OFF_CURVE_AND_CHANGE = {_LIGHT: 0.4, _VIGNETTE: 0.5}
-# Places in `[128, 128]`, all around near the edges, where a page of one colour shows.
-_AROUND = np.ravel_multi_index(
-    np.concatenate([[(2, i), (125, i), (i, 2), (i, 125)] for i in range(4, 128, 8)]).T, (128, 128)
-)
-# How far apart a* or b* are there at most, and how far from their median in all of the page. It
-# fills this share of each row and column beside the print, and this many of them on each side at
-# least. The least side of a print, and how much of each of its sides its border may take.
-_MOST_AROUND, _MOST_IN_PAGE = 12, 6
-_SHARE_OF_PAGE, _LEAST_MARGIN, _LEAST_PRINT, _BORDER = 0.9, 4, 32, 0.06
 # Photos of hardly any colour have less than this distance from gray, in CIE units: of 64ths of the
 # picture (root mean square, and the most), and of 1024ths (the most).
 _FAINT = 1.5, 4.0, 10.0
@@ -105,14 +96,11 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
     """
     planes = lightness, a, b
     middle = (_middle(plane) for plane in planes)
-    if (
+    return (
         _is_faint(a, b)
         or _follows_curve(*planes, _LIMIT, is_whole=True)
         or _follows_curve(*middle, _LIMIT_OF_MIDDLE, is_whole=False)
-    ):
-        return True
-    on_page = _on_page(*planes)
-    return on_page is not None and _follows_curve(*on_page, _LIMIT, is_whole=True)
+    )
 
 
 def _is_faint(a: np.ndarray, b: np.ndarray) -> bool:
@@ -130,32 +118,6 @@ def _is_faint(a: np.ndarray, b: np.ndarray) -> bool:
 def _middle(plane: np.ndarray) -> np.ndarray:
     edge = int(len(plane) * _EDGE)
     return plane[edge:-edge, edge:-edge]
-
-
-def _on_page(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndarray] | None:
-    """What lies on a page of one colour; the planes as for `is_toned`.
-
-    Returns:
-      Its planes, brought to the size of those of the middle; None if there is no such page.
-    """
-    # These few pixels spare most photos the rest.
-    if any(np.ptp(plane.take(_AROUND)) > _MOST_AROUND for plane in (a, b)):
-        return None
-    page = np.ones(a.shape, bool)
-    for plane in (a, b):
-        page &= np.abs(plane - np.median(plane.take(_AROUND))) <= _MOST_IN_PAGE
-    places, size = [], len(_middle(a))
-    for axis in (1, 0):
-        used = np.flatnonzero(page.mean(axis) < _SHARE_OF_PAGE)
-        if len(used) < _LEAST_PRINT:
-            return None
-        first, last = used[[0, -1]]
-        if min(first, len(a) - 1 - last) < _LEAST_MARGIN:
-            return None
-        border = _BORDER * (last - first)
-        places.append(np.rint(np.linspace(first + border, last - border, size)).astype(int))
-    finer = [(2 * some[:, None] + [0, 1]).ravel() for some in places]
-    return [lightness[np.ix_(*finer)], a[np.ix_(*places)], b[np.ix_(*places)]]
 
 
 def _follows_curve(
