@@ -40,6 +40,43 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+def seen(driver, selector):
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    def is_shown(element):
+        try:
+            return element.is_displayed()
+        except StaleElementReferenceException:  # taken away since it was found
+            return False
+
+    return list(filter(is_shown, driver.find_elements("css selector", selector)))
+
+
+def click(driver, selector, number=0):
+    """Clicks as a person does: once the thing stays in its place, can be used and is in front."""
+    from selenium.common import exceptions
+
+    places = [None]
+
+    def is_done():
+        try:
+            element = seen(driver, selector)[number]
+            places.append(element.rect)
+            if places[-1] != places[-2] or not element.is_enabled():
+                return False
+            element.click()
+        except (
+            IndexError,
+            exceptions.StaleElementReferenceException,
+            exceptions.ElementClickInterceptedException,
+            exceptions.ElementNotInteractableException,
+        ):
+            return False
+        return True
+
+    wait_for(is_done)
+
+
 DROP = """
 const [photos, target] = arguments;
 const transfer = new DataTransfer();
@@ -64,20 +101,14 @@ class Page:
 
     def all(self, selector):
         self.driver.switch_to.window(self.tab)
-        found = self.driver.find_elements("css selector", selector)
-        return [element for element in found if self._is_shown(element)]
-
-    @staticmethod
-    def _is_shown(element):
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        try:
-            return element.is_displayed()
-        except StaleElementReferenceException:  # taken away since it was found
-            return False
+        return seen(self.driver, selector)
 
     def find(self, selector):
         return wait_for(lambda: self.all(selector))[0]
+
+    def click(self, selector, number=0):
+        self.driver.switch_to.window(self.tab)
+        click(self.driver, selector, number)
 
     def drop(self, paths, target="#photos button"):
         self.find(target)
@@ -87,7 +118,7 @@ class Page:
         self.driver.execute_script(DROP, files, target)
 
     def download(self, selector, name):
-        self.find(selector).click()
+        self.click(selector)
         path = self.driver.downloads / name
         # Chromium reserves the name by an empty file, which the finished one takes the place of.
         data = wait_for(lambda: path.exists() and path.read_bytes())

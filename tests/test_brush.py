@@ -92,7 +92,7 @@ class Easel:
         wait_for(lambda: self.image().get_property("naturalWidth") == 400)
 
     def open(self):
-        self.page.find("button[role=tab]:nth-of-type(2)").click()
+        self.page.click("button[role=tab]:nth-of-type(2)")
         return self.page.all("#brush canvas")
 
     def image(self):
@@ -103,7 +103,7 @@ class Easel:
         return rgb2lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
     def choose(self, name):
-        self.page.find(f'#brush .palette [title="{name}"]').click()
+        self.page.click(f'#brush .palette [title="{name}"]')
 
     def stroke(self, *points, kind="mouse"):
         """Paints along points in pixels of the photo; waits until the picture has followed."""
@@ -130,7 +130,7 @@ class Easel:
         wait_for(lambda: self.image().get_attribute("src") != before)
 
     def press(self, name):
-        self.wait_after(self.page.find(f"#brush .{name}").click)
+        self.wait_after(lambda: self.page.click(f"#brush .{name}"))
 
     def download(self, selector, name):
         """The picture is made at full size once the one on the page has followed."""
@@ -181,7 +181,7 @@ def test_strokes_are_taken_away_one_by_one_and_stay_with_new_settings(open_page,
     easel.stroke((300, 200), (350, 250))
     two = easel.download("#download", "disc.png")
     assert len({plain, one, two}) == 3
-    easel.page.find("#brush .take").click()
+    easel.page.click("#brush .take")
     easel.stroke((325, 225))
     assert easel.download("#download", "disc.png") == one
     number = easel.page.find("#saturation input[type=number]")
@@ -238,7 +238,7 @@ def test_another_photo_may_be_looked_at_while_strokes_are_under_way(
     go_on = hold(actions, what)
     (easel.paint if what == "painted_preview" else easel.stroke)((100, 80), (140, 120))
     easel.paint((300, 200), (350, 250))
-    page.all("#strip img")[1].click()
+    page.click("#strip img", 1)
     wait_for(lambda: page.find("#download").text == "Download gray.png")
     shown = easel.image().get_attribute("src")
     go_on.set()
@@ -247,7 +247,7 @@ def test_another_photo_may_be_looked_at_while_strokes_are_under_way(
     assert easel.download("#download", "gray.png") == plain["gray.png"]
     assert not page.all("#strokes")
 
-    page.all("#strip img")[0].click()
+    page.click("#strip img")
     wait_for(lambda: page.find("#download").text == "Download disc.png")
 
     def both():

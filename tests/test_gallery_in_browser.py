@@ -5,6 +5,7 @@ import re
 import sys
 
 import pytest
+from browser_fixtures import click
 from PIL import Image
 from serving import wait_for
 
@@ -72,7 +73,7 @@ def by_id(browser, identifier):
 
 
 def choose(browser, value):
-    browser.find_element("css selector", f"#order [value='{value}']").click()
+    click(browser, f"#order [value='{value}']")
 
 
 def test_pages_hold_together_what_one_would(opened):
@@ -85,10 +86,10 @@ def test_pages_hold_together_what_one_would(opened):
     assert by_id(browser, "pages").text == str(-(-len(NAMES) // 4))
     turned = items(browser)
     while by_id(browser, "page-after").is_enabled():
-        by_id(browser, "page-after").click()
+        click(browser, "#page-after")
         turned += items(browser)
     assert [item.replace(" </p>", "</p>") for item in turned] == at_once
-    by_id(browser, "page-before").click()
+    click(browser, "#page-before")
     assert [items(browser)[0]] == at_once[-4 - len(NAMES) % 4 :][:1]
     assert browser.execute_script("return Array.from(document.links).every(link => link.href)")
     wait_for(
@@ -124,11 +125,11 @@ def test_all_pages_are_sorted_and_searched(opened):
 def test_the_viewer_goes_on_to_the_next_page(opened):
     browser = opened(4)
     names = shown(browser)
-    browser.find_elements("css selector", "#sheet .predicted a")[-1].click()
+    click(browser, "#sheet .predicted a", -1)
     assert by_id(browser, "viewer-about").text.startswith(f"4 of {len(NAMES)} ")
-    by_id(browser, "next").click()
+    click(browser, "#next")
     assert by_id(browser, "viewer-about").text.startswith(f"5 of {len(NAMES)} ")
-    by_id(browser, "close").click()
+    click(browser, "#close")
     assert by_id(browser, "page").get_attribute("value") == "2"
     assert not set(names) & set(shown(browser))
     focused = browser.switch_to.active_element.get_attribute("href")

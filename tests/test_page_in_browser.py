@@ -32,14 +32,14 @@ def test_many_photos_come_as_a_zip(open_page, predicted, photos, no_photos):
     page = open_page()
     page.drop([*photos, *no_photos])
     assert "notes.jpg: not a picture" in page.find(".toast-body").text
-    page.find("[data-testid=toast-close]").click()
+    page.click("[data-testid=toast-close]")
     data = page.download("#download-all", "coloured.zip")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         pictures = {name: archive.read(name) for name in archive.namelist()}
     assert pictures == predicted(photos)
     assert page.find("#download").text == "Download gray.png"
     wait_for(lambda: len(page.all("#strip img")) == 2)
-    page.all("#strip img")[1].click()
+    page.click("#strip img", 1)
     wait_for(lambda: page.find("#download").text == "Download photo.jpg")
     assert page.download("#download", "photo.jpg") == pictures["photo.jpg"]
 
@@ -58,7 +58,7 @@ def test_examples_and_saturation(open_page, server, predicted):
     from selenium.webdriver import Keys
 
     page = open_page()
-    page.find("#examples button").click()
+    page.click("#examples button")
     (example,) = map(str, server.folder.glob("*/example.png"))
     picture = page.download("#download", "example.png")
     assert picture == predicted([example])["example.png"]
