@@ -1,5 +1,7 @@
 """Toned prints are told from colour photos."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,6 +59,29 @@ def test_prints_are_told_in_a_vignette(tone, vignette):
         made = make_print(photo, tone, "none", 90, random, vignette=vignette)
         kinds.append(kind_of(made))
     assert kinds.count("colour") <= 1
+
+
+@pytest.mark.parametrize("page", [(160, 130, 95), (60, 80, 60)], ids=["kraft", "green"])
+def test_prints_are_told_on_a_page_that_takes_more_than_they(page):
+    for name in PHOTOS:
+        photo = Image.fromarray(getattr(data, name)())
+        for tone in ("gray", "sepia", None):
+            print_ = photo
+            if tone:
+                made = make_print(photo, tone, "none", None, np.random.default_rng(0))
+                print_ = Image.open(io.BytesIO(made))
+            width, height = photo.size
+            album = Image.new("RGB", (width * 8 // 5, height * 8 // 5), page)
+            album.paste(print_, (width // 4, height // 3))
+            assert (to_sheet(album)[1] == "colour") == (tone is None)
+
+
+@pytest.mark.parametrize("page", [(128, 128, 128), (160, 130, 95)], ids=["gray", "kraft"])
+def test_things_of_one_colour_before_a_plain_ground_are_no_prints(page):
+    y, x = np.mgrid[-1:1:300j, -1:1:300j]
+    height = np.sqrt(np.clip(1 - (x**2 + y**2) / 0.36, 0, 1))[..., None]
+    ball = np.where(height, height * (120, 120, 230), page).astype(np.uint8)
+    assert to_sheet(Image.fromarray(ball))[1] == "colour"
 
 
 def test_a_small_thing_in_colour_makes_a_gray_picture_a_colour_photo():

@@ -10,10 +10,10 @@ in a toned print, which cancels out over larger parts of the picture; things of 
 not.
 
 What lies along the edges of a print has colours of its own: a mount, a scanner's lid, yellowed
-paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print; if it
-clearly is one but for light that changes evenly across it, as a window's does; or if the curve only
-changes towards the edges, in a vignette. Photos of hardly any colour count whatever their curve: a
-gray print with a cast or coloured noise.
+paper, ink, a date. So a photo counts as well if its middle alone clearly is a toned print, or what
+lies on a page of one colour, as in an album; if it clearly is one but for light that changes evenly
+across it, as a window's does; or if the curve only changes towards the edges, in a vignette. Photos
+of hardly any colour count whatever their curve: a gray print with a cast or coloured noise.
 """
 
 from __future__ import annotations
@@ -77,6 +77,18 @@ _LIMIT_OF_MIDDLE, _EDGE = 1.0, 1 / 8
 _LIMITS_OF_CHANGE = {_LIGHT: 0.0, _VIGNETTE: -1.4}
 _MOST_OFF_BY_CHANGE = 4.0
 _MOST_OFF_CURVE_AND_CHANGE = {_LIGHT: 0.4, _VIGNETTE: 0.5}
+# Places in `[128, 128]`, all around near the edges, where a page of one colour shows.
+_AROUND = np.ravel_multi_index(
+    np.concatenate([[(2, i), (125, i), (i, 2), (i, 125)] for i in range(4, 128, 8)]).T, (128, 128)
+)
+# How far apart lightness and a*b* are there at most, and how far from their median in all of the
+# page, in the units of `is_toned`. It fills this share of each row and column beside the print, and
+# this many of them on each side at least.
+_MOST_AROUND, _MOST_IN_PAGE = (60, 12, 12), (30, 6, 6)
+_SHARE_OF_PAGE, _LEAST_MARGIN = 0.9, 4
+# The least side of a print, how much of it its border may take, and how much of each line inside
+# that is no page.
+_LEAST_PRINT, _BORDER, _SHARE_OF_PRINT = 32, 0.06, 0.9
 # Photos of hardly any colour have less than this distance from gray, in CIE units: of 64ths of the
 # picture (root mean square, and the most), and of 1024ths (the most).
 _FAINT = 1.5, 4.0, 10.0
@@ -96,11 +108,14 @@ def is_toned(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
     """
     planes = lightness, a, b
     middle = (_middle(plane) for plane in planes)
-    return (
+    if (
         _is_faint(a, b)
         or _follows_curve(*planes, _LIMIT, is_whole=True)
         or _follows_curve(*middle, _LIMIT_OF_MIDDLE, is_whole=False)
-    )
+    ):
+        return True
+    on_page = _on_page(*planes)
+    return on_page is not None and _follows_curve(*on_page, _LIMIT, is_whole=True)
 
 
 def _is_faint(a: np.ndarray, b: np.ndarray) -> bool:
@@ -118,6 +133,40 @@ def _is_faint(a: np.ndarray, b: np.ndarray) -> bool:
 def _middle(plane: np.ndarray) -> np.ndarray:
     edge = int(len(plane) * _EDGE)
     return plane[edge:-edge, edge:-edge]
+
+
+def _on_page(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndarray] | None:
+    """What lies on a page of one colour; the planes as for `is_toned`.
+
+    A print fills its rectangle there; few things before a plain background do.
+
+    Returns:
+      Its planes, brought to the size of those of the middle; None if there is no such page.
+    """
+    planes = lightness[::2, ::2], a, b
+    # These few pixels spare most photos the rest.
+    around = [plane.take(_AROUND) for plane in planes]
+    if any(np.ptp(some) > most for some, most in zip(around, _MOST_AROUND, strict=True)):
+        return None
+    page = np.ones(a.shape, bool)
+    for plane, some, most in zip(planes, around, _MOST_IN_PAGE, strict=True):
+        page &= np.abs(plane - np.median(some)) <= most
+    places, size = [], len(_middle(a))
+    for axis in (1, 0):
+        used = np.flatnonzero(page.mean(axis) < _SHARE_OF_PAGE)
+        if len(used) < _LEAST_PRINT:
+            return None
+        first, last = used[[0, -1]]
+        if min(first, len(a) - 1 - last) < _LEAST_MARGIN:
+            return None
+        border = _BORDER * (last - first)
+        places.append(np.rint(np.linspace(first + border, last - border, size)).astype(int))
+    filled = ~page[np.ix_(*places)]
+    sides = filled[0], filled[-1], filled[:, 0], filled[:, -1]
+    if min(side.mean() for side in sides) < _SHARE_OF_PRINT:
+        return None
+    finer = [(2 * some[:, None] + [0, 1]).ravel() for some in places]
+    return [lightness[np.ix_(*finer)], a[np.ix_(*places)], b[np.ix_(*places)]]
 
 
 def _follows_curve(
