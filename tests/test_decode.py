@@ -232,6 +232,43 @@ def test_palettes_of_16_bits_and_other_odd_kinds_are_refused_by_name():
         open_photo(complex_numbers)
 
 
+def tiff_of_jpegs(parts: list[np.ndarray], **settings) -> bytearray:
+    """A page of which each tile is a JPEG of grays."""
+    jpegs = []
+    for part in parts:
+        memory = io.BytesIO()
+        Image.fromarray(part).save(memory, "JPEG", quality=95)
+        jpegs.append(memory.getvalue())
+    settings = {"dtype": "u1", "photometric": "minisblack", "tile": parts[0].shape, **settings}
+    # By itself, tifffile knows JPEG only as something that others have compressed.
+    data = bytearray(tiff(iter(jpegs), compression="zlib", **settings))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        struct.pack_into("<H", data, file.pages[0].tags["Compression"].valueoffset, 7)
+    return data
+
+
+def test_gray_and_opacity_in_planes_of_their_own_in_jpeg_are_refused():
+    """Pillow takes such a photo for a transparent one."""
+    planes = [np.tile(np.arange(0, 256, 4, np.uint8), (64, 1)), np.full([64, 64], 255, np.uint8)]
+    settings = {"shape": (2, 64, 64), "planarconfig": "separate", "extrasamples": ["unassalpha"]}
+    with pytest.raises(UnreadablePhoto, match=r"kind of TIFF that .*JPEG.*save it"):
+        open_photo(bytes(tiff_of_jpegs(planes, **settings)))
+
+
+def test_jpeg_of_which_parts_are_not_stored_is_no_damage():
+    tiles = [np.full([64, 64], 10 * number, np.uint8) for number in range(4)]
+    data = tiff_of_jpegs(tiles, shape=(128, 128))
+    np.testing.assert_allclose(
+        np.asarray(open_photo(bytes(data)))[::64, ::64, 0], [[0, 10], [20, 30]]
+    )
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for tag in (file.pages[0].tags[name] for name in ("TileOffsets", "TileByteCounts")):
+            size = tag.valuebytecount // tag.count
+            data[tag.valueoffset + size : tag.valueoffset + 2 * size] = bytes(size)
+    with pytest.raises(UnreadablePhoto, match=r"not all of its .* not in JPEG; save it"):
+        open_photo(bytes(data))
+
+
 @pytest.mark.parametrize("settings", [{"tile": (32, 16)}, {"rowsperstrip": 20}])
 @pytest.mark.parametrize("compression", [None, "zlib", "lzma"])
 @pytest.mark.parametrize(("dtype", "planar"), [("u1", 1), ("u2", 1), ("u1", 2)])

@@ -363,6 +363,20 @@ def test_names_like_those_of_hdr_are_no_reason_to_refuse_a_photo(name, curve, ki
     np.testing.assert_array_equal(opened, np.asarray(open_picture(plain).image))
 
 
+@pytest.mark.parametrize("black", [0, 0.003, 0.02])
+def test_black_on_curves_is_the_same_at_all_depths(black, colors):
+    """Scanners' profiles have some light there, which programs take for black of paper."""
+    curve = table(lambda values: black + (1 - black) * values**2.2)
+    settings = {"photometric": "rgb", "iccprofile": named("Scanner", curve, b"scnr")}
+    colors[0, 0] = 0
+    opened = [
+        shown(tiff(values, **settings)).astype(int)
+        for values in (colors, colors.astype(np.uint16) * 257)
+    ]
+    np.testing.assert_allclose(*opened, atol=1)
+    np.testing.assert_allclose(opened[0][0, 0], srgb(np.full(3, black)), atol=1)
+
+
 @pytest.mark.parametrize("name", ["Rec2020 Gamut with {} Transfer", "Rec. 2100 {}", "Mein {}"])
 @pytest.mark.parametrize(
     ("transfer", "curve"),

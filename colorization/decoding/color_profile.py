@@ -217,9 +217,19 @@ def _gray_table(profile: bytes, mode: str) -> np.ndarray:
 
 @_as_unusable()
 def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
-    """A picture of mode RGB in sRGB."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
+    """A picture of mode RGB in sRGB.
+
+    Little CMS takes the black of a profile for that of sRGB in the perceptual intent, which paper
+    needs. Curves and a matrix have one meaning in all intents, that of `rgb_to_srgb`.
+    """
+    has_matrix = profile[16:20] == b"RGB " and b"A2B0" not in _tags(profile, b"RGB ")
+    return ImageCms.profileToProfile(
+        picture,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        _SRGB,
+        ImageCms.Intent.RELATIVE_COLORIMETRIC if has_matrix else ImageCms.Intent.PERCEPTUAL,
+        outputMode="RGB",
+    )
 
 
 def _has_power_law(tags: dict[bytes, bytes]) -> bool:

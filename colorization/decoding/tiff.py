@@ -184,13 +184,18 @@ def _is_left_to_pillow(page: TiffPage, data: bytes) -> bool:
     )
     if is_misread and compression in _ANY_SIZE:
         return False
+    if 0 in page.dataoffsets:
+        raise UnreadablePhoto(
+            "not all of its strips or tiles are stored, which is read in LZW or Deflate, not in "
+            f"{getattr(page.compression, 'name', page.compression)}; save it anew with all of them"
+        )
     with (
         contextlib.suppress(Image.UnidentifiedImageError),
         Image.open(io.BytesIO(data)) as picture,
     ):
         # Pillow opens grays that are multiplied by alpha, from version 13 on, but converts them to
-        # no mode that could be shown.
-        if picture.mode != "La":
+        # no mode that could be shown. Of gray and alpha in planes of their own, it reads one.
+        if picture.mode != "La" and (picture.mode, tag_value(page, _PLANAR, 1)) != ("LA", 2):
             return True
     if compression not in _ANY_SIZE:
         raise _refusal(page)
