@@ -155,6 +155,10 @@ def progress_bar(total: int | None, description: str, unit: str, **settings) -> 
         settings["delay"] = 1
 
     class Bar(tqdm):
+        # Each class would start a thread that never ends, and looks after bars that `miniters`
+        # keeps waiting for many more updates at once.
+        monitor_interval = 0
+
         def refresh(self, *args, **settings) -> None:
             # `tqdm.write` shows a bar even during its delay, but `close` would not end its line.
             self.delay = 0
@@ -183,6 +187,7 @@ def progress_bar(total: int | None, description: str, unit: str, **settings) -> 
         dynamic_ncols=on_terminal,
         ncols=None if on_terminal else 0,
         mininterval=0.2 if on_terminal else _SECONDS_PER_LINE,
+        miniters=1,
         **settings,
     )
 

@@ -153,6 +153,12 @@ def explain(error: BaseException, batch_size: int) -> str | None:
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         remedy = f"lower --batch_size, now {batch_size}" if batch_size > 1 else "free some memory"
         return f"out of memory ({_telling_line(text, 'OOM') or type(error).__name__}); {remedy}"
+    if isinstance(error, RuntimeError) and "can't start new thread" in text:
+        return (
+            "the limit of threads is reached; what was finished before is whole: raise the limit "
+            "(ulimit -u, or that of the container's processes) or end other programs, then run "
+            "the same command again"
+        )
     if "Restoring from checkpoint failed" in text:
         return (
             "the checkpoint does not fit the network that settings.json beside it describes; "

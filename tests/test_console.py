@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import absl.logging
@@ -144,6 +145,24 @@ def test_a_log_gets_whole_lines_now_and_then(monkeypatch):
     assert 4 < len(shown) < 20
     assert all(line.startswith("colouring: ") for line in shown)
     assert "100% 1000/1000" in shown[-1]
+
+
+def test_bars_leave_no_threads_behind_and_slow_down_with_their_work(monkeypatch):
+    """Threads are limited in containers, and a folder of films has a bar for each."""
+    log, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    threads = set(threading.enumerate())
+    for _ in range(2):
+        with progress_bar(2000, "colouring", " photos") as bar:
+            for _ in range(1000):
+                now[0] += 0.1
+                bar.update()
+            for number in range(20):
+                now[0] += 31
+                bar.update()
+                assert f" {1001 + number}/2000 " in log.getvalue().splitlines()[-1]
+    assert set(threading.enumerate()) == threads
 
 
 @pytest.mark.parametrize(("terminal", "width"), [("xterm", 0), ("dumb", 80)])

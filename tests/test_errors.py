@@ -84,6 +84,12 @@ def test_out_of_memory(error):
     assert "--batch_size" not in explain(error, 1)
 
 
+def test_no_more_threads():
+    line = explain(RuntimeError("can't start new thread"), 16)
+    assert "limit of threads" in line and "run the same command again" in line
+    assert "\n" not in line
+
+
 @pytest.mark.parametrize(
     "make",
     [
