@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 import tracemalloc
@@ -135,12 +136,18 @@ def test_files_that_are_no_pictures_are_left_out(tmp_path):
     assert Page(write_gallery(tmp_path, "color", {})).names == ["photo.jpg"]
 
 
-def test_films_are_shown_by_a_picture_of_theirs(tmp_path, make_film):
+def test_films_are_shown_by_a_picture_of_theirs(tmp_path, make_film, monkeypatch, capsys):
     source = make_film()
     results = tmp_path / "results"
     (results / "predicted").mkdir(parents=True)
     source.rename(results / "predicted" / "film.mp4")
     (results / "predicted" / "damaged.mkv").write_bytes(b"no film")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "av", None)
+        assert Page(write_gallery(results, "color", {})).names == ["damaged.mkv", "film.mp4"]
+    told = capsys.readouterr().err
+    assert "2 films cannot be read for the page" in told
+    assert "pip install -r requirements-video.txt" in told
     page = Page(write_gallery(results, "color", {}))
     assert page.names == ["damaged.mkv", "film.mp4"]
     assert page.entries["film.mp4"]["links"] == {"predicted": "predicted/film.mp4"}
@@ -148,6 +155,7 @@ def test_films_are_shown_by_a_picture_of_theirs(tmp_path, make_film):
     with Image.open(poster) as picture:
         assert picture.width > picture.height
     assert "cannot be read" in page.entries["damaged.mkv"]["text"]
+    assert not capsys.readouterr().err
 
 
 def test_empty_folder_gives_an_empty_page(tmp_path):

@@ -168,9 +168,10 @@ def poster(path: Path) -> Image:
     """A picture from a tenth of the way through a film, of mode RGB.
 
     Raises:
+      UserError: PyAV is not installed.
       UnreadableFilm: there is none.
-      ImportError: PyAV is not installed.
     """
+    require_pyav()
     import av
 
     try:

@@ -27,9 +27,10 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from colorization.console import progress_bar
+from colorization.console import print_error, progress_bar
 from colorization.data.own_results import THUMBNAILS, VIEWS, is_thumbnail
 from colorization.decoding.film_kinds import has_film_ending
+from colorization.errors import UserError
 from colorization.files import atomic_write, files_below, remove, write_file
 from colorization.films.source import poster
 from colorization.machine import cores
@@ -37,6 +38,7 @@ from colorization.pages.page import render, thumbnail
 from colorization.prediction.memory_budget import MemoryBudget
 from colorization.prediction.picture_names import thumbnail_name
 from colorization.prediction.results import read_scores
+from colorization.wording import counted
 
 # Pictures that the page shows at a time. A browser lays so many out in some tenths of a second.
 PORTION = 1000
@@ -249,9 +251,10 @@ def _natural_key(name: str) -> str:
 def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, _View]]]:
     """Makes the thumbnails of each NAME; in the end, removes those whose picture is gone."""
     memory = MemoryBudget.of_pictures()
+    without_pyav: list[UserError] = []
 
     def view(name: str) -> dict[str, _View]:
-        views = {kind: _view(folder, kind, name, memory) for kind in VIEWS}
+        views = {kind: _view(folder, kind, name, memory, without_pyav) for kind in VIEWS}
         return {kind: view for kind, view in views.items() if view}
 
     in_use = defaultdict(set)
@@ -269,14 +272,21 @@ def _view_all(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[st
                 for kind, view_of_kind in views.items():
                     in_use[kind, view_of_kind.ending].add(thumbnail)
                 bar.update()
+    if without_pyav:
+        films = counted(len(without_pyav), "film")
+        print_error(f"{films} cannot be read for the page: {without_pyav[0]}")
     for file in files_below(folder / THUMBNAILS):
         path = folder / THUMBNAILS / file
         if is_thumbnail(file) and path.stem not in in_use[path.parent.name, path.suffix]:
             remove(path)
 
 
-def _view(folder: Path, kind: str, name: str, memory: MemoryBudget) -> _View | None:
+def _view(
+    folder: Path, kind: str, name: str, memory: MemoryBudget, without_pyav: list[UserError]
+) -> _View | None:
     """One kind of a picture; makes its thumbnail if need be. None if there is no such file.
+
+    What says that a film needs PyAV is added to `without_pyav`.
 
     Raises:
       OSError: the thumbnail cannot be written.
@@ -290,6 +300,9 @@ def _view(folder: Path, kind: str, name: str, memory: MemoryBudget) -> _View | N
         data, suffix, size = _reduced(picture, memory)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except UserError as error:
+        without_pyav.append(error)
+        return _View()
     # Pillow's decoders raise all kinds of exceptions for damaged files.
     except Exception:
         return _View()
