@@ -22,6 +22,8 @@ from colorization.files import read_json, write_json
 
 # Sizes of the photos that a model was trained on; the file lies beside the list of held-out ones.
 TRAINED_ON = "trained_on.json"
+# Begins what stands for paths that are kept private.
+_HASHED = "sha256:"
 _REMEDY = "restore it (the folder best may hold a copy), or train anew in another --model_dir"
 
 
@@ -45,6 +47,11 @@ class HeldOut(NamedTuple):
     def identity(self) -> str:
         """What stays the same wherever the photo lies."""
         return self.sha256 or self.path
+
+    @property
+    def has_path(self) -> bool:
+        """Whether it is known where the photo lay."""
+        return self.path != "" and not self.path.startswith(_HASHED)
 
 
 def identify(photos: Sequence[str] | Shards) -> list[HeldOut]:
@@ -257,9 +264,9 @@ def anonymized(photos: Iterable[HeldOut]) -> list[HeldOut]:
 
 
 def _hashed(path: str) -> str:
-    if path.startswith("sha256:"):
+    if path.startswith(_HASHED):
         return path
-    return f"sha256:{hashlib.sha256(os.fsencode(path)).hexdigest()}"
+    return f"{_HASHED}{hashlib.sha256(os.fsencode(path)).hexdigest()}"
 
 
 def read(file: Path) -> list[HeldOut]:

@@ -113,7 +113,8 @@ def photos_for_training(
 def photos_for_testing(options: Options, held_out_file: Path) -> list[str] | Shards:
     """Photos to test on: of `--test_data`, else of `data/test`, else those held out for the model.
 
-    If all of these are missing, the test photos bundled with scikit-image are used.
+    If all of these are missing, the test photos bundled with scikit-image are used. Prints what the
+    user might not expect.
 
     Args:
       options: of the run.
@@ -126,6 +127,12 @@ def photos_for_testing(options: Options, held_out_file: Path) -> list[str] | Sha
         return find_data(sources)
     history = _History(held_out.read(held_out_file), held_out.read_trained_on(held_out_file))
     if existing := _existing_held_out(history):
+        placed = {photo.path: photo for photo in history.held_out if photo.has_path}
+        if len(existing) < (count := len(held_out.without_copies(placed))):
+            print(
+                f"Taking {len(existing):,} of the {count:,} photos that were held out: the others "
+                "are gone or have changed."
+            )
         return existing
     missing = "The photos that were held out are not where they were"
     print(
