@@ -411,8 +411,8 @@ def test_a_tag_of_matroska_may_have_the_name_of_xmp(make_film, painter, tmp_path
         assert film.metadata["XMP"] == "text"
 
 
-def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):
-    """FFmpeg writes neither of them."""
+def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, colourful, tmp_path):
+    """FFmpeg writes neither of them. PyAV does not know the EXIF data of pictures in JPEG."""
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
     by_camera = atom(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + xmp)
     by_hand = atom(b"udta", atom(b"XMP_", xmp))
@@ -427,9 +427,23 @@ def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):
     )
     panorama = atom(b"uuid", bytes.fromhex("ffcc8263f8554a938814587a02521fdd") + sphere)
 
-    def changes(parent, further):
+    def with_exif(film, video, _):
+        photo, exif = io.BytesIO(), Image.Exif()
+        exif[0x010F] = "Camera"
+        Image.fromarray(colourful(48, 64)).save(photo, "JPEG", exif=exif)
+
+        def add():
+            for time in range(3):
+                packet = av.Packet(photo.getvalue())
+                packet.stream, packet.time_base = video, Fraction(1, 25)
+                packet.pts = packet.dts = time
+                film.mux(packet)
+
+        return add
+
+    def changes(parent, further, frames=3, **settings):
         """What is said of a film with an atom at the end of another one."""
-        data = make_film("film.mov", 3).read_bytes()
+        data = make_film("film.mov", frames, **settings).read_bytes()
         moov = data.index(b"moov") - 4
         start = data.index(parent, moov) - 4
         end = start + int.from_bytes(data[start : start + 4], "big")
@@ -444,6 +458,8 @@ def test_xmp_and_the_mark_of_panoramas_are_named(make_film, painter, tmp_path):
     assert changes(b"moov", by_hand) == ["no XMP data"]
     assert changes(b"moov", by_camera) == ["no XMP data"]
     assert changes(b"trak", panorama) == ["no 360-degree tag"]
+    in_jpeg = {"pictures": "mjpeg", "layout": "yuvj420p", "set_up": with_exif}
+    assert "no 360-degree tag" in changes(b"trak", panorama, 0, **in_jpeg)
     assert changes(b"moov", b"") == []
 
 

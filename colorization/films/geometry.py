@@ -43,11 +43,17 @@ def has_second_view(frame: VideoFrame) -> bool:
 
 
 def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
-    # FFmpeg may give side data, such as EXIF, that PyAV does not know.
+    """What FFmpeg gives along with a picture, of a kind; None if there is none of it.
+
+    PyAV reads no further where FFmpeg gives a kind that it does not know, such as EXIF.
+    """
+    from av.sidedata.sidedata import SideDataContainer
+
+    # `frame.side_data` would fail, without what was read until then.
+    container = SideDataContainer.__new__(SideDataContainer)
     with contextlib.suppress(ValueError):
-        if kind in frame.side_data:
-            return bytes(frame.side_data[kind])
-    return None
+        container.__init__(frame)
+    return bytes(container[kind]) if kind in container else None
 
 
 def fitted(picture: Shape, film: Shape) -> tuple[int, int]:
@@ -82,12 +88,11 @@ def turns(frame: VideoFrame) -> tuple[list[tuple[str, str]], bool, int]:
 
 def _display_matrix(frame: VideoFrame) -> np.ndarray:
     """Matrix `[3, 3]` that maps the stored (x, y, 1) of a pixel to where it is shown."""
-    try:
-        stored = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        # FFmpeg may give side data, such as EXIF, that PyAV does not know. PyAV still tells the
-        # rotation, counterclockwise, but not whether the picture is mirrored.
-        angle = math.radians(frame.rotation)
-        along, across = math.cos(angle), math.sin(angle)
-        return np.array([[along, -across, 0], [across, along, 0], [0, 0, 1]])
-    return np.eye(3) if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3) / 2.0**16
+    stored = _side_data(frame, "DISPLAYMATRIX")
+    if stored is not None:
+        return np.frombuffer(stored, np.int32).reshape(3, 3) / 2.0**16
+    # Of a matrix that PyAV has not come to, it still tells the rotation, counterclockwise, but not
+    # whether the picture is mirrored.
+    angle = math.radians(frame.rotation)
+    along, across = math.cos(angle), math.sin(angle)
+    return np.array([[along, -across, 0], [across, along, 0], [0, 0, 1]])
