@@ -22,13 +22,14 @@ from colorization import machine
 from colorization.data.photo_files import Version, file_version
 from colorization.data.photos import find_photos
 from colorization.data.places import places_in_common_folder
+from colorization.data.records import Finished
 from colorization.data.report import Report
 from colorization.errors import UserError
 from colorization.files import atomic_write, remove_left_behind
 from colorization.prediction.colorize_folder import colorize_photos
 from colorization.prediction.picture_names import picture_names, thumbnail_name
 from colorization.prediction.portable_names import comparison_key
-from colorization.prediction.results import Finished, add_finished, claimed, without_results
+from colorization.prediction.results import add_finished, claimed, without_results
 
 
 class MemoryStick:

@@ -8,8 +8,10 @@ import pytest
 from platforms import any_names
 from predicting import read_finished
 
+from colorization.data.own_results import OwnResults
 from colorization.data.photo_files import Version
-from colorization.prediction.results import Finished, add_finished, read_scores
+from colorization.data.records import Finished
+from colorization.prediction.results import add_finished, read_scores
 
 VERSION = Version(10, 1_790_000_000_123_456_789, "c0de")
 
@@ -70,6 +72,9 @@ def test_damaged_lines_spoil_no_others(tmp_path, damage):
     with open(tmp_path / "finished.jsonl", "ab") as record:
         record.write(damage)
     assert list(read_finished(tmp_path)) == ["a.jpg"]
+    # Nor is it taken for a picture of this program by others that look for photos.
+    pictures = [(tmp_path / "predicted" / name).as_posix() for name in ("a.jpg", "b.jpg")]
+    assert [bool(OwnResults().folder_of(path)) for path in pictures] == [True, False]
     add_finished(tmp_path, "b.jpg", "/b.jpg", VERSION, {"rmse": 2.0})
     assert list(read_finished(tmp_path)) == ["a.jpg", "b.jpg"]
 

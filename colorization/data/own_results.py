@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from colorization.data.records import BEGUN, FINISHED, read_lines, record_files
 
 # Folders of pictures. `unhinted` holds what the network predicts without the hints, for photos that
 # have some.
 VIEWS = ("gray", "unhinted", "predicted", "truth")
 # Folder for the gallery's small pictures, beside those above.
 THUMBNAILS = "thumbnails"
-# How the names of records begin: those of finished pictures, and of pictures that were begun.
-FINISHED, BEGUN = "finished", ".begun"
-# Raised on reading a damaged line of a record.
-RECORD_ERRORS = (ValueError, KeyError, TypeError, RecursionError, OverflowError)
 
 
 class OwnResults:
@@ -52,11 +49,6 @@ class OwnResults:
         return picture in names
 
 
-def record_files(folder: Path, kind: str) -> list[Path]:
-    """All shards' records in a results folder."""
-    return sorted(folder.glob(f"{kind}*.jsonl"))
-
-
 def is_thumbnail(name: str) -> bool:
     """Whether a path below `THUMBNAILS` has the form of a thumbnail's name."""
     return re.fullmatch(rf"({'|'.join(VIEWS)})/[0-9a-f]{{20}}\.(jpg|png)", name) is not None
@@ -66,7 +58,4 @@ def _recorded_names(folder: Path) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for kind in (FINISHED, BEGUN):
             for path in record_files(folder, kind):
-                with open(path, "rb") as record:
-                    for line in record:
-                        with contextlib.suppress(*RECORD_ERRORS):
-                            yield str(json.loads(line)["picture"])
+                yield from (name for name, _, _ in read_lines(path))

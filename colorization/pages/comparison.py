@@ -18,6 +18,7 @@ from PIL import Image
 
 from colorization.console import progress_bar
 from colorization.data.places import places_in_common_folder
+from colorization.data.records import Finished
 from colorization.data.report import Report
 from colorization.data.shards import Shards
 from colorization.files import private_folder, write_file
@@ -35,7 +36,7 @@ from colorization.pages.measurements import (
 from colorization.pages.page import render, thumbnail
 from colorization.prediction.colorize import Colorizer
 from colorization.prediction.picture_names import picture_names
-from colorization.prediction.results import Finished, claimed, read_known
+from colorization.prediction.results import claimed, read_known
 from colorization.training.event_log import Curves, read_curves
 
 tf1 = tf.compat.v1

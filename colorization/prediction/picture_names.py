@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from colorization.data.photo_files import Version, file_version
+from colorization.data.records import Finished
 from colorization.prediction.pictures import FORMATS, KINDS, format_of_name
 from colorization.prediction.portable_names import comparison_key, portable
-from colorization.prediction.results import Finished, is_of_photo
+from colorization.prediction.results import is_of_photo
 
 # FFmpeg's names for the containers that hold everything a coloured film needs, by ending.
 CONTAINERS = {

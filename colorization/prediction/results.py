@@ -17,21 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
-from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from colorization.data.in_threads import in_threads
-from colorization.data.own_results import (
-    BEGUN,
-    FINISHED,
-    RECORD_ERRORS,
-    VIEWS,
-    OwnResults,
-    record_files,
-)
+from colorization.data.own_results import VIEWS, OwnResults
 from colorization.data.photo_files import Version, size_and_time
 from colorization.data.places import photo_id
+from colorization.data.records import BEGUN, FINISHED, Finished, read_lines, record_files
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.files import files_below, locked, remove_left_behind, staying
 from colorization.prediction.portable_names import comparison_key
@@ -39,24 +32,6 @@ from colorization.prediction.portable_names import comparison_key
 _Kept = TypeVar("_Kept")
 
 _lock = threading.Lock()
-
-
-class Finished(NamedTuple):
-    """Record of a finished picture.
-
-    Attributes:
-      photo: the photo it was made from, as `places.photo_id` gives it.
-      version: of the photo; None if it was not recorded, or if the picture was only begun.
-      scores: see `colorize_folder.colorize_photos`.
-      hints: digest of its hints, see `hints.digest`; empty if there were none.
-      made: tells what other models, or other options, would have made; empty if not recorded.
-    """
-
-    photo: str
-    version: Version | None
-    scores: dict[str, float]
-    hints: str = ""
-    made: str = ""
 
 
 @contextlib.contextmanager
@@ -214,43 +189,13 @@ def _read_record(
 
 def _read_file(path: Path, keep: Callable[[Finished], _Kept]) -> dict[str, tuple[float, _Kept]]:
     """Name -> time of the last line about it in one record, and what is kept of that."""
-    found: dict[str, tuple[float, _Kept]] = {}
-    with open(path, "rb") as record:
-        for line in record:
-            with contextlib.suppress(*RECORD_ERRORS):
-                facts = json.loads(line)
-                picture = Finished(
-                    str(facts["photo"]),
-                    _version(facts.get("version")),
-                    _valid_scores(facts["scores"]),
-                    str(facts.get("hints", "")),
-                    str(facts.get("made", "")),
-                )
-                found[str(facts["picture"])] = float(facts.get("noted", 0)), keep(picture)
-    return found
+    return {name: (noted, keep(picture)) for name, noted, picture in read_lines(path)}
 
 
 def _shard_suffix(shard: tuple[int, int]) -> str:
     """The suffix in the names of a shard's records."""
     index, count = shard
     return "" if count == 1 else f"-{index}-of-{count}"
-
-
-def _version(facts: object) -> Version | None:
-    with contextlib.suppress(*RECORD_ERRORS):
-        return Version(int(facts["size"]), int(facts["time"]), str(facts["sha256"]))
-    return None
-
-
-def _valid_scores(scores: object) -> dict[str, float]:
-    """The scores that are possible: RMSE and PSNR are never negative, but PSNR may be infinite."""
-    if not isinstance(scores, Mapping):
-        return {}
-    return {
-        key: float(value)
-        for key, value in scores.items()
-        if isinstance(value, Real) and not isinstance(value, bool) and value >= 0
-    }
 
 
 def without_results(paths: Sequence[str], output: Path) -> list[str]:
