@@ -254,13 +254,14 @@ def test_strokes_are_kept_by_photo_and_replaced_only_if_nobody_painted_since(fol
     assert former.key != result.key
     assert sessions.strokes("ada", photo) == first
     assert sessions.strokes("ada", folder / "other.png") == ()
-    (changed,) = sessions.update("ada", result, strokes=second, coloured=folder / "new.jpg")
+    assert sessions.update("ada", result, strokes=second, coloured=folder / "new.jpg")
+    changed = sessions.shown("ada")
     assert changed == result._replace(strokes=second, coloured=folder / "new.jpg")
     assert sessions.strokes("ada", photo) == second
     # The preview made with the first stroke comes too late.
-    assert sessions.update("ada", result, picture=folder / "late.png") == []
+    assert not sessions.update("ada", result, picture=folder / "late.png")
     assert sessions.shown("ada") == changed
-    assert sessions.update("eve", changed, picture=folder / "stolen.png") == []
+    assert not sessions.update("eve", changed, picture=folder / "stolen.png")
 
 
 def test_what_a_visitor_sees_is_known_as_long_as_it_exists(folder):

@@ -320,19 +320,19 @@ class Sessions:
             ]
             return painted[-1] if painted else ()
 
-    def update(self, session: str, result: Result, **changes: Any) -> list[Result]:
+    def update(self, session: str, result: Result, **changes: Any) -> bool:
         """Replaces fields of a result, unless other strokes have been painted on it meanwhile.
 
         Returns:
-          All results of its request; empty if nothing was replaced.
+          Whether they were replaced.
         """
         with self._lock:
             for request in self._requests.get(session, ()):
                 for number, current in enumerate(request.results):
                     if current.key == result.key and current.strokes == result.strokes:
                         request.results[number] = current._replace(**changes)
-                        return list(request.results)
-            return []
+                        return True
+            return False
 
     def end(self, session: str) -> None:
         """Removes all files of a session."""
