@@ -124,7 +124,7 @@ def test_no_picture_has_the_name_of_a_folder():
 def test_names_of_other_photos_pictures_are_not_taken(tmp_path):
     version = Version(1, 2, "c0de")
     finished = {
-        name: Finished(photo, version, {})
+        name: Finished(photo, version, {}, "", "")
         for name, photo in (("a.jpg", "/x/a.jpg"), ("B.png", "/x/B.png"), ("a (2).jpg", "/y/a.jpg"))
     }
     wanted = {"/z/a.jpg": "a (3).jpg", "/z/b.png": "b (2).png", "/z/b.gif": "b.gif.png"}
@@ -151,7 +151,7 @@ def test_names_of_a_thousand_photos_of_one_name_take_few_tries(monkeypatch):
 def test_photos_of_one_name_find_their_pictures_in_any_order():
     version = Version(1, 2, "c0de")
     wanted = {"/1/a.jpg": "a.jpg", "/2/a.jpg": "a (2).jpg", "/3/a.jpg": "a (3).jpg"}
-    known = {name: Finished(path, version, {}) for path, name in wanted.items()}
+    known = {name: Finished(path, version, {}, "", "") for path, name in wanted.items()}
     for order in itertools.permutations(["/new/a.jpg", *wanted]):
         expected = {**wanted, "/new/a.jpg": "a (4).jpg"}
         assert picture_names(dict.fromkeys(order, "a.jpg"), known=known) == expected
@@ -165,7 +165,7 @@ def test_a_photo_in_another_folder_is_the_same_if_its_content_is(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.jpg").write_bytes(content)
     version = file_version(str(tmp_path / "moved/a.jpg"))
-    finished = {"a.jpg": Finished("/gone/a.jpg", version, {})}
+    finished = {"a.jpg": Finished("/gone/a.jpg", version, {}, "", "")}
     for folder, name in (("moved", "a.jpg"), ("other", "a (2).jpg")):
         path = str(tmp_path / folder / "a.jpg")
         assert picture_names({path: "a.jpg"}, known=finished) == {path: name}

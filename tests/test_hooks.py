@@ -181,7 +181,7 @@ def test_curves_go_on_without_gap_or_double(tmp_path):
         raise Crash
 
     def train(max_steps, *hooks):
-        progress = TrainProgress(max_steps, 1, str(tmp_path))
+        progress = TrainProgress(max_steps, 1, str(tmp_path), "training")
         training = estimator(tmp_path, save_checkpoints_steps=25, log_step_count_steps=None)
         training.train(numbers, max_steps=max_steps, hooks=[progress, *hooks])
         tf.compat.v1.summary.FileWriterCache.clear()
@@ -223,7 +223,7 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(tmp_path, monkeypatc
             values = run_values._replace(results=[loss, step, begun, begun + next(waits)])
             super().after_run(run_context, values)
 
-    progress = Waits(40, 1, str(tmp_path))
+    progress = Waits(40, 1, str(tmp_path), "training")
     training = estimator(tmp_path, log_step_count_steps=None)
     training.train(numbers, max_steps=40, hooks=[clock, progress])
     shares = logged(tmp_path, "data_wait_share")
@@ -241,7 +241,7 @@ def test_saving_and_evaluating_are_no_time_of_training(tmp_path, monkeypatch):
         def after_save(self, session, global_step_value):
             clock.now += 1000
 
-    progress = TrainProgress(40, 1, str(tmp_path))
+    progress = TrainProgress(40, 1, str(tmp_path), "training")
     listeners = [OnSave(progress.stop_clock), Evaluation()]
     training = estimator(tmp_path, log_step_count_steps=None, save_checkpoints_steps=15)
     training.train(numbers, max_steps=40, hooks=[clock, progress], saving_listeners=listeners)
@@ -267,7 +267,7 @@ def test_waiting_for_data_is_measured(tmp_path):
             )
         )
 
-    progress = TrainProgress(20, 1, str(tmp_path))
+    progress = TrainProgress(20, 1, str(tmp_path), "training")
     estimator(tmp_path, log_step_count_steps=None).train(data, max_steps=20, hooks=[progress])
     shares = np.array(logged(tmp_path, "data_wait_share"))
     waited = shares / logged(tmp_path, "photos_per_second")

@@ -35,9 +35,9 @@ def test_the_last_line_about_each_picture_counts(tmp_path, monkeypatch):
     add_finished(tmp_path, "gone.jpg", "gone.jpg", VERSION, {"rmse": 3.0})
     assert read_finished(tmp_path) == {
         name: Finished(
-            str(tmp_path / "photos/1.jpg"), VERSION, {"rmse": 1.0, "psnr": float("inf")}
+            str(tmp_path / "photos/1.jpg"), VERSION, {"rmse": 1.0, "psnr": float("inf")}, "", ""
         ),
-        "2.jpg": Finished("gs://bucket/2.jpg", VERSION, {}, "c0ffee"),
+        "2.jpg": Finished("gs://bucket/2.jpg", VERSION, {}, "c0ffee", ""),
     }
     assert read_scores(tmp_path) == {
         name: {"rmse": 1.0, "psnr": float("inf")}, "2.jpg": {}, "gone.jpg": {"rmse": 3.0},

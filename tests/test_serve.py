@@ -145,7 +145,7 @@ def test_the_general_models_are_among_those_to_choose(models, tmp_path, monkeypa
 
 def test_an_untrained_model_is_explained(tmp_path):
     with pytest.raises(UserError, match="no trained model"):
-        jobs.Models(str(tmp_path))
+        jobs.Models(str(tmp_path), PRECISION)
 
 
 def test_a_missing_package_is_explained(monkeypatch):

@@ -31,8 +31,8 @@ class Finished(NamedTuple):
     photo: str
     version: Version | None
     scores: dict[str, float]
-    hints: str = ""
-    made: str = ""
+    hints: str
+    made: str
 
 
 def record_files(folder: Path, kind: str) -> list[Path]:

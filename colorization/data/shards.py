@@ -58,8 +58,8 @@ class Shards:
 
     photos: dict[str, int]
     checksums: dict[str, str]
-    folders: frozenset[str] = frozenset()
-    sizes: frozenset[int] = frozenset()
+    folders: frozenset[str]
+    sizes: frozenset[int]
     left_out: frozenset[bytes] = frozenset()
     first: int = 0
     step: int = 1

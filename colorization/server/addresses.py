@@ -28,7 +28,7 @@ class Address(NamedTuple):
     scheme: str
     host: str
     port: int
-    path: str = ""
+    path: str
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -78,7 +78,7 @@ def serving(
     examples: Mapping[str, np.ndarray],
     *,
     host: str = "127.0.0.1",
-    port: int = 7860,
+    port: int,
     public_url: Address | None = None,
     accounts: Sequence[tuple[str, str]] = (),
 ) -> Iterator[str]:

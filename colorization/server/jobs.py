@@ -60,7 +60,7 @@ class Models:
       with_style: names of the models that can take the style of another photo.
     """
 
-    def __init__(self, model_dir: str, precision: str = "auto"):
+    def __init__(self, model_dir: str, precision: str):
         """Loads the model in `model_dir` and finds those in the folders beside it.
 
         Raises:

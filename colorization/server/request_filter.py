@@ -99,7 +99,7 @@ class RequestFilter:
         sessions: Sessions,
         require_sense: Callable[[object, object], None],
         any_host: bool,
-        public_url: Address | None = None,
+        public_url: Address | None,
     ):
         """Wraps an application.
 

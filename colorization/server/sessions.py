@@ -46,7 +46,7 @@ class Result(NamedTuple):
     coloured: Path
     planes: Path
     photo: Path
-    strokes: Strokes = ()
+    strokes: Strokes
     is_finished: bool = True
 
     @property

@@ -45,7 +45,7 @@ class TrainProgress(SessionRunHook):
     arrived, which overstates the wait where other operations run meanwhile.
     """
 
-    def __init__(self, max_steps: int, batch_size: int, model_dir: str, label: str = "training"):
+    def __init__(self, max_steps: int, batch_size: int, model_dir: str, label: str):
         self._max_steps = max_steps
         self._batch_size = batch_size
         self._model_dir = model_dir

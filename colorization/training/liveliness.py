@@ -26,8 +26,8 @@ class Liveliness(NamedTuple):
       vibrance: see `trained_network.livelier`; in CIE units.
     """
 
-    saturation: float = 1.0
-    vibrance: float = 0.0
+    saturation: float
+    vibrance: float
 
 
 def stored_liveliness(model_dir: str) -> Liveliness:
