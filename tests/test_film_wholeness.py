@@ -1,6 +1,7 @@
 """Films that break off are refused, and whole ones are not."""
 
 import itertools
+import os
 import re
 import struct
 from fractions import Fraction
@@ -10,7 +11,7 @@ import pytest
 
 from colorization.errors import UnreadableFilm
 from colorization.films.colorize_film import colorize_film
-from colorization.films.file_end import has_zeros_inside
+from colorization.films.file_end import has_zeros_inside, indexed_pictures
 from colorization.films.wholeness import require_whole
 
 av = pytest.importorskip("av")
@@ -253,6 +254,17 @@ def test_avi_films_may_end_in_repeated_pictures(make_film):
     source.write_bytes(data)
     with pytest.raises(UnreadableFilm, match="breaks off"):
         require_whole(str(source))
+
+
+def test_zeros_between_the_chunks_of_an_avi_film_are_passed_over(make_film):
+    source = make_film("film.avi", 50, **KINDS["film.avi"])
+    data = source.read_bytes()
+    index = data.rindex(b"idx1")
+    source.write_bytes(data[:index] + bytes(2**17 + 2) + data[index:])
+    assert indexed_pictures(str(source), 0) == 50
+    source.write_bytes(data[:index])
+    os.truncate(source, 2**24)
+    assert indexed_pictures(str(source), 0) == 0
 
 
 @pytest.mark.parametrize("missing", [1, 8, 20, 300])
