@@ -272,10 +272,10 @@ def _explained_removal() -> Iterator[None]:
     """Explains a lack of disk or memory, and that files have gone, with their session or by age."""
     try:
         yield
-    except (FileNotFoundError, UnreadablePhoto) as error:
-        raise refusal(_PICTURE_GONE) from error
-    except MemoryError as error:
-        raise refusal(f"On the server, {NO_MEMORY}.") from error
+    except (FileNotFoundError, UnreadablePhoto, MemoryError) as error:
+        # Decoding turns a lack of memory into an error about the photo.
+        lacks_memory = isinstance(error.__cause__ or error, MemoryError)
+        raise refusal(f"On the server, {NO_MEMORY}." if lacks_memory else _PICTURE_GONE) from error
     except OSError as error:
         _refuse_trouble_of_disk(error)
         raise
