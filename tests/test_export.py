@@ -78,9 +78,9 @@ def test_saved_model_has_a_tensor_signature(saved_model):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(saved_model))
         signature = meta.signature_def["chroma"]
-        result = session.run(
-            signature.outputs["chroma"].name, {signature.inputs["lightness"].name: small}
-        )
+        lightness, chroma = signature.inputs["lightness"].name, signature.outputs["chroma"].name
+        result = session.run(chroma, {lightness: small})
+        assert session.run(chroma, {lightness: small[:0]}).shape == (0, 112, 112, 2)
     assert result.shape == (2, 112, 112, 2)
     assert result.std() > 0.1
 

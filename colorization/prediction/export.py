@@ -69,7 +69,10 @@ def export_saved_model(trained: TrainedNetwork, folder: Path) -> Path:
         predict, load = trained.build()
         shape = [None, LIGHTNESS_SIZE, LIGHTNESS_SIZE, 1]
         lightness = tf1.placeholder(tf.float32, shape, "lightness")
-        chroma = tf.identity(predict(lightness, lightness), "chroma")
+        # TensorFlow refuses convolutions of an empty batch, for which a black picture stands in.
+        count = tf.shape(lightness)[0]
+        filled = tf.concat([lightness, tf.zeros([tf.cast(count < 1, tf.int32), *shape[1:]])], 0)
+        chroma = tf.identity(predict(filled, filled)[:count], "chroma")
         pictures = tf1.placeholder(tf.string, [None], "pictures")
         coloured = tf.identity(_colorized(pictures, predict), "coloured")
         load(session)
