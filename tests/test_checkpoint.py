@@ -305,9 +305,12 @@ def test_photos_that_cannot_be_read_for_a_moment_do_not_cost_the_best(tmp_path, 
     assert best_after(4, 0.2, 11, False) == (1, 2)
     assert best_after(5, 0.3, 10, False) == (1, 2)
     # Another one does not come back, and then there are others.
+    assert "without a comparison" not in caplog.text
     assert best_after(6, 0.4, 10, False) == (6, 0)
     assert best_after(7, 0.3, 10, False) == (7, 0)
     assert best_after(8, 0.5, 20) == (8, 0)
+    told = [text.split()[1] for text in caplog.messages if "without a comparison" in text]
+    assert told == ["6", "8"]
 
 
 def test_a_best_checkpoint_that_somebody_reads_is_removed_later(tmp_path, monkeypatch):

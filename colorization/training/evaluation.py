@@ -90,6 +90,12 @@ def keep_if_best(
             )
             write_json(folder / EVALUATION, {**best, _INCOMPLETE: guess})
             return int(best["evaluations_since"])
+        # What the two lose on the photos that both have measured is not stored.
+        _log.warning(
+            "step %d was measured on other photos than the best checkpoint before, which it "
+            "replaces without a comparison",
+            figures["global_step"],
+        )
         best = None
     is_best = best is None or figures["loss"] < best["loss"]
     if not (is_best and _copy(checkpoint, folder)):
