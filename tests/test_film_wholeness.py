@@ -385,6 +385,14 @@ def test_zeros_in_the_middle_are_told(make_film, painter, tmp_path, name):
     assert told in colorize_film(painter, str(source), target, ignore).changes
 
 
+def test_packets_of_asf_are_filled_up(make_film):
+    """A short film consists of few packets, of which most may be nearly empty."""
+    for count in range(2, 16):
+        source = make_film("film.wmv", count, rate=1, pictures="wmv2", size=(120, 160))
+        require_whole(str(source))
+        assert not has_zeros_inside(str(source), "asf")
+
+
 def test_matroska_that_is_cut_within_the_header_of_an_element_is_refused(make_film):
     # Of pictures so small that their headers are a large part of the file.
     source = make_film("film.mkv", 60, size=(16, 16), options={"g": "10"})

@@ -77,7 +77,7 @@ def has_zeros_inside(path: str, container: str) -> bool:
     """
     if container == "matroska":
         return _end_of_matroska(path).has_zeros
-    return container in _MARKED and _has_zeros(path)
+    return container in _MARKED and _has_zeros(path, _longest_padding(path, container))
 
 
 def has_stated_size(path: str, container: str) -> bool:
@@ -123,6 +123,7 @@ def _start_of_filling(path: str, container: str) -> int:
         threshold = min(_MANY_ZEROS, size // _ZEROS_SHARE)
         file.seek(max(0, size - 1))
         filling = b"\0"
+        threshold = max(threshold, _longest_padding(path, container))
         # Erased flash is FF.
         if file.read(1) == b"\xff":
             filling = b"\xff"
@@ -138,12 +139,23 @@ def _start_of_filling(path: str, container: str) -> int:
     return offset if size - offset > threshold else size
 
 
-def _has_zeros(path: str) -> bool:
-    """Whether there are many zeros in a row anywhere in a file."""
+def _longest_padding(path: str, container: str) -> int:
+    """Number of zeros in a row that belong to a whole film: the packets of ASF are filled up."""
+    if container != "asf":
+        return 0
+    with open(path, "rb") as file:
+        head = file.read(2**16)
+    properties = head.find(_ASF_PROPERTIES)
+    return 0 if properties < 0 else _asf_packet_size(head, properties)
+
+
+def _has_zeros(path: str, longest_padding: int) -> bool:
+    """Whether there are many zeros in a row anywhere in a file, more than a padding has."""
     zero_samples = 0
     with open(path, "rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
-        step = max(_SAMPLE, min(_MANY_ZEROS, size // _ZEROS_SHARE) // _SAMPLES_IN_ROW)
+        many = min(_MANY_ZEROS, size // _ZEROS_SHARE)
+        step = max(_SAMPLE, many // _SAMPLES_IN_ROW, -(-longest_padding // (_SAMPLES_IN_ROW - 1)))
         for offset in range(0, size - _SAMPLE, step):
             file.seek(offset)
             zero_samples = 0 if any(file.read(_SAMPLE)) else zero_samples + 1
@@ -155,6 +167,12 @@ def _has_zeros(path: str) -> bool:
                     return True
                 zero_samples = 0
     return False
+
+
+def _asf_packet_size(head: bytes, properties: int) -> int:
+    """Size of all packets of an ASF file; 0 if they differ."""
+    least, most = struct.unpack_from("<2I", head.ljust(properties + 100), properties + 92)
+    return least if least == most else 0
 
 
 def _is_live(head: bytes, properties: int) -> bool:
@@ -246,7 +264,7 @@ def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:
         return 0
     # After the header and fifty bytes more, all packets have the same size.
     packets_start = int.from_bytes(head[16:24], "little") + 50
-    packet_size = int.from_bytes(head[properties + 92 : properties + 96], "little")
+    packet_size = _asf_packet_size(head, properties)
     if not packet_size or packets_start >= size:
         return 0
     return packets_start + -(-(size - packets_start) // packet_size) * packet_size
