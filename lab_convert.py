@@ -14,8 +14,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 if __name__ == "__main__":
     # As a module this imports nothing of the project, which is built on it. What only the script
     # runs imports it where it is used.
@@ -23,6 +21,7 @@ if __name__ == "__main__":
 
     import_tensorflow(verbose=False)
 
+import numpy as np
 import tensorflow as tf
 
 # The digits of scikit-image, so that results can be compared. With the white point divided in, the

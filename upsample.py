@@ -11,9 +11,6 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-from PIL import Image
-
 if __name__ == "__main__":
     # As a module this imports nothing of the project, which is built on it. What only the script
     # runs imports it where it is used.
@@ -21,7 +18,9 @@ if __name__ == "__main__":
 
     import_tensorflow(verbose=False)
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 # Formats that hold grays of 16 bits.
 _DEEP = ("PNG", "TIFF", "JPEG2000", "PPM")

@@ -17,7 +17,7 @@ from colorization.environment import restored
 from colorization.errors import UserError, explain
 from colorization.options import parse
 from colorization.options.declaration import MODES_WITH_PHOTOS
-from colorization.program import exit_code, import_tensorflow
+from colorization.program import exit_code, import_tensorflow, missing_package
 
 if TYPE_CHECKING:
     from colorization.model.layers import Network
@@ -59,7 +59,9 @@ def _run(model: str, network: Network) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return 0
-    # An ImportError says which package is missing, or which version of one.
+    except ModuleNotFoundError as error:
+        raise UserError(f"{model}.py: {missing_package(error)}") from error
+    # An ImportError says which version of a package is missing.
     except (UserError, ImportError) as error:
         raise UserError(f"{model}.py: {error}") from error
     except Exception as error:

@@ -96,7 +96,19 @@ def import_tensorflow(verbose: bool) -> None:
     # As above, nobody else would catch it.
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except ModuleNotFoundError as error:
+        print_error(f"{os.path.basename(sys.argv[0])}: {missing_package(error)}")
+        sys.exit(2)
     tf.get_logger().setLevel(logging.ERROR)
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Says which package is missing in which Python, and what to do about it."""
+    activate = r".venv\Scripts\activate" if os.name == "nt" else "source .venv/bin/activate"
+    return (
+        f"{error} for {sys.executable}; activate the environment that has it ({activate}), or run "
+        "pip install -r requirements.txt"
+    )
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from encoding import odd_tiff
@@ -155,3 +157,22 @@ def test_standard_output_that_cannot_be_written_is_told():
         )
     assert done.returncode == 2
     assert done.stderr == "cannot write (no space left on device)\n"
+
+
+@pytest.mark.parametrize("script", ["color.py", "lab_convert.py", "upsample.py"])
+def test_without_packages_a_line_says_how_to_get_them(script):
+    """Python without its site packages, as before the environment is activated."""
+    arguments = ["--mode", "train"] if script == "color.py" else []
+    done = subprocess.run(
+        [sys.executable, "-S", script, *arguments],
+        cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"{script}: No module named 'tensorflow' for .*python.*; activate .*, or run pip install "
+        r"-r requirements\.txt\n",
+        done.stderr,
+    )
