@@ -134,6 +134,21 @@ def test_what_waits_for_others_says_so_and_can_be_stopped(monkeypatch, capsys, t
     assert capsys.readouterr().out == for_chief
 
 
+@pytest.mark.parametrize("task", ["ps", "chief"])
+def test_an_address_that_is_in_use_is_named(monkeypatch, tmp_path, task):
+    jobs = dict(zip(("ps", "chief"), ([address] for address in free_addresses(2)), strict=True))
+    (own,) = jobs[task]
+    config = config_of(monkeypatch, jobs, f"{task} 0", False, tmp_path)
+    words = rf"cannot listen at {own}.*\({task} 0\).*in use"
+    with socket.create_server(split_address(own)), pytest.raises(UserError, match=words):
+        if task == "ps":
+            cluster.serve_parameters(config)
+        estimator = tf_estimator.Estimator(make_model_fn(network), config=config, params=PARAMS)
+        train = tf_estimator.TrainSpec(examples, max_steps=STEPS)
+        with cluster.explained_address(config):
+            tf_estimator.train_and_evaluate(estimator, train, tf_estimator.EvalSpec(examples))
+
+
 def split_address(address):
     host, port = address.split(":")
     return host, int(port)

@@ -114,10 +114,15 @@ def _tidy_environment() -> None:
 
 
 def serve_parameters(config: tf_estimator.RunConfig) -> None:
-    """Keeps variables for the others until the chief and the workers have finished."""
-    server = tf.distribute.Server(
-        config.cluster_spec, job_name="ps", task_index=config.task_id, protocol=config.protocol
-    )
+    """Keeps variables for the others until the chief and the workers have finished.
+
+    Raises:
+      UserError: nothing can listen at the address of this task.
+    """
+    with explained_address(config):
+        server = tf.distribute.Server(
+            config.cluster_spec, job_name="ps", task_index=config.task_id, protocol=config.protocol
+        )
     finished: set[str] = set()
     give_up_at = math.inf
     with _mailbox(config, config.task_id, server.target) as (session, queue):
@@ -129,6 +134,38 @@ def serve_parameters(config: tf_estimator.RunConfig) -> None:
                 if "chief 0" in finished or "master 0" in finished:
                     give_up_at = min(give_up_at, time.monotonic() + _GRACE_SECONDS)
             time.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def explained_address(config: tf_estimator.RunConfig) -> Iterator[None]:
+    """Says why this task cannot listen at its own address, where that is what ends the body.
+
+    TensorFlow's error tells neither the address nor the reason.
+
+    Raises:
+      UserError: it cannot.
+    """
+    try:
+        yield
+    except tf.errors.UnknownError as error:
+        if "Could not start gRPC server" not in str(error):
+            raise
+        address = config.cluster_spec.task_address(config.task_type, config.task_id)
+        raise UserError(
+            f"cannot listen at {address}, which TF_CONFIG gives this task ({config.task_type} "
+            f"{config.task_id}): {_why_deaf(address)}; end what uses the port, perhaps an earlier "
+            "task, or give this one another port in the TF_CONFIG of all tasks"
+        ) from error
+
+
+def _why_deaf(address: str) -> str:
+    """Why nothing can listen at an address, HOST:PORT, in a few words."""
+    try:
+        # Servers listen at the port for all names of the machine, so that theirs does not matter.
+        socket.create_server(("", int(address.rpartition(":")[2]))).close()
+    except OSError as error:
+        return os.strerror(error.errno).lower()
+    return "the port was not free"
 
 
 def wait_for_servers(config: tf_estimator.RunConfig) -> None:

@@ -142,7 +142,8 @@ def train_task(
 
     Raises:
       hooks.Interrupted: a signal came; a checkpoint has been saved.
-      UserError: the loss is no longer finite.
+      UserError: the loss is no longer finite, or nothing can listen at the address of this task of
+        a cluster.
     """
     estimator = _training_estimator(network, options, trained_steps)
     print(f"Precision: {estimator.params['precision']}.")
@@ -159,7 +160,10 @@ def train_task(
             return training.evaluate_until_trained(trained_steps)
         cluster.wait_for_servers(task)
         # Workers have nothing to save: a signal ends them at once.
-        with training.signals.recorded() if task.is_chief else contextlib.nullcontext():
+        with (
+            training.signals.recorded() if task.is_chief else contextlib.nullcontext(),
+            cluster.explained_address(task),
+        ):
             if trained_steps >= options.max_steps:
                 return training.evaluate(checkpoint.newest_listed(options.model_dir))
             if trained_steps < options.half_size_steps:
