@@ -377,6 +377,9 @@ def test_what_fills_up_a_jpeg_before_its_end_marker_is_no_hole(filler, grainy):
     data = encoded(grainy, "JPEG", quality=95)
     filled = data[:-2] + filler + data[-2:]
     np.testing.assert_array_equal(open_photo(filled), open_photo(data))
+    # The same without that marker.
+    np.testing.assert_array_equal(open_photo(filled[:-2]), open_photo(data))
+    assert "its end marker is missing, which harms no pixel" in open_picture(filled[:-2]).notes
 
 
 def test_segments_of_jpeg_that_are_too_short_are_passed_over(grainy):

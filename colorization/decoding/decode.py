@@ -380,8 +380,9 @@ def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:
         picture := _read_if_sound(shorter, draft_size, _DAMAGED_EXTRAS)
     ):
         return picture
-    # The file is whole but for its end marker if other bytes before the marker change nothing.
-    body = data.rstrip(b"\0").removesuffix(b"\xff")
+    # The file is whole but for its end marker if other bytes before the marker change nothing. What
+    # it is filled up with, zeros or the FF of erased flash, belongs to no pixel.
+    body = data.rstrip(b"\0\xff")
     note = "its end marker is missing, which harms no pixel"
     picture = _read_if_sound(body + jpeg.END, draft_size, note)
     longer = picture and _read_if_sound(body + 64 * b"\x55" + jpeg.END, draft_size, note)
