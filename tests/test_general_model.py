@@ -416,7 +416,7 @@ def test_a_model_passed_on_takes_along_what_was_held_out(
     for begun in (["--warm_start", "passed on"], []):
         capsys.readouterr()
         run(train, *data, "--model_dir", "second", "--max_steps", 5 - len(begun), *begun)
-        assert "Testing on the 2 photos that were held out before" in capsys.readouterr().out
+        assert "Testing on the 2 photos held out before" in capsys.readouterr().out
         if copied == "best":  # the rest depends on the list alone
             return
     # Nor does it hold out what the first was trained on, where those are not among the photos.

@@ -146,7 +146,7 @@ def test_photos_that_are_tested_on_are_not_trained_on(photo_folder, tmp_path, ca
     assert names(selection.test) == {f"colour{number}.png" for number in range(5)}
     assert names(selection.train) == {f"colour{number}.png" for number in range(5, 12)}
     assert names(paths(selection.held_out)) == names(selection.test)
-    assert "Not training on 5 photos that are or were tested on." in capsys.readouterr().out
+    assert "Not training on 5 photos tested on now or before." in capsys.readouterr().out
 
 
 def test_the_same_photos_may_be_trained_and_tested_on(photo_folder, capsys):
@@ -258,7 +258,7 @@ def test_prepared_photos_that_were_held_out_before_are_not_trained_on(photo_fold
         capsys.readouterr()
         selection = select("--train_data", "prepared", *tests)
         assert len(selection.test) == count
-        assert "Not training on the 1 photos" in capsys.readouterr().out
+        assert "Not training on the 1 photo held out before." in capsys.readouterr().out
         never = names([*selection.test, *paths(before.held_out)])
         batches = eval_dataset(selection.train, 5, Report(12))
         seen = sum(len(labels["chroma"]) for _, labels in batches)
@@ -275,7 +275,7 @@ def test_what_the_source_of_a_warm_start_held_out_stays_held_out(photo_folder, c
         selection = select("--train_data", folder, "--warm_start", source)
         assert names(selection.test) == names(first.test)
         assert selection.held_out == first.held_out
-    assert "that were held out before" in capsys.readouterr().out
+    assert "Testing on the 2 photos held out before" in capsys.readouterr().out
 
 
 def test_nothing_to_find_is_refused():
@@ -471,6 +471,46 @@ def test_only_new_photos_are_held_out_of_a_model_that_goes_on(photo_folder, tmp_
     again = select_and_note("--train_data", *part)
     assert set(again.train) == {str(path) for path in part}
     assert set(again.test) == set(held.test)
+
+
+def test_single_copies_of_held_out_photos_are_not_all_that_is_tested_on(
+    photo_folder, tmp_path, colourful, capsys
+):
+    """Whether the other photos of a folder are new, were trained on, or are too few."""
+    old = photo_folder(50)
+    first = select_and_note("--train_data", old)
+    shutil.copytree("model", "before")
+    held, trained = list(map(Path, first.test)), list(map(Path, first.train))
+    new = photo_folder(0, name="new")
+    for number in range(40):
+        Image.fromarray(colourful(90, 120, number)).save(new / f"larger{number}.png")
+    assert len(select("--train_data", new).test) == 4
+    # A training that goes on, a new one that starts from it, and the former ones again.
+    shutil.copy(held[0], new / "copy.png")
+    for start in ([], ["--warm_start", "before"]):
+        capsys.readouterr()
+        before = "beside 1 photo held out before"
+        for said in (f"Holding out 4 of 41 photos to test on, {before}", "Testing on the 5 photos"):
+            selection = select_and_note("--train_data", new, *start)
+            assert len(selection.test) == 5 and len(selection.train) == 36
+            assert {"copy.png"} <= names(selection.test) <= names(new.iterdir())
+            assert len(selection.held_out) == 9
+            assert said in capsys.readouterr().out
+        shutil.rmtree("model")
+    shutil.copytree("before", "model")
+    for part in (trained[:30], trained[:7]):
+        folder = photo_folder(0, name=f"part{len(part)}")
+        for photo in (held[0], *part):
+            shutil.copy(photo, folder)
+        for _ in range(2):
+            selection = select_and_note("--train_data", folder)
+            assert names(selection.test) == names(first.test)
+            assert names(selection.train) == names(part)
+    # Where they are gone, the copy is all that there is.
+    shutil.rmtree(old)
+    capsys.readouterr()
+    assert names(select("--train_data", "part7").test) == {held[0].name}
+    assert "Testing on the 1 photo held out before." in capsys.readouterr().out
 
 
 def test_photos_that_are_all_held_out_are_not_trained_on(photo_folder):

@@ -22,6 +22,7 @@ from colorization.data.shards import Shards, find_data, is_prepared
 from colorization.errors import UnreadablePhoto, UserError
 from colorization.machine import cores
 from colorization.options import Options
+from colorization.wording import counted
 
 _DATA = Path("data")
 _BUNDLED = _DATA / "bundled"
@@ -239,46 +240,82 @@ def _split_photos(
     if test_sources:
         selection = _with_named_test_photos(trainable, find_data(test_sources), history, sizes)
         if excluded := len(photos) - len(selection.train):
-            print(f"Not training on {excluded:,} photos that are or were tested on.")
+            print(f"Not training on {counted(excluded, 'photo')} tested on now or before.")
         return selection
-    if already_held_out:
-        return _with_former_test_photos(trainable, testable, history)
-    return _with_new_test_photos(photos, history, sizes)
+    return _with_held_out_photos(trainable, testable, history, sizes)
 
 
-def _with_former_test_photos(
-    photos: list[str], testable: list[str], history: _History
+def _with_held_out_photos(
+    photos: list[str], testable: list[str], history: _History, sizes: dict[str, int]
 ) -> Selection:
-    """Tests on photos that were held out before, and trains on the others."""
-    if testable:
-        print(f"Testing on the {len(testable):,} photos that were held out before.")
-    held_out_photos = held_out.with_current_paths(history.held_out, testable)
-    return Selection(photos, testable or find_data(_bundled("test")), held_out_photos)
+    """Tests on photos that were held out before, and holds out more where those are few.
 
+    Further ones are taken of new photos only, and what is tested on depends on nothing else that
+    changes in a training. So one that goes on without new photos compares its checkpoints with the
+    best one on the same photos.
 
-def _with_new_test_photos(photos: list[str], history: _History, sizes: dict[str, int]) -> Selection:
-    """Holds out some of the photos if they are enough; none of them was held out before."""
-    sample = _usable(_sampled(held_out.never_trained_on(photos, history.trained_on, sizes)))
-    identities = dict(zip(sample, held_out.identify(sample), strict=True))
-    test = held_out.without_copies(identities)
-    held_out_photos = [*history.held_out, *(identities[path] for path in test)]
-    copies = held_out.same_content(photos, held_out_photos, sizes)
-    train = [path for path in photos if path not in copies]
-    if test and _any_usable(train):
+    Args:
+      photos: photos to train on that were not held out before.
+      testable: the others, as far as they can be tested on.
+      history: photos of earlier trainings, the present content of `testable` included.
+      sizes: takes the sizes of the photos, see `held_out.file_sizes`.
+    """
+    usual = min((len(photos) + len(testable)) // _ONE_IN, _MAX_HELD_OUT)
+    # Single copies may be among photos that were never looked at before.
+    are_far_fewer = 2 * len(testable) < usual
+    # Earlier versions did not note what was trained on.
+    new = photos if are_far_fewer and (history.trained_on or not testable) else []
+    train, further = _with_further_held_out(new, len(testable), history, sizes) or (photos, {})
+    former = held_out.with_current_paths(history.held_out, testable) if testable else []
+    held_out_photos = [*(former or history.held_out), *further.values()]
+    test = [*testable, *further]
+    # None are held out of fewer than ten photos.
+    if history.held_out and len(test) < _FEW and (2 * len(test) < usual or not usual):
+        history = history._replace(held_out=held_out_photos)
+        everywhere = [*test, *_existing_held_out(history)]
+        test = _usable(held_out.safe_to_test_on(everywhere, *history))
+    count = counted(len(test) - len(further), "photo")
+    if further:
+        beside = f", beside {count} held out before" if len(test) > len(further) else ""
         advice = ", and more; so few say little of a model" if len(test) < _FEW else ""
+        total = len(photos) + len(testable)
         print(
-            f"Holding out {len(test):,} of {len(photos):,} photos to test on; "
+            f"Holding out {len(further):,} of {total:,} photos to test on{beside}; "
             f"--test_data names others{advice}."
         )
-        return Selection(train, test, held_out_photos)
-    if history.trained_on:
-        test = _usable(_existing_held_out(history))
-        former_photos = f"the {len(test):,} photos that it was tested on before"
+    elif testable:
+        print(f"Testing on the {count} held out before.")
+    elif history.trained_on:
+        former_photos = f"the {count} that it was tested on before"
         replacement = former_photos if test else "the test photos bundled with scikit-image"
         print(
             f"The model was trained on photos of these sizes before: testing it on {replacement}."
         )
-    return Selection(photos, test or find_data(_bundled("test")), history.held_out)
+    return Selection(train, test or find_data(_bundled("test")), held_out_photos)
+
+
+def _with_further_held_out(
+    photos: list[str], tested: int, history: _History, sizes: dict[str, int]
+) -> tuple[list[str], dict[str, HeldOut]] | None:
+    """Holds out some of those photos that were never trained on, if they are enough.
+
+    Args:
+      photos: photos to train on, none of which was held out before.
+      tested: number of photos that are tested on anyway.
+      history: photos of earlier trainings.
+      sizes: takes the sizes of the photos, see `held_out.file_sizes`.
+
+    Returns:
+      The photos to train on then, and path -> content of each that is held out; None if there are
+      none.
+    """
+    new = held_out.never_trained_on(photos, history.trained_on, sizes)
+    sample = _usable(_sampled(new, _MAX_HELD_OUT - tested))
+    identities = dict(zip(sample, held_out.identify(sample), strict=True))
+    further = {path: identities[path] for path in held_out.without_copies(identities)}
+    copies = held_out.same_content(photos, further.values(), sizes)
+    train = [path for path in photos if path not in copies]
+    return (train, further) if further and _any_usable(train) else None
 
 
 def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _History) -> Selection:
@@ -286,7 +323,7 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     test = former_test or find_data(test_sources or _bundled("test"))
     if history.held_out:
         count = len({photo.path or photo.sha256 for photo in history.held_out})
-        print(f"Not training on the {count:,} photos that were held out before.")
+        print(f"Not training on the {counted(count, 'photo')} held out before.")
     tested = held_out.identify(test)
     never_trained = held_out.with_added(history.held_out, tested, history.trained_on)
     train = _without(photos, never_trained)
@@ -345,8 +382,8 @@ def _print_possibly_seen(test: list[str] | Shards, history: _History) -> None:
         )
 
 
-def _sampled(paths: Sequence[str]) -> list[str]:
-    """A random tenth of the photos, but at most 200, and none of fewer than ten.
+def _sampled(paths: Sequence[str], most: int) -> list[str]:
+    """A random tenth of the photos, but not more than `most`, and none of fewer than ten.
 
     The draw depends only on the paths below their common folder: every machine draws the same
     photos, and the sample changes little when some are added.
@@ -358,7 +395,7 @@ def _sampled(paths: Sequence[str]) -> list[str]:
     def chance(path: str) -> bytes:
         return hashlib.blake2b(os.fsencode(places[path]), digest_size=8).digest()
 
-    sample = set(heapq.nsmallest(min(len(paths) // _ONE_IN, _MAX_HELD_OUT), paths, key=chance))
+    sample = set(heapq.nsmallest(min(len(paths) // _ONE_IN, most), paths, key=chance))
     return [path for path in paths if path in sample]
 
 
