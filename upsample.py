@@ -14,7 +14,7 @@ from typing import NoReturn
 if __name__ == "__main__":
     # As a module this imports nothing of the project, which is built on it. What only the script
     # runs imports it where it is used.
-    from colorization.program import exit_code, import_tensorflow
+    from colorization.program import eager_execution, exit_code, import_tensorflow
 
     import_tensorflow(verbose=False)
 
@@ -342,4 +342,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    with eager_execution():
+        sys.exit(exit_code(main))

@@ -17,7 +17,7 @@ from colorization.environment import restored
 from colorization.errors import UserError, explain
 from colorization.options import parse
 from colorization.options.declaration import MODES_WITH_PHOTOS
-from colorization.program import exit_code, import_tensorflow, missing_package
+from colorization.program import eager_execution, exit_code, import_tensorflow, missing_package
 
 if TYPE_CHECKING:
     from colorization.model.layers import Network
@@ -53,7 +53,7 @@ def _run(model: str, network: Network) -> int:
             flags = os.environ.get("TF_XLA_FLAGS", "")
             os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit"
         import_tensorflow(options.verbose)
-        with log_to_console():
+        with log_to_console(), eager_execution():
             mode = import_module(f"colorization.modes.{options.mode}")
             mode.run(network, options)
         if sys.stdout is not None:

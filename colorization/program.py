@@ -112,6 +112,24 @@ def missing_package(error: ModuleNotFoundError) -> str:
 
 
 @contextlib.contextmanager
+def eager_execution() -> Iterator[None]:
+    """Runs TensorFlow's operations at once in the body, as by default.
+
+    Notebooks with older programs turn that off, often for their Estimators, and it cannot be turned
+    on again by anything public once there is a graph.
+    """
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        yield
+        return
+    from tensorflow.python.eager import context
+
+    with context.eager_mode():
+        yield
+
+
+@contextlib.contextmanager
 def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Sets a handler of the signals that ask the program to stop, for the duration of the body.
 

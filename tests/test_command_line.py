@@ -14,6 +14,7 @@ from pathlib import Path
 
 import predicting
 import pytest
+import tensorflow as tf
 from PIL import Image
 from platforms import HANG, SIGPIPE, any_names, posix, signals
 from unmeasured import unmeasured
@@ -154,6 +155,14 @@ def test_a_notebook_has_its_environment_after_a_run(run_here, tmp_path, monkeypa
         before = dict(os.environ)
         refused(run_here("color_global.py", *arguments, folder=tmp_path), "missing.jpg")
     assert dict(os.environ) == before
+
+
+def test_small_scripts_run_in_a_notebook_without_eager_execution(run_here, tmp_path):
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "in.png")
+    with tf.Graph().as_default():
+        assert run_here("upsample.py", "in.png", "out.png", folder=tmp_path).returncode == 0
+        assert run_here("lab_convert.py", "in.png", folder=tmp_path).returncode == 0
+    assert files(tmp_path) == ["in.png", "in_lab.png", "out.png"]
 
 
 @pytest.mark.parametrize(
@@ -401,7 +410,9 @@ def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_s
     with unmeasured():
         trained = run("--mode", "train", "--train_data", "photos", *small, "--max_steps", "2")
     assert (trained.returncode, "Trained on 4 of 18 photos" in trained.stdout) == (0, True)
-    measured = run("--mode", "evaluate")
+    # As in a notebook that has turned eager execution off.
+    with tf.Graph().as_default():
+        measured = run("--mode", "evaluate")
     assert (measured.returncode, "Measured on 2 photos" in measured.stdout) == (0, True)
     assert run("--mode", "predict").returncode == 0
     noted = (tmp_path / "models/color/held_out.json").read_text()
@@ -413,7 +424,9 @@ def test_photos_held_out_are_measured_and_coloured(photo_folder, tmp_path, run_s
 def test_photos_are_prepared_and_trained_on(trained, tmp_path, run_here, run_small):
     folder, _ = trained
     arguments = ("--mode", "prepare", "--input", folder / "photos", "--output")
-    split = run_here("color.py", *arguments, "in [2]", "--split", "0.5", folder=tmp_path)
+    # As in a notebook that has turned eager execution off.
+    with tf.Graph().as_default():
+        split = run_here("color.py", *arguments, "in [2]", "--split", "0.5", folder=tmp_path)
     assert split.stdout.splitlines()[-1] == (
         "  python color.py --train_data 'in [2]/train' --test_data 'in [2]/test'"
     )
