@@ -375,9 +375,13 @@ def _require_no_dangling_link(path: Path, option: str) -> None:
 def require_writable(folder: str, option: str) -> None:
     """Checks that a folder can be created and written to, without creating it.
 
+    Remote folders are not looked at.
+
     Raises:
       UserError: it cannot.
     """
+    if "://" in folder:
+        return
     existing = Path(folder).absolute()
     # An absent drive is its own parent.
     while not existing.exists() and existing != existing.parent:

@@ -80,3 +80,10 @@ def test_a_file_is_no_folder_to_write_to(tmp_path):
     for path in ("photo.jpg", "photo.jpg/below"):
         with pytest.raises(UserError, match=r"photo\.jpg is a file; name a folder in --output"):
             files.require_writable(str(tmp_path / path), "output")
+
+
+def test_remote_folders_are_no_folders_below_this_one(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    files.require_writable("gs://bucket/prepared", "output")
+    with pytest.raises(UserError, match="cannot write to prepared"):
+        files.require_writable("prepared", "output")

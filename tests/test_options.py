@@ -201,7 +201,8 @@ def test_shards(monkeypatch):
 @pytest.mark.parametrize("mode", ["predict", "gallery", "export", "compare"])
 def test_outputs_elsewhere_are_refused_at_once(mode):
     for address in ("gs://bucket/results", "s3://bucket"):
-        with pytest.raises(UserError, match="writes to folders of this machine only"):
-            parse("color", ["--mode", mode, "--output", address])
+        for option in ("--output", "--model_dir")[: 1 if mode == "gallery" else 2]:
+            with pytest.raises(UserError, match="takes folders of this machine only"):
+                parse("color", ["--mode", mode, option, address])
     words = ["--mode", "prepare", "--input", "x", "--output", "gs://bucket/prepared"]
     assert parse("color", words).output == "gs://bucket/prepared"

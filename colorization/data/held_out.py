@@ -101,8 +101,17 @@ def _has_address(address: str, addresses: set[str]) -> bool:
 
 
 def trained_on_sizes(photos: Sequence[str] | Shards, known: dict[str, int]) -> frozenset[int]:
-    """Sizes of the photos that a model is trained on, to be stored beside it; see `file_sizes`."""
-    return photos.sizes if isinstance(photos, Shards) else frozenset(file_sizes(photos, known))
+    """Sizes of the photos that a model is trained on, to be stored beside it; see `file_sizes`.
+
+    Those of remote photos are unknown. Files that are not there are not trained on.
+    """
+    if isinstance(photos, Shards):
+        return photos.sizes
+    return frozenset(
+        size
+        for path, size in zip(photos, file_sizes(photos, known), strict=True)
+        if size != UNKNOWN_SIZE or "://" in path
+    )
 
 
 def with_sizes(

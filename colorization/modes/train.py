@@ -218,7 +218,7 @@ def _is_finished(options: Options, task: tf_estimator.RunConfig, trained_steps: 
     )
     if task.cluster_spec or is_evaluated(options.model_dir, trained_steps):
         return True
-    print("It was stopped before the last checkpoint was evaluated, which is done now.")
+    print("The last checkpoint was not evaluated, or not on all photos; that is done now.")
     return False
 
 

@@ -43,11 +43,12 @@ def require_consistent(values: dict[str, Any], mode: str) -> None:
     for name, value in values.items():
         if value == "" or (isinstance(value, tuple) and "" in value):
             raise UserError(f"--{name} is empty; name something or leave it out")
-    if "://" in values.get("output", "") and mode != "prepare":
-        raise UserError(
-            f"--output {values['output']}: --mode {mode} writes to folders of this machine only; "
-            "mount it, or name another and copy that"
-        )
+    for name in ("model_dir",) if mode == "prepare" else ("model_dir", "output"):
+        if "://" in values.get(name, ""):
+            raise UserError(
+                f"--{name} {values[name]}: --mode {mode} takes folders of this machine only; mount "
+                "it, or name another and copy that"
+            )
     writes_model = mode == "export" and values.get("format") == "weights"
     for name in ("model_dir", "output") if writes_model else ("model_dir",):
         # TensorFlow looks for checkpoints with glob patterns.

@@ -16,8 +16,9 @@ from colorization.training.model_folder import BEST, CHECKPOINT, EVALUATION
 
 # The step of the newest checkpoint that was evaluated, whether it is the best one or not.
 _EVALUATED_STEP = "evaluated_step"
-# The error of a colourless guess in the newest evaluation, where photos were missing from it.
-_INCOMPLETE = "incomplete_loss_no_colour"
+# The error of a colourless guess in the newest evaluation, where photos were missing from it, and
+# the step that was evaluated so.
+_INCOMPLETE, _INCOMPLETE_STEP = "incomplete_loss_no_colour", "incomplete_step"
 # Least and most measured saturation that is applied, because an untrained model measures nonsense.
 SATURATION_LIMITS = 0.5, 2.0
 # Differences between errors of a colourless guess that are no other photos.
@@ -63,7 +64,7 @@ def keep_if_best(
 
     An earlier best on other test photos does not count. But an evaluation that lacks photos which
     could not be opened does not replace a best one with others: they may lie on a disk that is away
-    for a moment. It does if it lacks the same photos as the evaluation before.
+    for a moment. It does if it lacks the same photos as the evaluation of an earlier step.
 
     Args:
       model_dir: folder of the model.
@@ -80,15 +81,18 @@ def keep_if_best(
     evaluated = {_EVALUATED_STEP: figures["global_step"]}
     best = stored_evaluation(folder)
     before = best.pop(_INCOMPLETE, math.nan) if best else math.nan
+    step_before = best.pop(_INCOMPLETE_STEP, -math.inf) if best else -math.inf
     if best and not same_photos(best, figures):
         guess = figures.get("loss_no_colour", math.nan)
-        if not is_complete and not math.isclose(before, guess, rel_tol=_ROUNDING):
+        lacks_the_same = math.isclose(before, guess, rel_tol=_ROUNDING)
+        if not is_complete and not (lacks_the_same and step_before < figures["global_step"]):
             _log.warning(
                 "step %d was measured without photos that cannot be read, so that it is not "
                 "compared with the best checkpoint",
                 figures["global_step"],
             )
-            write_json(folder / EVALUATION, {**best, _INCOMPLETE: guess})
+            incomplete = {_INCOMPLETE: guess, _INCOMPLETE_STEP: figures["global_step"]}
+            write_json(folder / EVALUATION, {**best, **incomplete})
             return int(best["evaluations_since"])
         # What the two lose on the photos that both have measured is not stored.
         _log.warning(
