@@ -6,10 +6,15 @@ import codecs
 import re
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# One of them begins as one of UTF-16 does, which no text goes on from with a zero.
+_UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 def as_utf_8(text: bytes) -> bytes:
-    """A text in UTF-8 if it is in UTF-16, as it is otherwise; without byte order marks."""
+    """A text in UTF-8 if it is in UTF-16 or UTF-32, else as it is; without byte order marks."""
+    if text.startswith(_UTF_32_MARKS):
+        whole = text[: len(text) // 4 * 4]
+        return whole.decode("utf-32", "replace").encode()
     # PowerShell writes UTF-16 with a mark, Windows' older command line without one.
     if not text.startswith(_UTF_16_MARKS):
         text = _missing_mark(text) + text

@@ -89,7 +89,7 @@ def test_addresses_that_file_managers_copy_are_understood(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"]
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom", "utf-32"]
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lists_are_read_as_editors_of_every_system_write_them(tmp_path, encoding, end):
