@@ -10,6 +10,7 @@ import pytest
 from colorization.errors import within_memory
 from colorization.server import actions as module
 from colorization.server.actions import Actions
+from colorization.server.jobs import Job
 from colorization.server.sessions import Result, Sessions
 
 
@@ -39,3 +40,39 @@ def test_a_lack_of_memory_in_painting_is_said(tmp_path, monkeypatch, is_decoding
     for act in (partial(actions.paint, {"a.png": [line]}), actions.finish_painting):
         with pytest.raises(gr.Error, match="On the server, not enough memory"):
             act(visitor)
+
+
+def test_what_is_under_way_goes_on_for_a_page_that_is_loaded_anew(tmp_path, monkeypatch):
+    sessions = Sessions(tmp_path)
+    actions = Actions(SimpleNamespace(), sessions, [])
+    photos = [tmp_path / name for name in ("a.png", "b.png")]
+    line, dot = ({"colour": "#000000", "width": 0.1, "points": [[0, y]]} for y in (0, 1))
+
+    def page(name):
+        sessions.come_back("tab", name)
+        return SimpleNamespace(session_hash=name, request=SimpleNamespace(scope={}))
+
+    def colorize_all(job, request, _):
+        for number, photo in enumerate(photos):
+            files = (f"{number}/{photo.name}", *(f"{number}{end}" for end in ("-", "+", ".npz")))
+            paths = (request.folder / name for name in files)
+            request.results.append(Result(*paths, photo, job.strokes(photo)))
+            page(f"{request.session}, loaded anew")
+        yield True, {}
+
+    def painted_preview(result, _):
+        if result.photo == photos[0]:
+            page("second")
+        return b"preview"
+
+    monkeypatch.setattr(module, "parse_job", lambda *_: Job(photos, None, None, 1, None, []))
+    monkeypatch.setattr(module, "colorize_all", colorize_all)
+    monkeypatch.setattr(module, "write_zip", lambda _, path: path)
+    monkeypatch.setattr(module, "painted_preview", painted_preview)
+    list(actions.colour(photos, "color", 1, None, page("first"), None))
+    for strokes in ([line], [line, dot]):
+        actions.paint({str(photo): strokes for photo in photos}, page("first"))
+        assert [sessions.strokes("second", photo) for photo in photos] == [strokes] * 2
+    list(actions.colour(photos, "color", 2, None, page("first"), None))
+    painted = [result.strokes for result in sessions.latest("first, loaded anew, loaded anew")]
+    assert painted == [strokes] * 2

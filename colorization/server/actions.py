@@ -7,7 +7,6 @@ import html
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,12 @@ class Actions:
             yield None, None, *(gr.update(value=None, visible=False) for _ in range(4))
             return
         job = self._parsed(photos, model, saturation, style)
-        job = job._replace(strokes=partial(self._sessions.strokes, _session(request)))
         shown = None
         with self._running(request) as job_request:
+            # By the request, which is moved to another session if the page is loaded anew.
+            job = job._replace(
+                strokes=lambda photo: self._sessions.strokes(job_request.session, photo)
+            )
             job_request.inputs = job.photos, model, saturation, style["path"] if style else None
             for finished, problems in colorize_all(job, job_request, progress):
                 archive = None
@@ -138,8 +140,11 @@ class Actions:
         session = _session(request)
         if not isinstance(painted, dict) or not all(map(are_strokes, painted.values())):
             raise refusal("These are no strokes, or too many.")
+        job_request = self._sessions.last_request(session)
+        if painted and job_request is None:
+            raise refusal(_PICTURE_GONE)
         for photo, strokes in painted.items():
-            self._paint(session, photo, strokes)
+            self._paint(job_request, photo, strokes)
         shown = self._sessions.shown(session)
         if shown is None:
             return (gr.skip(),) * 4
@@ -149,11 +154,11 @@ class Actions:
         results = self._sessions.latest(session)
         return slider, value, download, _strip(results) if shown in results else gr.skip()
 
-    def _paint(self, session: str, photo: str, strokes: Strokes) -> None:
-        """Makes previews of a photo with strokes."""
+    def _paint(self, request: Request, photo: str, strokes: Strokes) -> None:
+        """Makes previews with strokes of a photo of the session that the request belongs to."""
         # Twice, as meanwhile the photo may have been coloured anew without these strokes.
         for _ in range(2):
-            results = self._sessions.of_photo(session, photo)
+            results = self._sessions.of_photo(request.session, photo)
             if not results:
                 raise refusal(_PICTURE_GONE)
             for result in (result for result in results if list(result.strokes) != strokes):
@@ -161,7 +166,7 @@ class Actions:
                 with _explained_removal():
                     preview.write_bytes(painted_preview(result, strokes))
                 changes = {"coloured": preview, "strokes": strokes, "is_finished": False}
-                self._sessions.update(session, result, **changes)
+                self._sessions.update(request.session, result, **changes)
 
     def finish_painting(self, request: gr.Request) -> tuple:
         """Makes the pictures that lack strokes at full size."""

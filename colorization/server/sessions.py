@@ -76,7 +76,7 @@ class Request:
     """A request of a session, which first waits, then runs and ends.
 
     Attributes:
-      session: the session that it belongs to.
+      session: the session that it belongs to; another one once its page was loaded anew.
       folder: for its results; created when it begins; its name cannot be guessed.
       uploads: the files that it names.
       inputs: values of the page's fields: photos in order, model, saturation, and path of the style
@@ -262,6 +262,15 @@ class Sessions:
                 request for request in self._requests.get(session, ()) if request.has_begun
             ]
             return list(begun_requests[-1].results) if begun_requests else []
+
+    def last_request(self, session: str) -> Request | None:
+        """The last request of a session.
+
+        Its `session` is up to date when a page is loaded anew, for what takes longer than that.
+        """
+        with self._lock:
+            requests = self._requests.get(session, ())
+            return requests[-1] if requests else None
 
     def has_news(self, request: Request, problems: str) -> bool:
         """Notes what a visitor is told of a request; False if just told so of the one before."""
