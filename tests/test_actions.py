@@ -1,5 +1,7 @@
 """The page's listeners, without a browser."""
 
+import errno
+import os
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,3 +78,34 @@ def test_what_is_under_way_goes_on_for_a_page_that_is_loaded_anew(tmp_path, monk
     list(actions.colour(photos, "color", 2, None, page("first"), None))
     painted = [result.strokes for result in sessions.latest("first, loaded anew, loaded anew")]
     assert painted == [strokes] * 2
+
+
+def test_paintings_that_fail_leave_the_picture_before_them(tmp_path, monkeypatch):
+    sessions, visitor = Sessions(tmp_path), SimpleNamespace(session_hash="a")
+    request = sessions.expect("a", set())
+    request.folder.mkdir()
+    files = (request.folder / name for name in ("0/a.png", "0-gray.jpg", "0-coloured.jpg", "0.npz"))
+    request.results.append(Result(*files, Path("a.png"), ()))
+    actions = Actions(SimpleNamespace(), sessions, [])
+    for name in ("painted_preview", "painted_picture", "strokes_as_png"):
+        monkeypatch.setattr(module, name, lambda *_: b"picture")
+
+    def paint(y):
+        line = {"colour": "#000000", "width": 0.1, "points": [[0, y]]}
+        actions.paint({"a.png": [line]}, visitor)
+
+    def fill(path, _):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    paint(0)
+    actions.finish_painting(visitor)
+    paint(0.5)
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    for act in (partial(paint, 1), partial(actions.finish_painting, visitor)) * 3:
+        with pytest.raises(gr.Error, match="On the server, the disk is full"):
+            act()
+    monkeypatch.undo()
+    (result,) = sessions.of_photo("a", "a.png")
+    assert [path.read_bytes() for path in (result.picture, result.coloured)] == [b"picture"] * 2
+    assert sorted(request.folder.iterdir()) == [result.picture.parent, result.coloured]

@@ -282,7 +282,7 @@ def test_what_a_visitor_sees_is_known_as_long_as_it_exists(folder):
     assert sessions.shown("tab") is None
 
 
-def test_of_earlier_versions_the_last_one_stays(folder):
+def test_of_earlier_versions_the_last_and_the_current_one_stay(folder):
     sessions = Sessions(folder)
     result = painted(sessions, "ada", put(folder), ())
     versions = []
@@ -294,6 +294,12 @@ def test_of_earlier_versions_the_last_one_stays(folder):
         (other / "photo.png").write_bytes(b"picture")
     assert [path.exists() for path in versions] == [False, False, True, True]
     assert len(list(result.planes.parent.glob("0-picture-*"))) == 2
+    # As if later ones had come too late.
+    result = result._replace(picture=other / "photo.png")
+    for _ in range(4):
+        result.next_version("picture").mkdir()
+    assert result.picture.exists()
+    assert len(list(result.planes.parent.glob("0-picture-*"))) == 3
 
 
 def test_a_version_that_windows_does_not_remove_stays(folder, monkeypatch):

@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.data_classes import FileData
 
 from colorization.errors import NO_MEMORY, UnreadablePhoto, trouble_of_disk
+from colorization.files import atomic_write
 from colorization.prediction.memory_budget import MemoryBudget
 from colorization.server.brush import are_strokes
 from colorization.server.jobs import (
@@ -162,9 +163,11 @@ class Actions:
             if not results:
                 raise refusal(_PICTURE_GONE)
             for result in (result for result in results if list(result.strokes) != strokes):
-                preview = result.next_version("preview").with_suffix(".jpg")
                 with _explained_removal():
-                    preview.write_bytes(painted_preview(result, strokes))
+                    data = painted_preview(result, strokes)
+                    preview = result.next_version("preview").with_suffix(".jpg")
+                    with atomic_write(preview) as temporary:
+                        temporary.write_bytes(data)
                 changes = {"coloured": preview, "strokes": strokes, "is_finished": False}
                 self._sessions.update(request.session, result, **changes)
 
@@ -193,13 +196,15 @@ class Actions:
 
     def _finish(self, session: str, result: Result) -> Path | None:
         """Makes a picture with its strokes; returns its folder unless others were painted."""
+        data = painted_picture(result, self._memory)
         folder = result.next_version("picture")
-        finished = result._replace(picture=folder / result.picture.name)
-        finished.strokes_file.parent.mkdir(parents=True)
-        finished.picture.write_bytes(painted_picture(result, self._memory))
-        if finished.strokes:
-            finished.strokes_file.write_bytes(strokes_as_png(result))
-        changes = {"picture": finished.picture, "is_finished": True}
+        with atomic_write(folder) as temporary:
+            written = result._replace(picture=temporary / result.picture.name)
+            written.strokes_file.parent.mkdir(parents=True)
+            written.picture.write_bytes(data)
+            if written.strokes:
+                written.strokes_file.write_bytes(strokes_as_png(result))
+        changes = {"picture": folder / result.picture.name, "is_finished": True}
         return folder if self._sessions.update(session, result, **changes) else None
 
     def try_example(self, number: Any) -> list[str]:

@@ -60,14 +60,16 @@ class Result(NamedTuple):
         return self.picture.parent / "strokes" / f"{self.picture.stem}.png"
 
     def next_version(self, kind: str) -> Path:
-        """A path for a new version of one of its files; removes all older ones but the last.
+        """A path for a new version of one of its files; removes all but the last and its own.
 
-        The last one may still be on its way to the visitor.
+        The last one may still be on its way to the visitor, and the new one may come too late or
+        not at all.
         """
         stem = f"{self.planes.stem}-{kind}-"
         versions = sorted(self.planes.parent.glob(f"{stem}*"))
         for version in versions[:-1]:
-            remove(version)
+            if version not in (self.picture.parent, self.coloured):
+                remove(version)
         number = 1 + int(versions[-1].stem.removeprefix(stem)) if versions else 0
         return self.planes.with_name(f"{stem}{number:06}")
 
