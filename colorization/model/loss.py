@@ -33,7 +33,7 @@ def color_losses(
       logits: of the code, float32 `[batch, height, width, 2]`.
       labels: `chroma`, a*b* in CIE units, and `code`, its code in 0..1, of the same shape.
       params: `loss`, "mse" (the default) or "rebalanced"; those of `update_average`.
-      training: whether colour frequencies follow the batch.
+      training: see `color_weights`.
 
     Returns:
       Loss of each example, `[batch]`.
@@ -45,16 +45,17 @@ def color_losses(
 
 
 def color_weights(chroma: tf.Tensor, params: dict[str, Any], training: bool) -> tf.Tensor:
-    """Weight of each pixel, larger for colours that are rarer in the training photos.
+    """Weight of each pixel, larger for rarer colours.
 
     After Zhang, Isola and Efros 2016, equation 4: w = 1 / ((1 - l) p + l / Q), scaled so that its
-    mean over all pixels is 1. The frequencies p are a moving average over batches, kept in the
-    checkpoint.
+    mean over all pixels is 1. In training, the frequencies p are a moving average over batches,
+    which the checkpoint keeps. Otherwise they are those of the batch itself: evaluations of all
+    checkpoints weigh the same photos alike then, so that their losses can be compared.
 
     Args:
       chroma: true a*b* in CIE units, float32 `[batch, height, width, 2]`.
       params: those of `update_average`.
-      training: whether the moving average follows this batch.
+      training: whether the loss is for training.
 
     Returns:
       `[batch, height, width]`.
@@ -62,12 +63,12 @@ def color_weights(chroma: tf.Tensor, params: dict[str, Any], training: bool) -> 
     cells = tf.cast((chroma + _CELL * _CELLS / 2) / _CELL, tf.int32)
     cells = tf.clip_by_value(cells, 0, _CELLS - 1)
     cells = cells[..., 0] * _CELLS + cells[..., 1]
-    with tf.compat.v1.variable_scope("colour_frequencies"):
-        frequencies = moving_average("moving_histogram", [_CELLS**2], 1 / _CELLS**2)
-        if training:
-            counts = tf.math.bincount(tf.reshape(cells, [-1]), minlength=_CELLS**2)
-            shares = tf.cast(counts, tf.float32) / tf.cast(tf.size(cells), tf.float32)
-            frequencies = update_average(frequencies, shares, params)
+    counts = tf.math.bincount(tf.reshape(cells, [-1]), minlength=_CELLS**2)
+    frequencies = tf.cast(counts, tf.float32) / tf.cast(tf.size(cells), tf.float32)
+    if training:
+        with tf.compat.v1.variable_scope("colour_frequencies"):
+            average = moving_average("moving_histogram", [_CELLS**2], 1 / _CELLS**2)
+            frequencies = update_average(average, frequencies, params)
     smooth = _smoothed(tf.reshape(frequencies, [_CELLS, _CELLS]))
     weights = 1 / ((1 - _UNIFORM_SHARE) * smooth + _UNIFORM_SHARE / _DISPLAYABLE_CELLS)
     weights = tf.reshape(weights, [-1])
