@@ -344,6 +344,24 @@ def test_held_out_photos_stay_so_when_they_are_edited_in_place(photo_folder, tmp
     assert seen(select("--train_data", "prepared").train) == 35
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_copies_of_held_out_photos_that_were_edited_are_not_trained_on(photo_folder, elsewhere):
+    """As albums are made of photos that have got a rating; also of what is tested on elsewhere."""
+    folder = photo_folder(20)
+    first = select_and_note("--train_data", folder)
+    with open(first.test[0], "ab") as photo:
+        photo.write(b"five stars")
+    album = photo_folder(3, name="album") if elsewhere else folder
+    shutil.copy(first.test[0], album / "copy.png")
+    prepare_photos(album.iterdir(), "prepared")
+    content = hashlib.sha256((album / "copy.png").read_bytes()).hexdigest()
+    for named in ([], ["--test_data", photo_folder(1, name="other")]):
+        selection = select("--train_data", album, *named)
+        assert selection.train and "copy.png" not in names(selection.train)
+        prepared = select("--train_data", "prepared", *named)
+        assert content in {photo.sha256 for photo in prepared.held_out}
+
+
 def test_another_machine_holds_out_the_same(photo_folder, tmp_path):
     """A task of a cluster that cannot read the model's folder, its photos under another path."""
     folder = photo_folder(20)

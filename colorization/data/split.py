@@ -227,6 +227,9 @@ def _split_photos(
     Raises:
       UserError: all photos were held out.
     """
+    # Before anything is compared: the photos to train on may be copies of what edited ones are now.
+    present = held_out.with_present_content(history.held_out, _existing_held_out(history))
+    history = history._replace(held_out=present)
     if isinstance(photos, Shards):
         return _with_prepared_photos(photos, test_sources, history)
     already_held_out = held_out.same_content(photos, history.held_out, sizes)
@@ -235,8 +238,6 @@ def _split_photos(
         raise _nothing_left(photos)
     known_places = [path for path in photos if path in already_held_out]
     testable = held_out.safe_to_test_on(known_places, *history)
-    photos_as_they_are = held_out.with_present_content(history.held_out, testable)
-    history = history._replace(held_out=photos_as_they_are)
     if test_sources:
         selection = _with_named_test_photos(trainable, find_data(test_sources), history, sizes)
         if excluded := len(photos) - len(selection.train):
@@ -257,7 +258,7 @@ def _with_held_out_photos(
     Args:
       photos: photos to train on that were not held out before.
       testable: the others, as far as they can be tested on.
-      history: photos of earlier trainings, the present content of `testable` included.
+      history: photos of earlier trainings, the present content of those held out included.
       sizes: takes the sizes of the photos, see `held_out.file_sizes`.
     """
     usual = min((len(photos) + len(testable)) // _ONE_IN, _MAX_HELD_OUT)
