@@ -122,10 +122,32 @@ def test_gray_and_broken_photos_are_not_held_out(photo_folder):
     assert len(selection.train) + len(selection.test) == 100
 
 
+def test_a_photo_in_colour_is_held_out_even_if_the_tenth_has_none(
+    photo_folder, monkeypatch, capsys
+):
+    """As in a family's archive: the first one that is drawn afterwards, on each machine."""
+    folder = photo_folder(20)
+    drawn = select("--train_data", folder).test
+    for path in drawn:
+        Image.open(path).convert("L").save(path)
+    (next_drawn,) = select("--train_data", folder).test
+    assert next_drawn not in drawn
+    assert "Holding out 1 of 20 photos" in capsys.readouterr().out
+    Path(next_drawn).write_bytes(b"broken")
+    (other,) = select("--train_data", folder).test
+    assert other not in (next_drawn, *drawn)
+    # No more are looked at than that.
+    capsys.readouterr()
+    monkeypatch.setattr("colorization.data.split._MAX_LOOKED_AT", 3)
+    assert {Path(path).parent.name for path in select("--train_data", folder).test} == {"test"}
+    assert "No colour photo was found" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("photos", [{"count": 9}, {"count": 0, "gray": 20}])
-def test_without_enough_photos_the_bundled_ones_are_tested_on(photo_folder, photos):
+def test_without_enough_photos_the_bundled_ones_are_tested_on(photo_folder, photos, capsys):
     folder = photo_folder(**photos)
     selection = select("--train_data", folder)
+    assert ("photos bundled" in capsys.readouterr().out) == ("gray" in photos)
     assert names(selection.train) == names(folder.iterdir())
     assert {Path(path).parent.name for path in selection.test} == {"test"}
     assert selection.held_out == []
@@ -218,12 +240,13 @@ def test_a_path_that_no_file_has_is_passed_over(tmp_path):
     assert {Path(path).parent.name for path in photos} == {"test"}
 
 
-def test_prepared_photos_are_all_trained_on(photo_folder, tmp_path):
+def test_prepared_photos_are_all_trained_on(photo_folder, tmp_path, capsys):
     from colorization.data.prepare import prepare
 
     prepare([str(path) for path in photo_folder(12).iterdir()], str(tmp_path / "prepared"), 0)
     selection = select("--train_data", "prepared")
     assert isinstance(selection.train, Shards)
+    assert "testing it on the test photos bundled" in capsys.readouterr().out
     assert (len(selection.train), selection.held_out) == (12, [])
 
 

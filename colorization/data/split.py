@@ -29,8 +29,11 @@ _BUNDLED = _DATA / "bundled"
 
 # One photo in so many is held out, but not more than the maximum, so that evaluations stay short.
 _ONE_IN, _MAX_HELD_OUT = 10, 200
+# In an archive of gray photos, so many are looked at for one to test on: each has to be decoded.
+_MAX_LOOKED_AT = 1_000
 # Fewer photos to test on than this say little of a model.
 _FEW = 5
+_BUNDLED_TEST = "the test photos bundled with scikit-image; --test_data names others"
 _ALL_TESTED_ON = "All photos are trained and tested on: the figures will flatter the model."
 # Minimum and maximum of steps; between them there are as many steps as photos. Few photos are soon
 # memorized, and longer training gains nothing then. See benchmarks/README.md, "Recipe".
@@ -286,12 +289,16 @@ def _with_held_out_photos(
         )
     elif testable:
         print(f"Testing on the {count} held out before.")
-    elif history.trained_on:
-        former_photos = f"the {count} that it was tested on before"
-        replacement = former_photos if test else "the test photos bundled with scikit-image"
-        print(
-            f"The model was trained on photos of these sizes before: testing it on {replacement}."
-        )
+    elif usual or history.trained_on:
+        replacement = f"the {count} that it was tested on before" if test else _BUNDLED_TEST
+        untrained = held_out.never_trained_on(photos, history.trained_on, sizes)
+        if len(untrained) < min(len(photos), _ONE_IN):
+            reason = "The model was trained on photos of these sizes before"
+        elif usual:
+            reason = "No colour photo was found that can be held out for the model"
+        else:
+            reason = "None of fewer than ten photos is held out for the model"
+        print(f"{reason}: testing it on {replacement}.")
     return Selection(train, test or find_data(_bundled("test")), held_out_photos)
 
 
@@ -311,7 +318,7 @@ def _with_further_held_out(
       none.
     """
     new = held_out.never_trained_on(photos, history.trained_on, sizes)
-    sample = _usable(_sampled(new, _MAX_HELD_OUT - tested))
+    sample = _sampled(new, _MAX_HELD_OUT - tested)
     identities = dict(zip(sample, held_out.identify(sample), strict=True))
     further = {path: identities[path] for path in held_out.without_copies(identities)}
     copies = held_out.same_content(photos, further.values(), sizes)
@@ -338,6 +345,7 @@ def _with_prepared_photos(photos: Shards, test_sources: list[str], history: _His
     elif test_sources and not photos.sizes.isdisjoint(photo.bytes for photo in tested):
         print("Prepared photos that are tested on, if there are any, are not trained on.")
     if not (test_sources or former_test):
+        print(f"No prepared photos are held out for the model: testing it on {_BUNDLED_TEST}.")
         never_trained = history.held_out
     return Selection(train, test, never_trained)
 
@@ -384,7 +392,10 @@ def _print_possibly_seen(test: list[str] | Shards, history: _History) -> None:
 
 
 def _sampled(paths: Sequence[str], most: int) -> list[str]:
-    """A random tenth of the photos, but not more than `most`, and none of fewer than ten.
+    """The usable ones of a random tenth, of at most `most` photos; none of fewer than ten.
+
+    So about a tenth of the usable photos is taken. If there are none in that tenth, as where most
+    are gray, it is the first usable one that is drawn after it.
 
     The draw depends only on the paths below their common folder: every machine draws the same
     photos, and the sample changes little when some are added.
@@ -396,7 +407,9 @@ def _sampled(paths: Sequence[str], most: int) -> list[str]:
     def chance(path: str) -> bytes:
         return hashlib.blake2b(os.fsencode(places[path]), digest_size=8).digest()
 
-    sample = set(heapq.nsmallest(min(len(paths) // _ONE_IN, most), paths, key=chance))
+    count = min(len(paths) // _ONE_IN, most)
+    drawn = heapq.nsmallest(_MAX_LOOKED_AT, paths, key=chance)
+    sample = set(_usable(drawn[:count]) or _first_usable(drawn[count:]))
     return [path for path in paths if path in sample]
 
 
@@ -448,7 +461,12 @@ def require_usable(data: list[str] | Shards) -> None:
 
 
 def _any_usable(paths: Sequence[str]) -> bool:
-    return any(kind == "colour" for _, kind in _with_kinds(paths))
+    return bool(_first_usable(paths))
+
+
+def _first_usable(paths: Sequence[str]) -> list[str]:
+    """The first photo that can be opened and has colour, if there is any."""
+    return next(([path] for path, kind in _with_kinds(paths) if kind == "colour"), [])
 
 
 def _usable(paths: Sequence[str]) -> list[str]:
