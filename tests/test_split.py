@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch, small_bundled):
 
 
 def select(*arguments):
-    _, selection = photos_for_training(parse("color", [*map(str, arguments)]), NOTE)
+    _, selection = photos_for_training(parse("color", [*map(str, arguments)]), NOTE, True)
     return selection
 
 
@@ -62,7 +62,7 @@ def test_there_are_as_many_steps_as_photos_within_limits(photo_folder, monkeypat
     folder = str(photo_folder(photos))
     for given, expected in (([], steps), (["--max_steps", "7"], 7)):
         words = ["--train_data", folder, "--test_data", folder, *given]
-        options, _ = photos_for_training(parse("color", words), NOTE)
+        options, _ = photos_for_training(parse("color", words), NOTE, True)
         assert options.max_steps == expected
 
 

@@ -73,7 +73,7 @@ def has_own_photos(options: Options, part: str) -> bool:
 
 
 def photos_for_training(
-    options: Options, held_out_file: Path, has_begun: bool = True
+    options: Options, held_out_file: Path, has_begun: bool
 ) -> tuple[Options, Selection]:
     """The photos to train and to test on, and the options with the defaults that suit them.
 
