@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from colorization.films.source import decoded
@@ -81,7 +82,14 @@ def _places(layout: AudioLayout) -> set[str]:
 class SoundEncoder:
     """Decodes and re-encodes a track of sound; gaps become silence."""
 
-    def __init__(self, result: OutputContainer, track: AudioStream, old_codec: str, as_opus: bool):
+    def __init__(
+        self,
+        result: OutputContainer,
+        track: AudioStream,
+        old_codec: str,
+        as_opus: bool,
+        has_times: bool,
+    ):
         """Adds the track to the result.
 
         Args:
@@ -89,6 +97,7 @@ class SoundEncoder:
           track: of the source.
           old_codec: name of its codec, for messages.
           as_opus: whether to encode as Opus, else as AAC.
+          has_times: False if only the time of the first packet is right.
         """
         codec, new_name = ("libopus", "opus") if as_opus else ("aac", "aac")
         rate = track.rate if track.rate in _AAC_RATES and not as_opus else 48000
@@ -102,6 +111,9 @@ class SoundEncoder:
         self._format: tuple | None = None
         self._damage: list[str] = []
         self._next_pts = 0
+        self._has_times = has_times
+        # When the next sound begins, in seconds, if that is counted.
+        self._next_time: Fraction | None = None
 
     @property
     def change(self) -> str:
@@ -115,6 +127,8 @@ class SoundEncoder:
     def packets(self, packet: Packet) -> Iterator[Packet]:
         """The new packets for one of the source; an empty one ends the track."""
         for frame in decoded([packet], self._damage):
+            if not self._has_times:
+                self._count(frame)
             frame_format = frame.sample_rate, frame.layout.nb_channels, frame.format.name
             if frame_format != self._format:
                 yield from self._encoded(None)
@@ -125,6 +139,14 @@ class SoundEncoder:
         if not packet.size:
             yield from self._encoded(None)
             yield from self.track.encode(None)
+
+    def _count(self, frame: AudioFrame) -> None:
+        """Has sound begin where that before it has ended."""
+        if self._next_time is None:
+            self._next_time = (frame.pts or 0) * frame.time_base
+        frame.time_base = Fraction(1, frame.sample_rate)
+        frame.pts = round(self._next_time * frame.sample_rate)
+        self._next_time += Fraction(frame.samples, frame.sample_rate)
 
     def _note_mixing(self, layout: AudioLayout) -> None:
         """Adds a change where the sound gets more channels on the way than the new track has."""

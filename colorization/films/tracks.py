@@ -46,6 +46,9 @@ _COPIED_SOUND = {
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "adpcm_ima_qt", *_PCM_IN_QUICKTIME},
     "webm": {"opus", "vorbis"},
 }
+# Codecs of sound whose times FFmpeg knows in AVI, which stores none: it counts bytes or packets, of
+# which others have different numbers in a second. The names of most go on.
+_TIMED_IN_AVI = ("aac", "ac3", "flac", "mp2", "mp3", "wma", "pcm_")
 # The least sampling rate of MP3 in MP4, in Hz: MPEG-4 has none of MPEG 2.5's lower ones.
 _LEAST_MP3_RATE = 16_000
 # Codecs of subtitles that are copied, by the new container. Matroska takes all.
@@ -161,10 +164,11 @@ class Tracks:
             return
         copied_codecs = _COPIED_SOUND.get(self._container, {codec} - {"tta"})
         is_too_slow = self._container == "mp4" and codec == "mp3" and track.rate < _LEAST_MP3_RATE
-        is_known = codec in copied_codecs and not is_too_slow
+        has_times = container_name(film) != "avi" or codec.startswith(_TIMED_IN_AVI)
+        is_known = codec in copied_codecs and has_times and not is_too_slow
         if is_known and track.index not in self._mixed_sound and self._copy(track):
             return
-        encoder = SoundEncoder(self._result, track, codec, self._container == "webm")
+        encoder = SoundEncoder(self._result, track, codec, self._container == "webm", has_times)
         self._encoders[track.index] = encoder
         describe(encoder.track, track)
 
