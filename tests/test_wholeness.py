@@ -382,6 +382,17 @@ def test_what_fills_up_a_jpeg_before_its_end_marker_is_no_hole(filler, grainy):
     assert "its end marker is missing, which harms no pixel" in open_picture(filled[:-2]).notes
 
 
+@pytest.mark.parametrize("filler", [b"", bytes(400), b"\xff" * 400, b"\xff" + bytes(400)])
+def test_the_last_byte_of_pixels_may_look_like_what_fills_up_a_jpeg(filler):
+    random, count = np.random.default_rng(0), 0
+    while count < 3:
+        noise = Image.fromarray(random.integers(0, 256, (16, 16), np.uint8))
+        data = encoded(noise, "JPEG", quality=95)
+        if data.endswith(b"\xff\0\xff\xd9"):
+            count += 1
+            np.testing.assert_array_equal(open_photo(data[:-2] + filler), open_photo(data))
+
+
 def test_segments_of_jpeg_that_are_too_short_are_passed_over(grainy):
     """As libjpeg does."""
     data = encoded(grainy, "JPEG")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -56,6 +57,8 @@ _TRANSPOSED = (5, 6, 7, 8)
 _SEQUENCES = ("GIF", "WEBP", "PNG", "AVIF", "HEIF", "JXL", "FLI", "DCX")
 # Formats that hardly any program turns by the orientation in their EXIF data.
 _SHOWN_AS_STORED = ("PSD", "JPEG2000")
+# Bytes of JPEG's pixels that are FF, each followed by zero (ITU-T T.81, F.1.2.3).
+_STUFFED = re.compile(rb"(?:\xff\0)*")
 # A text of more characters than this is mentioned if it is left out.
 _LONG_TEXT = 2**20
 _DAMAGED_EXTRAS = "what stands beside its pixels is damaged, and left out"
@@ -383,6 +386,7 @@ def _read_mended(data: bytes, draft_size: int | None) -> Picture | None:
     # The file is whole but for its end marker if other bytes before the marker change nothing. What
     # it is filled up with, zeros or the FF of erased flash, belongs to no pixel.
     body = data.rstrip(b"\0\xff")
+    body += _STUFFED.match(data, len(body))[0]
     note = "its end marker is missing, which harms no pixel"
     picture = _read_if_sound(body + jpeg.END, draft_size, note)
     longer = picture and _read_if_sound(body + 64 * b"\x55" + jpeg.END, draft_size, note)
