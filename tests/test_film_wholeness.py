@@ -391,6 +391,18 @@ def test_packets_of_asf_are_filled_up(make_film):
         source = make_film("film.wmv", count, rate=1, pictures="wmv2", size=(120, 160))
         require_whole(str(source))
         assert not has_zeros_inside(str(source), "asf")
+    # Zeros at the beginning of a packet are none that fill it up.
+    size = {"muxing": {"packet_size": "8000"}, "size": (120, 160)}
+    source = make_film("film.wmv", 80, pictures="wmv2", options={"b": "200k"}, **size)
+    data = source.read_bytes()
+    third = len(data) // 3
+    source.write_bytes(data[:third] + bytes(8000) + data[third + 8000 :])
+    assert has_zeros_inside(str(source), "asf")
+    end = len(data.rstrip(b"\0")) - 12_000
+    for filling in (b"\0", b"\xff"):
+        source.write_bytes(data[:end].ljust(len(data), filling))
+        with pytest.raises(UnreadableFilm, match="breaks off"):
+            require_whole(str(source))
 
 
 def test_matroska_that_is_cut_within_the_header_of_an_element_is_refused(make_film):

@@ -77,7 +77,7 @@ def has_zeros_inside(path: str, container: str) -> bool:
     """
     if container == "matroska":
         return _end_of_matroska(path).has_zeros
-    return container in _MARKED and _has_zeros(path, _longest_padding(path, container))
+    return container in _MARKED and _has_zeros(path, _padded_packets(path, container))
 
 
 def has_stated_size(path: str, container: str) -> bool:
@@ -123,7 +123,6 @@ def _start_of_filling(path: str, container: str) -> int:
         threshold = min(_MANY_ZEROS, size // _ZEROS_SHARE)
         file.seek(max(0, size - 1))
         filling = b"\0"
-        threshold = max(threshold, _longest_padding(path, container))
         # Erased flash is FF.
         if file.read(1) == b"\xff":
             filling = b"\xff"
@@ -136,26 +135,48 @@ def _start_of_filling(path: str, container: str) -> int:
                 offset = start + content_length
                 break
             offset = start
-    return offset if size - offset > threshold else size
+    is_padding = filling == b"\0" and _are_in_packet(offset, size, _padded_packets(path, container))
+    return offset if size - offset > threshold and not is_padding else size
 
 
-def _longest_padding(path: str, container: str) -> int:
-    """Number of zeros in a row that belong to a whole film: the packets of ASF are filled up."""
+def _padded_packets(path: str, container: str) -> tuple[int, int]:
+    """Where the first packet of ASF begins, and the size of all; 0 for other containers.
+
+    They are filled up with zeros.
+    """
     if container != "asf":
-        return 0
+        return 0, 0
     with open(path, "rb") as file:
         head = file.read(2**16)
     properties = head.find(_ASF_PROPERTIES)
-    return 0 if properties < 0 else _asf_packet_size(head, properties)
+    return (0, 0) if properties < 0 else _asf_packets(head, properties)
 
 
-def _has_zeros(path: str, longest_padding: int) -> bool:
-    """Whether there are many zeros in a row anywhere in a file, more than a padding has."""
+def _are_in_packet(start: int, end: int, packets: tuple[int, int]) -> bool:
+    """Whether some bytes lie behind the beginning of a packet and before the next one's.
+
+    Args:
+      start: of the bytes.
+      end: of the bytes.
+      packets: from `_padded_packets`.
+    """
+    first, size = packets
+    if not size or start <= first:
+        return False
+    return (start - 1 - first) // size == (end - 1 - first) // size
+
+
+def _has_zeros(path: str, packets: tuple[int, int]) -> bool:
+    """Whether there are many zeros in a row anywhere in a file, other than those of a padding.
+
+    Args:
+      path: of the file.
+      packets: from `_padded_packets`.
+    """
     zero_samples = 0
     with open(path, "rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
-        many = min(_MANY_ZEROS, size // _ZEROS_SHARE)
-        step = max(_SAMPLE, many // _SAMPLES_IN_ROW, -(-longest_padding // (_SAMPLES_IN_ROW - 1)))
+        step = max(_SAMPLE, min(_MANY_ZEROS, size // _ZEROS_SHARE) // _SAMPLES_IN_ROW)
         for offset in range(0, size - _SAMPLE, step):
             file.seek(offset)
             zero_samples = 0 if any(file.read(_SAMPLE)) else zero_samples + 1
@@ -163,16 +184,19 @@ def _has_zeros(path: str, longest_padding: int) -> bool:
                 # The bytes between the samples have to be zeros as well.
                 run_start = offset - (zero_samples - 1) * step
                 file.seek(run_start)
-                if not file.read(offset - run_start).strip(b"\0"):
+                are_zeros = not file.read(offset - run_start).strip(b"\0")
+                if are_zeros and not _are_in_packet(run_start, offset + _SAMPLE, packets):
                     return True
-                zero_samples = 0
+                # The zeros may go on to the next packet.
+                zero_samples = zero_samples - 1 if are_zeros else 0
     return False
 
 
-def _asf_packet_size(head: bytes, properties: int) -> int:
-    """Size of all packets of an ASF file; 0 if they differ."""
+def _asf_packets(head: bytes, properties: int) -> tuple[int, int]:
+    """Where the first packet of an ASF file begins, and the size of all; 0 if they differ."""
     least, most = struct.unpack_from("<2I", head.ljust(properties + 100), properties + 92)
-    return least if least == most else 0
+    # They follow the header and fifty bytes more.
+    return int.from_bytes(head[16:24], "little") + 50, least if least == most else 0
 
 
 def _is_live(head: bytes, properties: int) -> bool:
@@ -262,9 +286,7 @@ def _size_of_asf(head: bytes, tail: bytes, size: int) -> int:
         return int.from_bytes(head[properties + 40 : properties + 48], "little")
     if _ASF_INDEX in tail:
         return 0
-    # After the header and fifty bytes more, all packets have the same size.
-    packets_start = int.from_bytes(head[16:24], "little") + 50
-    packet_size = _asf_packet_size(head, properties)
+    packets_start, packet_size = _asf_packets(head, properties)
     if not packet_size or packets_start >= size:
         return 0
     return packets_start + -(-(size - packets_start) // packet_size) * packet_size
