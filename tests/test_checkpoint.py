@@ -27,7 +27,7 @@ from colorization.training.checkpoint import (
     resume,
     trained_steps,
 )
-from colorization.training.evaluation import keep_if_best
+from colorization.training.evaluation import is_evaluated, keep_if_best
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -305,7 +305,9 @@ def test_photos_that_cannot_be_read_for_a_moment_do_not_cost_the_best(tmp_path, 
     assert best_after(4, 0.2, 11, False) == (1, 2)
     assert best_after(5, 0.3, 10, False) == (1, 2)
     # A finished training that is started again evaluates its last step once more.
+    assert not is_evaluated(folder, 5)
     assert best_after(5, 0.3, 10, False) == (1, 2)
+    assert is_evaluated(folder, 5)
     # Another one does not come back, and then there are others.
     assert "without a comparison" not in caplog.text
     assert best_after(6, 0.4, 10, False) == (6, 0)

@@ -246,7 +246,11 @@ def _split_photos(
         if excluded := len(photos) - len(selection.train):
             print(f"Not training on {counted(excluded, 'photo')} tested on now or before.")
         return selection
-    return _with_held_out_photos(trainable, testable, history, sizes)
+    selection = _with_held_out_photos(trainable, testable, history, sizes)
+    # As the next run finds them, for the loss of a whole depends a little on its batches.
+    places = {path: number for number, path in enumerate(photos)}
+    test = sorted(selection.test, key=lambda path: places.get(path, len(photos)))
+    return selection._replace(test=test)
 
 
 def _with_held_out_photos(

@@ -92,7 +92,10 @@ def keep_if_best(
                 figures["global_step"],
             )
             incomplete = {_INCOMPLETE: guess, _INCOMPLETE_STEP: figures["global_step"]}
-            write_json(folder / EVALUATION, {**best, **incomplete})
+            # The same step need not be measured a third time.
+            write_json(
+                folder / EVALUATION, {**best, **incomplete, **(evaluated if lacks_the_same else {})}
+            )
             return int(best["evaluations_since"])
         # What the two lose on the photos that both have measured is not stored.
         _log.warning(
