@@ -30,6 +30,8 @@ _BLOCK = 2**21
 # curve of gray.
 CURVES, COLUMNS = (b"rTRC", b"gTRC", b"bTRC"), (b"rXYZ", b"gXYZ", b"bXYZ")
 GRAY_CURVE = b"kTRC"
+# Tags of the look-up tables that Little CMS takes instead, in either of two intents.
+_TABLES = {b"A2B0", b"A2B1", b"D2B1"}
 # Transfer characteristics of HDR by their number in ITU-T H.273, and their names in the names of
 # profiles.
 HDR = {16: "PQ", 18: "HLG"}
@@ -222,7 +224,7 @@ def _by_little_cms(picture: Image.Image, profile: bytes) -> Image.Image:
     Little CMS takes the black of a profile for that of sRGB in the perceptual intent, which paper
     needs. Curves and a matrix have one meaning in all intents, that of `rgb_to_srgb`.
     """
-    has_matrix = profile[16:20] == b"RGB " and b"A2B0" not in _tags(profile, b"RGB ")
+    has_matrix = profile[16:20] == b"RGB " and _TABLES.isdisjoint(_tags(profile, b"RGB "))
     return ImageCms.profileToProfile(
         picture,
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),

@@ -42,7 +42,7 @@ _SESSIONS_REMEMBERED = 16
 def read_accounts(path: str | None) -> list[tuple[str, str]]:
     """User names and passwords, from lines `user:password` of a file or of COLORIZE_AUTH.
 
-    Blanks around either are left out.
+    Blanks around a name are left out.
 
     Args:
       path: of the file; without one, the environment variable is used.
@@ -65,8 +65,9 @@ def read_accounts(path: str | None) -> list[tuple[str, str]]:
         raise UserError(f"cannot read {source} ({why}); name a text in UTF-8") from error
     accounts = []
     for line in filter(None, map(str.strip, text.splitlines())):
+        user, _, password = line.partition(":")
         # Gradio removes blanks around the name that somebody logs in with.
-        user, _, password = map(str.strip, line.partition(":"))
+        user = user.strip()
         if not user or not password:
             raise UserError(f"{source} must hold lines of the form user:password")
         accounts.append((user, password))
