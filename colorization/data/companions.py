@@ -17,10 +17,11 @@ _FILES = re.compile(
     # Small copies: of films and photos by cameras, drones and media players, of disks'
     # pictures by Windows and its player, HP's programs, Synology, Immich and PhotoPrism; of what
     # WeChat keeps, Telegram and Snapchat export; of maps. What Snapchat lays over photos. Icons.
+    # Former versions in MediaWiki.
     r".*\.(thm|tnl|lrv|glv|scr|tbn|ovr)|lrv_\d{8}_\d{6}_\d\d_\d+\.(insv|mp4)|ydxj\d+_thm\.mp4"
     r"|.*\.(ico|cur|icns)|albumart(small|_\{.*)\.jpg|(eh)?thumbs\.db|desktop\.ini"
     r"|hpothb07\.tif|syno(photo|file)_thumb_.*|[0-9a-f]{40}_\d+x\d+_\w+\.(jpg|png)"
-    r"|th_[0-9a-f]{32}(hd)?"
+    r"|th_[0-9a-f]{32}(hd)?|\d{14}!.+"
     r"|.*@\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d_thumb\.jpg"
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}[-_](thumbnail|preview|fullsize)\.(jpe?g|webp)"
     r"|\d{4}-\d\d-\d\d_([0-9a-f-]{36}-overlay\.png|(overlay|thumbnail)~.*)"
@@ -42,11 +43,12 @@ _FOLDERS = re.compile(
     r"|(network )?recycle bin( \d+)?|resource\.frk"
     r"|__macosx|network trash folder|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|\.(thumbnails|@__thumb|trash.*|recycle.*|appledouble|dropbox\.cache|stversions|dtrash)"
+    r"|\.rsync-partial"
     # Of Sony's cameras, Nokia's and Xiaomi's phones, Jellyfin, Mylio and Safari.
     r"|thmbnl|_palbtn|gallery_disk_cache|.*\.trickplay|generated images\.bundle"
     r"|.*\.\w{2,5}\.download"
-    # Small copies of LibrePhotos.
-    r"|thumbnails_big|square_thumbnails(_small)?"
+    # Small copies of LibrePhotos and TYPO3.
+    r"|thumbnails_big|square_thumbnails(_small)?|_processed_"
     # What Immich, DaVinci Resolve, Final Cut Pro and Premiere make of films.
     r"|encoded-video|proxymedia|cacheclip|.*\.fcpcache|adobe premiere pro (video|audio) previews"
     # Originals of what was edited, of ACDSee and PaintShop Pro.
@@ -61,19 +63,19 @@ _PATHS = re.compile(
     r"\.(photoslibrary/(?!(originals|masters)$)|cocatalog/(?!originals$))[^/]+$"
     # Libraries of iPhoto and Aperture.
     r"|(\.(migrated)?(photo|ap)library|/(iphoto library|iphoto-mediathek|phototh.{1,2}que iphoto)"
-    r"[^/]*)/(thumbnails|previews|data|data\.noindex|ipod photo cache)$"
+    r"[^/]*)/(thumbnails|previews|data|data\.noindex|database|ipod photo cache)$"
     # Documents of Apple's office programs and of Pixelmator.
     r"|\.(key|pages|numbers|pxd)/(quicklook|thumbs)$"
     # Libraries of Final Cut Pro and iMovie.
     r"|\.(fcpbundle|imovielibrary)/[^/]+/(transcoded media|render files)$"
     # Lightroom's and Capture One's caches beside photos; phones' and cameras' thumbnails,
     # small copies of films and their sound; what macOS leaves on network disks; small copies of
-    # Piwigo, Lychee and Ghost.
+    # Piwigo, Lychee, Ghost, Drupal and Hugo.
     r"|\.lrlibrary/([^/]+/)?cache$|/captureone/(cache|settings\d*)$"
     r"|/photodata/(thumbnails|metadata|caches)$|/android/data/[^/]+/cache$"
     r"|/misc/thm$|/contents/(icon|proxy|audio)$|/(m4|xd)root/sub$"
     r"|/temporary items/folders\.\d+$|/_data/i$|/uploads/(thumb|small|medium)(2x)?$"
-    r"|/images/size/w\d+(h\d+)?$",
+    r"|/images/size/w\d+(h\d+)?$|/styles/[^/]+/(public|private)$|/resources/_gen$",
     re.DOTALL,
 )
 # Files, each with its folder, and the names of others, which must all lie beside it.
@@ -82,13 +84,15 @@ _CONFIRMED_FILES = [
     for pattern, *beside in (
         # Backup copies.
         (r".*/(.+)\.(orig|original|backup|bkp|sav|save)", r"\1"),
-        # Small copies: of photos by any program, WordPress, Gallery, Chevereto, Piwigo and
-        # Coppermine, of whose two words people use `normal` too; of documents by Apple's office
-        # programs.
+        # Small copies: of photos by any program, WordPress, Gallery, Chevereto, Piwigo, MediaWiki
+        # and Coppermine, of whose two words people use `normal` too; of documents by Apple's office
+        # programs. The same for newer browsers.
         (r".*/(.+)_thumb(\.\w+)?", r"\1"),
         (r".*/(.+)-(\d{3,4}x\d{2,4}|scaled)(\.\w+)", r"\1\3"),
         (r".*/(.+)\.(thumb|sized|th|md)(\.\w+)", r"\1\3"),
         (r"thumbnail/tn-.+",),
+        (r"(.+)/\d+px-\1(\.\w+)?",),
+        (r".*/(.+\.(jpe?g|png|gif|tiff?))\.(webp|avif)", r"\1"),
         (r".*/thumb_(.+)", r"\1"),
         (r".*/normal_(.+)", r"\1", r"thumb_\1"),
         (r".*\.(key|pages|numbers)/preview(-micro|-web)?\.jpg", r"preview-micro.jpg"),
