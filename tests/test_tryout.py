@@ -1,5 +1,6 @@
 """Models that have seen the bundled photos alone: who takes them, and what becomes of them."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -146,6 +147,16 @@ def test_in_a_cluster_it_is_not_renamed_but_refused(tried):
     ):
         pass
     assert tryout.is_tryout(str(DEFAULT))
+
+
+def test_a_folder_that_another_training_has_begun_in_is_left_to_that(tried):
+    options = parse("color_global", ["--train_data", str(tried)])
+    with contextlib.ExitStack() as other:
+        with pytest.raises(UserError, match="in vain"), tryout.kept_apart(options, True):
+            other.enter_context(checkpoint.locked(str(DEFAULT)))
+            raise UserError("in vain")
+        assert not checkpoint.has_model(str(DEFAULT))
+    assert tryout.is_tryout(f"{DEFAULT}_bundled")
 
 
 @pytest.mark.parametrize("photos_named", ["missing", "empty"])

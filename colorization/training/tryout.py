@@ -81,12 +81,21 @@ def kept_apart(
     try:
         yield
     finally:
-        if any(map(checkpoint.has_model, folders)):
+        # Another training may have begun there, without a checkpoint so far.
+        if any(map(checkpoint.has_model, folders)) or any(map(_is_in_use, folders)):
             print(f"The model of the bundled photos that was in {model_dir} is {renamed} now.")
         else:
             # The body has saved no checkpoint, so that nothing of value lies there.
             shutil.rmtree(model_dir, ignore_errors=True)
             renamed.rename(model_dir)
+
+
+def _is_in_use(folder: str) -> bool:
+    try:
+        with checkpoint.locked(folder):
+            return False
+    except UserError:
+        return True
 
 
 def _set_aside(model_dir: str, folders: list[str]) -> Path:
