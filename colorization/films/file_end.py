@@ -441,7 +441,8 @@ def _ebml_header(data: bytes) -> tuple[bytes, int, int]:
 
     Args:
       data: begins with the header, which has up to twelve bytes. If it is cut short, so is the
-        file, and the size is 0.
+        file, and the size is 0. A size that cannot be one counts as part of an identifier, which
+        no element has then.
     """
 
     def width(offset: int) -> int:
@@ -450,6 +451,8 @@ def _ebml_header(data: bytes) -> tuple[bytes, int, int]:
 
     size_start = width(0)
     header_size = size_start + width(size_start)
+    if data[size_start : size_start + 1] == b"\0":
+        return data[:header_size], 0, header_size
     if len(data) < header_size:
         return data[:size_start], 0, header_size
     bits = 7 * (header_size - size_start)
